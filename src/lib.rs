@@ -1,0 +1,6 @@
+//! mediasync keeps a media directory and cloud object storage the same.
+pub mod manifest;
+pub mod model;
+pub mod plan;
+pub mod replica;
+pub mod sync;

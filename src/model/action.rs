@@ -1,0 +1,182 @@
+//! What a plan says: actions with their reasons, and their totals.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Digests, Entry, Key, Version};
+
+/// The side that an action changes, in the orientation of the cycle. The engine calls both sides of a two-way
+/// cycle source and destination too: *left* is the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The source of the cycle.
+    Source,
+    /// The destination of the cycle.
+    Dest,
+}
+
+/// What is expected under a key right before it is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expect {
+    /// Nothing there: `If-None-Match: *`, no-replace rename.
+    Absent,
+    /// Exactly this version: `If-Match`, fingerprint check.
+    Version(Version),
+}
+
+/// What is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum Verb {
+    /// Content travels to a key that has nothing.
+    Create,
+    /// Content travels to a key that has other content.
+    Overwrite,
+    /// The content is already on the changed side, under another key: copied there, no bytes sent.
+    Copy {
+        /// Where the content is.
+        from: Key,
+        /// The version it has there.
+        from_version: Version,
+    },
+    /// The key goes.
+    Delete,
+    /// Manifest only: content found equal on both sides, without a base record.
+    Adopt,
+    /// Manifest only: a version moved, the content did not.
+    Touch,
+    /// Manifest only: both sides lost the key.
+    Forget,
+    /// Manifest only: the key went out of scope.
+    Lapse,
+}
+
+impl Verb {
+    /// Whether a replica is changed, not just the manifest.
+    pub fn changes_a_replica(&self) -> bool {
+        match self {
+            Self::Create | Self::Overwrite | Self::Copy { .. } | Self::Delete => true,
+            Self::Adopt | Self::Touch | Self::Forget | Self::Lapse => false,
+        }
+    }
+}
+
+/// Why something is done; shown to people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "why")]
+pub enum Reason {
+    /// No counterpart and no base record.
+    New,
+    /// The content differs from the base.
+    ContentChanged,
+    /// The source gave up another key with this content in the same plan.
+    Renamed {
+        /// The key it had.
+        from: Key,
+    },
+    /// Another key has this content too.
+    Copied {
+        /// That key.
+        from: Key,
+    },
+    /// The source's times or metadata moved, the content did not.
+    TouchedOnly,
+    /// Deleted at the source since the last run.
+    DeletedAtSource,
+    /// The destination lost it.
+    MissingAtDestination,
+    /// Equal on both sides without a base record.
+    AlreadyThere,
+    /// The destination was changed by somebody else; the source wins by policy.
+    OverwritesChange,
+    /// The destination was changed by somebody else and the source deleted it; the source wins by policy.
+    DeletesChange,
+    /// Only at the destination; a mirror removes it.
+    Extra,
+    /// Gone on both sides.
+    GoneOnBothSides,
+    /// A filter or another rule leaves it out now.
+    OutOfScope,
+}
+
+/// One decided action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// The key it is about.
+    pub key: Key,
+    /// The side that it changes (or, for manifest-only verbs, the destination).
+    pub side: Side,
+    /// What is done.
+    #[serde(flatten)]
+    pub verb: Verb,
+    /// Why.
+    pub reason: Reason,
+    /// What must be found at `side` right before.
+    pub expect: Expect,
+    /// The content that is sent, adopted or recorded; for a deletion what goes.
+    pub size: u64,
+    /// The entry seen at the side that is *not* changed.
+    pub from: Option<Entry>,
+    /// The entry seen at the side that is changed.
+    pub at: Option<Entry>,
+    /// Digests known for the content.
+    pub digests: Digests,
+}
+
+/// Totals of a plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Objects created by sending bytes.
+    pub creates: u64,
+    /// Objects overwritten by sending bytes.
+    pub overwrites: u64,
+    /// Objects copied inside a replica.
+    pub copies: u64,
+    /// Objects deleted.
+    pub deletes: u64,
+    /// Of these, the old halves of renames whose new half is a copy in the same plan.
+    pub rename_deletes: u64,
+    /// Of these, extras that a mirror removes: nobody saw them at the source before.
+    pub extra_deletes: u64,
+    /// Manifest-only records.
+    pub records: u64,
+    /// Bytes sent.
+    pub bytes_sent: u64,
+    /// Bytes deleted, without the old halves of renames.
+    pub bytes_deleted: u64,
+}
+
+impl Counts {
+    /// Adds one action.
+    pub fn add(&mut self, action: &Action) {
+        match &action.verb {
+            Verb::Create => {
+                self.creates += 1;
+                self.bytes_sent += action.size;
+            }
+            Verb::Overwrite => {
+                self.overwrites += 1;
+                self.bytes_sent += action.size;
+            }
+            Verb::Copy { .. } => self.copies += 1,
+            Verb::Delete => {
+                self.deletes += 1;
+                match action.reason {
+                    Reason::Renamed { .. } => self.rename_deletes += 1,
+                    Reason::Extra => {
+                        self.extra_deletes += 1;
+                        self.bytes_deleted += action.size;
+                    }
+                    _ => self.bytes_deleted += action.size,
+                }
+            }
+            Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => self.records += 1,
+        }
+    }
+
+    /// Actions that change a replica.
+    pub fn changes(&self) -> u64 {
+        self.creates + self.overwrites + self.copies + self.deletes
+    }
+}

@@ -1,0 +1,20 @@
+//! The words of mediasync: plain values without I/O, clock or async.
+//!
+//! Everything that crosses a border between two stages is defined here, so that a reader who knows this
+//! folder can follow every signature. Nothing here imports another module of the crate.
+
+mod action;
+mod digest;
+mod entry;
+mod filter;
+mod key;
+mod problem;
+mod view;
+
+pub use action::{Action, Counts, Expect, Reason, Side, Verb};
+pub use digest::{Digest, DigestKind, Digests, Sameness, hex};
+pub use entry::{BaseRecord, Entry, Presence, Readable, Version, same_content};
+pub use filter::{Filter, FilterRules, Junk, Rule, SizeLimits, Verdict};
+pub use key::{BadKey, Key, Reach};
+pub use problem::{Conflict, Problem, ProblemKind, SkipReason};
+pub use view::{Item, Place};

@@ -1,0 +1,64 @@
+//! What a listing says, one statement at a time.
+
+use super::{Entry, Key, Problem, Reach, SkipReason};
+
+/// One statement of a listing.
+///
+/// A listing yields statements in strictly ascending order of [`Item::place`] and then [`Item::End`]. Without
+/// that end it is incomplete, and no absence may be concluded from any part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// This key is there.
+    Present(Key, Entry),
+    /// Nothing can be said about these keys. The listing has no other item inside them.
+    Unknown(Reach, Problem),
+    /// Rules leave this out. The listing has no other item inside it.
+    Skipped(Reach, SkipReason),
+    /// Something whose name can't be a key (not UTF-8). It stands for no key, so it has no place in the order.
+    Nameless(Problem),
+    /// The listing is complete.
+    End,
+}
+
+impl Item {
+    /// The place of the statement in key order; `None` for statements that have none.
+    pub fn place(&self) -> Option<Place<'_>> {
+        match self {
+            Self::Present(key, _) => Some(Place { text: key.as_str(), below: false }),
+            Self::Unknown(reach, _) | Self::Skipped(reach, _) => Some(match reach {
+                Reach::Key(key) => Place { text: key.as_str(), below: false },
+                Reach::Below(key) => Place { text: key.as_str(), below: true },
+                Reach::All => Place { text: "", below: false },
+            }),
+            Self::Nameless(_) | Self::End => None,
+        }
+    }
+}
+
+/// A place in key order: a key, or the start of the range below a directory (`dir/`), without allocating it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    text: &'a str,
+    below: bool,
+}
+
+impl Place<'_> {
+    /// The bytes that it sorts by.
+    fn bytes(&self) -> impl Iterator<Item = u8> + '_ {
+        self.text.bytes().chain(self.below.then_some(b'/'))
+    }
+
+    /// An owned form, for remembering the last place.
+    pub fn to_text(self) -> String {
+        let mut text = self.text.to_owned();
+        if self.below {
+            text.push('/');
+        }
+        text
+    }
+
+    /// Compares with a remembered place.
+    pub fn cmp_text(&self, other: &str) -> std::cmp::Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}

@@ -1,0 +1,71 @@
+//! What a run may do: push, pull, mirror and two-way are values of these types, not code paths.
+
+use serde::{Deserialize, Serialize};
+
+/// How the two sides relate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// One way; what the destination has besides stays.
+    Copy,
+    /// One way; deletions since the last run are propagated (`copy` with `--delete`).
+    CopyAndDelete,
+    /// One way; the destination is made exact.
+    Mirror,
+    /// Both ways.
+    TwoWay,
+}
+
+/// What happens where both sides changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnConflict {
+    /// Report it, change nothing.
+    #[default]
+    Report,
+    /// The source wins (`--overwrite`).
+    SourceWins,
+}
+
+/// How far contents are compared where metadata can't tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compare {
+    /// Digests, checksums and metadata that the replicas give without a transfer.
+    #[default]
+    Metadata,
+    /// Remote content is read where nothing else tells.
+    Download,
+}
+
+/// All that `decide` needs to know of what the user asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// How the sides relate.
+    pub mode: Mode,
+    /// Where both changed.
+    pub on_conflict: OnConflict,
+    /// Where metadata can't tell.
+    pub compare: Compare,
+}
+
+/// A number of keys or a share of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// So many keys.
+    Keys(u64),
+    /// So many percent of the base's keys.
+    Percent(f64),
+}
+
+/// How much a run may delete before the guard asks.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// The pair's sliding budget of 24 hours.
+    #[default]
+    Sliding,
+    /// `--max-delete`: this many in this run, whatever happened before.
+    ThisRun(Limit),
+}

@@ -1,0 +1,441 @@
+//! One side of a pair, behind one trait.
+//!
+//! [`Replica`] is what the engine knows of a local directory, a bucket prefix or a memory map. Its contract is
+//! the prose on its methods; `tests/it/contract.rs` is the same contract as tests, run against every replica and
+//! every server. Differences between providers are [`Capabilities`], never questions like "is it S3?".
+//!
+//! Cross-cutting behaviour is a stack of decorators: [`retry`] repeats what is worth repeating, [`throttle`] bounds
+//! concurrency and bandwidth, [`access`] enforces what the user allowed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
+
+pub mod access;
+pub mod local;
+pub mod memory;
+pub mod retry;
+pub mod s3;
+pub mod throttle;
+
+/// Content up to this many bytes is read once, held in memory and sent in one request; larger content is read in
+/// pieces, twice.
+pub const WHOLE_LIMIT: u64 = 8 * 1024 * 1024;
+
+/// One side of a pair.
+///
+/// # Contract
+/// - Every method may be called concurrently.
+/// - An `Err` means that nothing is known to have happened, or (for changes) that it may have happened: callers
+///   look before they act again. `Ok` is positive proof: the server acknowledged with a version.
+/// - Keys are relative to the replica's root or prefix, on the way in and out.
+/// - Nothing below a component that begins with `.mediasync` is ever listed.
+/// - Dropping a future of a changing method leaves either the old or the new content at the key, never a mixture.
+#[async_trait]
+pub trait Replica: Send + Sync + std::fmt::Debug {
+    /// How people call it (`/data/media`, `s3://bucket/prefix`), without secrets.
+    fn name(&self) -> &str;
+
+    /// What it can do, as far as is known now.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether `key` can exist here: length limits with the prefix counted, forbidden forms, reserved names.
+    ///
+    /// # Errors
+    /// The reason, for people, without a final stop.
+    fn accepts(&self, key: &Key) -> Result<(), String>;
+
+    /// Makes sure that it is there and usable, and returns who it is; called once before anything else.
+    ///
+    /// With [`Contact::Prepare`] it may write: create its id object, probe what is not known yet. With
+    /// [`Contact::Look`] it makes no changing request and `identity` may be `None`.
+    ///
+    /// # Errors
+    /// [`Cause::Stop`] with what to do when it is missing, unreachable or refuses us.
+    async fn connect(&self, contact: Contact) -> Result<Connected, Error>;
+
+    /// Everything in scope, as a stream in key order (if [`Capabilities::ordered`] says so).
+    ///
+    /// `filter` may be used to avoid descending into what is out of scope anyway; every item outside it may still
+    /// be yielded. `only` limits the listing to one key and everything below it.
+    fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing;
+
+    /// Looks at one key now: `stat` or HEAD. `Ok(None)` is proof of absence. The entry carries all digests and the
+    /// recorded mtime that the replica gives without reading the content.
+    ///
+    /// # Errors
+    /// Anything but a clear yes or no.
+    async fn look_up(&self, key: &Key) -> Result<Option<Entry>, Error>;
+
+    /// Opens content for reading, if it still has this version.
+    ///
+    /// Up to [`WHOLE_LIMIT`] the content is read here, with proof that it belongs to `expect` as a whole.
+    ///
+    /// # Errors
+    /// [`Cause::Changed`] if the version is another one, [`Cause::NotFound`] if the key is gone.
+    async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error>;
+
+    /// Stores content under `key`, if what is there is what `put.expect` says.
+    ///
+    /// The content becomes visible as a whole or not at all. Larger content is read again here, and must give the
+    /// digest that `put` states. What an overwrite does not set (ACL, headers) is kept.
+    ///
+    /// # Errors
+    /// [`Cause::Precondition`] if something else is there, [`Cause::Changed`] if the content changed while read.
+    async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error>;
+
+    /// Copies content inside the replica, without sending it. `from` must have `from_version`.
+    ///
+    /// # Errors
+    /// [`Cause::Precondition`] for either key; [`Cause::Unsupported`] where the server can't: send it instead.
+    async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error>;
+
+    /// Deletes keys, each if it still has the version given. One result a key, in the same order.
+    async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>>;
+
+    /// Removes what an earlier run of ours left behind: temporary files, unfinished uploads that `journal` knows and
+    /// that are not worth resuming. Never touches what others made. Returns how many it removed.
+    ///
+    /// # Errors
+    /// As any request; the caller reports it and goes on.
+    async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error>;
+}
+
+/// Whether a first contact may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contact {
+    /// No changing request: sources, dry runs, read-only remotes.
+    Look,
+    /// May create the id object and probe.
+    Prepare,
+}
+
+/// What a first contact found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connected {
+    /// Who it is: file system id and inode of a directory, the id object of a bucket prefix. `None` if nothing says.
+    pub identity: Option<String>,
+    /// What people should know, once a run.
+    pub notices: Vec<String>,
+}
+
+/// What is known about one ability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ability {
+    /// Seen to work.
+    Proven,
+    /// Not tried yet: act as if it does not.
+    #[default]
+    Unknown,
+    /// Seen not to work.
+    Missing,
+}
+
+/// What kind of access a replica's content has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Content is read at memory or disk speed: hash it when in doubt.
+    Local,
+    /// Content costs a transfer: look it up, and read it only when the user asked for that.
+    Remote,
+}
+
+/// What a replica can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// How expensive content is.
+    pub reach: Reach,
+    /// Listings come in key order.
+    pub ordered: Ability,
+    /// `If-None-Match: *` and `If-Match` of a put are honoured.
+    pub conditional_put: Ability,
+    /// A deletion's precondition is honoured; where not, the replica looks right before.
+    pub conditional_delete: Ability,
+    /// Content can be copied inside.
+    pub copy: Ability,
+    /// The granularity of its change times in nanoseconds; 0 where versions are exact (ETags).
+    pub granularity_ns: i64,
+}
+
+/// A listing under way. See [`Item`] for what it promises.
+#[derive(Debug)]
+pub struct Listing {
+    /// Batches of items; an `Err` ends the listing and means that it is incomplete.
+    pub items: mpsc::Receiver<Result<Vec<Item>, Error>>,
+    /// Stops the producer when the listing is dropped.
+    pub producer: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        if let Some(producer) = &self.producer {
+            producer.abort();
+        }
+    }
+}
+
+/// Content opened for reading.
+#[derive(Debug)]
+pub enum Content {
+    /// All of it, proven to be one version.
+    Whole {
+        /// What was opened. For a local file, the stat taken after reading.
+        entry: Entry,
+        /// The bytes.
+        bytes: Bytes,
+        /// Their BLAKE3.
+        blake3: Digest,
+    },
+    /// To be read in pieces.
+    Pieces(Arc<dyn Pieces>),
+}
+
+impl Content {
+    /// What was opened.
+    pub fn entry(&self) -> &Entry {
+        match self {
+            Self::Whole { entry, .. } => entry,
+            Self::Pieces(pieces) => pieces.entry(),
+        }
+    }
+}
+
+/// Large content, readable at any offset while it keeps its version.
+#[async_trait]
+pub trait Pieces: Send + Sync + std::fmt::Debug {
+    /// What was opened.
+    fn entry(&self) -> &Entry;
+
+    /// Reads exactly `len` bytes at `offset`.
+    ///
+    /// # Errors
+    /// [`Cause::Changed`] if the content ends earlier or is seen to have another version.
+    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, Error>;
+
+    /// Proves that the content still has the version that was opened, under the same key.
+    ///
+    /// # Errors
+    /// [`Cause::Changed`] if not.
+    async fn unchanged(&self) -> Result<(), Error>;
+}
+
+/// How content is stored.
+#[derive(Debug)]
+pub struct Put<'a> {
+    /// What must be under the key.
+    pub expect: &'a Expect,
+    /// Digests of the content; holds its BLAKE3, except for a copy of content that only has others.
+    pub digests: &'a Digests,
+    /// The source's mtime, recorded where the replica can.
+    pub mtime_ns: Option<i64>,
+    /// For content in pieces: the BLAKE3 of each part of [`PartHashes::size`] bytes.
+    pub parts: Option<&'a PartHashes>,
+    /// Where multipart uploads are journaled.
+    pub journal: &'a dyn Journal,
+    /// Every buffer for a body comes from here.
+    pub buffers: &'a Buffers,
+    /// Counts bytes as they are sent.
+    pub meter: &'a Meter,
+}
+
+/// The hashes of a large content's parts, from the pass that came before the upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartHashes {
+    /// Bytes of every part but the last.
+    pub size: u64,
+    /// BLAKE3 of each part, in order.
+    pub hashes: Vec<[u8; 32]>,
+}
+
+/// The part size for content of `size` bytes: 8 MiB, doubled until 1,000 parts are enough up to 64 MiB, and then
+/// until 10,000 are. 1,000 is the lowest limit known (Scaleway), 10,000 the common one.
+pub fn part_size(size: u64) -> u64 {
+    let mut part = WHOLE_LIMIT;
+    while size.div_ceil(part) > 1_000 && part < 64 * 1024 * 1024 {
+        part *= 2;
+    }
+    while size.div_ceil(part) > 10_000 {
+        part *= 2;
+    }
+    part
+}
+
+/// The memory for bodies: one pool for all transfers of a process.
+#[derive(Debug, Clone)]
+pub struct Buffers {
+    pool: Arc<Semaphore>,
+    total: u32,
+}
+
+impl Buffers {
+    /// Bytes that one permit stands for.
+    const UNIT: u64 = 4096;
+
+    /// A pool of `bytes`.
+    pub fn new(bytes: u64) -> Self {
+        let total = u32::try_from(bytes / Self::UNIT).unwrap_or(u32::MAX).max(1);
+        Self { pool: Arc::new(Semaphore::new(total as usize)), total }
+    }
+
+    /// Waits for room for `bytes`. A body larger than the pool gets all of it, alone.
+    pub async fn take(&self, bytes: u64) -> OwnedSemaphorePermit {
+        let units = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX).clamp(1, self.total);
+        Arc::clone(&self.pool).acquire_many_owned(units).await.expect("the pool is never closed")
+    }
+}
+
+/// Counts bytes for progress bars and summaries.
+#[derive(Debug, Default)]
+pub struct Meter(std::sync::atomic::AtomicU64);
+
+impl Meter {
+    /// Adds sent bytes.
+    pub fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// A multipart upload that an earlier run or this one began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// The key.
+    pub key: Key,
+    /// The server's time when it was intended, ns since the epoch.
+    pub intended_ns: i64,
+    /// Its id; `None` between intention and answer.
+    pub id: Option<String>,
+    /// The BLAKE3 of the content being sent, hex.
+    pub blake3: String,
+    /// Bytes a part.
+    pub part_size: u64,
+    /// Finished parts.
+    pub parts: Vec<UploadedPart>,
+}
+
+/// One finished part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadedPart {
+    /// From 1.
+    pub number: u32,
+    /// The server's ETag of it.
+    pub etag: String,
+    /// BLAKE3 of the bytes sent.
+    pub blake3: [u8; 32],
+}
+
+/// Where multipart uploads are written down before they exist, so that a killed run can be cleaned up or resumed.
+///
+/// All methods return when the line is committed. A journal that can't write must stop the run.
+pub trait Journal: Send + Sync + std::fmt::Debug {
+    /// The upload of a key, if one is under way.
+    ///
+    /// # Errors
+    /// [`Cause::Stop`].
+    fn upload(&self, key: &Key) -> Result<Option<Upload>, Error>;
+    /// All uploads under way.
+    ///
+    /// # Errors
+    /// [`Cause::Stop`].
+    fn uploads(&self) -> Result<Vec<Upload>, Error>;
+    /// Written before CreateMultipartUpload (`id` is `None`) and again with its answer. Replaces the key's line and
+    /// forgets its parts.
+    ///
+    /// # Errors
+    /// [`Cause::Stop`].
+    fn intend(&self, upload: &Upload) -> Result<(), Error>;
+    /// Written after a part was acknowledged.
+    ///
+    /// # Errors
+    /// [`Cause::Stop`].
+    fn part(&self, key: &Key, part: &UploadedPart) -> Result<(), Error>;
+    /// The upload was completed or aborted.
+    ///
+    /// # Errors
+    /// [`Cause::Stop`].
+    fn done(&self, key: &Key) -> Result<(), Error>;
+}
+
+/// What the caller does about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The key or place is not there.
+    NotFound,
+    /// Somebody else changed the key: leave it, decide anew.
+    Precondition,
+    /// The content that we read is not the version that we wanted: leave it, decide anew.
+    Changed,
+    /// This key can't be handled (name, permission, lock, archive): report it, go on with the others.
+    Refused,
+    /// The replica can't do this at all: use another way.
+    Unsupported,
+    /// Worth trying again. `throttled`: the server asked for less.
+    Transient {
+        /// The server asked for fewer requests (429, 503 SlowDown).
+        throttled: bool,
+        /// How long it asked us to wait.
+        after: Option<Duration>,
+    },
+    /// A listing broke or contradicted itself: nothing may be concluded from it.
+    Incomplete,
+    /// The listing is not in key order: spool it and sort.
+    Unordered,
+    /// Nothing else will work either (no bucket, bad credentials, disk full): end the cycle.
+    Stop,
+}
+
+/// A failed operation: what the caller does about it, and what a person reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What the caller does.
+    pub cause: Cause,
+    /// Operation, object, cause, in one sentence without a final stop; no secrets, names escaped.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    /// An error without a hint.
+    pub fn new(cause: Cause, message: impl Into<String>) -> Self {
+        Self { cause, message: message.into(), hint: None }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The kind of problem that this is for one key.
+    pub fn problem_kind(&self) -> ProblemKind {
+        match self.cause {
+            Cause::NotFound | Cause::Changed => ProblemKind::Changed,
+            Cause::Precondition => ProblemKind::Raced,
+            Cause::Refused | Cause::Unsupported => ProblemKind::Refused,
+            Cause::Transient { .. } | Cause::Incomplete | Cause::Unordered | Cause::Stop => ProblemKind::Failed,
+        }
+    }
+}
+
+/// Which digests to compute of a content.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Want {
+    /// Kinds beside BLAKE3, which is always computed.
+    pub kinds: Vec<DigestKind>,
+    /// For [`DigestKind::MultipartMd5`]: the number of parts that an ETag showed.
+    pub multipart_parts: Option<u32>,
+}
