@@ -138,20 +138,20 @@ pub enum Ability {
     Missing,
 }
 
-/// What kind of access a replica's content has.
+/// What reading content costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// Content is read at memory or disk speed: hash it when in doubt.
-    Local,
-    /// Content costs a transfer: look it up, and read it only when the user asked for that.
-    Remote,
+pub enum ReadCost {
+    /// Memory or disk speed: hash it when in doubt.
+    Cheap,
+    /// A transfer: look it up, and read it only when the user asked for that.
+    Transfer,
 }
 
 /// What a replica can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// How expensive content is.
-    pub reach: Reach,
+    /// What reading content costs.
+    pub read_cost: ReadCost,
     /// Listings come in key order.
     pub ordered: Ability,
     /// `If-None-Match: *` and `If-Match` of a put are honoured.
