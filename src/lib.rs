@@ -3,4 +3,5 @@ pub mod manifest;
 pub mod model;
 pub mod plan;
 pub mod replica;
+pub mod secret;
 pub mod sync;
