@@ -57,6 +57,15 @@ impl Place<'_> {
         text
     }
 
+    /// Overwrites `text` with the owned form, re-using its memory.
+    pub fn write_to(self, text: &mut String) {
+        text.clear();
+        text.push_str(self.text);
+        if self.below {
+            text.push('/');
+        }
+    }
+
     /// Compares with a remembered place.
     pub fn cmp_text(&self, other: &str) -> std::cmp::Ordering {
         self.bytes().cmp(other.bytes())

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
+use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
+
+pub use crate::model::{ReadCost, Want};
 
 pub mod access;
 pub mod local;
@@ -136,15 +138,6 @@ pub enum Ability {
     Unknown,
     /// Seen not to work.
     Missing,
-}
-
-/// What reading content costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadCost {
-    /// Memory or disk speed: hash it when in doubt.
-    Cheap,
-    /// A transfer: look it up, and read it only when the user asked for that.
-    Transfer,
 }
 
 /// What a replica can do.
@@ -429,13 +422,4 @@ impl Error {
             Cause::Transient { .. } | Cause::Incomplete | Cause::Unordered | Cause::Stop => ProblemKind::Failed,
         }
     }
-}
-
-/// Which digests to compute of a content.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Want {
-    /// Kinds beside BLAKE3, which is always computed.
-    pub kinds: Vec<DigestKind>,
-    /// For [`DigestKind::MultipartMd5`]: the number of parts that an ETag showed.
-    pub multipart_parts: Option<u32>,
 }
