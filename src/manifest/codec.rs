@@ -69,8 +69,8 @@ pub fn read_action(bytes: &[u8]) -> Option<Action> {
             _ => return None,
         },
         size: from.number()?,
-        from: from.optional_entry()?,
-        at: from.optional_entry()?,
+        from: if from.flag()? { Some(from.entry()?) } else { None },
+        at: if from.flag()? { Some(from.entry()?) } else { None },
         digests: from.digests()?,
     };
     from.end()?;
@@ -259,12 +259,17 @@ impl<'a> Bytes<'a> {
         Key::new(self.text()?).ok()
     }
 
-    fn time(&mut self) -> Option<Option<i64>> {
+    /// Whether an optional value follows.
+    fn flag(&mut self) -> Option<bool> {
         match self.byte()? {
-            0 => Some(None),
-            1 => Some(Some(i64::from_le_bytes(self.take(8)?.try_into().ok()?))),
+            0 => Some(false),
+            1 => Some(true),
             _ => None,
         }
+    }
+
+    fn time(&mut self) -> Option<i64> {
+        Some(i64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }
 
     fn digest(&mut self) -> Option<Digest> {
@@ -305,7 +310,7 @@ impl<'a> Bytes<'a> {
         Some(Entry {
             size: self.number()?,
             version: Version::new(self.text()?),
-            modified_ns: self.time()?,
+            modified_ns: if self.flag()? { Some(self.time()?) } else { None },
             digests: self.digests()?,
             readable: match self.byte()? {
                 0 => Readable::Yes,
@@ -313,14 +318,6 @@ impl<'a> Bytes<'a> {
                 _ => return None,
             },
         })
-    }
-
-    fn optional_entry(&mut self) -> Option<Option<Entry>> {
-        match self.byte()? {
-            0 => Some(None),
-            1 => Some(Some(self.entry()?)),
-            _ => None,
-        }
     }
 
     fn verb(&mut self) -> Option<Verb> {

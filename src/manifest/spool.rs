@@ -152,7 +152,7 @@ impl Spool {
     ///
     /// # Errors
     /// As [`Self::insert`].
-    pub fn iter(&mut self) -> Result<SpoolIter<'_>, ManifestError> {
+    pub fn all(&mut self) -> Result<SpoolIter<'_>, ManifestError> {
         self.range(&[], None)
     }
 
@@ -564,7 +564,7 @@ mod tests {
                 }
             }
             let all: Vec<_> = model.clone().into_iter().collect();
-            prop_assert_eq!(&lines(spool.iter().unwrap()), &all);
+            prop_assert_eq!(&lines(spool.all().unwrap()), &all);
             let with_prefix: Vec<_> = all.iter().filter(|(key, _)| key.starts_with(&prefix)).cloned().collect();
             prop_assert_eq!(lines(spool.prefix(&prefix).unwrap()), with_prefix);
             let inside: Vec<_> = all.iter().filter(|(key, _)| *key >= range.0 && *key < range.1).cloned().collect();
@@ -583,14 +583,14 @@ mod tests {
         let place = dir.path().join("state");
         let mut small = Spool::new(&place);
         small.insert(b"k", b"v").unwrap();
-        assert_eq!(lines(small.iter().unwrap()).len(), 1);
+        assert_eq!(lines(small.all().unwrap()).len(), 1);
         assert!(!place.exists());
         let mut big = Spool::with_limit(&place, 1000);
         for n in 0..1000u32 {
             big.insert(&n.reverse_bits().to_be_bytes(), &[7; 50]).unwrap();
         }
         assert_eq!(std::fs::read_dir(&place).unwrap().count(), 0);
-        assert_eq!(lines(big.iter().unwrap()).len(), 1000);
+        assert_eq!(lines(big.all().unwrap()).len(), 1000);
     }
 
     #[test]
