@@ -36,6 +36,8 @@ pub enum Verb {
     /// The content is already on the changed side, under another key: copied there, no bytes sent.
     Copy {
         /// Where the content is.
+        // In JSON the verb's fields stand beside the action's own, and that has a `from`.
+        #[serde(rename = "copy_from")]
         from: Key,
         /// The version it has there.
         from_version: Version,
@@ -178,5 +180,35 @@ impl Counts {
     /// Actions that change a replica.
     pub fn changes(&self) -> u64 {
         self.creates + self.overwrites + self.copies + self.deletes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_round_trips_as_json() {
+        let key = |text: &str| Key::new(text).expect("a key");
+        let entry = Entry {
+            size: 1,
+            version: Version::new("v"),
+            modified_ns: None,
+            digests: Digests::none(),
+            readable: crate::model::Readable::Yes,
+        };
+        let action = Action {
+            key: key("new"),
+            side: Side::Dest,
+            verb: Verb::Copy { from: key("old"), from_version: Version::new("w") },
+            reason: Reason::Renamed { from: key("old") },
+            expect: Expect::Absent,
+            size: 1,
+            from: Some(entry),
+            at: None,
+            digests: Digests::none(),
+        };
+        let json = serde_json::to_string(&action).expect("text keys");
+        assert_eq!(serde_json::from_str::<Action>(&json).expect("what was written"), action);
     }
 }
