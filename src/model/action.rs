@@ -152,28 +152,38 @@ pub struct Counts {
 impl Counts {
     /// Adds one action.
     pub fn add(&mut self, action: &Action) {
+        self.apply(action, u64::saturating_add);
+    }
+
+    /// Takes one action out again.
+    pub fn remove(&mut self, action: &Action) {
+        self.apply(action, u64::saturating_sub);
+    }
+
+    fn apply(&mut self, action: &Action, change: fn(u64, u64) -> u64) {
+        let bump = |count: &mut u64, by: u64| *count = change(*count, by);
         match &action.verb {
             Verb::Create => {
-                self.creates += 1;
-                self.bytes_sent += action.size;
+                bump(&mut self.creates, 1);
+                bump(&mut self.bytes_sent, action.size);
             }
             Verb::Overwrite => {
-                self.overwrites += 1;
-                self.bytes_sent += action.size;
+                bump(&mut self.overwrites, 1);
+                bump(&mut self.bytes_sent, action.size);
             }
-            Verb::Copy { .. } => self.copies += 1,
+            Verb::Copy { .. } => bump(&mut self.copies, 1),
             Verb::Delete => {
-                self.deletes += 1;
+                bump(&mut self.deletes, 1);
                 match action.reason {
-                    Reason::Renamed { .. } => self.rename_deletes += 1,
+                    Reason::Renamed { .. } => bump(&mut self.rename_deletes, 1),
                     Reason::Extra => {
-                        self.extra_deletes += 1;
-                        self.bytes_deleted += action.size;
+                        bump(&mut self.extra_deletes, 1);
+                        bump(&mut self.bytes_deleted, action.size);
                     }
-                    _ => self.bytes_deleted += action.size,
+                    _ => bump(&mut self.bytes_deleted, action.size),
                 }
             }
-            Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => self.records += 1,
+            Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => bump(&mut self.records, 1),
         }
     }
 

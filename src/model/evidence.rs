@@ -13,6 +13,15 @@ pub enum ReadCost {
     Transfer,
 }
 
+/// Whether a file and a directory of one name can both exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespace {
+    /// Keys are just texts: `a` and `a/x` live side by side.
+    Flat,
+    /// Directories are real: `a` and `a/x` exclude each other.
+    Tree,
+}
+
 /// Which digests to compute of a content.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Want {

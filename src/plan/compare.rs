@@ -158,7 +158,7 @@ fn find_out(side: Side, entry: &Entry, known: &Known, other: &Digests, compare: 
 }
 
 /// What to compute of a content so that it can be compared with `other`.
-fn comparable(other: &Digests) -> Want {
+pub fn comparable(other: &Digests) -> Want {
     let mut want = Want::default();
     for digest in other.iter() {
         let kind = match digest.kind {

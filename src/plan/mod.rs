@@ -13,7 +13,7 @@ pub mod pairing;
 mod policy;
 mod two_way;
 
-pub use compare::{Evidence, Known, Need};
+pub use compare::{Evidence, Known, Need, comparable};
 pub use decide::{Context, Decision, decide};
 pub use join::{Input, Join, JoinError, Joined, Triple};
 pub use policy::{Budget, Compare, Limit, Mode, OnConflict, Policy};

@@ -13,7 +13,9 @@ use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use tokio::sync::mpsc;
 
-use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, ReadCost, Readable, Version};
+use crate::model::{
+    Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, Namespace, ReadCost, Readable, Version,
+};
 
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Pieces, Put, Replica,
@@ -233,6 +235,7 @@ impl Replica for Memory {
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
+            namespace: Namespace::Flat,
             granularity_ns: 0,
         }
     }

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
 
-pub use crate::model::{ReadCost, Want};
+pub use crate::model::{Namespace, ReadCost, Want};
 
 pub mod access;
 pub mod local;
@@ -153,6 +153,8 @@ pub struct Capabilities {
     pub conditional_delete: Ability,
     /// Content can be copied inside.
     pub copy: Ability,
+    /// Whether a file and a directory of one name can both exist.
+    pub namespace: Namespace,
     /// The granularity of its change times in nanoseconds; 0 where versions are exact (ETags).
     pub granularity_ns: i64,
 }
@@ -384,6 +386,8 @@ pub enum Cause {
     Incomplete,
     /// The listing is not in key order: spool it and sort.
     Unordered,
+    /// The user asked for something that makes no sense here: change the command.
+    Usage,
     /// Nothing else will work either (no bucket, bad credentials, disk full): end the cycle.
     Stop,
 }
@@ -419,7 +423,9 @@ impl Error {
             Cause::NotFound | Cause::Changed => ProblemKind::Changed,
             Cause::Precondition => ProblemKind::Raced,
             Cause::Refused | Cause::Unsupported => ProblemKind::Refused,
-            Cause::Transient { .. } | Cause::Incomplete | Cause::Unordered | Cause::Stop => ProblemKind::Failed,
+            Cause::Transient { .. } | Cause::Incomplete | Cause::Unordered | Cause::Usage | Cause::Stop => {
+                ProblemKind::Failed
+            }
         }
     }
 }

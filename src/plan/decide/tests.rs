@@ -65,6 +65,7 @@ fn base(base: Base) -> Option<BaseRecord> {
         dest: Version::new("d0"),
         digests: content("base"),
         lapsed: base == Base::Lapsed,
+        racy_until_ns: None,
     })
 }
 

@@ -29,6 +29,7 @@ fn record(text: &str) -> BaseRecord {
         dest: Version::new("d"),
         digests: Digests::none(),
         lapsed: false,
+        racy_until_ns: None,
     }
 }
 
