@@ -8,6 +8,7 @@ pub mod model;
 mod pair_up;
 pub mod plan;
 mod plan_store;
+mod recover;
 pub mod replica;
 pub mod secret;
 mod survey;

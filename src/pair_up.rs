@@ -77,7 +77,7 @@ impl Pairer<'_> {
             let mut creates = Vec::new();
             for action in page {
                 let create = action.verb == Verb::Create && action.side == Side::Dest && action.size > 0;
-                if create && !self.cycle.manifest.by_size(action.size, 1)?.is_empty() {
+                if create && self.cycle.manifest.has_size(action.size)? {
                     creates.push(action);
                 }
             }
@@ -111,7 +111,7 @@ impl Pairer<'_> {
         findings: &Findings,
     ) -> Result<Vec<Candidate>, Error> {
         let mut candidates = Vec::new();
-        for record in self.cycle.manifest.by_size(action.size, CANDIDATES)? {
+        for record in self.cycle.manifest.with_content(action.size, digests, CANDIDATES)? {
             // Copying from a key that is itself about to be sent or that is out of scope would be a guess.
             if record.lapsed || record.key == action.key {
                 continue;

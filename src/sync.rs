@@ -16,6 +16,7 @@ use crate::pair_up::pair_up;
 use crate::plan::guard::{self, GuardVerdict, Place, Situation, Stranger};
 use crate::plan::{Budget, Policy};
 use crate::plan_store::PlanStore;
+use crate::recover::recover;
 use crate::replica::{Buffers, Cause, Connected, Contact, Error, Journal, Meter, ReadCost, Replica};
 use crate::survey::{Findings, survey};
 
@@ -201,11 +202,15 @@ impl Cycle<'_> {
 pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Report, Error> {
     let watcher = Watcher::new(observer);
     let met = meet(&cycle, &watcher).await?;
+    if let (Run::Execute(_), []) = (&cycle.run, &met.strangers[..]) {
+        recover(&cycle).await?;
+    }
     let mut findings = survey(&cycle, met.dest_is_new, &watcher).await?;
     in_scope(&cycle, &findings)?;
     pair_up(&cycle, &mut findings, &watcher).await?;
     if findings.dest_keys == 0 && findings.base_keys > 0 && findings.plan.counts().creates > 0 {
-        watcher.notice(&format!("{} is empty, though it was not after the last run: it is refilled", cycle.dest.name()));
+        watcher
+            .notice(&format!("{} is empty, though it was not after the last run: it is refilled", cycle.dest.name()));
     }
     let verdict = guard::check(&situation(&cycle, &met, &findings)?);
     cycle.progress.actions.store(findings.plan.counts().changes(), Relaxed);

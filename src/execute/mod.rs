@@ -12,14 +12,16 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::manifest::{Manifest, ManifestError, Record, RunId, Spent};
-use crate::model::{Action, BaseRecord, Counts, Entry, Problem, Side, Verb};
-use crate::plan_store::{Phase, PhaseIter, PlanStore};
+use crate::model::{Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, Side, Verb};
+use crate::plan_store::{Phase, PlanStore};
 use crate::replica::{Buffers, Cause, Error, Journal};
 use crate::survey::problem_of;
 use crate::sync::{Observer, Progress, Sides, Stage};
 
 /// Records are committed at the latest after this many.
 const BATCH: usize = 1_000;
+/// Actions taken from the plan at a time, and written down as about to be sent.
+const PAGE: usize = 512;
 /// Records are committed at the latest after this time.
 const LINGER: Duration = Duration::from_secs(1);
 /// Refusals without a single success after which the rest is not tried.
@@ -64,25 +66,35 @@ impl Executor<'_> {
         let mut ledger = Ledger::new(self, observer, done);
         let result = self.phases(plan, &mut ledger).await;
         ledger.flush()?;
-        result
+        result?;
+        Ok(self.manifest.end_sending(&ledger.open)?)
     }
 
     async fn phases(&self, plan: &PlanStore, ledger: &mut Ledger<'_>) -> Result<(), Error> {
         for action in plan.phase(Phase::Record) {
             ledger.settle(record_only(action?))?;
         }
-        self.transfers(plan.phase(Phase::Copy), ledger).await?;
+        self.transfers(plan, Phase::Copy, ledger).await?;
         self.removals(plan.phase(Phase::MakeRoom), ledger).await?;
-        self.transfers(plan.phase(Phase::Send), ledger).await?;
+        self.transfers(plan, Phase::Send, ledger).await?;
         self.removals(plan.phase(Phase::Delete), ledger).await
     }
 
-    async fn transfers(&self, mut actions: PhaseIter<'_>, ledger: &mut Ledger<'_>) -> Result<(), Error> {
+    async fn transfers(&self, plan: &PlanStore, phase: Phase, ledger: &mut Ledger<'_>) -> Result<(), Error> {
         let mut running = FuturesUnordered::new();
+        let mut page = Vec::new().into_iter();
+        let mut last = None;
         loop {
             while running.len() < self.concurrency.max(1) {
-                let Some(action) = actions.next() else { break };
-                running.push(self.transfer(action?));
+                if page.len() == 0 {
+                    let next = plan.page(phase, last.as_ref(), PAGE)?;
+                    let Some(action) = next.last() else { break };
+                    last = Some(action.key.clone());
+                    self.manifest.begin_sending(&crate::recover::lines(&next))?;
+                    page = next.into_iter();
+                }
+                let Some(action) = page.next() else { break };
+                running.push(self.transfer(action));
             }
             match running.next().await {
                 None => return Ok(()),
@@ -118,7 +130,6 @@ fn agreed(action: &Action, other: &Entry, changed: &Entry) -> BaseRecord {
         dest: dest.version.clone(),
         digests,
         lapsed: false,
-        racy_until_ns: None,
     }
 }
 
@@ -134,6 +145,8 @@ struct Ledger<'a> {
     overwrites: u64,
     book: Book,
     refusals: u64,
+    /// Keys whose sending failed in a way that leaves open what is at the destination.
+    open: Vec<Key>,
 }
 
 impl<'a> Ledger<'a> {
@@ -148,6 +161,7 @@ impl<'a> Ledger<'a> {
             overwrites: 0,
             book: executor.book,
             refusals: 0,
+            open: Vec::new(),
         }
     }
 
@@ -168,7 +182,10 @@ impl<'a> Ledger<'a> {
             Outcome::Problem(problem) => {
                 self.progress.actions_done.fetch_add(1, Relaxed);
                 self.observer.problem(&problem);
-                self.refusals += u64::from(problem.kind == crate::model::ProblemKind::Refused);
+                if let (ProblemKind::Failed, Some(Reach::Key(key))) = (problem.kind, &problem.reach) {
+                    self.open.push(key.clone());
+                }
+                self.refusals += u64::from(problem.kind == ProblemKind::Refused);
                 if self.refusals >= HOPELESS && self.done.changes() == 0 {
                     let message =
                         format!("{HOPELESS} keys were refused and none accepted; the last one: {}", problem.message);

@@ -11,7 +11,7 @@ use super::codec::{digests_from_blob, digests_to_blob};
 use super::error::ManifestError;
 use super::store::Store;
 use super::{Access, Manifest, Orientation};
-use crate::model::{BaseRecord, Digests, Key, Version};
+use crate::model::{BaseRecord, DigestKind, Digests, Key, Version};
 
 /// One change of the base.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,17 +93,27 @@ impl Manifest {
         })
     }
 
-    /// Up to `limit` records with contents of this size, in key order, without lapsed ones: where a new key may
-    /// have been renamed or copied from.
+    /// Whether a record, not lapsed, has content of this size: a new key of this size may be a rename or a copy.
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn by_size(&self, size: u64, limit: usize) -> Result<Vec<BaseRecord>, ManifestError> {
-        let sql = select("WHERE size = ?1 AND lapsed = 0 ORDER BY key LIMIT ?2");
+    pub fn has_size(&self, size: u64) -> Result<bool, ManifestError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM base WHERE size = ?1 AND lapsed = 0)";
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row([stored_size(size)], |row| row.get(0)))
+    }
+
+    /// Up to `limit` records that may have this content, in key order, without lapsed ones: those with this BLAKE3, and
+    /// those of this size whose BLAKE3 nobody knows.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn with_content(&self, size: u64, digests: &Digests, limit: usize) -> Result<Vec<BaseRecord>, ManifestError> {
+        let sql = select("WHERE size = ?1 AND (content = ?2 OR content IS NULL) AND lapsed = 0 ORDER BY key LIMIT ?3");
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.read("read", |conn| {
             let mut statement = conn.prepare_cached(&sql)?;
-            statement.query_map((stored_size(size), limit), |row| record(row, self.orientation))?.collect()
+            let rows = (stored_size(size), content(digests), limit);
+            statement.query_map(rows, |row| record(row, self.orientation))?.collect()
         })
     }
 
@@ -140,27 +150,10 @@ impl Manifest {
         done
     }
 
-    /// A racy time belongs to the version of the side that was the source when it was recorded: it stays while
-    /// that version does, also when a cycle of the other orientation records the key.
     fn put(&self, conn: &Connection, put: &BaseRecord, blob: &mut Vec<u8>) -> rusqlite::Result<()> {
-        const FORWARD: &str = "INSERT INTO base
-                 (key, size, left_version, right_version, digests, lapsed, racy_left, racy_right)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL)
-             ON CONFLICT (key) DO UPDATE SET size = excluded.size, left_version = excluded.left_version,
-                 right_version = excluded.right_version, digests = excluded.digests, lapsed = excluded.lapsed,
-                 racy_left = excluded.racy_left,
-                 racy_right = CASE WHEN right_version = excluded.right_version THEN racy_right END";
-        const REVERSED: &str = "INSERT INTO base
-                 (key, size, left_version, right_version, digests, lapsed, racy_left, racy_right)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7)
-             ON CONFLICT (key) DO UPDATE SET size = excluded.size, left_version = excluded.left_version,
-                 right_version = excluded.right_version, digests = excluded.digests, lapsed = excluded.lapsed,
-                 racy_left = CASE WHEN left_version = excluded.left_version THEN racy_left END,
-                 racy_right = excluded.racy_right";
-        let sql = match self.orientation {
-            Orientation::Forward => FORWARD,
-            Orientation::Reversed => REVERSED,
-        };
+        let sql = "INSERT OR REPLACE INTO base
+                 (key, size, left_version, right_version, digests, lapsed, content)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let [left, right] = self.orientation.apply(&put.source, &put.dest);
         digests_to_blob(&put.digests, blob);
         conn.prepare_cached(sql)?.execute(params![
@@ -170,7 +163,7 @@ impl Manifest {
             right.as_str(),
             blob.as_slice(),
             put.lapsed,
-            put.racy_until_ns,
+            content(&put.digests),
         ])?;
         Ok(())
     }
@@ -264,16 +257,12 @@ fn read_span(conn: &Connection, span: &Span, orientation: Orientation) -> rusqli
 }
 
 fn select(tail: &str) -> String {
-    format!("SELECT key, size, left_version, right_version, digests, lapsed, racy_left, racy_right FROM base {tail}")
+    format!("SELECT key, size, left_version, right_version, digests, lapsed FROM base {tail}")
 }
 
 fn record(row: &Row<'_>, orientation: Orientation) -> rusqlite::Result<BaseRecord> {
     let text = |index: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(index)?.as_str()?) };
     let version = |index: usize| text(index).map(Version::new);
-    let racy = match orientation {
-        Orientation::Forward => 6,
-        Orientation::Reversed => 7,
-    };
     let [source, dest] = orientation.apply(2, 3);
     Ok(BaseRecord {
         key: Key::new(text(0)?).map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))?,
@@ -282,8 +271,13 @@ fn record(row: &Row<'_>, orientation: Orientation) -> rusqlite::Result<BaseRecor
         dest: version(dest)?,
         digests: digests(row, 4)?,
         lapsed: row.get(5)?,
-        racy_until_ns: row.get(racy)?,
     })
+}
+
+/// The start of the BLAKE3, as a number to find it by.
+fn content(digests: &Digests) -> Option<i64> {
+    let start = digests.get(DigestKind::Blake3)?.text.get(..16)?;
+    u64::from_str_radix(start, 16).ok().map(u64::cast_signed)
 }
 
 /// A column of digests.
@@ -322,7 +316,6 @@ mod tests {
             dest: Version::new(format!("dest of {text}")),
             digests: [Digest::from_bytes(DigestKind::Blake3, &[7; 32])].into_iter().collect(),
             lapsed: false,
-            racy_until_ns: None,
         }
     }
 
@@ -344,20 +337,11 @@ mod tests {
     }
 
     fn any_record() -> impl Strategy<Value = Record> {
-        let put = (any_key(), 0..=u64::MAX >> 1, any_version(), any_version(), any_digests(), any::<bool>())
-            .prop_flat_map(|(key, size, source, dest, digests, lapsed)| {
-                any::<Option<i64>>().prop_map(move |racy_until_ns| {
-                    Record::Put(BaseRecord {
-                        key: key.clone(),
-                        size,
-                        source: source.clone(),
-                        dest: dest.clone(),
-                        digests: digests.clone(),
-                        lapsed,
-                        racy_until_ns,
-                    })
-                })
-            });
+        let put = (any_key(), 0..=u64::MAX >> 1, any_version(), any_version(), any_digests(), any::<bool>()).prop_map(
+            |(key, size, source, dest, digests, lapsed)| {
+                Record::Put(BaseRecord { key, size, source, dest, digests, lapsed })
+            },
+        );
         prop_oneof![
             6 => put,
             1 => any_key().prop_map(Record::Forget),
@@ -397,10 +381,13 @@ mod tests {
             let live = || model.values().filter(|r| !r.lapsed);
             let bytes = live().map(|r| r.size.min(1 << 50)).sum();
             prop_assert_eq!(manifest.base_totals().unwrap(), (live().count() as u64, bytes));
-            prop_assert_eq!(
-                manifest.by_size(size, 9).unwrap(),
-                live().filter(|r| r.size == size).take(9).cloned().collect::<Vec<_>>()
-            );
+            prop_assert_eq!(manifest.has_size(size).unwrap(), live().any(|r| r.size == size));
+            for wanted in live() {
+                let start = |r: &BaseRecord| content(&r.digests);
+                let fits = |r: &&BaseRecord| r.size == wanted.size && (start(r).is_none() || start(r) == start(wanted));
+                let expected: Vec<_> = live().filter(fits).cloned().collect();
+                prop_assert_eq!(manifest.with_content(wanted.size, &wanted.digests, 99).unwrap(), expected);
+            }
         }
     }
 
@@ -451,23 +438,6 @@ mod tests {
     }
 
     #[test]
-    fn a_racy_time_stays_with_its_sides_version() {
-        let state = tempfile::tempdir().unwrap();
-        let pair = Pair::new("left", "right");
-        let push = || Manifest::open(state.path(), &pair, pair.orientation("left")).unwrap().manifest;
-        let pull = || Manifest::open(state.path(), &pair, pair.orientation("right")).unwrap().manifest;
-        let pushed = BaseRecord { racy_until_ns: Some(9), ..record_of("k", 5) };
-        push().record(&[Record::Put(pushed.clone())]).unwrap();
-        let mut seen = pull().get(&pushed.key).unwrap().unwrap();
-        assert_eq!(seen.racy_until_ns, None, "the bucket's version is not racy");
-        pull().record(&[Record::Put(seen.clone())]).unwrap();
-        assert_eq!(push().get(&pushed.key).unwrap().unwrap().racy_until_ns, Some(9));
-        seen.dest = Version::new("pulled");
-        pull().record(&[Record::Put(seen)]).unwrap();
-        assert_eq!(push().get(&pushed.key).unwrap().unwrap().racy_until_ns, None);
-    }
-
-    #[test]
     fn a_batch_is_recorded_as_a_whole_or_not_at_all() {
         let (_state, manifest) = on_disk();
         put(&manifest, &["kept"]);
@@ -493,11 +463,11 @@ mod tests {
                 row.get(3)
             })
             .unwrap();
-        assert!(plan.contains("COVERING INDEX base_by_size"), "{plan}");
-        let by_size = select("WHERE size = 1 AND lapsed = 0 ORDER BY key LIMIT 5");
+        assert!(plan.contains("COVERING INDEX base_by_content"), "{plan}");
+        let by_content = select("WHERE size = 1 AND (content = 2 OR content IS NULL) AND lapsed = 0");
         let plan: String =
-            manifest.lock().conn.query_row(&format!("EXPLAIN QUERY PLAN {by_size}"), [], |row| row.get(3)).unwrap();
-        assert!(plan.contains("INDEX base_by_size (size=?)"), "{plan}");
+            manifest.lock().conn.query_row(&format!("EXPLAIN QUERY PLAN {by_content}"), [], |row| row.get(3)).unwrap();
+        assert!(plan.contains("base_by_content") || plan.contains("MULTI-INDEX OR"), "{plan}");
     }
 
     #[test]
@@ -573,7 +543,7 @@ mod tests {
         let time = std::time::Instant::now();
         for text in texts.iter().step_by(100) {
             let found = manifest.get(&key(text)).unwrap().unwrap();
-            assert!(manifest.by_size(found.size, 1000).unwrap().contains(&found));
+            assert!(manifest.with_content(found.size, &found.digests, 1000).unwrap().contains(&found));
         }
         println!("10,000 of get and by_size: {:?}", time.elapsed());
         let time = std::time::Instant::now();

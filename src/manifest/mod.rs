@@ -13,6 +13,7 @@
 //! | base | [`Manifest::base`], [`Manifest::record`]: what both sides held |
 //! | memo | [`Manifest::memo_get`]: digests of contents that were read, by side, key and version |
 //! | dirty | [`Manifest::dirty_due`]: keys that changed or must be looked at again |
+//! | sending | [`Manifest::sending`]: what a killed run may have sent without recording it |
 //! | uploads, upload_parts | [`UploadJournal`]: uploads in flight |
 //! | runs, spent | [`Manifest::begin_run`], [`Manifest::spent_since`]: what was done, and the guard's budgets |
 //! | meta | [`Manifest::identity`], [`Manifest::probe`], ...: single values |
@@ -52,6 +53,7 @@ mod pair;
 mod plans;
 mod runs;
 mod schema;
+mod sending;
 mod spool;
 mod store;
 mod uploads;
@@ -65,6 +67,7 @@ pub use open::Opened;
 pub use pair::{Orientation, Pair};
 pub use plans::{PlanActions, PlanFile};
 pub use runs::{Run, RunId, Spent};
+pub use sending::Sending;
 pub use spool::{Spool, SpoolIter};
 pub use uploads::UploadJournal;
 

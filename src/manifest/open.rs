@@ -320,7 +320,6 @@ mod tests {
                     dest: Version::new("d"),
                     digests: Digests::none(),
                     lapsed: false,
-                    racy_until_ns: None,
                 })
             })
             .collect();
@@ -558,10 +557,7 @@ mod tests {
             digests,
             [format!("Blake3:{}", "07".repeat(32)), "EtagMultipart:0cc175b9c0f1b6a831c399e269772661-3".to_owned()]
         );
-        assert_eq!(
-            (&*records[1].source.0, &*records[1].dest.0, records[1].racy_until_ns),
-            ("7:1:1:2", "etag-2", Some(5))
-        );
+        assert_eq!((&*records[1].source.0, &*records[1].dest.0), ("7:1:1:2", "etag-2"));
         assert_eq!(manifest.runs(1).unwrap()[0].id, RunId(1));
     }
 
@@ -668,7 +664,6 @@ mod tests {
                             dest: Version::new("d"),
                             digests: Digests::none(),
                             lapsed: false,
-                            racy_until_ns: None,
                         })
                     })
                     .collect();

@@ -35,7 +35,7 @@ pub(super) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> rusqli
 }
 
 /// Sides are 0 (the location that sorts first) and 1. Times are nanoseconds since the epoch. `digests` is the form
-/// of `codec`. The key order of every table is the order of the UTF-8 bytes (`BINARY`), as the join needs it.
+/// of `codec`; `content` is the start of the BLAKE3 as a number. The key order of every table is the order of the UTF-8 bytes (`BINARY`), as the join needs it.
 fn v1(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(
         "CREATE TABLE meta (
@@ -50,11 +50,17 @@ fn v1(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              right_version TEXT NOT NULL,
              digests       BLOB NOT NULL,
              lapsed        INTEGER NOT NULL,
-             racy_left     INTEGER,
-             racy_right    INTEGER
+             content       INTEGER
          ) WITHOUT ROWID, STRICT;
          -- Finds the old half of a rename, and is what totals are counted from.
-         CREATE INDEX base_by_size ON base (size) WHERE lapsed = 0;
+         CREATE INDEX base_by_content ON base (size, content) WHERE lapsed = 0;
+
+         CREATE TABLE sending (
+             key      TEXT PRIMARY KEY NOT NULL,
+             size     INTEGER NOT NULL,
+             version  TEXT NOT NULL,
+             modified INTEGER
+         ) WITHOUT ROWID, STRICT;
 
          CREATE TABLE memo (
              side    INTEGER NOT NULL,

@@ -100,8 +100,6 @@ pub struct BaseRecord {
     pub digests: Digests,
     /// Out of scope in an earlier run: saves hashing, proves no deletion until both sides were seen with the key.
     pub lapsed: bool,
-    /// Unused.
-    pub racy_until_ns: Option<i64>,
 }
 
 /// Whether two contents are the same, by sizes and digests. Versions and times never enter.

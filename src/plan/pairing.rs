@@ -72,7 +72,6 @@ mod tests {
             dest: Version::new(format!("d-{key}")),
             digests: [Digest::new(DigestKind::Blake3, digest)].into_iter().collect(),
             lapsed: false,
-            racy_until_ns: None,
         }
     }
 

@@ -49,7 +49,14 @@ pub enum Fault {
     Before(Error),
     /// Act, then fail: the acknowledgement is lost.
     After(Error),
+    /// The process dies without acting.
+    DieBefore,
+    /// Act, then the process dies.
+    DieAfter,
 }
+
+/// What a process that dies by plan panics with; nothing on its way out runs as if it had not.
+pub const DEATH: &str = "the fault plan killed this process";
 
 type FaultPlan = Box<dyn FnMut(&Call) -> Fault + Send>;
 
@@ -100,7 +107,8 @@ impl Memory {
     pub fn write(&self, key: &Key, bytes: impl Into<Bytes>) {
         let mut state = self.lock();
         state.writes += 1;
-        let object = Object { bytes: bytes.into(), write: state.writes, blake3: None, mtime_ns: None };
+        let mtime_ns = Some(self.mtime(state.writes));
+        let object = Object { bytes: bytes.into(), write: state.writes, blake3: None, mtime_ns };
         state.objects.insert(key.clone(), object);
     }
 
@@ -111,6 +119,7 @@ impl Memory {
         let write = state.writes;
         if let Some(object) = state.objects.get_mut(key) {
             object.write = write;
+            object.mtime_ns = Some(self.mtime(write));
         }
     }
 
@@ -144,6 +153,12 @@ impl Memory {
         std::mem::take(&mut self.lock().calls)
     }
 
+    /// Times that no two writes share, also not at two replicas of different roles.
+    fn mtime(&self, write: u64) -> i64 {
+        let role = if self.role == Role::Bucket { 1 } else { 0 };
+        i64::try_from(write).expect("few writes") * 1_000 + role
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,6 +178,11 @@ impl Memory {
             Fault::None => act(&mut state),
             Fault::Before(error) => Err(error),
             Fault::After(error) => act(&mut state).and(Err(error)),
+            Fault::DieBefore => panic!("{DEATH}"),
+            Fault::DieAfter => {
+                drop(act(&mut state));
+                panic!("{DEATH}");
+            }
         }
     }
 

@@ -65,7 +65,6 @@ fn base(base: Base) -> Option<BaseRecord> {
         dest: Version::new("d0"),
         digests: content("base"),
         lapsed: base == Base::Lapsed,
-        racy_until_ns: None,
     })
 }
 

@@ -29,7 +29,6 @@ fn record(text: &str) -> BaseRecord {
         dest: Version::new("d"),
         digests: Digests::none(),
         lapsed: false,
-        racy_until_ns: None,
     }
 }
 

@@ -89,7 +89,10 @@ impl Bench {
 
     /// The manifest is lost.
     pub fn forget_manifest(&self) {
-        std::fs::remove_dir_all(self.pair.dir(self.state.path())).unwrap();
+        let dir = self.pair.dir(self.state.path());
+        if dir.exists() {
+            std::fs::remove_dir_all(dir).unwrap();
+        }
     }
 
     /// What was heard since the last time this was asked.
