@@ -1,4 +1,6 @@
 //! mediasync keeps a media directory and cloud object storage the same.
+pub mod dsn;
+pub mod location;
 pub mod manifest;
 pub mod model;
 pub mod plan;
