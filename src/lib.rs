@@ -1,8 +1,10 @@
 //! mediasync keeps a media directory and cloud object storage the same.
 pub mod apply;
+pub mod dsn;
 mod examine;
 mod execute;
 mod hash;
+pub mod location;
 pub mod manifest;
 pub mod model;
 mod pair_up;
