@@ -18,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
 
 pub mod access;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod local;
 pub mod memory;
 pub mod retry;

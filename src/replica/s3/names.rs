@@ -1,0 +1,176 @@
+//! Keys and object names: the prefix, what a bucket can hold, and how names are shown and encoded.
+
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::model::Key;
+
+/// S3's limit for an object name in bytes of UTF-8
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
+const LONGEST: usize = 1024;
+
+/// The folder of our own objects, relative to the prefix.
+pub(super) const OWN: &str = ".mediasync/";
+
+/// Maps keys to object names and back.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    /// Empty, or ending in `/`.
+    prefix: String,
+}
+
+impl Names {
+    /// For a prefix with or without slashes at its ends.
+    pub(super) fn new(prefix: &str) -> Self {
+        let prefix = prefix.trim_matches('/');
+        Self { prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") } }
+    }
+
+    /// The prefix of all object names; empty, or ending in `/`.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The object name of a key.
+    pub(super) fn object(&self, key: &Key) -> String {
+        self.own(key.as_str())
+    }
+
+    /// The object name of a path below the prefix.
+    pub(super) fn own(&self, path: &str) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + path.len());
+        name.push_str(&self.prefix);
+        name.push_str(path);
+        name
+    }
+
+    /// The part of an object name below the prefix.
+    pub(super) fn relative<'a>(&self, object: &'a str) -> Option<&'a str> {
+        object.strip_prefix(&self.prefix)
+    }
+
+    /// Whether a key can be stored, and comes back unchanged, everywhere.
+    ///
+    /// Empty components are refused because several servers fold `a//b` into `a/b`, dots because HTTP clients and
+    /// proxies resolve them, a final slash because it marks a directory.
+    pub(super) fn accepts(&self, key: &Key) -> Result<(), String> {
+        let length = self.prefix.len() + key.as_str().len();
+        if length > LONGEST {
+            return Err(format!("the object name has {length} bytes, S3 allows {LONGEST}"));
+        }
+        for component in key.components() {
+            if component.is_empty() {
+                return Err(
+                    "empty path components (`//`, or a slash at an end) are not kept apart by all servers".into()
+                );
+            }
+            if component == "." || component == ".." {
+                return Err(format!("the component `{component}` would be resolved on the way"));
+            }
+            if component.starts_with(".mediasync") {
+                return Err("names that begin with `.mediasync` are reserved".into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path has a component that begins with `.mediasync`.
+pub(super) fn is_own(path: &str) -> bool {
+    path.contains(".mediasync") && path.split('/').any(|component| component.starts_with(".mediasync"))
+}
+
+/// A name for people, with control characters escaped.
+pub(super) fn shown(object: &str) -> String {
+    Key::new(object).map_or_else(|_| object.escape_default().to_string(), |key| key.to_string())
+}
+
+/// Whether XML 1.0 can carry the name: other control characters make a request body that servers can't parse.
+pub(super) fn fits_xml(object: &str) -> bool {
+    !object.chars().any(|c| (c < ' ' && !matches!(c, '\t' | '\n')) || matches!(c, '\u{fffe}' | '\u{ffff}'))
+}
+
+/// Unreserved characters of RFC 3986 and `/` stay.
+const COPY_SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// The value of `x-amz-copy-source`.
+pub(super) fn copy_source(bucket: &str, object: &str) -> String {
+    let mut source = String::with_capacity(bucket.len() + object.len() + 8);
+    write!(source, "{bucket}/{}", utf8_percent_encode(object, COPY_SOURCE)).expect("a String takes any text");
+    source
+}
+
+/// Decodes a name of a listing with `encoding-type=url`: percent-encoded with `+` for a blank, as botocore reads it.
+/// `None` if it is not UTF-8.
+pub(super) fn decode_listed(name: String) -> Option<String> {
+    if !name.bytes().any(|b| b == b'%' || b == b'+') {
+        return Some(name);
+    }
+    let blanks = if name.contains('+') { name.replace('+', " ") } else { name };
+    percent_decode_str(&blanks).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+/// `"etag"`, as `If-Match` wants it.
+pub(super) fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
+/// An ETag without its quotes; weak ones lose their mark, which S3 never sends and some proxies add.
+pub(super) fn unquoted(etag: &str) -> &str {
+    etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> Key {
+        Key::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_prefix_is_put_before_keys_and_taken_off_again() {
+        let names = Names::new("/a/b/");
+        assert_eq!(names.object(&key("c/d")), "a/b/c/d");
+        assert_eq!(names.relative("a/b/c/d"), Some("c/d"));
+        assert_eq!(names.relative("a/bc"), None);
+        assert_eq!(Names::new("").object(&key("c")), "c");
+    }
+
+    #[test]
+    fn names_that_would_not_come_back_are_refused() {
+        let names = Names::new("p");
+        for bad in ["a//b", "/a", "a/", "..", "a/../b", "./a", ".mediasync/id", "a/.mediasync-tmp"] {
+            assert!(names.accepts(&key(bad)).is_err(), "{bad}");
+        }
+        for good in ["a", "a/b", ".well-known/x", "a..b", "ü+%#?", "x.mediasync"] {
+            assert!(names.accepts(&key(good)).is_ok(), "{good}");
+        }
+        assert!(names.accepts(&key(&"x".repeat(1022))).is_ok());
+        assert!(names.accepts(&key(&"x".repeat(1023))).is_err());
+    }
+
+    #[test]
+    fn own_names_are_recognised_by_component() {
+        assert!(is_own(".mediasync/id") && is_own("a/.mediasync-x/b"));
+        assert!(!is_own("a.mediasync/b"));
+    }
+
+    #[test]
+    fn listed_names_are_decoded_as_forms_are() {
+        assert_eq!(decode_listed("a+b%2Bc%2Fd%C3%BC".into()).as_deref(), Some("a b+c/dü"));
+        assert_eq!(decode_listed("plain".into()).as_deref(), Some("plain"));
+        assert_eq!(decode_listed("%FF".into()), None);
+    }
+
+    #[test]
+    fn copy_sources_are_encoded() {
+        assert_eq!(copy_source("b.x", "a b/ü+c?d~"), "b.x/a%20b/%C3%BC%2Bc%3Fd~");
+    }
+
+    #[test]
+    fn etags_lose_quotes_and_weak_marks() {
+        assert_eq!((unquoted("\"a\""), unquoted("W/\"a\""), unquoted("a")), ("a", "a", "a"));
+    }
+}
