@@ -1,1 +1,4 @@
-fn main() {}
+//! Integration tests.
+
+mod s3_live;
+mod s3_replica;

@@ -5,6 +5,7 @@
 //! again is [`crate::replica::retry`]'s part. A 3xx is always a failure.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -84,10 +85,6 @@ impl Wire {
         &self.counts
     }
 
-    pub(super) fn gate(&self) -> &Gate {
-        &self.gate
-    }
-
     /// Whether requests are encrypted on the way.
     pub(super) fn is_tls(&self) -> bool {
         self.address.endpoint.as_deref().is_none_or(|url| url.starts_with("https:"))
@@ -136,7 +133,7 @@ impl Wire {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let (generation, client) = self.client().await;
-        let failure = match self.once(op, bytes, request(client)).await {
+        let failure = match self.once(op, bytes, Box::pin(request(client))).await {
             Ok(value) => return Ok(value),
             Err(failure) => failure,
         };
@@ -152,21 +149,21 @@ impl Wire {
             return Err(failure);
         }
         let (_, client) = self.client().await;
-        self.once(op, bytes, request(client)).await
+        self.once(op, bytes, Box::pin(request(client))).await
     }
 
+    /// One attempt. The SDK's futures are many KiB; boxed, they do not add up in their callers.
     async fn once<T, E>(
         &self,
         op: Op,
         bytes: u64,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        request: Pin<Box<impl Future<Output = Result<T, SdkError<E, HttpResponse>>>>>,
     ) -> Result<T, Failure>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         self.counts.add(op);
-        // The SDK's futures are several KiB; boxed, they do not add up in their callers.
-        let answer = tokio::time::timeout(op.deadline(bytes), Box::pin(request)).await;
+        let answer = tokio::time::timeout(op.deadline(bytes), request).await;
         let result = match answer {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Failure::from_sdk(&error)),
@@ -237,7 +234,7 @@ impl Wire {
     /// The region in the header of a HEAD of the bucket, which servers send with success and failure.
     async fn ask_region(&self, client: &Client) -> Option<String> {
         let request = client.head_bucket().bucket(self.bucket()).send();
-        match self.once(Op::HeadBucket, 0, request).await {
+        match self.once(Op::HeadBucket, 0, Box::pin(request)).await {
             Ok(output) => output.bucket_region().map(str::to_owned),
             Err(failure) => failure.region.map(String::from),
         }

@@ -94,7 +94,7 @@ impl Inner {
             });
             match answer {
                 Ok(ack) => break ack,
-                Err(failure) if self.drop_acl(headers, &failure) => {}
+                Err(failure) if headers.drop_acl(&failure) => {}
                 Err(failure) => return Err(self.copy_error(&failure, target)),
             }
         };

@@ -116,6 +116,15 @@ impl Headers {
         }
     }
 
+    /// Whether a write that failed so should be tried without its ACL; takes the ACL off if so.
+    pub(super) fn drop_acl(&mut self, failure: &Failure) -> bool {
+        if self.acl == Acl::Unset || !may_be_the_acl(failure) {
+            return false;
+        }
+        self.acl = Acl::Unset;
+        true
+    }
+
     /// Adds our digest and the source's mtime.
     pub(super) fn state(&mut self, put: &Put<'_>) {
         if let Some(blake3) = put.digests.get(DigestKind::Blake3) {
@@ -160,15 +169,6 @@ impl Inner {
             }
             Err(failure) => Err(self.wire.fold(&failure, Op::GetObjectAcl, Some(object))),
         }
-    }
-
-    /// Whether a write that failed so should be tried without its ACL; takes the ACL off if so.
-    pub(super) fn drop_acl(&self, headers: &mut Headers, failure: &Failure) -> bool {
-        if headers.acl == Acl::Unset || !may_be_the_acl(failure) {
-            return false;
-        }
-        headers.acl = Acl::Unset;
-        true
     }
 
     /// A write was refused with its ACL and taken without: none is sent from now on.

@@ -38,6 +38,7 @@ mod put;
 mod read;
 mod resume;
 mod sender;
+mod trial;
 
 pub use address::{Addressing, Credentials, S3Address};
 pub use probe::Probe;

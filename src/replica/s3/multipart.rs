@@ -111,7 +111,7 @@ impl Inner {
             });
             match answer.await {
                 Ok(output) => break output.upload_id,
-                Err(failure) if self.drop_acl(headers, &failure) => {}
+                Err(failure) if headers.drop_acl(&failure) => {}
                 Err(failure) => return Err(self.wire.fold(&failure, Op::CreateMultipartUpload, Some(object))),
             }
         };

@@ -28,7 +28,7 @@ impl Inner {
         let ack = loop {
             match self.send_object(object, bytes, proof, &headers, &condition).await {
                 Ok(ack) => break ack,
-                Err(failure) if self.drop_acl(&mut headers, &failure) => {}
+                Err(failure) if headers.drop_acl(&failure) => {}
                 Err(failure) => return Err(self.wire.fold(&failure, Op::PutObject, Some(object))),
             }
         };
