@@ -304,6 +304,8 @@ impl Tokens {
 /// Watches the order of keys.
 #[derive(Debug)]
 struct Order {
+    /// The first key of all: seen again, the server began anew.
+    first: String,
     last: String,
     /// Known not to be ordered: descents are expected.
     is_loose: bool,
@@ -318,10 +320,15 @@ enum Step {
 
 impl Order {
     fn new(ordered: Ability) -> Self {
-        Self { last: String::new(), is_loose: ordered == Ability::Missing }
+        Self { first: String::new(), last: String::new(), is_loose: ordered == Ability::Missing }
     }
 
     fn step(&mut self, name: &str) -> Step {
+        if self.first.is_empty() {
+            name.clone_into(&mut self.first);
+        } else if self.first == name {
+            return Step::Repeats;
+        }
         let step = match self.last.as_str().cmp(name) {
             std::cmp::Ordering::Less => Step::Ascends,
             std::cmp::Ordering::Equal => Step::Repeats,
@@ -381,11 +388,13 @@ mod tests {
     fn order_is_watched_and_repetition_is_never_fine() {
         let mut strict = Order::new(Ability::Unknown);
         assert_eq!(
-            ["a", "a-b", "a/x", "a/x", "a"].map(|k| strict.step(k)),
+            ["a", "a-b", "a/x", "a/x", "a-c"].map(|k| strict.step(k)),
             [Step::Ascends, Step::Ascends, Step::Ascends, Step::Repeats, Step::Descends]
         );
         let mut loose = Order::new(Ability::Missing);
         assert_eq!(["b", "a", "a"].map(|k| loose.step(k)), [Step::Ascends, Step::Ascends, Step::Repeats]);
+        assert_eq!(loose.step("c"), Step::Ascends);
+        assert_eq!(loose.step("b"), Step::Repeats, "the server began anew");
     }
 
     #[test]

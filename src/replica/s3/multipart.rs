@@ -65,7 +65,27 @@ impl Inner {
         if hashes.hashes.len() as u64 != size.div_ceil(hashes.size.max(1)) {
             return Err(Error::new(Cause::Changed, format!("{} changed since it was hashed", shown(object))));
         }
-        let (mut upload, sent) = self.resume(key, object, &blake3.text, hashes, put).await?;
+        let earlier = put.journal.upload(key)?.is_some_and(|upload| upload.blake3 == *blake3.text);
+        let result = self.upload(key, object, pieces, hashes, put).await;
+        match result {
+            // An earlier attempt was completed and did not live to see it.
+            Err(error) if error.cause == Cause::Precondition && earlier => {
+                self.is_there(object, size, put).await?.ok_or(error)
+            }
+            result => result,
+        }
+    }
+
+    /// Goes on with an earlier upload of the same content, or begins one; cleans up what will not be of use.
+    async fn upload(
+        &self,
+        key: &Key,
+        object: &str,
+        pieces: &dyn Pieces,
+        hashes: &PartHashes,
+        put: &Put<'_>,
+    ) -> Result<Entry, Error> {
+        let (mut upload, sent) = self.resume(key, object, hashes, put).await?;
         if upload.id.is_none() {
             upload.id = Some(self.begin(object, &upload, put).await?);
             put.journal.intend(&upload)?;
@@ -74,9 +94,9 @@ impl Inner {
         let result = async {
             let sent = self.send_parts(&transfer, pieces, sent).await?;
             pieces.unchanged().await?;
-            self.finish(&transfer, size, &sent).await
+            self.finish(&transfer, pieces.entry().size, &sent).await
         };
-        let result = result.await;
+        let result = Box::pin(result).await;
         match &result {
             Ok(_) => put.journal.done(key)?,
             // What was sent is of use to the next attempt.

@@ -8,7 +8,7 @@ use super::metadata::{crc64_value, epoch_ns};
 use super::multipart::Sent;
 use super::names::{shown, unquoted};
 use super::ops::Op;
-use crate::model::Key;
+use crate::model::{DigestKind, Key};
 use crate::replica::retry::{Patience, repeat};
 use crate::replica::{Cause, Error, Journal, PartHashes, Put, Upload};
 
@@ -24,11 +24,11 @@ impl Inner {
         &self,
         key: &Key,
         object: &str,
-        blake3: &str,
         hashes: &PartHashes,
         put: &Put<'_>,
     ) -> Result<(Upload, Vec<Option<Sent>>), Error> {
         let nothing = vec![None; hashes.hashes.len().max(1)];
+        let blake3 = put.digests.get(DigestKind::Blake3).map_or("", |digest| &digest.text);
         if let Some(earlier) = put.journal.upload(key)? {
             if let Some(id) =
                 earlier.id.clone().filter(|_| earlier.blake3 == blake3 && earlier.part_size == hashes.size)
