@@ -1,0 +1,143 @@
+//! How real servers differ from the reference, each difference switchable at run time.
+
+use std::time::Duration;
+
+/// The differences. The default is a complete, well-behaved server.
+#[derive(Debug, Clone)]
+pub(crate) struct Quirks {
+    pub(crate) listing_order: ListingOrder,
+    /// `If-Match` and `If-None-Match` of PutObject and CompleteMultipartUpload.
+    pub(crate) put_conditions: Conditional,
+    /// `If-Match` of DeleteObject and the ETags in DeleteObjects.
+    pub(crate) delete_conditions: Conditional,
+    /// `If-Match` and `If-None-Match` on the destination of CopyObject.
+    pub(crate) copy_conditions: Conditional,
+    /// `x-amz-copy-source-if-match` of CopyObject and UploadPartCopy.
+    pub(crate) copy_source_conditions: Conditional,
+    pub(crate) etags: ETags,
+    pub(crate) acls: Acls,
+    pub(crate) checksums: ChecksumSupport,
+    /// DeleteObjects answers 400 without `Content-MD5` if it is [`Need::Required`].
+    pub(crate) delete_objects_md5: Need,
+    /// CopyObject and UploadPartCopy.
+    pub(crate) copies: Support,
+    pub(crate) list_uploads: Support,
+    /// The highest part number.
+    pub(crate) max_parts: i32,
+    /// Bytes that every part but the last must have.
+    pub(crate) min_part_size: u64,
+    pub(crate) region: Region,
+    /// Seconds that the server's clock is ahead.
+    pub(crate) clock_ahead: i64,
+    /// Waits this long before each request is handled.
+    pub(crate) latency: Duration,
+}
+
+impl Default for Quirks {
+    fn default() -> Self {
+        Self {
+            listing_order: ListingOrder::Bytes,
+            put_conditions: Conditional::Honoured,
+            delete_conditions: Conditional::Honoured,
+            copy_conditions: Conditional::Honoured,
+            copy_source_conditions: Conditional::Honoured,
+            etags: ETags::Md5,
+            acls: Acls::Supported,
+            checksums: ChecksumSupport::Verified,
+            delete_objects_md5: Need::Optional,
+            copies: Support::Present,
+            list_uploads: Support::Present,
+            max_parts: 10_000,
+            min_part_size: 5 * 1024 * 1024,
+            region: Region::Any,
+            clock_ahead: 0,
+            latency: Duration::ZERO,
+        }
+    }
+}
+
+/// The order of listings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListingOrder {
+    /// By the bytes of the key.
+    Bytes,
+    /// By path component, so `a/b` comes before `a-b`, and start-after follows that order (SeaweedFS 4.48, measured).
+    Components,
+}
+
+/// What becomes of a conditional header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conditional {
+    Honoured,
+    Ignored,
+    /// 501 `NotImplemented`.
+    Refused,
+}
+
+/// What ETags are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ETags {
+    /// MD5 of the content; of parts, MD5 of their MD5s and `-N`.
+    Md5,
+    /// Random and in the form of an MD5, like those of objects encrypted with SSE-KMS.
+    Opaque,
+    /// Random for multipart uploads only.
+    OpaqueMultipart,
+}
+
+/// What becomes of access control lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acls {
+    Supported,
+    /// Headers have no effect, `?acl` answers 501.
+    Ignored,
+    /// 501 `NotImplemented` for headers and `?acl`.
+    NotImplemented,
+    /// 400 `AccessControlListNotSupported` for setting any but `bucket-owner-full-control`: AWS with "bucket owner
+    /// enforced".
+    Refused,
+}
+
+/// What becomes of `x-amz-checksum-*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChecksumSupport {
+    Verified,
+    /// Neither checked nor kept.
+    Ignored,
+    /// 400 `InvalidRequest` for `x-amz-checksum-*`, `x-amz-sdk-checksum-algorithm` and trailers.
+    Refused,
+}
+
+/// Whether an operation exists; without it the answer is 501.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Support {
+    Present,
+    Missing,
+}
+
+/// Whether a header may be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Optional,
+    Required,
+}
+
+/// The region of all buckets, and what a request signed for another one gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Region {
+    Any,
+    /// 301 `PermanentRedirect` with `x-amz-bucket-region` and without `Location`.
+    Redirect(String),
+    /// 400 `AuthorizationHeaderMalformed`, naming the region.
+    Malformed(String),
+}
+
+impl Region {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Any => "us-east-1",
+            Self::Redirect(name) | Self::Malformed(name) => name,
+        }
+    }
+}
