@@ -264,8 +264,8 @@ fn files() {
 
 #[test]
 fn faults() {
-    use crate::replica::s3::endpoint::BadHost;
     use crate::replica::s3::bucket::BadName;
+    use crate::replica::s3::endpoint::BadHost;
     for (text, wanted) in [
         ("", Fault::Empty),
         (" \n ", Fault::Empty),

@@ -52,8 +52,6 @@ fn v1(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              lapsed        INTEGER NOT NULL,
              content       INTEGER
          ) WITHOUT ROWID, STRICT;
-         -- Finds the old half of a rename, and is what totals are counted from.
-         CREATE INDEX base_by_content ON base (size, content) WHERE lapsed = 0;
 
          CREATE TABLE sending (
              key      TEXT PRIMARY KEY NOT NULL,

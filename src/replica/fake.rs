@@ -59,6 +59,7 @@ impl Replica for Fake {
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
+            namespace: crate::model::Namespace::Flat,
             granularity_ns: 0,
         }
     }

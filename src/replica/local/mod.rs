@@ -104,6 +104,7 @@ impl Replica for Local {
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
+            namespace: crate::model::Namespace::Tree,
             granularity_ns,
         }
     }

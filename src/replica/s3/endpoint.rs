@@ -5,8 +5,8 @@
 //! Nothing is looked up: a region that the host does not name stays `None`, to be discovered by a request.
 
 use super::address::{Addressing, S3Address};
-use super::hosts::{aws_labels, aws_region, guess, recognise, suffix_partition};
 use super::bucket::is_dns_label;
+use super::hosts::{aws_labels, aws_region, guess, recognise, suffix_partition};
 
 /// What a host (without a bucket) is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -162,6 +162,7 @@ impl Replica for S3 {
             conditional_put: probe.conditional_put,
             conditional_delete: any(probe.conditional_batch_delete, probe.conditional_delete),
             copy: probe.copy,
+            namespace: Namespace::Flat,
             granularity_ns: 0,
         }
     }
