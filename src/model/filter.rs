@@ -176,15 +176,16 @@ impl Filter {
     /// The first pattern that can't be used.
     pub fn new(rules: FilterRules) -> Result<Self, BadPattern> {
         let fingerprint = fingerprint(&rules);
-        let mut compiled = Vec::with_capacity(rules.rules.len());
+        let FilterRules { rules, junk, sizes } = rules;
+        let mut compiled = Vec::with_capacity(rules.len());
         let (mut keys, mut dirs) = (GlobSetBuilder::new(), GlobSetBuilder::new());
-        for rule in &rules.rules {
+        for rule in rules {
             let (effect, text) = match rule {
                 Rule::Exclude(text) => (Effect::Exclude, text),
                 Rule::Include(text) => (Effect::Include, text),
             };
             let bad = |why: String| BadPattern { pattern: text.clone(), why };
-            let pattern = Pattern::read(text).map_err(bad)?;
+            let pattern = Pattern::read(&text).map_err(bad)?;
             let itself = glob(&pattern.itself()).map_err(bad)?;
             let below = glob(&format!("{}/**", pattern.itself())).map_err(bad)?;
             keys.add(if pattern.directories_only { below.clone() } else { itself.clone() });
@@ -196,14 +197,7 @@ impl Filter {
         let built = |set: &GlobSetBuilder| {
             set.build().map_err(|error| BadPattern { pattern: "(all of them)".to_owned(), why: error.to_string() })
         };
-        Ok(Self {
-            rules: compiled,
-            keys: built(&keys)?,
-            dirs: built(&dirs)?,
-            junk: rules.junk,
-            sizes: rules.sizes,
-            fingerprint,
-        })
+        Ok(Self { rules: compiled, keys: built(&keys)?, dirs: built(&dirs)?, junk, sizes, fingerprint })
     }
 
     /// Whether `key` is in scope, `size` being the larger of the two sides.
@@ -400,9 +394,14 @@ fn fingerprint(rules: &FilterRules) -> String {
         hasher.update(text.as_bytes());
     };
     if rules.junk == Junk::Skip {
-        JUNK_FILES.iter().for_each(|(_, row)| add(b'f', row));
-        JUNK_DIRECTORIES.iter().for_each(|(_, row)| add(b'd', row));
-        JUNK_AT_ROOT.iter().for_each(|row| add(b'r', row));
+        for (kind, list) in [(b'f', JUNK_FILES), (b'd', JUNK_DIRECTORIES)] {
+            for (_, row) in list {
+                add(kind, row);
+            }
+        }
+        for row in JUNK_AT_ROOT {
+            add(b'r', row);
+        }
     }
     for rule in &rules.rules {
         match rule {

@@ -147,6 +147,10 @@ pub(super) fn is_junk_directory(name: &str) -> bool {
 
 fn on_list(name: &[u8], list: &[(Letters, &str)], starts: &[bool; 256]) -> bool {
     let (Some(first), Some(last)) = (name.first(), name.last()) else { return false };
+    // Every row that begins with `*` has a dot in it; without one and with another first byte there is nothing to compare.
+    if !starts[usize::from(*first)] && !name.contains(&b'.') {
+        return false;
+    }
     list.iter().any(|(letters, row)| {
         let row = row.as_bytes();
         let end = row[row.len() - 1];
@@ -258,6 +262,12 @@ mod tests {
         for content in ["trash", "downloads", "a.downloads", "@eadir", "sync"] {
             assert!(!is_junk_directory(content), "{content}");
         }
+    }
+
+    #[test]
+    fn rows_that_begin_with_a_star_have_a_dot() {
+        let rows = JUNK_FILES.iter().chain(JUNK_DIRECTORIES).map(|(_, row)| row);
+        assert!(rows.filter(|row| row.starts_with('*')).all(|row| row.contains('.')));
     }
 
     #[test]

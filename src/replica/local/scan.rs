@@ -123,8 +123,8 @@ impl Walk<'_> {
             return Ok(());
         }
         let (parent, name) = split(only.as_str());
-        let above = parent.iter().flat_map(|dir| dir.match_indices('/').map(|(at, _)| &dir[..at]).chain([*dir]));
-        if let Some(reason) = above.filter_map(|dir| self.filter.prunes(dir)).next() {
+        let mut above = parent.iter().flat_map(|dir| dir.match_indices('/').map(|(at, _)| &dir[..at]).chain([*dir]));
+        if let Some(reason) = above.find_map(|dir| self.filter.prunes(dir)) {
             return self.skip_both(only, reason);
         }
         let opened = self.root.parent(only.as_str()).and_then(|(dir, _)| {

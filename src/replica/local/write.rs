@@ -112,6 +112,8 @@ impl Temp {
         super::seam::hit("publish", self.key.as_str()).map_err(fault)?;
         let (_, target) = split(self.key.as_str());
         check(&self.root, &self.key, &self.dir, target, expect)?;
+        #[cfg(test)]
+        super::seam::hit("rename", self.key.as_str()).map_err(fault)?;
         match expect {
             Expect::Version(_) => renameat(&self.dir, &self.name, &self.dir, target).map_err(fault)?,
             Expect::Absent => match self.rename_to_new(target) {

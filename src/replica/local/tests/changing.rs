@@ -138,6 +138,24 @@ fn a_change_between_the_first_and_the_last_look_is_not_overwritten() {
 }
 
 #[test]
+fn a_file_that_appears_after_the_last_look_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Arc::new(root(dir.path()));
+    let temp = Temp::create(&root, &key("new"), &Expect::Absent).unwrap();
+    let path = dir.path().join("new");
+    let theirs = move |point: &str, _: &str| {
+        if point == "rename" {
+            std::fs::write(&path, "theirs").unwrap();
+        }
+        Ok(())
+    };
+    let error = seam::with(theirs, || temp.publish(&Expect::Absent, None).unwrap_err());
+    assert_eq!(error.cause, Cause::Precondition);
+    assert_eq!(std::fs::read(dir.path().join("new")).unwrap(), b"theirs");
+    assert_eq!(everything(dir.path()), ["new"]);
+}
+
+#[test]
 fn a_full_disk_stops_and_leaves_nothing() {
     let dir = tree(&["x"]);
     let root = Arc::new(root(dir.path()));
@@ -154,10 +172,9 @@ fn a_full_disk_stops_and_leaves_nothing() {
 
 #[test]
 fn content_that_changes_while_it_is_read_is_not_given_out() {
-    let dir = tree(&["x"]);
+    let dir = tree(&["d/x"]);
     let root = Arc::new(root(dir.path()));
-    type Change = fn(&Path);
-    let changes: [Change; 5] = [
+    let changes: [fn(&Path); 6] = [
         |path| std::fs::write(path, "y").unwrap(),
         |path| std::fs::write(path, "longer than it was").unwrap(),
         |path| std::fs::write(path, "").unwrap(),
@@ -166,10 +183,17 @@ fn content_that_changes_while_it_is_read_is_not_given_out() {
             std::fs::write(path.with_extension("new"), "x").unwrap();
             std::fs::rename(path.with_extension("new"), path).unwrap();
         },
+        // The open file does not change at all, but its key leads to another one.
+        |path| {
+            let parent = path.parent().unwrap();
+            std::fs::rename(parent, parent.with_extension("moved")).unwrap();
+            std::fs::create_dir(parent).unwrap();
+            std::fs::write(path, "other").unwrap();
+        },
     ];
     for (i, change) in changes.into_iter().enumerate() {
-        let path = add(dir.path(), "x");
-        let old = read::look_up(&root, &key("x")).unwrap().unwrap().version;
+        let path = add(dir.path(), "d/x");
+        let old = read::look_up(&root, &key("d/x")).unwrap().unwrap().version;
         // A change within one tick of the clock keeps the times; the manifest's racy records are for that.
         std::thread::sleep(std::time::Duration::from_millis(12));
         let act = move |point: &str, _: &str| {
@@ -178,7 +202,7 @@ fn content_that_changes_while_it_is_read_is_not_given_out() {
             }
             Ok(())
         };
-        let error = seam::with(act, || read::open(&root, &key("x"), &old).unwrap_err());
+        let error = seam::with(act, || read::open(&root, &key("d/x"), &old).unwrap_err());
         assert_eq!(error.cause, Cause::Changed, "change {i}");
     }
 }
