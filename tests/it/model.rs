@@ -94,6 +94,8 @@ struct World {
     bench: Bench,
     /// What third parties put into the destination and nobody agreed to yet.
     foreign: BTreeMap<Key, Bytes>,
+    /// What the destination last held under each key that was not foreign.
+    ours: BTreeMap<Key, Bytes>,
     /// Keys with bytes that were the same on both sides in a cycle that may have died before it adopted them: they
     /// may be extras now.
     unclear: BTreeSet<Key>,
@@ -105,7 +107,7 @@ impl World {
         // Budgets and the emptied-source guard have tests of their own; here everything may change.
         bench.budget = Budget::ThisRun(Limit::Keys(u64::MAX));
         bench.source.write(&key("~stays"), "always here");
-        Self { bench, foreign: BTreeMap::new(), unclear: BTreeSet::new() }
+        Self { bench, foreign: BTreeMap::new(), ours: BTreeMap::new(), unclear: BTreeSet::new() }
     }
 
     fn edit(&mut self, edit: &Edit) {
@@ -122,7 +124,13 @@ impl World {
             }
             Edit::ForeignWrite(key, bytes) => {
                 dest.write(key, bytes.clone());
-                self.foreign.insert(key.clone(), bytes.clone());
+                // Bytes that both sides once agreed on are no claim: they can't be told from ours.
+                if self.ours.get(key) == Some(bytes) {
+                    self.foreign.remove(key);
+                    self.unclear.insert(key.clone());
+                } else {
+                    self.foreign.insert(key.clone(), bytes.clone());
+                }
             }
             Edit::ForeignRemove(key) => {
                 dest.remove(key);
@@ -132,6 +140,7 @@ impl World {
                 // Without a base, everything at the destination may be somebody else's.
                 self.bench.forget_manifest();
                 self.foreign = self.bench.dest.contents();
+                self.ours.clear();
             }
         }
     }
@@ -142,7 +151,8 @@ impl World {
         let agreed = self.foreign.extract_if(.., |key, bytes| source.get(key) == Some(bytes));
         let agreed: Vec<Key> = agreed.map(|(key, _)| key).collect();
         if matches!(trouble, Trouble::None) {
-            self.unclear.retain(|key| !source.contains_key(key));
+            let dest = self.bench.dest.contents();
+            self.unclear.retain(|key| source.get(key) != dest.get(key));
         } else {
             self.unclear.extend(agreed);
         }
@@ -160,6 +170,7 @@ impl World {
         for (key, bytes) in &self.foreign {
             assert_eq!(dest.get(key), Some(bytes), "{key}: a third party's content is gone ({:?})", self.bench.heard());
         }
+        self.ours.extend(dest.into_iter().filter(|(key, _)| !self.foreign.contains_key(key)));
         self.bench.heard();
     }
 

@@ -4,6 +4,7 @@
 //! its stat is compared before and after, and after reading the key must still lead to the same file.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,12 +16,15 @@ use rustix::io::Errno;
 use super::blocking;
 use super::fault::failed;
 use super::root::Root;
-use super::stamp::Stamp;
+use super::stamp::{Stamp, now_ns};
 use crate::model::{Digest, DigestKind, Entry, Key, Version};
 use crate::replica::{Cause, Content, Error, Pieces, WHOLE_LIMIT};
 
 /// Without `NONBLOCK` opening a FIFO that was put in the place of a file would wait for its writer for ever.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// Worth waiting for in a look: the granularity of usual file systems.
+const SOON: Duration = Duration::from_millis(10);
 
 /// One look. `Ok(None)` only where the kernel says so below a directory that could be opened: no such name, a file
 /// where a directory would have to be, or a directory (which is no entry).
@@ -30,7 +34,15 @@ const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY
 /// never synced, and that must not be taken for absence.
 pub(super) fn look_up(root: &Root, key: &Key) -> Result<Option<Entry>, Error> {
     let failed = |errno| failed("look at", key, &root.path, errno);
-    let found = root.parent(key.as_str()).and_then(|(dir, name)| statat(dir, name, AtFlags::SYMLINK_NOFOLLOW));
+    let look = || root.parent(key.as_str()).and_then(|(dir, name)| statat(dir, name, AtFlags::SYMLINK_NOFOLLOW));
+    let mut found = look();
+    if let Ok(stat) = &found
+        && let Some(left) =
+            Stamp::of(stat).settles_in(root.fs, now_ns()).filter(|left| !left.is_zero() && *left <= SOON)
+    {
+        std::thread::sleep(left);
+        found = look();
+    }
     // Absence counts only while this is still the directory that the user means.
     root.verify()?;
     let stamp = match found {
@@ -39,7 +51,7 @@ pub(super) fn look_up(root: &Root, key: &Key) -> Result<Option<Entry>, Error> {
         Err(errno) => return Err(failed(errno)),
     };
     match stamp.kind() {
-        FileType::RegularFile => Ok(Some(stamp.entry(root.fs.trust))),
+        FileType::RegularFile => Ok(Some(stamp.entry_seen(root.fs))),
         FileType::Directory => Ok(None),
         FileType::Symlink => Err(not_a_file(key, "a symbolic link, and links are never followed")),
         _ => Err(not_a_file(key, "a FIFO, socket or device")),
@@ -54,11 +66,17 @@ fn not_a_file(key: &Key, what: &str) -> Error {
 pub(super) fn open(root: &Arc<Root>, key: &Key, expect: &Version) -> Result<Content, Error> {
     let failed = |errno| failed("read", key, &root.path, errno);
     let fd = root.open_at(key.as_str(), FILE).map_err(failed)?;
-    let stamp = Stamp::of(&fstat(&fd).map_err(failed)?);
-    if !stamp.is_file() || stamp.version(root.fs.trust) != *expect {
+    let mut stamp = Stamp::of(&fstat(&fd).map_err(failed)?);
+    // Content is read only when a later change would show in the times: an edit within the same tick of the file
+    // system's clock would go unseen until the next one.
+    if let Some(left) = stamp.settles_in(root.fs, now_ns()).filter(|left| !left.is_zero()) {
+        std::thread::sleep(left);
+        stamp = Stamp::of(&fstat(&fd).map_err(failed)?);
+    }
+    if !stamp.is_file() || !stamp.is(root.fs.trust, expect) {
         return Err(changed(key));
     }
-    let file = File { root: Arc::clone(root), key: key.clone(), fd, stamp, entry: stamp.entry(root.fs.trust) };
+    let file = File { root: Arc::clone(root), key: key.clone(), fd, stamp, entry: stamp.entry_seen(root.fs) };
     if stamp.size > WHOLE_LIMIT {
         return Ok(Content::Pieces(Arc::new(Opened(Arc::new(file)))));
     }
@@ -122,7 +140,7 @@ impl File {
         let trust = self.root.fs.trust;
         let same = |stat: &rustix::fs::Stat| {
             let now = Stamp::of(stat);
-            now.version(trust) == self.entry.version && now.is_file()
+            now.is(trust, &self.entry.version) && now.is_file()
         };
         let held = fstat(&self.fd).map_err(|errno| failed("read", &self.key, &self.root.path, errno))?;
         match statat(&self.root.fd, self.key.as_str(), AtFlags::SYMLINK_NOFOLLOW) {

@@ -228,7 +228,7 @@ impl Walk<'_> {
         {
             return self.say(Item::Skipped(Reach::Key(key), SkipReason::Junk));
         }
-        let entry = stamp.entry(self.root.fs.trust);
+        let entry = stamp.entry_seen(self.root.fs);
         self.say(Item::Present(key, entry))
     }
 

@@ -3,6 +3,8 @@
 //! A change of content that keeps every part of a stamp goes unseen until the content is read again: see
 //! [`Trust`] for what each kind of file system gives.
 
+use std::time::{Duration, SystemTime};
+
 use rustix::fs::{FileType, Stat};
 
 use crate::model::{Digests, Entry, Readable, Version};
@@ -113,6 +115,35 @@ impl Stamp {
         Version::new(std::str::from_utf8(&text[..at]).expect("hexadecimal digits and dashes"))
     }
 
+    /// Whether this stat is of the version `seen`, settled or not.
+    pub(super) fn is(&self, trust: Trust, seen: &Version) -> bool {
+        let seen = seen.as_str().split_once(UNSETTLED).map_or(seen.as_str(), |(settled, _)| settled);
+        self.version(trust).as_str() == seen
+    }
+
+    /// How long until a change would show in the times for certain, if that is soon: 0 if it would now. `None` for
+    /// times that lie in the future.
+    pub(super) fn settles_in(&self, fs: FsKind, now_ns: i64) -> Option<Duration> {
+        let changed = match fs.trust {
+            Trust::TimesOnly => self.mtime_ns,
+            Trust::Full | Trust::NoInode => self.ctime_ns,
+        };
+        let left = changed.saturating_add(fs.granularity_ns).saturating_sub(now_ns).max(0);
+        (left <= fs.granularity_ns).then(|| Duration::from_nanos(left.cast_unsigned()))
+    }
+
+    /// The entry of a file that somebody else may be writing. While its times have not settled, its version carries the
+    /// time of this look and so equals no other: the content is read again by whoever compares.
+    pub(super) fn entry_seen(&self, fs: FsKind) -> Entry {
+        let now_ns = now_ns();
+        let mut entry = self.entry(fs.trust);
+        if self.settles_in(fs, now_ns) != Some(Duration::ZERO) {
+            entry.version = Version::new(format!("{}{UNSETTLED}{now_ns:x}", entry.version.as_str()));
+        }
+        entry
+    }
+
+    /// The entry of a file that nobody else has touched since it was written or has settled.
     pub(super) fn entry(&self, trust: Trust) -> Entry {
         Entry {
             size: self.size,
@@ -124,6 +155,15 @@ impl Stamp {
     }
 }
 
+/// Separates a version from the time of a look at times that have not settled.
+const UNSETTLED: char = '!';
+
+/// The wall clock, ns since the epoch: the clock that files' times come from.
+pub(super) fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
 fn nanoseconds(seconds: i64, rest: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(rest)
 }
@@ -133,6 +173,22 @@ mod tests {
     use super::*;
 
     const STAMP: Stamp = Stamp { size: 0, mtime_ns: -1, ctime_ns: 255, dev: 9, ino: 0x1_2345, mode: 0o100_644 };
+
+    #[test]
+    fn a_version_with_fresh_times_equals_no_other() {
+        let fs = FsKind { trust: Trust::Full, granularity_ns: 10_000_000 };
+        let stamp = |ctime_ns| Stamp { ctime_ns, ..STAMP };
+        assert_eq!(stamp(100).settles_in(fs, 100 + 10_000_000), Some(Duration::ZERO));
+        assert_eq!(stamp(100).settles_in(fs, 100 + 9_000_000), Some(Duration::from_millis(1)));
+        assert_eq!(stamp(200).settles_in(fs, 100), None, "a time in the future settles at no known time");
+        let fresh = stamp(now_ns());
+        let seen = fresh.entry_seen(fs).version;
+        assert_ne!(seen, fresh.entry_seen(fs).version);
+        assert_ne!(seen, fresh.entry(fs.trust).version);
+        assert!(fresh.is(fs.trust, &seen) && fresh.is(fs.trust, &fresh.entry(fs.trust).version));
+        assert!(!stamp(7).is(fs.trust, &seen));
+        assert_eq!(stamp(7).entry_seen(fs), stamp(7).entry(fs.trust));
+    }
 
     #[test]
     fn a_version_holds_what_is_trusted() {

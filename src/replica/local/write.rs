@@ -169,9 +169,7 @@ fn check(root: &Root, key: &Key, dir: &OwnedFd, name: &str, expect: &Expect) -> 
         (Expect::Absent, Some((FileType::Symlink, _))) => {
             Err(in_the_way(key, "a symbolic link of that name stands there"))
         }
-        (Expect::Version(version), Some((FileType::RegularFile, stamp)))
-            if stamp.version(root.fs.trust) == *version =>
-        {
+        (Expect::Version(version), Some((FileType::RegularFile, stamp))) if stamp.is(root.fs.trust, version) => {
             Ok(Some(stamp))
         }
         _ => Err(raced(key)),
@@ -237,7 +235,7 @@ fn delete_one(root: &Root, key: &Key, version: &Version) -> Result<(), Error> {
     #[cfg(test)]
     super::seam::hit("delete", key.as_str()).map_err(fault)?;
     let stamp = Stamp::of(&statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?);
-    if !stamp.is_file() || stamp.version(root.fs.trust) != *version {
+    if !stamp.is_file() || !stamp.is(root.fs.trust, version) {
         return Err(raced(key));
     }
     unlinkat(&dir, name, AtFlags::empty()).map_err(fault)

@@ -60,6 +60,8 @@ async fn a_put_answers_the_version_that_a_scan_sees() {
     let mut order = Order::new(Expect::Absent);
     order.mtime_ns = Some(-1_500_000_001);
     let put = order.put(&replica, "a/b/c", &whole(b"new")).await.unwrap();
+    // Until then a walk takes the file for one that may still change unseen.
+    std::thread::sleep(std::time::Duration::from_millis(20));
     let items = walk_apart(dir.path());
     let Item::Present(_, seen) = &items[0] else { panic!() };
     assert_eq!((&seen.version, seen.modified_ns), (&put.version, Some(-1_500_000_001)));
