@@ -1,4 +1,5 @@
-//! The S3 replica against a real server: `MEDIASYNC_TEST_S3=http://KEY:SECRET@host:port/bucket`, run with `--ignored`.
+//! The S3 replica against a real server: `MEDIASYNC_TEST_S3=http://KEY:SECRET@host:port/bucket`, run with `--ignored`;
+//! without `KEY:SECRET@` the credentials come from where the AWS tools have them.
 //! Works below a random prefix and removes what it made.
 
 use std::collections::HashMap;
@@ -13,8 +14,13 @@ use crate::s3_replica::{Memory, Putter, cause, key, keys, listed, whole};
 fn address() -> S3Address {
     let text = std::env::var("MEDIASYNC_TEST_S3").expect("MEDIASYNC_TEST_S3=http://KEY:SECRET@host:port/bucket");
     let (scheme, rest) = text.split_once("://").expect("a scheme");
-    let (user, rest) = rest.split_once('@').expect("a user");
-    let (access_key, secret) = user.split_once(':').expect("a secret");
+    let (user, rest) = rest.split_once('@').unwrap_or(("", rest));
+    let credentials = match user.split_once(':') {
+        Some((access_key, secret)) => {
+            Credentials::Static { access_key: access_key.to_owned(), secret: Secret::new(secret), session_token: None }
+        }
+        None => Credentials::Chain { profile: None },
+    };
     let (host, bucket) = rest.split_once('/').expect("a bucket");
     S3Address {
         bucket: bucket.to_owned(),
@@ -22,11 +28,7 @@ fn address() -> S3Address {
         endpoint: Some(format!("{scheme}://{host}")),
         region: None,
         addressing: Addressing::Path,
-        credentials: Credentials::Static {
-            access_key: access_key.to_owned(),
-            secret: Secret::new(secret),
-            session_token: None,
-        },
+        credentials,
         acl: None,
         public_url: None,
     }
@@ -137,6 +139,13 @@ async fn copies(s3: &S3) {
     assert_eq!(cause(s3.copy(&key(name), &source.version, &key("copied"), &put).await), Cause::Precondition);
     let wrong = Version::new("0".repeat(32));
     assert_eq!(cause(s3.copy(&key(name), &wrong, &key("copied2"), &put).await), Cause::Precondition);
+    let large = s3.look_up(&key("large.bin")).await.unwrap().unwrap();
+    let put = putter.as_put(&Expect::Absent, &large.digests, None);
+    let copied = s3.copy(&key("large.bin"), &large.version, &key("large-copy.bin"), &put).await.unwrap();
+    let found = s3.look_up(&key("large-copy.bin")).await.unwrap().unwrap();
+    assert_eq!((&found.version, found.size), (&copied.version, large.size));
+    assert_eq!(found.digests.get(DigestKind::Blake3), large.digests.get(DigestKind::Blake3));
+    assert!(putter.journal.lines.lock().unwrap().is_empty());
 }
 
 async fn lists(s3: &S3) {
