@@ -127,6 +127,14 @@ async fn listings_that_contradict_themselves_are_incomplete() {
         });
         assert_eq!(cause(listed(s3.as_ref(), None).await), Cause::Incomplete);
     }
+    // Pages without keys, for ever.
+    site.server.faults(|faults| {
+        faults.clear();
+        faults.add(Rule::new("ListObjectsV2", Effect::EmptyPage).skip(1));
+    });
+    let all = tokio::time::timeout(Duration::from_secs(20), listed(s3.as_ref(), None)).await;
+    assert_eq!(cause(all.expect("it ends")), Cause::Incomplete);
+    assert!(site.server.faults(|faults| faults.fired()) < 10, "the same place is not asked for again");
     site.server.faults(|faults| {
         faults.clear();
         faults.add(Rule::new("ListObjectsV2", Effect::Status(500, "InternalError")).skip(1).times(1));
@@ -181,6 +189,7 @@ async fn errors_inside_a_batch_hit_only_their_keys() {
         let causes: Vec<Option<Cause>> =
             s3.delete(&batch).await.into_iter().map(|result| result.err().map(|error| error.cause)).collect();
         assert_eq!(causes, [None, Some(Cause::Refused), None, Some(Cause::Precondition)]);
+        assert_eq!(cause(s3.delete(&batch[3..]).await.remove(0)), Cause::Precondition);
         assert_eq!(keys(s3.as_ref()).await, ["b", "d"]);
     }
 }

@@ -1,4 +1,5 @@
-//! The S3 replica against a real server: `MEDIASYNC_TEST_S3=http://KEY:SECRET@host:port/bucket`, run with `--ignored`.
+//! The S3 replica against a real server: `MEDIASYNC_TEST_S3=http://KEY:SECRET@host:port/bucket`, run with `--ignored`;
+//! without `KEY:SECRET@` the credentials come from where the AWS tools have them.
 //! Works below a random prefix and removes what it made.
 
 use std::collections::HashMap;
@@ -13,8 +14,13 @@ use crate::s3_replica::{Memory, Putter, cause, key, keys, listed, whole};
 fn address() -> S3Address {
     let text = std::env::var("MEDIASYNC_TEST_S3").expect("MEDIASYNC_TEST_S3=http://KEY:SECRET@host:port/bucket");
     let (scheme, rest) = text.split_once("://").expect("a scheme");
-    let (user, rest) = rest.split_once('@').expect("a user");
-    let (access_key, secret) = user.split_once(':').expect("a secret");
+    let (user, rest) = rest.split_once('@').unwrap_or(("", rest));
+    let credentials = match user.split_once(':') {
+        Some((access_key, secret)) => {
+            Credentials::Static { access_key: access_key.to_owned(), secret: Secret::new(secret), session_token: None }
+        }
+        None => Credentials::Chain { profile: None },
+    };
     let (host, bucket) = rest.split_once('/').expect("a bucket");
     S3Address {
         bucket: bucket.to_owned(),
@@ -22,11 +28,7 @@ fn address() -> S3Address {
         endpoint: Some(format!("{scheme}://{host}")),
         region: None,
         addressing: Addressing::Path,
-        credentials: Credentials::Static {
-            access_key: access_key.to_owned(),
-            secret: Secret::new(secret),
-            session_token: None,
-        },
+        credentials,
         acl: None,
         public_url: None,
     }
@@ -44,9 +46,10 @@ async fn everything_against_a_real_server() {
 
 /// The whole contract, once.
 pub(crate) async fn everything(address: S3Address) {
-    let s3 = S3::new(address, None);
+    let s3 = S3::new(address.clone(), None);
     contact(&s3).await;
     small(&s3).await;
+    tags(&s3, &address).await;
     large(&s3).await;
     copies(&s3).await;
     lists(&s3).await;
@@ -95,6 +98,36 @@ async fn small(s3: &S3) {
     assert_eq!(s3.look_up(&key("nothing")).await.unwrap(), None);
 }
 
+/// An overwrite keeps tags, where the server has any.
+async fn tags(s3: &S3, address: &S3Address) {
+    let Credentials::Static { access_key, secret, .. } = &address.credentials else { return };
+    let credentials = aws_credential_types::Credentials::new(access_key, secret.reveal(), None, None, "test");
+    let client = aws_sdk_s3::Client::from_conf(
+        aws_sdk_s3::Config::builder()
+            .behavior_version(aws_sdk_s3::config::BehaviorVersion::v2026_01_12())
+            .region(aws_sdk_s3::config::Region::new("us-east-1"))
+            .credentials_provider(credentials)
+            .endpoint_url(address.endpoint.as_deref().unwrap())
+            .force_path_style(true)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build(),
+    );
+    let object = format!("{}/d-b", address.prefix);
+    let tag = aws_sdk_s3::types::Tag::builder().key("a b").value("x:y/z").build().unwrap();
+    let tags = aws_sdk_s3::types::Tagging::builder().tag_set(tag.clone()).build().unwrap();
+    if client.put_object_tagging().bucket(&address.bucket).key(&object).tagging(tags).send().await.is_err() {
+        return;
+    }
+    let old = s3.look_up(&key("d-b")).await.unwrap().unwrap();
+    let expect = Expect::Version(old.version);
+    Putter::new().put(s3, "d-b", &whole("tagged"), &expect, None).await.unwrap();
+    let found = client.get_object_tagging().bucket(&address.bucket).key(&object).send().await.unwrap();
+    println!("tags: {:?}", found.tag_set());
+    if s3.requests().iter().any(|(name, _)| *name == "GetObjectTagging") {
+        assert_eq!(found.tag_set(), [tag]);
+    }
+}
+
 async fn large(s3: &S3) {
     let bytes: Vec<u8> = (0..17_000_003_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
     let memory = Memory::new(bytes.clone());
@@ -137,6 +170,17 @@ async fn copies(s3: &S3) {
     assert_eq!(cause(s3.copy(&key(name), &source.version, &key("copied"), &put).await), Cause::Precondition);
     let wrong = Version::new("0".repeat(32));
     assert_eq!(cause(s3.copy(&key(name), &wrong, &key("copied2"), &put).await), Cause::Precondition);
+    let large = s3.look_up(&key("large.bin")).await.unwrap().unwrap();
+    let put = putter.as_put(&Expect::Absent, &large.digests, None);
+    let copied = match s3.copy(&key("large.bin"), &large.version, &key("large-copy.bin"), &put).await {
+        // moto 5.2.5 fails to answer for the ACL of an object that was uploaded in parts.
+        Err(error) if error.message.contains("read the ACL") => return,
+        copied => copied.unwrap(),
+    };
+    let found = s3.look_up(&key("large-copy.bin")).await.unwrap().unwrap();
+    assert_eq!((&found.version, found.size), (&copied.version, large.size));
+    assert_eq!(found.digests.get(DigestKind::Blake3), large.digests.get(DigestKind::Blake3));
+    assert!(putter.journal.lines.lock().unwrap().is_empty());
 }
 
 async fn lists(s3: &S3) {

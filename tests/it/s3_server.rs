@@ -244,7 +244,7 @@ async fn an_overwrite_keeps_headers_metadata_and_acl() {
     putter.create(s3.as_ref(), "new", b"1").await.unwrap();
     assert_eq!(site.bucket.get("p/new").unwrap().acl.name, "public-read");
     let attributes = Attributes {
-        metadata: [("author".to_owned(), "me".to_owned()), ("blake3".to_owned(), "0".repeat(64))].into(),
+        metadata: [("author".to_owned(), "me".to_owned()), ("md5chksum".to_owned(), "stale".into())].into(),
         content_type: Some("image/x-custom".into()),
         cache_control: Some("max-age=60".into()),
         content_disposition: Some("attachment".into()),
@@ -261,6 +261,7 @@ async fn an_overwrite_keeps_headers_metadata_and_acl() {
     assert_eq!(object.attributes.content_disposition.as_deref(), Some("attachment"));
     assert_eq!(object.attributes.content_language.as_deref(), Some("de"));
     assert_eq!(object.attributes.metadata["author"], "me");
+    assert_eq!(object.attributes.metadata.get("md5chksum"), None, "it spoke of the old content");
     assert_eq!(object.attributes.metadata["blake3"], blake3::hash(b"22").to_hex().as_str());
     // And a public one stays public, by overwrite and by copy.
     let new = s3.look_up(&key("new")).await.unwrap().unwrap();

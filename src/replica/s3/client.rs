@@ -15,11 +15,13 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
-    StalledStreamProtectionConfig,
+    BehaviorVersion, Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
+    SharedHttpClient, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use tokio::time::Instant;
 
@@ -295,7 +297,13 @@ fn http_client(address: &S3Address) -> SharedHttpClient {
     if is_static && address.endpoint.as_deref().is_some_and(|url| url.starts_with("http:")) {
         return builder.build_http();
     }
-    builder.tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
+    // As the AWS tools do, HTTPS_PROXY and NO_PROXY are followed.
+    builder.build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build()
+    })
 }
 
 fn is_path_style(address: &S3Address) -> bool {

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use aws_sdk_s3::operation::get_object_acl::GetObjectAclOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
-use aws_sdk_s3::types::{Grant, ObjectCannedAcl, Permission, StorageClass};
+use aws_sdk_s3::types::{Grant, ObjectCannedAcl, Permission, StorageClass, Tag};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Inner;
 use super::error::Failure;
@@ -28,6 +29,8 @@ pub(super) struct Headers {
     pub(super) website_redirect: Option<String>,
     pub(super) storage_class: Option<StorageClass>,
     pub(super) metadata: HashMap<String, String>,
+    /// As a query string. A copy takes its source's tags along without being told.
+    pub(super) tagging: Option<String>,
     pub(super) acl: Acl,
 }
 
@@ -65,7 +68,8 @@ macro_rules! with_headers {
             .set_expires(headers.expires)
             .set_website_redirect_location(headers.website_redirect.clone())
             .set_storage_class(headers.storage_class.clone())
-            .set_metadata(Some(headers.metadata.clone()));
+            .set_metadata(Some(headers.metadata.clone()))
+            .set_tagging(headers.tagging.clone());
         match &headers.acl {
             $crate::replica::s3::keep::Acl::Unset => {}
             $crate::replica::s3::keep::Acl::Canned(canned) => request = request.acl(canned.clone()),
@@ -112,6 +116,7 @@ impl Headers {
             website_redirect: text(head.website_redirect_location()),
             storage_class: head.storage_class().filter(readable).cloned(),
             metadata,
+            tagging: None,
             acl,
         }
     }
@@ -171,6 +176,21 @@ impl Inner {
         }
     }
 
+    /// The tags of an object, to be sent again; an overwrite would drop them.
+    pub(super) async fn tags_of(&self, object: &str, head: &HeadObjectOutput) -> Result<Option<String>, Error> {
+        // The number of tags comes with HEAD, to those who may read them.
+        if head.tag_count().unwrap_or(0) == 0 {
+            return Ok(None);
+        }
+        let answer = self.wire.send(Op::GetObjectTagging, 0, |client| {
+            client.get_object_tagging().bucket(self.wire.bucket()).key(object).send()
+        });
+        match answer.await {
+            Ok(output) => Ok(Some(tags_text(output.tag_set()))),
+            Err(failure) => Err(self.wire.fold(&failure, Op::GetObjectTagging, Some(object))),
+        }
+    }
+
     /// A write was refused with its ACL and taken without: none is sent from now on.
     pub(super) fn acls_are_refused(&self) {
         self.acls_off.store(true, Ordering::Relaxed);
@@ -186,6 +206,14 @@ impl Inner {
 fn may_be_the_acl(failure: &Failure) -> bool {
     let codes = ["AccessControlListNotSupported", "InvalidArgument", "AccessDenied", "InvalidRequest"];
     failure.is(&codes) || failure.is_not_implemented()
+}
+
+/// `x-amz-tagging`: a query string.
+fn tags_text(tags: &[Tag]) -> String {
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let pairs: Vec<String> =
+        tags.iter().map(|tag| format!("{}={}", encoded(tag.key()), encoded(tag.value()))).collect();
+    pairs.join("&")
 }
 
 const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
@@ -273,6 +301,12 @@ mod tests {
         assert_eq!(grants.full_control.as_deref(), Some("id=\"me\""));
         assert_eq!(grants.read.as_deref(), Some(format!("id=\"you\", uri=\"{ALL_USERS}\"").as_str()));
         assert_eq!((grants.read_acp, grants.write_acp), (None, None));
+    }
+
+    #[test]
+    fn tags_become_a_query_string() {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build().unwrap();
+        assert_eq!(tags_text(&[tag("a b", "x&y=1"), tag("c", "")]), "a%20b=x%26y%3D1&c=");
     }
 
     #[test]

@@ -54,6 +54,7 @@ async fn walk(inner: &Inner, prefix: &str, sender: &Batches) -> Result<(), Error
     let mut order = Order::new(inner.ability(|probe| probe.ordered));
     let mut seen = Tokens::default();
     let mut from = From::Start;
+    let mut empty = 0;
     loop {
         let page = repeat(Patience::default(), || inner.page(prefix, &from, PAGE)).await?;
         let mut items = Vec::with_capacity(page.objects.len());
@@ -83,6 +84,10 @@ async fn walk(inner: &Inner, prefix: &str, sender: &Batches) -> Result<(), Error
             let message = format!("an object in {} has a name that is not UTF-8: {name}", inner.name);
             items.push(Item::Nameless(Problem { reach: None, kind: ProblemKind::Name, message, hint: None }));
         }
+        empty = if items.is_empty() { empty + 1 } else { 0 };
+        if empty > MOST_EMPTY {
+            return Err(incomplete(inner, "it goes on without showing anything"));
+        }
         if !items.is_empty() && sender.send(Ok(items)).await.is_err() {
             return Ok(());
         }
@@ -102,6 +107,8 @@ fn incomplete(inner: &Inner, why: &str) -> Error {
         .hint("Nothing was concluded from it; if it happens again, the server's listings can't be relied on")
 }
 
+/// Empty pages in a row are legal (a thousand delete markers make one); a server that gives more is lost.
+const MOST_EMPTY: u32 = 1000;
 /// Keys of a page: the most that S3 gives.
 const PAGE: i32 = 1000;
 

@@ -11,6 +11,7 @@ pub(super) enum Op {
     HeadObject,
     GetObject,
     GetObjectAcl,
+    GetObjectTagging,
     PutObject,
     CopyObject,
     DeleteObject,
@@ -25,12 +26,13 @@ pub(super) enum Op {
 }
 
 /// All kinds with the name that summaries show, what a sentence says, and the permission that each needs.
-const ALL: [(Op, &str, &str, &str); 16] = [
+const ALL: [(Op, &str, &str, &str); 17] = [
     (Op::HeadBucket, "HeadBucket", "look at", "s3:ListBucket"),
     (Op::ListObjects, "ListObjects", "list", "s3:ListBucket"),
     (Op::HeadObject, "HeadObject", "look up", "s3:GetObject"),
     (Op::GetObject, "GetObject", "read", "s3:GetObject"),
     (Op::GetObjectAcl, "GetObjectAcl", "read the ACL of", "s3:GetObjectAcl"),
+    (Op::GetObjectTagging, "GetObjectTagging", "read the tags of", "s3:GetObjectTagging"),
     (Op::PutObject, "PutObject", "store", "s3:PutObject"),
     (Op::CopyObject, "CopyObject", "copy to", "s3:PutObject"),
     (Op::DeleteObject, "DeleteObject", "delete", "s3:DeleteObject"),

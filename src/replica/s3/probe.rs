@@ -63,6 +63,10 @@ pub struct Probe {
 pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected, Error> {
     inner.first_contact().await?;
     let found = inner.read_id().await?;
+    // What is remembered was found out somewhere else.
+    if inner.probe().id.is_some_and(|id| found.as_ref() != Some(&id)) {
+        inner.forget();
+    }
     let identity = match (contact, found) {
         (Contact::Look, found) => found,
         (Contact::Prepare, Some(id)) => Some(id),
@@ -93,15 +97,12 @@ impl Inner {
                 request.set_prefix((!prefix.is_empty()).then(|| prefix.to_owned())).encoding_type(EncodingType::Url);
             request.customize().interceptor(Dated(Arc::clone(&date))).send()
         });
-        let failure = match answer.await.err() {
-            Some(failure) => failure,
-            None => {
-                let date = date.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(date) = date {
-                    self.wire.saw_date(&date);
-                }
-                return Ok(());
+        let Err(failure) = answer.await.map(drop) else {
+            let date = date.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(date) = date {
+                self.wire.saw_date(&date);
             }
+            return Ok(());
         };
         if failure.is_not_implemented() {
             // The listing itself falls back to the older request.
@@ -178,11 +179,16 @@ impl Inner {
         self.send_object(object, &body, proof, &headers, condition).await
     }
 
+    /// Nothing is known but the region.
+    fn forget(&self) {
+        self.learn(|probe| *probe = Probe { region: probe.region.take(), ..Probe::default() });
+    }
+
     /// Asks the server everything. Errors that say nothing about an ability leave it unknown.
     async fn find_out(&self, id: Option<String>) -> Result<(), Error> {
         let folder = self.names.own(&format!("{OWN}probe/{:016x}/", fastrand::u64(..)));
         let trial = Trial::new(self, folder);
-        self.learn(|probe| *probe = Probe { id: None, region: probe.region.take(), ..Probe::default() });
+        self.forget();
         let result = trial.run().await;
         trial.clean_up().await;
         result?;

@@ -60,7 +60,7 @@ impl Inner {
                     return Err(raced(object, "was changed by somebody else"));
                 }
                 let acl = self.acl_of(object).await?;
-                Headers::kept(object, &head, acl)
+                Headers { tagging: self.tags_of(object, &head).await?, ..Headers::kept(object, &head, acl) }
             }
         };
         headers.state(put);

@@ -25,7 +25,7 @@ const BUCKET_PROOF: Duration = Duration::from_secs(5);
 
 impl Inner {
     /// HEAD of an object; `None` is proof of absence.
-    pub(super) async fn head(&self, object: &str) -> Result<Option<HeadObjectOutput>, Error> {
+    pub(super) async fn head(&self, object: &str) -> Result<Option<Box<HeadObjectOutput>>, Error> {
         let asks = !self.checksums_off.load(Ordering::Relaxed) && self.ability(|p| p.checksums) != Ability::Missing;
         let failure = match self.head_once(object, asks).await {
             Ok(output) => return Ok(Some(output)),
@@ -46,12 +46,13 @@ impl Inner {
         Err(self.wire.fold(&failure, Op::HeadObject, Some(object)))
     }
 
-    async fn head_once(&self, object: &str, with_checksums: bool) -> Result<HeadObjectOutput, Failure> {
+    /// Boxed: it is several KiB, and callers hold it while they wait.
+    async fn head_once(&self, object: &str, with_checksums: bool) -> Result<Box<HeadObjectOutput>, Failure> {
         let mode = with_checksums.then_some(ChecksumMode::Enabled);
         let output = self.wire.send(Op::HeadObject, 0, |client| {
             client.head_object().bucket(self.wire.bucket()).key(object).set_checksum_mode(mode.clone()).send()
         });
-        output.await
+        output.await.map(Box::new)
     }
 
     /// Makes sure that the bucket is there now.

@@ -116,7 +116,7 @@ impl Inner {
             all.append(output.parts.as_mut().unwrap_or(&mut Vec::new()));
             match output.next_part_number_marker {
                 Some(next) if output.is_truncated == Some(true) && Some(&next) != marker.as_ref() => {
-                    marker = Some(next)
+                    marker = Some(next);
                 }
                 _ => return Ok(Some(all)),
             }
