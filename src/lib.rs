@@ -1,4 +1,5 @@
 //! mediasync keeps a media directory and cloud object storage the same.
+pub mod cli;
 pub mod config;
 pub mod manifest;
 pub mod model;
