@@ -1,13 +1,48 @@
 //! One cycle. Read this first.
+//!
+//! [`run_cycle`] is the product in one function: contact both sides, survey them (list, join, decide, examine), pair
+//! what moved, let the guard look at the whole plan, and only then change anything: execute, record.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::manifest::Manifest;
-use crate::model::{Action, Conflict, Counts, Filter, Key, Problem, SkipReason};
+use crate::apply::{self, Shelf};
+use crate::execute::{Book, Executor};
+use crate::manifest::{Manifest, RunId};
+use crate::model::{Action, Conflict, Counts, Filter, Key, Problem, Side, SkipReason};
+use crate::pair_up::pair_up;
+use crate::plan::guard::{self, GuardVerdict, Place, Situation, Stranger};
 use crate::plan::{Budget, Policy};
-use crate::replica::{Buffers, Error, Meter, Replica};
+use crate::plan_store::PlanStore;
+use crate::replica::{Buffers, Cause, Connected, Contact, Error, Journal, Meter, ReadCost, Replica};
+use crate::survey::{Findings, survey};
+
+/// The sliding window of the budgets.
+const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
+
+/// Problems and conflicts that a report lists; the rest is counted.
+const LISTED: usize = 100;
+
+/// Both sides of a cycle.
+#[derive(Debug, Clone)]
+pub struct Sides {
+    /// Where content comes from.
+    pub source: Arc<dyn Replica>,
+    /// Where it goes.
+    pub dest: Arc<dyn Replica>,
+}
+
+impl Sides {
+    /// One of them.
+    pub fn of(&self, side: Side) -> &dyn Replica {
+        match side {
+            Side::Source => &*self.source,
+            Side::Dest => &*self.dest,
+        }
+    }
+}
 
 /// What one cycle works on.
 #[derive(Debug)]
@@ -16,8 +51,10 @@ pub struct Cycle<'a> {
     pub source: Arc<dyn Replica>,
     /// Where it goes.
     pub dest: Arc<dyn Replica>,
-    /// What both held when they last agreed; `None` in a dry run of a pair that has none yet.
+    /// What both held when they last agreed.
     pub manifest: &'a Manifest,
+    /// Where uploads in flight are written down.
+    pub journal: &'a dyn Journal,
     /// What may be done.
     pub policy: Policy,
     /// What is in scope.
@@ -36,6 +73,19 @@ pub struct Cycle<'a> {
     pub progress: Arc<Progress>,
     /// Now, ns since the epoch.
     pub now_ns: i64,
+    /// Where temporary files without a name may go.
+    pub scratch: &'a Path,
+    /// Where plans are kept.
+    pub shelf: Shelf<'a>,
+}
+
+/// Whether a person approved a plan that a guard halted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approval {
+    /// Nobody was asked.
+    Missing,
+    /// `mediasync approve`, or an answer on a terminal.
+    Given,
 }
 
 /// Whether a cycle changes anything.
@@ -45,8 +95,8 @@ pub enum Run {
     DryRun,
     /// Plan, write the plan to a file, change nothing.
     SavePlan(PathBuf),
-    /// Plan and execute.
-    Execute,
+    /// Plan and execute under this run of the manifest; a plan that the guard refuses is stored for approval.
+    Execute(RunId),
 }
 
 /// Counters for progress bars; written by the cycle, read by whoever draws.
@@ -136,8 +186,12 @@ pub struct Report {
     pub conflicts: Vec<Conflict>,
     /// How many conflicts.
     pub conflict_count: u64,
-    /// Requests that the plan needs (dry run) or that were made, by kind.
-    pub requests: Vec<(&'static str, u64)>,
+}
+
+impl Cycle<'_> {
+    pub(crate) fn sides(&self) -> Sides {
+        Sides { source: Arc::clone(&self.source), dest: Arc::clone(&self.dest) }
+    }
 }
 
 /// Runs one cycle.
@@ -145,6 +199,256 @@ pub struct Report {
 /// # Errors
 /// What ended the cycle before it could be decided or finished; the manifest holds what was done until then.
 pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Report, Error> {
-    let _ = (cycle, observer);
-    unimplemented!()
+    let watcher = Watcher::new(observer);
+    let met = meet(&cycle, &watcher).await?;
+    let mut findings = survey(&cycle, met.dest_is_new, &watcher).await?;
+    in_scope(&cycle, &findings)?;
+    pair_up(&cycle, &mut findings, &watcher).await?;
+    if findings.dest_keys == 0 && findings.base_keys > 0 && findings.plan.counts().creates > 0 {
+        watcher.notice(&format!("{} is empty, though it was not after the last run: it is refilled", cycle.dest.name()));
+    }
+    let verdict = guard::check(&situation(&cycle, &met, &findings)?);
+    cycle.progress.actions.store(findings.plan.counts().changes(), Relaxed);
+    cycle.progress.bytes_to_send.store(findings.plan.counts().bytes_sent, Relaxed);
+    let mut report = Report::of(&findings);
+    match (&cycle.run, verdict) {
+        (Run::DryRun, verdict) => {
+            tell(&findings.plan, &watcher)?;
+            if let GuardVerdict::Halt(message) = verdict {
+                report.ending = Ending::Halted(Halt { message, plan: None });
+            }
+        }
+        (Run::SavePlan(path), verdict) => {
+            tell(&findings.plan, &watcher)?;
+            let halt = match verdict {
+                GuardVerdict::Halt(message) => Some(message),
+                GuardVerdict::Proceed => None,
+            };
+            let hash = apply::save(&cycle, &findings.plan, &met, halt.as_deref(), Some(path))?;
+            if let Some(message) = halt {
+                report.ending = Ending::Halted(Halt { message, plan: Some(hash) });
+            }
+        }
+        (Run::Execute(_), GuardVerdict::Halt(message)) => {
+            let hash = apply::save(&cycle, &findings.plan, &met, Some(&message), None)?;
+            report.ending = Ending::Halted(Halt { message, plan: Some(hash) });
+        }
+        (Run::Execute(_), GuardVerdict::Proceed) => {
+            carry_out(&cycle, &findings.plan, &met, &watcher, &mut report.done).await?;
+        }
+    }
+    watcher.into_report(&mut report);
+    Ok(report)
+}
+
+/// Who answered at the two places.
+#[derive(Debug)]
+pub(crate) struct Met {
+    pub(crate) source: Option<String>,
+    pub(crate) dest: Option<String>,
+    /// The destination does not exist yet.
+    dest_is_new: bool,
+    strangers: Vec<Stranger>,
+}
+
+/// Contacts both sides without changing anything, and compares who answers with who answered last time.
+pub(crate) async fn meet(cycle: &Cycle<'_>, observer: &dyn Observer) -> Result<Met, Error> {
+    let source = cycle.source.connect(Contact::Look).await?;
+    let known_dest = cycle.manifest.identity(Side::Dest)?;
+    let (dest, dest_is_new) = match cycle.dest.connect(Contact::Look).await {
+        Ok(dest) => (dest, false),
+        // A place that was never there is an empty destination. One that vanished is a stranger.
+        Err(error) if error.cause == Cause::NotFound && known_dest.is_none() => {
+            (Connected { identity: None, notices: Vec::new() }, true)
+        }
+        Err(error) => return Err(Error { cause: Cause::Stop, ..error }),
+    };
+    for notice in source.notices.iter().chain(&dest.notices) {
+        observer.notice(notice);
+    }
+    let mut strangers = Vec::new();
+    let known_source = cycle.manifest.identity(Side::Source)?;
+    for (replica, known, now) in
+        [(&cycle.source, known_source, &source.identity), (&cycle.dest, known_dest, &dest.identity)]
+    {
+        if known.is_some() && known != *now {
+            let place = match replica.capabilities().read_cost {
+                ReadCost::Cheap => Place::Directory,
+                ReadCost::Transfer => Place::Bucket,
+            };
+            strangers.push(Stranger { name: replica.name().to_owned(), place });
+        }
+    }
+    Ok(Met { source: source.identity, dest: dest.identity, dest_is_new, strangers })
+}
+
+/// A run in which rules leave nothing is a mistake in the rules, not a wish to have nothing.
+fn in_scope(cycle: &Cycle<'_>, findings: &Findings) -> Result<(), Error> {
+    if findings.source_keys > 0 || findings.ruled_out == 0 {
+        return Ok(());
+    }
+    let message =
+        format!("the rules leave out all {} keys of {}; nothing was changed", findings.ruled_out, cycle.source.name());
+    Err(Error::new(Cause::Usage, message).hint("look at --include, --exclude and the size limits"))
+}
+
+fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situation, Error> {
+    let spent = cycle.manifest.spent_since(cycle.now_ns - DAY_NS)?;
+    Ok(Situation {
+        mode: cycle.policy.mode,
+        budget: cycle.budget,
+        planned: findings.plan.counts(),
+        base_keys: findings.base_keys,
+        base_bytes: findings.base_bytes,
+        base_at_source: findings.base_at_source,
+        source_keys: findings.source_keys,
+        spent: guard::Spent { deletes: spent.deletes, delete_bytes: spent.delete_bytes, overwrites: spent.overwrites },
+        strangers: met.strangers.clone(),
+        mirror_approved: cycle.manifest.mirror_approved()?,
+    })
+}
+
+fn tell(plan: &PlanStore, observer: &dyn Observer) -> Result<(), Error> {
+    for action in plan.iter() {
+        observer.action(&action?, Stage::Planned);
+    }
+    Ok(())
+}
+
+/// Prepares the destination, executes a plan that may be executed, and books what it spent.
+pub(crate) async fn carry_out(
+    cycle: &Cycle<'_>,
+    plan: &PlanStore,
+    met: &Met,
+    observer: &dyn Observer,
+    done: &mut Counts,
+) -> Result<(), Error> {
+    let Run::Execute(run) = cycle.run else {
+        return Err(Error::new(Cause::Stop, "a plan is carried out only in an executing run"));
+    };
+    let first = cycle.manifest.identity(Side::Dest)?.is_none();
+    let mut dest = met.dest.clone();
+    if first || !met.strangers.is_empty() || plan.counts().changes() > 0 {
+        let prepared = cycle.dest.connect(Contact::Prepare).await?;
+        for notice in &prepared.notices {
+            observer.notice(notice);
+        }
+        dest = prepared.identity;
+        match cycle.dest.tidy(cycle.journal).await {
+            Ok(0) => {}
+            Ok(count) => {
+                observer.notice(&format!("{}: removed {count} leftovers of an earlier run", cycle.dest.name()))
+            }
+            Err(error) if error.cause == Cause::Stop => return Err(error),
+            Err(error) => observer.notice(&format!("{error}; leftovers of an earlier run stay for now")),
+        }
+    }
+    let sides = cycle.sides();
+    let executor = Executor {
+        sides: &sides,
+        manifest: cycle.manifest,
+        journal: cycle.journal,
+        buffers: &cycle.buffers,
+        progress: &cycle.progress,
+        concurrency: cycle.concurrency,
+        book: Book { run, now_ns: cycle.now_ns },
+        identities: (&met.source, &dest),
+    };
+    executor.run(plan, observer, done).await?;
+    for (side, identity) in [(Side::Source, &met.source), (Side::Dest, &dest)] {
+        if let Some(identity) = identity {
+            cycle.manifest.set_identity(side, identity)?;
+        }
+    }
+    Ok(())
+}
+
+impl Report {
+    /// Nothing happened.
+    pub(crate) fn empty() -> Self {
+        Self {
+            ending: Ending::Finished,
+            planned: Counts::default(),
+            done: Counts::default(),
+            in_sync: 0,
+            extras: 0,
+            kept: 0,
+            skipped: Vec::new(),
+            problems: Vec::new(),
+            problem_count: 0,
+            conflicts: Vec::new(),
+            conflict_count: 0,
+        }
+    }
+
+    fn of(findings: &Findings) -> Self {
+        Self {
+            planned: findings.plan.counts(),
+            in_sync: findings.in_sync,
+            extras: findings.extras,
+            kept: findings.kept,
+            skipped: findings.skipped.iter().map(|(reason, count)| (*reason, *count)).collect(),
+            ..Self::empty()
+        }
+    }
+}
+
+/// Passes on what it hears, and keeps the first of each for the report.
+pub(crate) struct Watcher<'a> {
+    inner: &'a dyn Observer,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    problems: Vec<Problem>,
+    problem_count: u64,
+    conflicts: Vec<Conflict>,
+    conflict_count: u64,
+}
+
+impl<'a> Watcher<'a> {
+    pub(crate) fn new(inner: &'a dyn Observer) -> Self {
+        Self { inner, heard: Mutex::default() }
+    }
+
+    pub(crate) fn into_report(self, report: &mut Report) {
+        let heard = self.heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+        report.problems = heard.problems;
+        report.problem_count = heard.problem_count;
+        report.conflicts = heard.conflicts;
+        report.conflict_count = heard.conflict_count;
+    }
+
+    fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Watcher<'_> {
+    fn action(&self, action: &Action, stage: Stage) {
+        self.inner.action(action, stage);
+    }
+
+    fn problem(&self, problem: &Problem) {
+        self.inner.problem(problem);
+        let mut heard = self.heard();
+        heard.problem_count += 1;
+        if heard.problems.len() < LISTED {
+            heard.problems.push(problem.clone());
+        }
+    }
+
+    fn conflict(&self, conflict: &Conflict) {
+        self.inner.conflict(conflict);
+        let mut heard = self.heard();
+        heard.conflict_count += 1;
+        if heard.conflicts.len() < LISTED {
+            heard.conflicts.push(conflict.clone());
+        }
+    }
+
+    fn notice(&self, text: &str) {
+        self.inner.notice(text);
+    }
 }

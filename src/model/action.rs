@@ -36,6 +36,8 @@ pub enum Verb {
     /// The content is already on the changed side, under another key: copied there, no bytes sent.
     Copy {
         /// Where the content is.
+        // In JSON the verb's fields stand beside the action's own, and that has a `from`.
+        #[serde(rename = "copy_from")]
         from: Key,
         /// The version it has there.
         from_version: Version,
@@ -150,33 +152,73 @@ pub struct Counts {
 impl Counts {
     /// Adds one action.
     pub fn add(&mut self, action: &Action) {
+        self.apply(action, u64::saturating_add);
+    }
+
+    /// Takes one action out again.
+    pub fn remove(&mut self, action: &Action) {
+        self.apply(action, u64::saturating_sub);
+    }
+
+    fn apply(&mut self, action: &Action, change: fn(u64, u64) -> u64) {
+        let bump = |count: &mut u64, by: u64| *count = change(*count, by);
         match &action.verb {
             Verb::Create => {
-                self.creates += 1;
-                self.bytes_sent += action.size;
+                bump(&mut self.creates, 1);
+                bump(&mut self.bytes_sent, action.size);
             }
             Verb::Overwrite => {
-                self.overwrites += 1;
-                self.bytes_sent += action.size;
+                bump(&mut self.overwrites, 1);
+                bump(&mut self.bytes_sent, action.size);
             }
-            Verb::Copy { .. } => self.copies += 1,
+            Verb::Copy { .. } => bump(&mut self.copies, 1),
             Verb::Delete => {
-                self.deletes += 1;
+                bump(&mut self.deletes, 1);
                 match action.reason {
-                    Reason::Renamed { .. } => self.rename_deletes += 1,
+                    Reason::Renamed { .. } => bump(&mut self.rename_deletes, 1),
                     Reason::Extra => {
-                        self.extra_deletes += 1;
-                        self.bytes_deleted += action.size;
+                        bump(&mut self.extra_deletes, 1);
+                        bump(&mut self.bytes_deleted, action.size);
                     }
-                    _ => self.bytes_deleted += action.size,
+                    _ => bump(&mut self.bytes_deleted, action.size),
                 }
             }
-            Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => self.records += 1,
+            Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => bump(&mut self.records, 1),
         }
     }
 
     /// Actions that change a replica.
     pub fn changes(&self) -> u64 {
         self.creates + self.overwrites + self.copies + self.deletes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_round_trips_as_json() {
+        let key = |text: &str| Key::new(text).expect("a key");
+        let entry = Entry {
+            size: 1,
+            version: Version::new("v"),
+            modified_ns: None,
+            digests: Digests::none(),
+            readable: crate::model::Readable::Yes,
+        };
+        let action = Action {
+            key: key("new"),
+            side: Side::Dest,
+            verb: Verb::Copy { from: key("old"), from_version: Version::new("w") },
+            reason: Reason::Renamed { from: key("old") },
+            expect: Expect::Absent,
+            size: 1,
+            from: Some(entry),
+            at: None,
+            digests: Digests::none(),
+        };
+        let json = serde_json::to_string(&action).expect("text keys");
+        assert_eq!(serde_json::from_str::<Action>(&json).expect("what was written"), action);
     }
 }

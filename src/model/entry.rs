@@ -100,8 +100,7 @@ pub struct BaseRecord {
     pub digests: Digests,
     /// Out of scope in an earlier run: saves hashing, proves no deletion until both sides were seen with the key.
     pub lapsed: bool,
-    /// The source was read within one timestamp granularity of its last change: its version can't be trusted
-    /// to move with the next change, so the content is read once more when this time (ns since the epoch) has passed.
+    /// Unused.
     pub racy_until_ns: Option<i64>,
 }
 

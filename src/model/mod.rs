@@ -6,6 +6,7 @@
 mod action;
 mod digest;
 mod entry;
+mod evidence;
 mod filter;
 mod key;
 mod problem;
@@ -14,6 +15,7 @@ mod view;
 pub use action::{Action, Counts, Expect, Reason, Side, Verb};
 pub use digest::{Digest, DigestKind, Digests, Sameness, hex};
 pub use entry::{BaseRecord, Entry, Presence, Readable, Version, same_content};
+pub use evidence::{Namespace, ReadCost, Want};
 pub use filter::{Filter, FilterRules, Junk, Rule, SizeLimits, Verdict};
 pub use key::{BadKey, Key, Reach};
 pub use problem::{Conflict, Problem, ProblemKind, SkipReason};

@@ -1,12 +1,14 @@
 //! What a listing says, one statement at a time.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Entry, Key, Problem, Reach, SkipReason};
 
 /// One statement of a listing.
 ///
 /// A listing yields statements in strictly ascending order of [`Item::place`] and then [`Item::End`]. Without
 /// that end it is incomplete, and no absence may be concluded from any part of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Item {
     /// This key is there.
     Present(Key, Entry),
@@ -55,6 +57,15 @@ impl Place<'_> {
             text.push('/');
         }
         text
+    }
+
+    /// Overwrites `text` with the owned form, re-using its memory.
+    pub fn write_to(self, text: &mut String) {
+        text.clear();
+        text.push_str(self.text);
+        if self.below {
+            text.push('/');
+        }
     }
 
     /// Compares with a remembered place.

@@ -1,1 +1,347 @@
-//! To be written.
+//! A replica in memory: the executable definition of the contract, and the engine's test bench.
+//!
+//! It can play a directory (cheap to read, no digests for free) or a bucket (MD5 ETags in listings, our digest in
+//! metadata), and fail at any call before or after acting. Third parties change it through [`Memory::write`] and
+//! [`Memory::remove`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use md5::{Digest as _, Md5};
+use tokio::sync::mpsc;
+
+use crate::model::{
+    Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, Namespace, ReadCost, Readable, Version,
+};
+
+use super::{
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Pieces, Put, Replica,
+    WHOLE_LIMIT,
+};
+
+/// What a memory replica plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A directory.
+    Directory,
+    /// A bucket.
+    Bucket,
+}
+
+/// A call, for fault plans and logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The method's name.
+    pub operation: &'static str,
+    /// The key, if the call has one.
+    pub key: Option<Key>,
+}
+
+/// What a fault plan answers to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Go on.
+    None,
+    /// Fail without acting.
+    Before(Error),
+    /// Act, then fail: the acknowledgement is lost.
+    After(Error),
+}
+
+type FaultPlan = Box<dyn FnMut(&Call) -> Fault + Send>;
+
+/// See the module's text.
+pub struct Memory {
+    name: String,
+    role: Role,
+    state: Mutex<State>,
+}
+
+struct State {
+    objects: BTreeMap<Key, Object>,
+    writes: u64,
+    identity: String,
+    faults: Option<FaultPlan>,
+    calls: Vec<Call>,
+}
+
+#[derive(Debug, Clone)]
+struct Object {
+    bytes: Bytes,
+    write: u64,
+    /// Our digest, if we wrote it.
+    blake3: Option<Digest>,
+    mtime_ns: Option<i64>,
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memory({})", self.name)
+    }
+}
+
+impl Memory {
+    /// An empty replica.
+    pub fn new(name: &str, role: Role) -> Self {
+        let state = State {
+            objects: BTreeMap::new(),
+            writes: 0,
+            identity: format!("id of {name}"),
+            faults: None,
+            calls: Vec::new(),
+        };
+        Self { name: name.to_owned(), role, state: Mutex::new(state) }
+    }
+
+    /// A third party writes.
+    pub fn write(&self, key: &Key, bytes: impl Into<Bytes>) {
+        let mut state = self.lock();
+        state.writes += 1;
+        let object = Object { bytes: bytes.into(), write: state.writes, blake3: None, mtime_ns: None };
+        state.objects.insert(key.clone(), object);
+    }
+
+    /// A third party rewrites the same bytes: a new version with the old content.
+    pub fn touch(&self, key: &Key) {
+        let mut state = self.lock();
+        state.writes += 1;
+        let write = state.writes;
+        if let Some(object) = state.objects.get_mut(key) {
+            object.write = write;
+        }
+    }
+
+    /// A third party deletes.
+    pub fn remove(&self, key: &Key) {
+        self.lock().objects.remove(key);
+    }
+
+    /// All keys with their bytes.
+    pub fn contents(&self) -> BTreeMap<Key, Bytes> {
+        self.lock().objects.iter().map(|(key, object)| (key.clone(), object.bytes.clone())).collect()
+    }
+
+    /// Another place is behind the name from now on.
+    pub fn change_identity(&self, identity: &str) {
+        self.lock().identity = identity.to_owned();
+    }
+
+    /// Asks `plan` before each call from now on.
+    pub fn inject(&self, plan: impl FnMut(&Call) -> Fault + Send + 'static) {
+        self.lock().faults = Some(Box::new(plan));
+    }
+
+    /// No faults from now on.
+    pub fn heal(&self) {
+        self.lock().faults = None;
+    }
+
+    /// The calls since the last time this was asked.
+    pub fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.lock().calls)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the fault plan, acts, and loses the acknowledgement if the plan says so.
+    fn call<T>(
+        &self,
+        operation: &'static str,
+        key: Option<&Key>,
+        act: impl FnOnce(&mut State) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut state = self.lock();
+        let call = Call { operation, key: key.cloned() };
+        let fault = state.faults.as_mut().map_or(Fault::None, |plan| plan(&call));
+        state.calls.push(call);
+        match fault {
+            Fault::None => act(&mut state),
+            Fault::Before(error) => Err(error),
+            Fault::After(error) => act(&mut state).and(Err(error)),
+        }
+    }
+
+    fn entry(&self, object: &Object, depth: Depth) -> Entry {
+        let mut digests = Digests::none();
+        if self.role == Role::Bucket {
+            digests.add(Digest::from_bytes(DigestKind::EtagMd5, &Md5::digest(&object.bytes)));
+            if let (Depth::LookUp, Some(blake3)) = (depth, &object.blake3) {
+                digests.add(blake3.clone());
+            }
+        }
+        // A bucket's version is its ETag; a directory's moves with every write.
+        let version = match self.role {
+            Role::Bucket => digests.get(DigestKind::EtagMd5).map_or_else(String::new, |d| d.text.to_string()),
+            Role::Directory => format!("{}.{}", object.bytes.len(), object.write),
+        };
+        Entry {
+            size: object.bytes.len() as u64,
+            version: Version::new(version),
+            modified_ns: object.mtime_ns,
+            digests,
+            readable: Readable::Yes,
+        }
+    }
+
+    fn expect(&self, state: &State, key: &Key, expect: &Expect) -> Result<(), Error> {
+        let found = state.objects.get(key).map(|object| self.entry(object, Depth::Listing).version);
+        let as_expected = match expect {
+            Expect::Absent => found.is_none(),
+            Expect::Version(version) => found.as_ref() == Some(version),
+        };
+        if as_expected { Ok(()) } else { Err(Error::new(Cause::Precondition, format!("{key}: changed meanwhile"))) }
+    }
+
+    fn store(&self, state: &mut State, key: &Key, bytes: Bytes, put: &Put<'_>) -> Result<Entry, Error> {
+        self.expect(state, key, put.expect)?;
+        state.writes += 1;
+        let object = Object {
+            bytes,
+            write: state.writes,
+            blake3: put.digests.get(DigestKind::Blake3).cloned(),
+            mtime_ns: put.mtime_ns,
+        };
+        let entry = self.entry(&object, Depth::LookUp);
+        state.objects.insert(key.clone(), object);
+        Ok(entry)
+    }
+}
+
+/// How closely an object is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Listing,
+    LookUp,
+}
+
+#[async_trait]
+impl Replica for Memory {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            read_cost: match self.role {
+                Role::Directory => ReadCost::Cheap,
+                Role::Bucket => ReadCost::Transfer,
+            },
+            ordered: Ability::Proven,
+            conditional_put: Ability::Proven,
+            conditional_delete: Ability::Proven,
+            copy: Ability::Proven,
+            namespace: Namespace::Flat,
+            granularity_ns: 0,
+        }
+    }
+
+    fn accepts(&self, key: &Key) -> Result<(), String> {
+        if key.as_str().len() > 1024 { Err("longer than 1,024 bytes".to_owned()) } else { Ok(()) }
+    }
+
+    async fn connect(&self, _contact: Contact) -> Result<Connected, Error> {
+        self.call("connect", None, |state| {
+            Ok(Connected { identity: Some(state.identity.clone()), notices: Vec::new() })
+        })
+    }
+
+    fn list(&self, only: Option<&Key>, _filter: &Arc<Filter>) -> Listing {
+        let listed = self.call("list", None, |state| {
+            let inside = |key: &Key| only.is_none_or(|only| key == only || key.is_below(only.as_str()));
+            let objects = state.objects.iter().filter(|(key, _)| inside(key));
+            Ok(objects
+                .map(|(key, object)| Item::Present(key.clone(), self.entry(object, Depth::Listing)))
+                .chain([Item::End])
+                .collect())
+        });
+        let (sender, items) = mpsc::channel(1);
+        sender.try_send(listed).expect("the channel is new and has room for one");
+        Listing { items, producer: None }
+    }
+
+    async fn look_up(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        self.call("look_up", Some(key), |state| {
+            Ok(state.objects.get(key).map(|object| self.entry(object, Depth::LookUp)))
+        })
+    }
+
+    async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
+        let object = self.call("open", Some(key), |state| {
+            state.objects.get(key).cloned().ok_or_else(|| Error::new(Cause::NotFound, format!("{key}: not there")))
+        })?;
+        let entry = self.entry(&object, Depth::Listing);
+        if entry.version != *expect {
+            return Err(Error::new(Cause::Changed, format!("{key}: changed meanwhile")));
+        }
+        if entry.size > WHOLE_LIMIT {
+            return Ok(Content::Pieces(Arc::new(Held { entry, bytes: object.bytes })));
+        }
+        let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&object.bytes).as_bytes());
+        Ok(Content::Whole { entry, bytes: object.bytes, blake3 })
+    }
+
+    async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
+        let bytes = match content {
+            Content::Whole { bytes, .. } => bytes.clone(),
+            Content::Pieces(pieces) => {
+                let len = usize::try_from(pieces.entry().size).expect("fits: it is in memory");
+                let bytes = pieces.read(0, len).await?;
+                pieces.unchanged().await?;
+                bytes
+            }
+        };
+        put.meter.add(bytes.len() as u64);
+        self.call("put", Some(key), |state| self.store(state, key, bytes, put))
+    }
+
+    async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        self.call("copy", Some(to), |state| {
+            self.expect(state, from, &Expect::Version(from_version.clone()))?;
+            let bytes = state.objects[from].bytes.clone();
+            self.store(state, to, bytes, put)
+        })
+    }
+
+    async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
+        let one = |(key, version): &(Key, Version)| {
+            self.call("delete", Some(key), |state| {
+                self.expect(state, key, &Expect::Version(version.clone()))?;
+                state.objects.remove(key);
+                Ok(())
+            })
+        };
+        batch.iter().map(one).collect()
+    }
+
+    async fn tidy(&self, _journal: &dyn Journal) -> Result<u64, Error> {
+        Ok(0)
+    }
+}
+
+/// Large content that was opened: a snapshot.
+#[derive(Debug)]
+struct Held {
+    entry: Entry,
+    bytes: Bytes,
+}
+
+#[async_trait]
+impl Pieces for Held {
+    fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
+        let start = usize::try_from(offset).expect("fits: it is in memory");
+        Ok(self.bytes.slice(start..start + len))
+    }
+
+    async fn unchanged(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
+use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
+
+pub use crate::model::{Namespace, ReadCost, Want};
 
 pub mod access;
 pub mod local;
@@ -138,15 +140,6 @@ pub enum Ability {
     Missing,
 }
 
-/// What reading content costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadCost {
-    /// Memory or disk speed: hash it when in doubt.
-    Cheap,
-    /// A transfer: look it up, and read it only when the user asked for that.
-    Transfer,
-}
-
 /// What a replica can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -160,6 +153,8 @@ pub struct Capabilities {
     pub conditional_delete: Ability,
     /// Content can be copied inside.
     pub copy: Ability,
+    /// Whether a file and a directory of one name can both exist.
+    pub namespace: Namespace,
     /// The granularity of its change times in nanoseconds; 0 where versions are exact (ETags).
     pub granularity_ns: i64,
 }
@@ -391,6 +386,8 @@ pub enum Cause {
     Incomplete,
     /// The listing is not in key order: spool it and sort.
     Unordered,
+    /// The user asked for something that makes no sense here: change the command.
+    Usage,
     /// Nothing else will work either (no bucket, bad credentials, disk full): end the cycle.
     Stop,
 }
@@ -426,16 +423,9 @@ impl Error {
             Cause::NotFound | Cause::Changed => ProblemKind::Changed,
             Cause::Precondition => ProblemKind::Raced,
             Cause::Refused | Cause::Unsupported => ProblemKind::Refused,
-            Cause::Transient { .. } | Cause::Incomplete | Cause::Unordered | Cause::Stop => ProblemKind::Failed,
+            Cause::Transient { .. } | Cause::Incomplete | Cause::Unordered | Cause::Usage | Cause::Stop => {
+                ProblemKind::Failed
+            }
         }
     }
-}
-
-/// Which digests to compute of a content.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Want {
-    /// Kinds beside BLAKE3, which is always computed.
-    pub kinds: Vec<DigestKind>,
-    /// For [`DigestKind::MultipartMd5`]: the number of parts that an ETag showed.
-    pub multipart_parts: Option<u32>,
 }

@@ -1,1 +1,4 @@
-fn main() {}
+//! All integration tests, as one program.
+
+mod cycle;
+mod support;

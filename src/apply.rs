@@ -1,0 +1,137 @@
+//! Stored plans: written for `--save-plan` and for a halt, carried out by `apply` and `approve`.
+//!
+//! Carrying out a stored plan decides nothing anew. Each action still has its preconditions, so what drifted since is
+//! refused key by key; a place that became another one is refused as a whole.
+
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::{Pair, PlanFile};
+use crate::plan_store::PlanStore;
+use crate::replica::{Cause, Error};
+use crate::sync::{Approval, Cycle, Ending, Halt, Met, Observer, Report, Watcher, carry_out, meet};
+
+/// Where the plans of a pair are kept, and how a stored plan names its places.
+#[derive(Debug, Clone, Copy)]
+pub struct Shelf<'a> {
+    /// The state directory.
+    pub state_dir: &'a Path,
+    /// The pair.
+    pub pair: &'a Pair,
+    /// What the user typed or configured, so that the plan can be carried out later; without secrets.
+    pub origin: &'a Origin,
+}
+
+/// Where a plan came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The job of the config, if it was one.
+    pub job: Option<String>,
+    /// The source as the user spelled it; `None` if that holds a secret.
+    pub source: Option<String>,
+    /// The destination as the user spelled it; `None` if that holds a secret.
+    pub dest: Option<String>,
+    /// How people call both.
+    pub names: (String, String),
+}
+
+/// The first line of a plan file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The version of this format.
+    pub v: u32,
+    /// The pair that it belongs to.
+    pub pair: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Who answered at the source and at the destination when it was made.
+    pub identities: (Option<String>, Option<String>),
+    /// Why a guard halted on it; `None` if it may be applied without approval.
+    pub halt: Option<String>,
+    /// When it was made, ns since the epoch.
+    pub time: i64,
+}
+
+/// Writes the plan of a cycle to `path`, or onto the shelf of the pair. Returns its hash.
+///
+/// # Errors
+/// The file could not be written.
+pub(crate) fn save(
+    cycle: &Cycle<'_>,
+    plan: &PlanStore,
+    met: &Met,
+    halt: Option<&str>,
+    path: Option<&Path>,
+) -> Result<String, Error> {
+    let header = Header {
+        v: 1,
+        pair: cycle.shelf.pair.id().to_owned(),
+        origin: cycle.shelf.origin.clone(),
+        identities: (met.source.clone(), met.dest.clone()),
+        halt: halt.map(str::to_owned),
+        time: cycle.now_ns,
+    };
+    let header = serde_json::to_value(header).expect("a header is plain data");
+    Ok(match path {
+        Some(path) => PlanFile::write(path, &header, plan.iter())?,
+        None => PlanFile::store(cycle.shelf.state_dir, cycle.shelf.pair, &header, plan.iter())?,
+    })
+}
+
+/// Reads the header of a plan file.
+///
+/// # Errors
+/// The file is missing, damaged, or of another version.
+pub fn header(path: &Path) -> Result<Header, Error> {
+    let (header, _) = PlanFile::read(path)?;
+    serde_json::from_value(header).map_err(|error| {
+        let message = format!("{}: not a plan of this version ({error})", path.display());
+        Error::new(Cause::Usage, message).hint("make the plan again with --save-plan")
+    })
+}
+
+/// Carries out the plan in `path` with the places, manifest and limits of `cycle`.
+///
+/// # Errors
+/// As [`crate::sync::run_cycle`].
+pub async fn apply(
+    cycle: Cycle<'_>,
+    path: &Path,
+    approval: Approval,
+    observer: &dyn Observer,
+) -> Result<Report, Error> {
+    let watcher = Watcher::new(observer);
+    let header = header(path)?;
+    if header.pair != cycle.shelf.pair.id() {
+        let message = format!("{}: the plan belongs to another pair of places", path.display());
+        return Err(Error::new(Cause::Usage, message));
+    }
+    let mut report = Report::empty();
+    if let (Some(halt), Approval::Missing) = (&header.halt, approval) {
+        report.ending = Ending::Halted(Halt { message: halt.clone(), plan: None });
+        return Ok(report);
+    }
+    let met = meet(&cycle, &watcher).await?;
+    if (&met.source, &met.dest) != (&header.identities.0, &header.identities.1) {
+        let message = "One of the places is not the one that the plan was made for. Make the plan again".to_owned();
+        report.ending = Ending::Halted(Halt { message, plan: None });
+        return Ok(report);
+    }
+    let mut plan = PlanStore::new(cycle.scratch);
+    let (_, actions) = PlanFile::read(path)?;
+    for action in actions {
+        plan.add(&action?)?;
+    }
+    crate::pair_up::order(&cycle, &mut plan)?;
+    report.planned = plan.counts();
+    cycle.progress.actions.store(plan.counts().changes(), Relaxed);
+    cycle.progress.bytes_to_send.store(plan.counts().bytes_sent, Relaxed);
+    if plan.counts().extra_deletes > 0 && approval == Approval::Given {
+        cycle.manifest.approve_mirror()?;
+    }
+    carry_out(&cycle, &plan, &met, &watcher, &mut report.done).await?;
+    watcher.into_report(&mut report);
+    Ok(report)
+}

@@ -1,0 +1,113 @@
+//! Evidence: looks up or hashes what `decide` asked for, and remembers what it found.
+//!
+//! A digest belongs to one version of one key at one side. The memo keeps it under exactly that, so that a second run
+//! over the same files asks nothing.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::hash::{Hasher, hash_pieces};
+use crate::manifest::Manifest;
+use crate::model::{Digest, Digests, Entry, Key, Side, Want};
+use crate::plan::{Evidence, Need, Triple};
+use crate::replica::{Buffers, Cause, Content, Error, WHOLE_LIMIT};
+use crate::sync::{Progress, Sides};
+
+/// What examining needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Examiner<'a> {
+    pub(crate) sides: &'a Sides,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) buffers: &'a Buffers,
+    pub(crate) progress: &'a Progress,
+    pub(crate) now_ns: i64,
+}
+
+impl Examiner<'_> {
+    /// Finds out what `need` says about `triple` and adds it to `evidence`.
+    ///
+    /// # Errors
+    /// The key can't be examined now: it changed, vanished, or can't be read.
+    pub(crate) async fn examine(&self, need: &Need, triple: &Triple, evidence: &mut Evidence) -> Result<(), Error> {
+        match need {
+            Need::LookUp(side) => {
+                let seen = entry_of(triple, *side)?;
+                let found = self.sides.of(*side).look_up(&triple.key).await?;
+                let known = evidence.of_mut(*side);
+                known.looked_up = true;
+                match found {
+                    Some(entry) if entry.version == seen.version => known.digests.merge(&entry.digests),
+                    Some(_) | None => return Err(changed(&triple.key, self.sides.of(*side).name())),
+                }
+            }
+            Need::Hash(side, want) => {
+                let seen = entry_of(triple, *side)?;
+                let digests = self.digests(*side, &triple.key, seen, want).await?;
+                evidence.of_mut(*side).digests.merge(&digests);
+            }
+        }
+        Ok(())
+    }
+
+    /// The digests of the content that `entry` is, from the memo or by reading it.
+    pub(crate) async fn digests(&self, side: Side, key: &Key, entry: &Entry, want: &Want) -> Result<Digests, Error> {
+        let memo = self.manifest.memo_get(side, key, &entry.version, self.now_ns).map_err(Error::from)?;
+        if let Some(known) = memo.filter(|known| want.is_met_by(known)) {
+            return Ok(known);
+        }
+        self.progress.to_hash.fetch_add(1, Relaxed);
+        let digests = self.read(side, key, entry, want).await?;
+        self.progress.hashed.fetch_add(1, Relaxed);
+        self.progress.bytes_hashed.fetch_add(entry.size, Relaxed);
+        let line = [(key.clone(), entry.version.clone(), digests)];
+        self.manifest.memo_put(side, &line, self.now_ns).map_err(Error::from)?;
+        let [(_, _, digests)] = line;
+        Ok(digests)
+    }
+
+    async fn read(&self, side: Side, key: &Key, entry: &Entry, want: &Want) -> Result<Digests, Error> {
+        let room = self.buffers.take(entry.size.min(WHOLE_LIMIT)).await;
+        match self.sides.of(side).open(key, &entry.version).await? {
+            Content::Whole { bytes, blake3, .. } if want.kinds.is_empty() => {
+                drop(bytes);
+                Ok(Digests::from_iter([blake3]))
+            }
+            Content::Whole { bytes, .. } => {
+                let mut hasher = Hasher::new(want, entry.size);
+                tokio::task::spawn_blocking(move || {
+                    hasher.update(&bytes);
+                    drop(room);
+                    hasher.finish()
+                })
+                .await
+                .map_err(|died| Error::new(Cause::Stop, format!("hash {key}: {died}")))
+            }
+            Content::Pieces(pieces) => hash_pieces(&*pieces, want).await,
+        }
+    }
+}
+
+fn entry_of(triple: &Triple, side: Side) -> Result<&Entry, Error> {
+    let presence = match side {
+        Side::Source => &triple.source,
+        Side::Dest => &triple.dest,
+    };
+    // `decide` asks only about entries that it has.
+    presence.entry().ok_or_else(|| Error::new(Cause::Changed, format!("{}: not there", triple.key)))
+}
+
+fn changed(key: &Key, side: &str) -> Error {
+    Error::new(Cause::Precondition, format!("{key}: changed at {side} while it was looked at"))
+}
+
+impl Want {
+    /// Whether `known` answers this.
+    fn is_met_by(&self, known: &Digests) -> bool {
+        let has = |kind| known.get(kind).is_some();
+        let multipart = |digest: &Digest| self.multipart_parts.is_none() || digest.parts() == self.multipart_parts;
+        has(crate::model::DigestKind::Blake3)
+            && self
+                .kinds
+                .iter()
+                .all(|kind| known.iter().any(|d| d.kind == *kind && (d.parts().is_none() || multipart(d))))
+    }
+}

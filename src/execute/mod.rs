@@ -1,0 +1,198 @@
+//! Executes a complete plan: bounded concurrency, the order of phases, and records of what happened.
+//!
+//! Act, observe, record: a base record is made from what the replicas acknowledged, never from the plan. A crash
+//! between the act and the record shows up next time as "same on both sides" and is adopted.
+
+mod remove;
+mod transfer;
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use crate::manifest::{Manifest, ManifestError, Record, RunId, Spent};
+use crate::model::{Action, BaseRecord, Counts, Entry, Problem, Side, Verb};
+use crate::plan_store::{Phase, PhaseIter, PlanStore};
+use crate::replica::{Buffers, Cause, Error, Journal};
+use crate::survey::problem_of;
+use crate::sync::{Observer, Progress, Sides, Stage};
+
+/// Records are committed at the latest after this many.
+const BATCH: usize = 1_000;
+/// Records are committed at the latest after this time.
+const LINGER: Duration = Duration::from_secs(1);
+/// Refusals without a single success after which the rest is not tried.
+const HOPELESS: u64 = 20;
+
+/// What execution needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Executor<'a> {
+    pub(crate) sides: &'a Sides,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) journal: &'a dyn Journal,
+    pub(crate) buffers: &'a Buffers,
+    pub(crate) progress: &'a Progress,
+    pub(crate) concurrency: usize,
+    pub(crate) book: Book,
+    /// The identities that both sides had when the plan was made.
+    pub(crate) identities: (&'a Option<String>, &'a Option<String>),
+}
+
+/// How one action ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Done and acknowledged; the manifest learns this. The action says what was really done.
+    Done(Box<Action>, Record),
+    /// Not done; everything else goes on.
+    Problem(Problem),
+}
+
+/// Where what is deleted and overwritten is booked, for the budgets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Book {
+    pub(crate) run: RunId,
+    pub(crate) now_ns: i64,
+}
+
+impl Executor<'_> {
+    /// Executes `plan`, phase by phase, and counts into `done` what was acknowledged.
+    ///
+    /// # Errors
+    /// [`Cause::Stop`]: nothing else would work. What was done until then is recorded.
+    pub(crate) async fn run(&self, plan: &PlanStore, observer: &dyn Observer, done: &mut Counts) -> Result<(), Error> {
+        let mut ledger = Ledger::new(self, observer, done);
+        let result = self.phases(plan, &mut ledger).await;
+        ledger.flush()?;
+        result
+    }
+
+    async fn phases(&self, plan: &PlanStore, ledger: &mut Ledger<'_>) -> Result<(), Error> {
+        for action in plan.phase(Phase::Record) {
+            ledger.settle(record_only(action?))?;
+        }
+        self.transfers(plan.phase(Phase::Copy), ledger).await?;
+        self.removals(plan.phase(Phase::MakeRoom), ledger).await?;
+        self.transfers(plan.phase(Phase::Send), ledger).await?;
+        self.removals(plan.phase(Phase::Delete), ledger).await
+    }
+
+    async fn transfers(&self, mut actions: PhaseIter<'_>, ledger: &mut Ledger<'_>) -> Result<(), Error> {
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < self.concurrency.max(1) {
+                let Some(action) = actions.next() else { break };
+                running.push(self.transfer(action?));
+            }
+            match running.next().await {
+                None => return Ok(()),
+                Some(outcome) => ledger.settle(outcome?)?,
+            }
+        }
+    }
+}
+
+/// What the manifest learns from an action that changes nothing else.
+fn record_only(action: Action) -> Outcome {
+    let record = match (&action.verb, &action.from, &action.at) {
+        (Verb::Lapse, _, _) => Record::Lapse(action.key.clone()),
+        (Verb::Adopt | Verb::Touch, Some(source), Some(dest)) => Record::Put(agreed(&action, source, dest)),
+        _ => Record::Forget(action.key.clone()),
+    };
+    Outcome::Done(Box::new(action), record)
+}
+
+/// The base record for content that both sides hold now. `changed` is the entry at the action's side.
+fn agreed(action: &Action, other: &Entry, changed: &Entry) -> BaseRecord {
+    let mut digests = action.digests.clone();
+    digests.merge(&other.digests);
+    digests.merge(&changed.digests);
+    let (source, dest) = match action.side {
+        Side::Dest => (other, changed),
+        Side::Source => (changed, other),
+    };
+    BaseRecord {
+        key: action.key.clone(),
+        size: other.size,
+        source: source.version.clone(),
+        dest: dest.version.clone(),
+        digests,
+        lapsed: false,
+        racy_until_ns: None,
+    }
+}
+
+/// Collects outcomes and commits records in batches.
+struct Ledger<'a> {
+    manifest: &'a Manifest,
+    progress: &'a Progress,
+    observer: &'a dyn Observer,
+    records: Vec<Record>,
+    since: Instant,
+    done: &'a mut Counts,
+    /// Overwrites that are not booked yet.
+    overwrites: u64,
+    book: Book,
+    refusals: u64,
+}
+
+impl<'a> Ledger<'a> {
+    fn new(executor: &Executor<'a>, observer: &'a dyn Observer, done: &'a mut Counts) -> Self {
+        Self {
+            manifest: executor.manifest,
+            progress: executor.progress,
+            observer,
+            records: Vec::new(),
+            since: Instant::now(),
+            done,
+            overwrites: 0,
+            book: executor.book,
+            refusals: 0,
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome) -> Result<(), Error> {
+        match outcome {
+            Outcome::Done(action, record) => {
+                if action.verb.changes_a_replica() {
+                    self.progress.actions_done.fetch_add(1, Relaxed);
+                }
+                self.done.add(&action);
+                self.overwrites += u64::from(action.verb == Verb::Overwrite);
+                self.observer.action(&action, Stage::Done);
+                self.records.push(record);
+                if self.records.len() >= BATCH || self.since.elapsed() >= LINGER {
+                    self.flush()?;
+                }
+            }
+            Outcome::Problem(problem) => {
+                self.progress.actions_done.fetch_add(1, Relaxed);
+                self.observer.problem(&problem);
+                self.refusals += u64::from(problem.kind == crate::model::ProblemKind::Refused);
+                if self.refusals >= HOPELESS && self.done.changes() == 0 {
+                    let message =
+                        format!("{HOPELESS} keys were refused and none accepted; the last one: {}", problem.message);
+                    return Err(Error { cause: Cause::Stop, message, hint: problem.hint });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), ManifestError> {
+        let overwrites = std::mem::take(&mut self.overwrites);
+        self.manifest.spend(self.book.run, Spent { overwrites, ..Spent::default() }, self.book.now_ns)?;
+        self.manifest.record(&self.records)?;
+        self.records.clear();
+        self.since = Instant::now();
+        Ok(())
+    }
+}
+
+/// An error of one action: the end of the run, or a problem of its key.
+fn outcome_of(action: &Action, error: Error) -> Result<Outcome, Error> {
+    match error.cause {
+        Cause::Stop => Err(error),
+        _ => Ok(Outcome::Problem(problem_of(&action.key, &error))),
+    }
+}

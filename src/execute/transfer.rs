@@ -1,0 +1,99 @@
+//! One action that brings content to a key: sent, or copied inside the destination.
+
+use crate::hash::hash_parts;
+use crate::manifest::Record;
+use crate::model::{Action, Digests, Entry, Side, Verb};
+use crate::replica::{Cause, Content, Error, Put, Replica, WHOLE_LIMIT, part_size};
+use crate::survey::sent_entry;
+
+use super::{Executor, Outcome, agreed, outcome_of};
+
+impl Executor<'_> {
+    pub(super) async fn transfer(&self, action: Action) -> Result<Outcome, Error> {
+        let done = match &action.verb {
+            Verb::Copy { .. } => self.copy(&action).await,
+            Verb::Create | Verb::Overwrite => self.send(&action).await.map(|record| (action.clone(), record)),
+            Verb::Delete | Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => {
+                Err(Error::new(Cause::Stop, format!("{}: a plan sends this without content", action.key)))
+            }
+        };
+        match done {
+            Ok((action, record)) => Ok(Outcome::Done(Box::new(action), record)),
+            Err(error) => outcome_of(&action, error),
+        }
+    }
+
+    /// Where the content comes from, and where it goes.
+    fn ways(&self, action: &Action) -> (&dyn Replica, &dyn Replica) {
+        let (from, to) = match action.side {
+            Side::Dest => (&self.sides.source, &self.sides.dest),
+            Side::Source => (&self.sides.dest, &self.sides.source),
+        };
+        (&**from, &**to)
+    }
+
+    async fn send(&self, action: &Action) -> Result<Record, Error> {
+        let (from, to) = self.ways(action);
+        let planned = sent_entry(action)?;
+        let _room = self.buffers.take(if planned.size > WHOLE_LIMIT { 0 } else { planned.size }).await;
+        let content = from.open(&action.key, &planned.version).await?;
+        let mut digests = Digests::none();
+        let parts = match &content {
+            Content::Whole { blake3, .. } => {
+                digests.add(blake3.clone());
+                None
+            }
+            Content::Pieces(pieces) => {
+                let (blake3, parts) = hash_parts(&**pieces, part_size(planned.size)).await?;
+                digests.add(blake3);
+                Some(parts)
+            }
+        };
+        let put = self.put(action, &digests, planned, parts.as_ref());
+        let stored = to.put(&action.key, &content, &put).await?;
+        let action = Action { digests, ..action.clone() };
+        Ok(Record::Put(agreed(&action, content.entry(), &stored)))
+    }
+
+    /// Copies inside the destination; where that does not work, the content is sent.
+    async fn copy(&self, action: &Action) -> Result<(Action, Record), Error> {
+        let Verb::Copy { from, from_version } = &action.verb else {
+            return Err(Error::new(Cause::Stop, format!("{}: not a copy", action.key)));
+        };
+        let (_, to) = self.ways(action);
+        let planned = sent_entry(action)?;
+        let put = self.put(action, &action.digests, planned, None);
+        match to.copy(from, from_version, &action.key, &put).await {
+            Ok(stored) => {
+                let record = Record::Put(agreed(action, planned, &stored));
+                Ok((action.clone(), record))
+            }
+            Err(error) if error.cause == Cause::Stop => Err(error),
+            // The origin changed, or the server can't copy: the source still has the content. If the target
+            // itself was raced, sending meets the same precondition.
+            Err(_) => {
+                let sent = Action { verb: Verb::Create, ..action.clone() };
+                let record = self.send(&sent).await?;
+                Ok((sent, record))
+            }
+        }
+    }
+
+    fn put<'b>(
+        &'b self,
+        action: &'b Action,
+        digests: &'b Digests,
+        planned: &Entry,
+        parts: Option<&'b crate::replica::PartHashes>,
+    ) -> Put<'b> {
+        Put {
+            expect: &action.expect,
+            digests,
+            mtime_ns: planned.modified_ns,
+            parts,
+            journal: self.journal,
+            buffers: self.buffers,
+            meter: &self.progress.sent,
+        }
+    }
+}

@@ -1,0 +1,592 @@
+//! The base: one record a key, streamed in key order, written in batches.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::codec::{digests_from_blob, digests_to_blob};
+use super::error::ManifestError;
+use super::store::Store;
+use super::{Access, Manifest, Orientation};
+use crate::model::{BaseRecord, Digests, Key, Version};
+
+/// One change of the base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// Both sides hold this. Also forgets what the memo holds for these versions: the base knows it now.
+    Put(BaseRecord),
+    /// Both sides lost the key.
+    Forget(Key),
+    /// The key went out of scope.
+    Lapse(Key),
+}
+
+impl Manifest {
+    /// All records in key order, or only `only` and what is below it; a snapshot, in constant memory.
+    ///
+    /// # Errors
+    /// When the file can't be opened once more; the cursor's items carry later errors.
+    pub fn base(&self, only: Option<&Key>) -> Result<BaseCursor, ManifestError> {
+        let source = match &self.access {
+            Access::Memory => Source::Shared(Arc::clone(&self.store)),
+            Access::Write(path) | Access::Read(path) => {
+                let store = Store::reader(path).and_then(|store| {
+                    store.begin_snapshot()?;
+                    Ok(store)
+                });
+                Source::Own(Box::new(store.map_err(|e| self.failed("read", &e))?), path.clone())
+            }
+        };
+        let todo = match only {
+            None => vec![Span { after: String::new(), inclusive: false, before: None }],
+            // The key and the keys below it are no neighbours (`a`, `a-b`, `a/x`): two spans, the last one first.
+            // `0` is the character after `/`.
+            Some(key) => vec![
+                Span {
+                    after: format!("{}/", key.as_str()),
+                    inclusive: false,
+                    before: Some(format!("{}0", key.as_str())),
+                },
+                Span { after: key.as_str().to_owned(), inclusive: true, before: Some(format!("{}\0", key.as_str())) },
+            ],
+        };
+        Ok(BaseCursor { source, orientation: self.orientation, todo, batch: VecDeque::new() })
+    }
+
+    /// How many keys the base holds, and their bytes. Lapsed records, which prove nothing, are not counted.
+    ///
+    /// Counted once (60 ms for a million keys) and again after a change.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn base_totals(&self) -> Result<(u64, u64), ManifestError> {
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = *totals {
+            return Ok(known);
+        }
+        // No object has more than a PiB; the limit keeps a hostile listing from overflowing the sum.
+        let counted = self.read("read", |conn| {
+            conn.query_row(
+                "SELECT count(*), coalesce(sum(min(size, 1125899906842624)), 0) FROM base WHERE lapsed = 0",
+                [],
+                |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned())),
+            )
+        })?;
+        // Another process may write what this one only reads.
+        if !matches!(self.access, Access::Read(_)) {
+            *totals = Some(counted);
+        }
+        Ok(counted)
+    }
+
+    /// The record of a key.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn get(&self, key: &Key) -> Result<Option<BaseRecord>, ManifestError> {
+        let sql = select("WHERE key = ?1");
+        self.read("read", |conn| {
+            conn.prepare_cached(&sql)?.query_row([key.as_str()], |row| record(row, self.orientation)).optional()
+        })
+    }
+
+    /// Up to `limit` records with contents of this size, in key order, without lapsed ones: where a new key may
+    /// have been renamed or copied from.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn by_size(&self, size: u64, limit: usize) -> Result<Vec<BaseRecord>, ManifestError> {
+        let sql = select("WHERE size = ?1 AND lapsed = 0 ORDER BY key LIMIT ?2");
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read("read", |conn| {
+            let mut statement = conn.prepare_cached(&sql)?;
+            statement.query_map((stored_size(size), limit), |row| record(row, self.orientation))?.collect()
+        })
+    }
+
+    /// Writes down what was observed, all or nothing, in one transaction. Batches of a thousand are fastest.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; then nothing of the batch is recorded.
+    pub fn record(&self, records: &[Record]) -> Result<(), ManifestError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let done = self.write("record in", |conn| {
+            let memo: bool = conn.query_row("SELECT EXISTS (SELECT 1 FROM memo)", [], |row| row.get(0))?;
+            let mut blob = Vec::new();
+            for record in records {
+                match record {
+                    Record::Put(put) => {
+                        self.put(conn, put, &mut blob)?;
+                        if memo {
+                            self.forget_memo(conn, put)?;
+                        }
+                    }
+                    Record::Forget(key) => {
+                        conn.prepare_cached("DELETE FROM base WHERE key = ?1")?.execute([key.as_str()])?;
+                    }
+                    Record::Lapse(key) => {
+                        conn.prepare_cached("UPDATE base SET lapsed = 1 WHERE key = ?1")?.execute([key.as_str()])?;
+                    }
+                }
+            }
+            Ok(())
+        });
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        done
+    }
+
+    /// A racy time belongs to the version of the side that was the source when it was recorded: it stays while
+    /// that version does, also when a cycle of the other orientation records the key.
+    fn put(&self, conn: &Connection, put: &BaseRecord, blob: &mut Vec<u8>) -> rusqlite::Result<()> {
+        const FORWARD: &str = "INSERT INTO base
+                 (key, size, left_version, right_version, digests, lapsed, racy_left, racy_right)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL)
+             ON CONFLICT (key) DO UPDATE SET size = excluded.size, left_version = excluded.left_version,
+                 right_version = excluded.right_version, digests = excluded.digests, lapsed = excluded.lapsed,
+                 racy_left = excluded.racy_left,
+                 racy_right = CASE WHEN right_version = excluded.right_version THEN racy_right END";
+        const REVERSED: &str = "INSERT INTO base
+                 (key, size, left_version, right_version, digests, lapsed, racy_left, racy_right)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7)
+             ON CONFLICT (key) DO UPDATE SET size = excluded.size, left_version = excluded.left_version,
+                 right_version = excluded.right_version, digests = excluded.digests, lapsed = excluded.lapsed,
+                 racy_left = CASE WHEN left_version = excluded.left_version THEN racy_left END,
+                 racy_right = excluded.racy_right";
+        let sql = match self.orientation {
+            Orientation::Forward => FORWARD,
+            Orientation::Reversed => REVERSED,
+        };
+        let [left, right] = self.orientation.apply(&put.source, &put.dest);
+        digests_to_blob(&put.digests, blob);
+        conn.prepare_cached(sql)?.execute(params![
+            put.key.as_str(),
+            stored_size(put.size),
+            left.as_str(),
+            right.as_str(),
+            blob.as_slice(),
+            put.lapsed,
+            put.racy_until_ns,
+        ])?;
+        Ok(())
+    }
+}
+
+/// Records in strictly ascending key order. After an error it ends.
+#[derive(Debug)]
+pub struct BaseCursor {
+    source: Source,
+    orientation: Orientation,
+    /// What is left to read, the next one last.
+    todo: Vec<Span>,
+    batch: VecDeque<BaseRecord>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Own(Box<Store>, PathBuf),
+    Shared(Arc<Mutex<Store>>),
+}
+
+/// Keys after (or from) one text, and before another.
+#[derive(Debug)]
+struct Span {
+    after: String,
+    inclusive: bool,
+    before: Option<String>,
+}
+
+impl BaseCursor {
+    const BATCH: usize = 512;
+
+    fn fill(&mut self) -> Result<(), ManifestError> {
+        while self.batch.is_empty() {
+            let Some(span) = self.todo.last_mut() else { return Ok(()) };
+            let orientation = self.orientation;
+            let (result, path) = match &mut self.source {
+                Source::Own(store, path) => (store.read(|c| read_span(c, span, orientation)), path.as_path()),
+                Source::Shared(store) => {
+                    let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+                    (store.read(|c| read_span(c, span, orientation)), std::path::Path::new(":memory:"))
+                }
+            };
+            self.batch = result.map_err(|e| ManifestError::sqlite("read", path, &e))?;
+            match self.batch.back() {
+                Some(last) if self.batch.len() == Self::BATCH => {
+                    last.key.as_str().clone_into(&mut span.after);
+                    span.inclusive = false;
+                }
+                _ => {
+                    self.todo.pop();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for BaseCursor {
+    type Item = Result<BaseRecord, ManifestError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.batch.is_empty()
+            && let Err(error) = self.fill()
+        {
+            self.todo.clear();
+            return Some(Err(error));
+        }
+        self.batch.pop_front().map(Ok)
+    }
+}
+
+fn read_span(conn: &Connection, span: &Span, orientation: Orientation) -> rusqlite::Result<VecDeque<BaseRecord>> {
+    let sql = match (span.inclusive, &span.before) {
+        (false, None) => select("WHERE key > ?1 ORDER BY key LIMIT ?2"),
+        (false, Some(_)) => select("WHERE key > ?1 AND key < ?3 ORDER BY key LIMIT ?2"),
+        (true, None) => select("WHERE key >= ?1 ORDER BY key LIMIT ?2"),
+        (true, Some(_)) => select("WHERE key >= ?1 AND key < ?3 ORDER BY key LIMIT ?2"),
+    };
+    let mut statement = conn.prepare_cached(&sql)?;
+    let limit = i64::try_from(BaseCursor::BATCH).expect("a small number");
+    let mut rows = match &span.before {
+        None => statement.query((&span.after, limit))?,
+        Some(before) => statement.query((&span.after, limit, before))?,
+    };
+    let mut batch = VecDeque::with_capacity(BaseCursor::BATCH);
+    while let Some(row) = rows.next()? {
+        batch.push_back(record(row, orientation)?);
+    }
+    Ok(batch)
+}
+
+fn select(tail: &str) -> String {
+    format!("SELECT key, size, left_version, right_version, digests, lapsed, racy_left, racy_right FROM base {tail}")
+}
+
+fn record(row: &Row<'_>, orientation: Orientation) -> rusqlite::Result<BaseRecord> {
+    let text = |index: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(index)?.as_str()?) };
+    let version = |index: usize| text(index).map(Version::new);
+    let racy = match orientation {
+        Orientation::Forward => 6,
+        Orientation::Reversed => 7,
+    };
+    let [source, dest] = orientation.apply(2, 3);
+    Ok(BaseRecord {
+        key: Key::new(text(0)?).map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))?,
+        size: row.get::<_, i64>(1)?.cast_unsigned(),
+        source: version(source)?,
+        dest: version(dest)?,
+        digests: digests(row, 4)?,
+        lapsed: row.get(5)?,
+        racy_until_ns: row.get(racy)?,
+    })
+}
+
+/// A column of digests.
+pub(super) fn digests(row: &Row<'_>, index: usize) -> rusqlite::Result<Digests> {
+    digests_from_blob(row.get_ref(index)?.as_blob()?).ok_or_else(|| {
+        rusqlite::Error::FromSqlConversionFailure(index, Type::Blob, "no digests of a form that is known".into())
+    })
+}
+
+/// SQLite's numbers are signed. A size beyond them exists only in a hostile listing; it reads back as another one, so
+/// the key looks changed, and is never taken for equal.
+fn stored_size(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::super::codec::tests::{any_digests, any_key, any_version};
+    use super::super::{Opened, Pair};
+    use super::*;
+    use crate::model::{Digest, DigestKind, Side};
+
+    fn key(text: &str) -> Key {
+        Key::new(text).unwrap()
+    }
+
+    fn record_of(text: &str, size: u64) -> BaseRecord {
+        BaseRecord {
+            key: key(text),
+            size,
+            source: Version::new(format!("source of {text}")),
+            dest: Version::new(format!("dest of {text}")),
+            digests: [Digest::from_bytes(DigestKind::Blake3, &[7; 32])].into_iter().collect(),
+            lapsed: false,
+            racy_until_ns: None,
+        }
+    }
+
+    fn put(manifest: &Manifest, texts: &[&str]) {
+        let records: Vec<Record> = texts.iter().map(|t| Record::Put(record_of(t, 1))).collect();
+        manifest.record(&records).unwrap();
+    }
+
+    fn keys(manifest: &Manifest, only: Option<&Key>) -> Vec<String> {
+        manifest.base(only).unwrap().map(|r| r.unwrap().key.as_str().to_owned()).collect()
+    }
+
+    fn on_disk() -> (tempfile::TempDir, Manifest) {
+        let state = tempfile::tempdir().unwrap();
+        let Opened { manifest, notices } =
+            Manifest::open(state.path(), &Pair::new("a", "b"), Orientation::Forward).unwrap();
+        assert_eq!(notices, Vec::<String>::new());
+        (state, manifest)
+    }
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let put = (any_key(), 0..=u64::MAX >> 1, any_version(), any_version(), any_digests(), any::<bool>())
+            .prop_flat_map(|(key, size, source, dest, digests, lapsed)| {
+                any::<Option<i64>>().prop_map(move |racy_until_ns| {
+                    Record::Put(BaseRecord {
+                        key: key.clone(),
+                        size,
+                        source: source.clone(),
+                        dest: dest.clone(),
+                        digests: digests.clone(),
+                        lapsed,
+                        racy_until_ns,
+                    })
+                })
+            });
+        prop_oneof![
+            6 => put,
+            1 => any_key().prop_map(Record::Forget),
+            1 => any_key().prop_map(Record::Lapse),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn the_base_is_a_map_in_key_order(
+            batches in prop::collection::vec(prop::collection::vec(any_record(), 0..20), 0..5),
+            only in any_key(),
+            size in 0..3u64,
+        ) {
+            let (_state, manifest) = on_disk();
+            let mut model = BTreeMap::new();
+            for batch in &batches {
+                manifest.record(batch).unwrap();
+                for record in batch {
+                    match record {
+                        Record::Put(put) => { model.insert(put.key.clone(), put.clone()); }
+                        Record::Forget(key) => { model.remove(key); }
+                        Record::Lapse(key) => if let Some(r) = model.get_mut(key) { r.lapsed = true; },
+                    }
+                }
+            }
+            let all: Vec<BaseRecord> = manifest.base(None).unwrap().map(Result::unwrap).collect();
+            prop_assert_eq!(&all, &model.values().cloned().collect::<Vec<_>>());
+            let below: Vec<BaseRecord> = manifest.base(Some(&only)).unwrap().map(Result::unwrap).collect();
+            let expected = model.values().filter(|r| r.key == only || r.key.is_below(only.as_str()));
+            prop_assert_eq!(below, expected.cloned().collect::<Vec<_>>());
+            for (key, record) in &model {
+                let found = manifest.get(key).unwrap();
+                prop_assert_eq!(found.as_ref(), Some(record));
+            }
+            let live = || model.values().filter(|r| !r.lapsed);
+            let bytes = live().map(|r| r.size.min(1 << 50)).sum();
+            prop_assert_eq!(manifest.base_totals().unwrap(), (live().count() as u64, bytes));
+            prop_assert_eq!(
+                manifest.by_size(size, 9).unwrap(),
+                live().filter(|r| r.size == size).take(9).cloned().collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn the_order_is_that_of_keys_also_across_batches_and_outside_ascii() {
+        let (_state, manifest) = on_disk();
+        let mut texts: Vec<String> =
+            ["Z", "a", "a-b", "a.txt", "a/x", "a0", "z", "é", "e\u{301}", "漢", "😀", "\u{ffff}"]
+                .map(String::from)
+                .into();
+        texts.extend((0..1500).map(|n| format!("m/{}", n * 7919 % 1500)));
+        for chunk in texts.chunks(100) {
+            put(&manifest, &chunk.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        let mut expected: Vec<Key> = texts.iter().map(|t| key(t)).collect();
+        expected.sort();
+        assert_eq!(keys(&manifest, None), expected.iter().map(Key::as_str).collect::<Vec<_>>());
+        assert_eq!(keys(&manifest, Some(&key("a"))), ["a", "a/x"]);
+        assert_eq!(keys(&manifest, Some(&key("m"))).len(), 1500);
+        assert_eq!(keys(&manifest, Some(&key("none"))), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_cursor_is_a_snapshot() {
+        let (_state, manifest) = on_disk();
+        let texts: Vec<String> = (0..2000).map(|n| format!("{n:05}")).collect();
+        put(&manifest, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut cursor = manifest.base(None).unwrap();
+        cursor.next().unwrap().unwrap();
+        manifest.record(&[Record::Forget(key("01999"))]).unwrap();
+        put(&manifest, &["99999"]);
+        let rest: Vec<BaseRecord> = cursor.map(Result::unwrap).collect();
+        assert_eq!((rest.len(), rest.last().unwrap().key.as_str()), (1999, "01999"));
+        assert_eq!(keys(&manifest, None).last().unwrap(), "99999");
+    }
+
+    #[test]
+    fn the_other_orientation_sees_the_sides_swapped() {
+        let state = tempfile::tempdir().unwrap();
+        let pair = Pair::new("left", "right");
+        let open = |source: &str| Manifest::open(state.path(), &pair, pair.orientation(source)).unwrap().manifest;
+        let put = record_of("k", 5);
+        open("right").record(&[Record::Put(put.clone())]).unwrap();
+        assert_eq!(open("right").get(&put.key).unwrap(), Some(put.clone()));
+        let swapped = BaseRecord { source: put.dest.clone(), dest: put.source.clone(), ..put };
+        assert_eq!(open("left").get(&swapped.key).unwrap(), Some(swapped.clone()));
+        assert_eq!(open("left").base(None).unwrap().next(), Some(Ok(swapped)));
+    }
+
+    #[test]
+    fn a_racy_time_stays_with_its_sides_version() {
+        let state = tempfile::tempdir().unwrap();
+        let pair = Pair::new("left", "right");
+        let push = || Manifest::open(state.path(), &pair, pair.orientation("left")).unwrap().manifest;
+        let pull = || Manifest::open(state.path(), &pair, pair.orientation("right")).unwrap().manifest;
+        let pushed = BaseRecord { racy_until_ns: Some(9), ..record_of("k", 5) };
+        push().record(&[Record::Put(pushed.clone())]).unwrap();
+        let mut seen = pull().get(&pushed.key).unwrap().unwrap();
+        assert_eq!(seen.racy_until_ns, None, "the bucket's version is not racy");
+        pull().record(&[Record::Put(seen.clone())]).unwrap();
+        assert_eq!(push().get(&pushed.key).unwrap().unwrap().racy_until_ns, Some(9));
+        seen.dest = Version::new("pulled");
+        pull().record(&[Record::Put(seen)]).unwrap();
+        assert_eq!(push().get(&pushed.key).unwrap().unwrap().racy_until_ns, None);
+    }
+
+    #[test]
+    fn a_batch_is_recorded_as_a_whole_or_not_at_all() {
+        let (_state, manifest) = on_disk();
+        put(&manifest, &["kept"]);
+        manifest.lock().conn.pragma_update(None, "max_page_count", 30).unwrap();
+        let records: Vec<Record> = (0..5000).map(|n| Record::Put(record_of(&format!("k{n}"), 1))).collect();
+        let error = manifest.record(&records).unwrap_err();
+        assert_eq!(error.reaction, super::super::Reaction::Full, "{error}");
+        assert!(error.message.contains("manifest.db") && error.hint.unwrap().contains("free space"));
+        assert_eq!(keys(&manifest, None), ["kept"]);
+        assert_eq!(manifest.base_totals().unwrap(), (1, 1));
+        manifest.lock().conn.pragma_update(None, "max_page_count", 100_000).unwrap();
+        manifest.record(&records).unwrap();
+        assert_eq!(manifest.base_totals().unwrap().0, 5001);
+    }
+
+    #[test]
+    fn totals_are_counted_in_the_small_index() {
+        let (_state, manifest) = on_disk();
+        let plan: String = manifest
+            .lock()
+            .conn
+            .query_row("EXPLAIN QUERY PLAN SELECT count(*), sum(min(size, 9)) FROM base WHERE lapsed = 0", [], |row| {
+                row.get(3)
+            })
+            .unwrap();
+        assert!(plan.contains("COVERING INDEX base_by_size"), "{plan}");
+        let by_size = select("WHERE size = 1 AND lapsed = 0 ORDER BY key LIMIT 5");
+        let plan: String =
+            manifest.lock().conn.query_row(&format!("EXPLAIN QUERY PLAN {by_size}"), [], |row| row.get(3)).unwrap();
+        assert!(plan.contains("INDEX base_by_size (size=?)"), "{plan}");
+    }
+
+    #[test]
+    fn a_size_beyond_all_objects_reads_back_as_another_one() {
+        let (_state, manifest) = on_disk();
+        let hostile = record_of("k", u64::MAX);
+        manifest.record(&[Record::Put(hostile.clone()), Record::Put(record_of("l", u64::MAX))]).unwrap();
+        assert_ne!(manifest.get(&hostile.key).unwrap().unwrap().size, hostile.size);
+        assert_eq!(manifest.base_totals().unwrap(), (2, 1 << 51));
+    }
+
+    #[test]
+    fn the_memo_gives_way_to_the_base() {
+        let (_state, manifest) = on_disk();
+        let put = record_of("k", 5);
+        let other = Version::new("newer");
+        let line = |version: &Version| [(put.key.clone(), version.clone(), put.digests.clone())];
+        manifest.memo_put(Side::Source, &line(&put.source), 0).unwrap();
+        manifest.memo_put(Side::Dest, &line(&other), 0).unwrap();
+        manifest.record(&[Record::Put(put.clone())]).unwrap();
+        assert_eq!(manifest.memo_get(Side::Source, &put.key, &put.source, 0).unwrap(), None);
+        assert_eq!(manifest.memo_get(Side::Dest, &put.key, &other, 0).unwrap(), Some(put.digests));
+    }
+
+    #[test]
+    fn a_manifest_in_memory_has_a_base_too() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        assert_eq!(keys(&manifest, None), Vec::<String>::new());
+        put(&manifest, &["b", "a"]);
+        assert_eq!(keys(&manifest, None), ["a", "b"]);
+        assert_eq!(manifest.path(), None);
+    }
+
+    #[test]
+    #[ignore = "a measurement: cargo test --release --lib a_million -- --ignored --nocapture"]
+    fn a_million_records() {
+        let (_state, manifest) = on_disk();
+        let time = std::time::Instant::now();
+        let mut texts: Vec<String> = (0..1_000_000)
+            .map(|n| format!("media/{:03}/{:03}/picture-{n:07}.jpg", n / 1000 % 1000, n % 1000))
+            .collect();
+        texts.sort();
+        println!("keys made and sorted: {:?}", time.elapsed());
+        let time = std::time::Instant::now();
+        let mut making = std::time::Duration::ZERO;
+        for (n, chunk) in texts.chunks(1000).enumerate() {
+            let made = std::time::Instant::now();
+            let records: Vec<Record> = chunk
+                .iter()
+                .enumerate()
+                .map(|(m, text)| {
+                    let hash = blake3::hash(text.as_bytes());
+                    let size = u64::from(u32::from_le_bytes(hash.as_bytes()[..4].try_into().unwrap())) % 5_000_000;
+                    Record::Put(BaseRecord {
+                        source: Version::new(format!("{size}:17{n:08}{m:09}:17{n:08}{m:09}:{m}")),
+                        dest: Version::new(&hash.to_hex()[..32]),
+                        digests: [Digest::from_bytes(DigestKind::Blake3, hash.as_bytes())].into_iter().collect(),
+                        ..record_of(text, size)
+                    })
+                })
+                .collect();
+            making += made.elapsed();
+            manifest.record(&records).unwrap();
+        }
+        println!("1 M records in batches of 1,000: {:?}, of which {making:?} makes them", time.elapsed());
+        let time = std::time::Instant::now();
+        let mut bytes = 0;
+        assert_eq!(manifest.base(None).unwrap().map(|r| bytes += r.unwrap().size).count(), 1_000_000);
+        println!("cursor: {:?}", time.elapsed());
+        let time = std::time::Instant::now();
+        assert_eq!(manifest.base_totals().unwrap(), (1_000_000, bytes));
+        println!("totals: {:?}", time.elapsed());
+        let time = std::time::Instant::now();
+        for text in texts.iter().step_by(100) {
+            let found = manifest.get(&key(text)).unwrap().unwrap();
+            assert!(manifest.by_size(found.size, 1000).unwrap().contains(&found));
+        }
+        println!("10,000 of get and by_size: {:?}", time.elapsed());
+        let time = std::time::Instant::now();
+        for chunk in texts.chunks(1000).step_by(10) {
+            let again: Vec<Record> = chunk.iter().map(|t| Record::Put(record_of(t, 7))).collect();
+            manifest.record(&again).unwrap();
+        }
+        println!("100,000 recorded again, batches of 1,000 neighbours: {:?}", time.elapsed());
+        let time = std::time::Instant::now();
+        let verdict: String = manifest.lock().conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).unwrap();
+        println!("quick_check {verdict}: {:?}", time.elapsed());
+        println!("file: {} MB", std::fs::metadata(manifest.path().unwrap()).unwrap().len() / 1_000_000);
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        println!("{}", status.lines().find(|l| l.starts_with("VmHWM")).unwrap());
+    }
+}

@@ -1,0 +1,177 @@
+//! Single values about the pair and its sides.
+
+use rusqlite::OptionalExtension;
+
+use super::Manifest;
+use super::error::ManifestError;
+use crate::model::Side;
+
+/// A side, as `status` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The canonical text that the pair was made of.
+    pub canonical: String,
+    /// How the user last wrote it, without secrets; empty until a run has said so.
+    pub display: String,
+}
+
+impl Manifest {
+    /// Who the replica was at the last contact. Another identity behind the same name has a budget of 0.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn identity(&self, side: Side) -> Result<Option<String>, ManifestError> {
+        self.value(&self.of("identity", side))
+    }
+
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn set_identity(&self, side: Side, identity: &str) -> Result<(), ManifestError> {
+        self.set_value(&self.of("identity", side), identity)
+    }
+
+    /// What a replica's probe found, in the replica's own text.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn probe(&self, side: Side) -> Result<Option<String>, ManifestError> {
+        self.value(&self.of("probe", side))
+    }
+
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn set_probe(&self, side: Side, probe: &str) -> Result<(), ManifestError> {
+        self.set_value(&self.of("probe", side), probe)
+    }
+
+    /// The fingerprint of the filter of the last full cycle: another one may have let keys out of scope.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn filter_fingerprint(&self) -> Result<Option<String>, ManifestError> {
+        self.value("filter")
+    }
+
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn set_filter_fingerprint(&self, fingerprint: &str) -> Result<(), ManifestError> {
+        self.set_value("filter", fingerprint)
+    }
+
+    /// Whether the user approved that a mirror to this cycle's destination deletes extras there. The approval does not
+    /// hold for a mirror the other way round.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn mirror_approved(&self) -> Result<bool, ManifestError> {
+        Ok(self.value(&self.of("mirror-approved", Side::Dest))?.is_some())
+    }
+
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn approve_mirror(&self) -> Result<(), ManifestError> {
+        self.set_value(&self.of("mirror-approved", Side::Dest), "yes")
+    }
+
+    /// When a side was last listed completely, ns since the epoch.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn last_listed(&self, side: Side) -> Result<Option<i64>, ManifestError> {
+        Ok(self.value(&self.of("last-listed", side))?.and_then(|text| text.parse().ok()))
+    }
+
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn set_last_listed(&self, side: Side, at_ns: i64) -> Result<(), ManifestError> {
+        self.set_value(&self.of("last-listed", side), &at_ns.to_string())
+    }
+
+    /// A side's location; `None` in memory.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn place(&self, side: Side) -> Result<Option<Place>, ManifestError> {
+        let Some(canonical) = self.value(&self.of("location", side))? else { return Ok(None) };
+        let display = self.value(&self.of("display", side))?.unwrap_or_default();
+        Ok(Some(Place { canonical, display }))
+    }
+
+    /// How the user wrote a side's location, without secrets.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn set_display(&self, side: Side, display: &str) -> Result<(), ManifestError> {
+        self.set_value(&self.of("display", side), display)
+    }
+
+    /// The name of a side's value.
+    fn of(&self, name: &str, side: Side) -> String {
+        format!("{name}.{}", self.orientation.number(side))
+    }
+
+    fn value(&self, name: &str) -> Result<Option<String>, ManifestError> {
+        self.read("read", |conn| {
+            conn.prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// Writes only what differs.
+    fn set_value(&self, name: &str, value: &str) -> Result<(), ManifestError> {
+        if self.value(name)?.as_deref() == Some(value) {
+            return Ok(());
+        }
+        self.write("write", |conn| {
+            conn.prepare_cached(
+                "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
+            )?
+            .execute((name, value))
+            .map(drop)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Pair;
+
+    #[test]
+    fn values_belong_to_locations_not_to_directions() {
+        let state = tempfile::tempdir().unwrap();
+        let pair = Pair::new("file:///a", "s3://b");
+        let open = |source: &str| Manifest::open(state.path(), &pair, pair.orientation(source)).unwrap().manifest;
+        let push = open("file:///a");
+        assert_eq!(push.identity(Side::Source).unwrap(), None);
+        push.set_identity(Side::Source, "dev 1 inode 2").unwrap();
+        push.set_probe(Side::Dest, "{}").unwrap();
+        push.set_last_listed(Side::Dest, 5).unwrap();
+        push.set_filter_fingerprint("f1").unwrap();
+        push.set_filter_fingerprint("f2").unwrap();
+        push.set_display(Side::Dest, "live:").unwrap();
+        drop(push);
+        let pull = open("s3://b");
+        assert_eq!(pull.identity(Side::Dest).unwrap().as_deref(), Some("dev 1 inode 2"));
+        assert_eq!(pull.identity(Side::Source).unwrap(), None);
+        assert_eq!(pull.probe(Side::Source).unwrap().as_deref(), Some("{}"));
+        assert_eq!((pull.last_listed(Side::Source).unwrap(), pull.last_listed(Side::Dest).unwrap()), (Some(5), None));
+        assert_eq!(pull.filter_fingerprint().unwrap().as_deref(), Some("f2"));
+        let place = |canonical: &str, display: &str| {
+            Some(Place { canonical: canonical.to_owned(), display: display.to_owned() })
+        };
+        assert_eq!(pull.place(Side::Source).unwrap(), place("s3://b", "live:"));
+        assert_eq!(pull.place(Side::Dest).unwrap(), place("file:///a", ""));
+    }
+
+    #[test]
+    fn the_approval_of_a_mirror_holds_for_one_direction() {
+        let state = tempfile::tempdir().unwrap();
+        let pair = Pair::new("file:///a", "s3://b");
+        let open = |source: &str| Manifest::open(state.path(), &pair, pair.orientation(source)).unwrap().manifest;
+        open("file:///a").approve_mirror().unwrap();
+        assert!(open("file:///a").mirror_approved().unwrap());
+        assert!(!open("s3://b").mirror_approved().unwrap());
+    }
+}

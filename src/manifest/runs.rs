@@ -1,0 +1,198 @@
+//! The journal of runs, and what they spent of the guard's budgets.
+
+use rusqlite::Row;
+
+use super::Manifest;
+use super::error::ManifestError;
+
+const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
+const MINUTE_NS: i64 = 60 * 1_000_000_000;
+
+/// A run in the journal of its pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId(pub i64);
+
+/// One line of the journal. All texts are for people, and without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Ascending in time.
+    pub id: RunId,
+    /// The command without its arguments.
+    pub command: String,
+    /// How the source was called.
+    pub source: String,
+    /// How the destination was called.
+    pub dest: String,
+    /// ns since the epoch.
+    pub started_ns: i64,
+    /// ns since the epoch; `None` while it runs, and for ever if it was killed.
+    pub ended_ns: Option<i64>,
+    /// How it ended, one word.
+    pub ending: Option<String>,
+    /// Its summary.
+    pub summary_json: Option<String>,
+}
+
+/// What was done of the kinds that the guard limits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Keys deleted.
+    pub deletes: u64,
+    /// Their bytes.
+    pub delete_bytes: u64,
+    /// Keys overwritten.
+    pub overwrites: u64,
+}
+
+impl Manifest {
+    /// Writes down that a run begins, and drops what is too old to keep: runs after 90 days beyond the last 100,
+    /// budgets after a week, memo lines after 30 days without use.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn begin_run(&self, command: &str, source: &str, dest: &str, now_ns: i64) -> Result<RunId, ManifestError> {
+        self.write("begin a run in", |conn| {
+            conn.execute(
+                "DELETE FROM runs WHERE started < ?1 AND id NOT IN (SELECT id FROM runs ORDER BY id DESC LIMIT 99)",
+                [now_ns.saturating_sub(90 * DAY_NS)],
+            )?;
+            conn.execute("DELETE FROM spent WHERE at < ?1", [now_ns.saturating_sub(7 * DAY_NS)])?;
+            Self::prune_memo(conn, now_ns)?;
+            conn.execute(
+                "INSERT INTO runs (command, source, dest, started) VALUES (?1, ?2, ?3, ?4)",
+                (command, source, dest, now_ns),
+            )?;
+            Ok(RunId(conn.last_insert_rowid()))
+        })
+    }
+
+    /// Writes down how a run ended.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn finish_run(&self, run: RunId, ending: &str, summary_json: &str, now_ns: i64) -> Result<(), ManifestError> {
+        self.write("finish a run in", |conn| {
+            conn.execute(
+                "UPDATE runs SET ended = ?2, ending = ?3, summary = ?4 WHERE id = ?1",
+                (run.0, now_ns, ending, summary_json),
+            )
+            .map(drop)
+        })
+    }
+
+    /// The last runs, newest first.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn runs(&self, limit: u32) -> Result<Vec<Run>, ManifestError> {
+        self.read("read", |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT id, command, source, dest, started, ended, ending, summary FROM runs ORDER BY id DESC LIMIT ?1",
+            )?;
+            statement.query_map([limit], run)?.collect()
+        })
+    }
+
+    /// Adds to what a run spent. Called before acting: a crash then counts too much, never too little.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; then nothing may be deleted or overwritten.
+    pub fn spend(&self, run: RunId, spent: Spent, now_ns: i64) -> Result<(), ManifestError> {
+        if spent == Spent::default() {
+            return Ok(());
+        }
+        // Rounded up: it counts a minute longer than it has to.
+        let at = now_ns.div_euclid(MINUTE_NS).saturating_add(1).saturating_mul(MINUTE_NS);
+        let stored = |n: u64| i64::try_from(n.min(1 << 50)).expect("2^50 fits");
+        self.write("spend of the budget in", |conn| {
+            conn.prepare_cached(
+                "INSERT INTO spent (at, run, deletes, delete_bytes, overwrites) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET deletes = deletes + excluded.deletes,
+                     delete_bytes = delete_bytes + excluded.delete_bytes, overwrites = overwrites + excluded.overwrites",
+            )?
+            .execute((at, run.0, stored(spent.deletes), stored(spent.delete_bytes), stored(spent.overwrites)))
+            .map(drop)
+        })
+    }
+
+    /// What all runs spent since a time.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn spent_since(&self, since_ns: i64) -> Result<Spent, ManifestError> {
+        self.read("read", |conn| {
+            conn.prepare_cached(
+                "SELECT coalesce(sum(deletes), 0), coalesce(sum(delete_bytes), 0), coalesce(sum(overwrites), 0)
+                 FROM spent WHERE at >= ?1",
+            )?
+            .query_row([since_ns], |row| {
+                let number = |index| row.get::<_, i64>(index).map(i64::cast_unsigned);
+                Ok(Spent { deletes: number(0)?, delete_bytes: number(1)?, overwrites: number(2)? })
+            })
+        })
+    }
+}
+
+fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    Ok(Run {
+        id: RunId(row.get(0)?),
+        command: row.get(1)?,
+        source: row.get(2)?,
+        dest: row.get(3)?,
+        started_ns: row.get(4)?,
+        ended_ns: row.get(5)?,
+        ending: row.get(6)?,
+        summary_json: row.get(7)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Orientation;
+
+    #[test]
+    fn a_killed_run_shows_as_unfinished() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let killed = manifest.begin_run("push", "a", "b", 1).unwrap();
+        let done = manifest.begin_run("pull", "b", "a", 2).unwrap();
+        manifest.finish_run(done, "finished", "{}", 3).unwrap();
+        let runs = manifest.runs(10).unwrap();
+        assert_eq!(runs.iter().map(|r| (r.id, r.ended_ns)).collect::<Vec<_>>(), [(done, Some(3)), (killed, None)]);
+        assert_eq!((runs[0].ending.as_deref(), runs[0].summary_json.as_deref()), (Some("finished"), Some("{}")));
+        assert_eq!((&*runs[1].command, &*runs[1].source, &*runs[1].dest, runs[1].started_ns), ("push", "a", "b", 1));
+    }
+
+    #[test]
+    fn the_last_hundred_runs_and_those_of_90_days_are_kept() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        for n in 0..120 {
+            manifest.begin_run("push", "a", "b", n).unwrap();
+        }
+        assert_eq!(manifest.runs(1000).unwrap().len(), 120);
+        manifest.begin_run("push", "a", "b", 91 * DAY_NS).unwrap();
+        let runs = manifest.runs(1000).unwrap();
+        assert_eq!((runs.len(), runs[99].started_ns), (100, 21));
+    }
+
+    #[test]
+    fn budgets_slide_and_never_count_too_little() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let run = manifest.begin_run("push", "a", "b", 0).unwrap();
+        let spent = |deletes| Spent { deletes, delete_bytes: deletes * 10, overwrites: 1 };
+        manifest.spend(run, spent(1), 30 * MINUTE_NS).unwrap();
+        manifest.spend(run, spent(2), 30 * MINUTE_NS + 1).unwrap();
+        manifest.spend(run, spent(4), 40 * MINUTE_NS).unwrap();
+        manifest.spend(run, spent(8), 40 * MINUTE_NS).unwrap();
+        assert_eq!(manifest.spent_since(0).unwrap(), Spent { deletes: 15, delete_bytes: 150, overwrites: 4 });
+        assert_eq!(
+            manifest.spent_since(30 * MINUTE_NS + 1).unwrap().deletes,
+            15,
+            "to the minute, late rather than early"
+        );
+        assert_eq!(manifest.spent_since(40 * MINUTE_NS).unwrap().deletes, 12);
+        assert_eq!(manifest.spent_since(50 * MINUTE_NS).unwrap(), Spent::default());
+        manifest.begin_run("push", "a", "b", 8 * DAY_NS).unwrap();
+        assert_eq!(manifest.spent_since(0).unwrap(), Spent::default());
+    }
+}

@@ -1,0 +1,112 @@
+//! Tables and migrations.
+//!
+//! `PRAGMA user_version` is the number of migrations that a file has seen. Never remove, reorder or change a migration
+//! that was released: append one. All pending ones run in one transaction, after a copy of the file was made.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+/// Says that a SQLite file is a manifest: `msyc`.
+pub(super) const APPLICATION_ID: i32 = 0x6d73_7963;
+
+/// One step from a version to the next.
+pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
+
+/// All steps, oldest first.
+pub(super) const MIGRATIONS: &[Migration] = &[v1];
+
+/// The file's version: how many migrations it has seen.
+pub(super) fn version(conn: &Connection) -> rusqlite::Result<usize> {
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(found as usize)
+}
+
+/// Runs what is missing. A failed step leaves the file as it was.
+pub(super) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> rusqlite::Result<()> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let from = version(&tx)?;
+    for step in migrations.iter().skip(from) {
+        step(&tx)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    if from < migrations.len() {
+        tx.pragma_update(None, "user_version", u32::try_from(migrations.len()).expect("a short list"))?;
+    }
+    tx.commit()
+}
+
+/// Sides are 0 (the location that sorts first) and 1. Times are nanoseconds since the epoch. `digests` is the form
+/// of `codec`. The key order of every table is the order of the UTF-8 bytes (`BINARY`), as the join needs it.
+fn v1(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "CREATE TABLE meta (
+             name  TEXT PRIMARY KEY NOT NULL,
+             value TEXT NOT NULL
+         ) WITHOUT ROWID, STRICT;
+
+         CREATE TABLE base (
+             key           TEXT PRIMARY KEY NOT NULL,
+             size          INTEGER NOT NULL,
+             left_version  TEXT NOT NULL,
+             right_version TEXT NOT NULL,
+             digests       BLOB NOT NULL,
+             lapsed        INTEGER NOT NULL,
+             racy_left     INTEGER,
+             racy_right    INTEGER
+         ) WITHOUT ROWID, STRICT;
+         -- Finds the old half of a rename, and is what totals are counted from.
+         CREATE INDEX base_by_size ON base (size) WHERE lapsed = 0;
+
+         CREATE TABLE memo (
+             side    INTEGER NOT NULL,
+             key     TEXT NOT NULL,
+             version TEXT NOT NULL,
+             digests BLOB NOT NULL,
+             used    INTEGER NOT NULL,
+             PRIMARY KEY (side, key)
+         ) WITHOUT ROWID, STRICT;
+
+         CREATE TABLE dirty (
+             key TEXT PRIMARY KEY NOT NULL,
+             due INTEGER NOT NULL
+         ) WITHOUT ROWID, STRICT;
+
+         CREATE TABLE uploads (
+             side      INTEGER NOT NULL,
+             key       TEXT NOT NULL,
+             intended  INTEGER NOT NULL,
+             id        TEXT,
+             blake3    TEXT NOT NULL,
+             part_size INTEGER NOT NULL,
+             PRIMARY KEY (side, key)
+         ) WITHOUT ROWID, STRICT;
+         CREATE TABLE upload_parts (
+             side   INTEGER NOT NULL,
+             key    TEXT NOT NULL,
+             number INTEGER NOT NULL,
+             etag   TEXT NOT NULL,
+             blake3 BLOB NOT NULL,
+             PRIMARY KEY (side, key, number)
+         ) WITHOUT ROWID, STRICT;
+
+         CREATE TABLE runs (
+             id      INTEGER PRIMARY KEY AUTOINCREMENT,
+             command TEXT NOT NULL,
+             source  TEXT NOT NULL,
+             dest    TEXT NOT NULL,
+             started INTEGER NOT NULL,
+             ended   INTEGER,
+             ending  TEXT,
+             summary TEXT
+         ) STRICT;
+
+         -- What runs deleted and overwrote, summed by minute.
+         CREATE TABLE spent (
+             at           INTEGER NOT NULL,
+             run          INTEGER NOT NULL,
+             deletes      INTEGER NOT NULL,
+             delete_bytes INTEGER NOT NULL,
+             overwrites   INTEGER NOT NULL,
+             PRIMARY KEY (at, run)
+         ) WITHOUT ROWID, STRICT;",
+    )
+}

@@ -1,0 +1,218 @@
+//! The guard: whether a complete plan may be executed without asking a person.
+//!
+//! Pure: the caller gathers the numbers, the guard compares. It answers with the first reason that it finds, the
+//! most alarming ones first.
+
+use crate::model::Counts;
+
+use super::{Budget, Limit, Mode};
+
+/// Deletions that are always within the sliding budget.
+const DELETIONS_FLOOR: u64 = 50;
+/// Share of the base's keys, and of its bytes, that may be deleted in 24 hours.
+const DELETIONS_PERCENT: u64 = 10;
+/// Overwrites that are always within the sliding budget.
+const OVERWRITES_FLOOR: u64 = 500;
+/// Share of the base's keys that may be overwritten in 24 hours.
+const OVERWRITES_PERCENT: u64 = 50;
+
+/// What the guard looks at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Situation {
+    /// How the sides relate.
+    pub mode: Mode,
+    /// How much may be deleted.
+    pub budget: Budget,
+    /// What the plan would do.
+    pub planned: Counts,
+    /// Keys of the base in the run's range, without lapsed ones.
+    pub base_keys: u64,
+    /// Their bytes.
+    pub base_bytes: u64,
+    /// Of these, how many the source still has (or can't be told about).
+    pub base_at_source: u64,
+    /// Keys seen at the source.
+    pub source_keys: u64,
+    /// Spent in the last 24 hours, this run not counted.
+    pub spent: Spent,
+    /// Sides that are not who they were.
+    pub strangers: Vec<Stranger>,
+    /// A person has approved a mirror of this pair before.
+    pub mirror_approved: bool,
+}
+
+/// What a pair's runs did in a stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spent {
+    /// Keys deleted.
+    pub deletes: u64,
+    /// Their bytes.
+    pub delete_bytes: u64,
+    /// Keys overwritten.
+    pub overwrites: u64,
+}
+
+/// A side whose identity changed since the pair's last run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// How people call the side.
+    pub name: String,
+    /// What kind of place it is, for the message.
+    pub place: Place,
+}
+
+/// What kind of place a side is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A directory.
+    Directory,
+    /// A bucket prefix.
+    Bucket,
+}
+
+/// The guard's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GuardVerdict {
+    /// Go on.
+    Proceed,
+    /// Change nothing; tell a person why.
+    Halt(String),
+}
+
+/// Looks at a complete plan.
+pub fn check(situation: &Situation) -> GuardVerdict {
+    let reasons = [
+        stranger(situation),
+        emptied(situation),
+        shrunk(situation),
+        first_mirror(situation),
+        deletions(situation),
+        overwrites(situation),
+    ];
+    reasons.into_iter().flatten().next().map_or(GuardVerdict::Proceed, GuardVerdict::Halt)
+}
+
+/// Another directory or bucket behind the name: the base says nothing about it.
+fn stranger(situation: &Situation) -> Option<String> {
+    let stranger = situation.strangers.first()?;
+    if situation.planned.changes() == 0 && situation.base_at_source == situation.base_keys {
+        return None;
+    }
+    let what = match stranger.place {
+        Place::Directory => "is not the directory of the last run (another disk or directory is at this path now)",
+        Place::Bucket => "is not the place of the last run (its id object is missing or another one)",
+    };
+    Some(format!(
+        "{} {what}. If a disk is not mounted or the name is wrong, mend that and run again; if the change is meant, \
+         approve this plan",
+        stranger.name
+    ))
+}
+
+/// Halts whatever the plan says: an empty source is a disk that is not mounted more often than a wish.
+fn emptied(situation: &Situation) -> Option<String> {
+    (situation.source_keys == 0 && situation.base_keys > 0).then(|| {
+        format!(
+            "The source is empty, but held {} at the last run. If it is not mounted, mount it and run again; if it is \
+             meant to be empty, approve this plan",
+            keys(situation.base_keys)
+        )
+    })
+}
+
+fn shrunk(situation: &Situation) -> Option<String> {
+    if let Budget::ThisRun(_) = situation.budget {
+        return None;
+    }
+    let Situation { base_keys, base_at_source, .. } = *situation;
+    let deletes = situation.planned.deletes > situation.planned.rename_deletes;
+    // Below a handful of keys, half of them is everyday work.
+    (deletes && base_keys >= 10 && base_at_source.saturating_add(situation.planned.rename_deletes) * 2 < base_keys)
+        .then(|| {
+            format!(
+                "Only {base_at_source} of {} of the last run are still at the source. If that is meant, approve this plan",
+                keys(base_keys)
+            )
+        })
+}
+
+fn first_mirror(situation: &Situation) -> Option<String> {
+    let extras = situation.planned.extra_deletes;
+    (extras > 0 && !situation.mirror_approved).then(|| {
+        format!(
+            "The destination holds {} that the source does not have and that this pair never synced; a mirror deletes \
+             them. Look at the plan with --dry-run; if they may go, approve it",
+            keys(extras)
+        )
+    })
+}
+
+fn deletions(situation: &Situation) -> Option<String> {
+    let planned = situation.planned.deletes - situation.planned.rename_deletes;
+    if planned == 0 {
+        return None;
+    }
+    let known = situation.base_keys.max(1);
+    match situation.budget {
+        Budget::ThisRun(limit) => {
+            let allowed = match limit {
+                Limit::Keys(keys) => keys,
+                Limit::Percent(percent) => share(situation.base_keys, percent),
+            };
+            (planned > allowed).then(|| format!("The plan deletes {}; --max-delete allows {allowed}", keys(planned)))
+        }
+        Budget::Sliding => {
+            let allowed = DELETIONS_FLOOR.max(known * DELETIONS_PERCENT / 100);
+            let total = planned + situation.spent.deletes;
+            // The floor in keys is a floor in bytes too, at the mean size of a key: in a small library one file
+            // is more than a tenth of the bytes.
+            let mean = situation.base_bytes / known;
+            let allowed_bytes = (situation.base_bytes * DELETIONS_PERCENT / 100).max(mean * DELETIONS_FLOOR);
+            let bytes = situation.planned.bytes_deleted + situation.spent.delete_bytes;
+            let over = if total > allowed {
+                format!("{} in 24 hours; the budget of this pair is {allowed}", keys(total))
+            } else if bytes > allowed_bytes {
+                format!("{bytes} bytes in 24 hours; the budget of this pair is {allowed_bytes} bytes")
+            } else {
+                return None;
+            };
+            Some(format!(
+                "The plan deletes {}, which makes {over}. If that is meant, approve this plan or give --max-delete",
+                keys(planned)
+            ))
+        }
+    }
+}
+
+fn overwrites(situation: &Situation) -> Option<String> {
+    let planned = situation.planned.overwrites;
+    if planned == 0 {
+        return None;
+    }
+    let allowed = OVERWRITES_FLOOR.max(situation.base_keys * OVERWRITES_PERCENT / 100);
+    let total = planned + situation.spent.overwrites;
+    (total > allowed).then(|| {
+        format!(
+            "The plan overwrites {}, which makes {total} in 24 hours; the budget of this pair is {allowed}. If that is \
+             meant, approve this plan",
+            keys(planned)
+        )
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of a count, rounded down; the config checks 0..=100"
+)]
+fn share(keys: u64, percent: f64) -> u64 {
+    (keys as f64 * percent / 100.0) as u64
+}
+
+fn keys(count: u64) -> String {
+    if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! The table of a two-way pair: the source is *left*, the destination *right*, and both count alike.
+
+use crate::model::{BaseRecord, Entry, Reason, Sameness, Side, Verb};
+
+use super::compare::{self, Moved};
+use super::decide::{Context, Decision, conflict, delete_at, effective_base, record_only, send};
+use super::{OnConflict, Triple};
+
+pub(super) fn decide(triple: &Triple, context: &Context<'_>) -> Decision {
+    match (effective_base(triple), triple.source.entry(), triple.dest.entry()) {
+        (None, None, None) if triple.base.is_none() => Decision::InSync,
+        (_, None, None) => record_only(triple, Verb::Forget, Reason::GoneOnBothSides, context),
+        (None, Some(left), None) => send(triple, context, Side::Dest, left, None, Reason::New),
+        (None, None, Some(right)) => send(triple, context, Side::Source, right, None, Reason::New),
+        (None, Some(left), Some(right)) => both_changed(triple, context, left, right),
+        (Some(base), Some(left), Some(right)) => both_present(triple, context, base, left, right),
+        (Some(base), Some(left), None) => other_deleted(triple, context, base, Side::Source, left),
+        (Some(base), None, Some(right)) => other_deleted(triple, context, base, Side::Dest, right),
+    }
+}
+
+fn both_present(triple: &Triple, context: &Context<'_>, base: &BaseRecord, left: &Entry, right: &Entry) -> Decision {
+    let compare = context.policy.compare;
+    let at_left = compare::moved(base, Side::Source, left, &context.evidence.source, compare);
+    let at_right = compare::moved(base, Side::Dest, right, &context.evidence.dest, compare);
+    match (at_left, at_right) {
+        (Moved::No, Moved::No) if !base.lapsed => Decision::InSync,
+        (Moved::Ask(need), _) | (_, Moved::Ask(need)) => Decision::Need(need),
+        (Moved::No | Moved::Touched, Moved::No | Moved::Touched) => {
+            record_only(triple, Verb::Touch, Reason::TouchedOnly, context)
+        }
+        (Moved::Yes, Moved::No | Moved::Touched) => {
+            send(triple, context, Side::Dest, left, Some(right), Reason::ContentChanged)
+        }
+        (Moved::No | Moved::Touched, Moved::Yes) => {
+            send(triple, context, Side::Source, right, Some(left), Reason::ContentChanged)
+        }
+        (Moved::Yes, Moved::Yes) => both_changed(triple, context, left, right),
+    }
+}
+
+fn both_changed(triple: &Triple, context: &Context<'_>, left: &Entry, right: &Entry) -> Decision {
+    match compare::both_same(triple, left, right, context.evidence, context.policy.compare) {
+        Err(need) => Decision::Need(need),
+        Ok(Sameness::Same) => record_only(triple, Verb::Adopt, Reason::AlreadyThere, context),
+        Ok(Sameness::Different | Sameness::CannotTell) => match context.policy.on_conflict {
+            OnConflict::SourceWins => send(triple, context, Side::Dest, left, Some(right), Reason::OverwritesChange),
+            OnConflict::Report => conflict(triple, "both sides changed since they last agreed".to_owned()),
+        },
+    }
+}
+
+/// One side has the key, the other one deleted it: unchanged content goes, changed content stays and comes back.
+fn other_deleted(triple: &Triple, context: &Context<'_>, base: &BaseRecord, has: Side, entry: &Entry) -> Decision {
+    let lost = match has {
+        Side::Source => Side::Dest,
+        Side::Dest => Side::Source,
+    };
+    match compare::moved(base, has, entry, context.evidence.of(has), context.policy.compare) {
+        Moved::Ask(need) => Decision::Need(need),
+        Moved::No | Moved::Touched => delete_at(triple, has, entry, Reason::DeletedAtSource),
+        Moved::Yes => send(triple, context, lost, entry, None, Reason::ContentChanged),
+    }
+}

@@ -1,0 +1,490 @@
+//! The survey: lists both sides, joins them with the base, decides, and examines what the decision needs.
+//!
+//! The join runs on a thread of its own and feeds two places: actions go straight into the plan store, keys that need
+//! evidence go through a bounded channel to the examiners. Nothing is changed anywhere.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::examine::Examiner;
+use crate::manifest::{BaseCursor, ManifestError, Spool, read_entry, write_entry};
+use crate::model::{Conflict, Entry, Filter, Item, Key, Presence, Problem, Reach, Side, SkipReason, Verdict};
+use crate::plan::{
+    Context, Decision, Evidence, Input, Join, JoinError, Joined, Known, Need, Policy, Triple, decide, pairing,
+};
+use crate::plan_store::PlanStore;
+use crate::replica::{Ability, Cause, Error, Listing};
+use crate::sync::{Cycle, Observer, Progress, Sides};
+
+/// Keys examined at the same time.
+const EXAMINERS: usize = 16;
+
+/// What a survey found.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    pub(crate) plan: PlanStore,
+    pub(crate) in_sync: u64,
+    pub(crate) extras: u64,
+    pub(crate) kept: u64,
+    pub(crate) skipped: BTreeMap<SkipReason, u64>,
+    /// Keys in scope at the source.
+    pub(crate) source_keys: u64,
+    /// Keys at the source that a user's rule left out.
+    pub(crate) ruled_out: u64,
+    /// Keys at the destination, in scope.
+    pub(crate) dest_keys: u64,
+    /// Base records in scope and not lapsed, and their bytes.
+    pub(crate) base_keys: u64,
+    pub(crate) base_bytes: u64,
+    /// Of these, the ones that the source has or can't be told about.
+    pub(crate) base_at_source: u64,
+    /// Hashes of the NFC forms of non-ASCII keys that only the destination has.
+    pub(crate) lonely: HashSet<u64>,
+    pub(crate) hasher: RandomState,
+}
+
+impl Findings {
+    fn new(scratch: &Path) -> Self {
+        Self {
+            plan: PlanStore::new(scratch),
+            in_sync: 0,
+            extras: 0,
+            kept: 0,
+            skipped: BTreeMap::new(),
+            source_keys: 0,
+            ruled_out: 0,
+            dest_keys: 0,
+            base_keys: 0,
+            base_bytes: 0,
+            base_at_source: 0,
+            lonely: HashSet::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Whether only the destination has a key of this NFC form (or, rarely, of another one with its hash).
+    pub(crate) fn is_lonely(&self, form: &str) -> bool {
+        self.lonely.contains(&self.hasher.hash_one(form))
+    }
+
+    fn count(&mut self, triple: &Triple, scope: Verdict) {
+        let skip = |presence: &Presence| matches!(presence, Presence::Skipped(_));
+        let in_scope = scope == Verdict::In && !skip(&triple.source) && !skip(&triple.dest);
+        if let Verdict::Out(reason) = scope {
+            // Counted where the user looks: at the source, or at the destination if only that has the key.
+            if triple.source.entry().is_some() || triple.dest.entry().is_some() {
+                *self.skipped.entry(reason).or_default() += 1;
+            }
+            if triple.source.entry().is_some() && matches!(reason, SkipReason::Excluded | SkipReason::Size) {
+                self.ruled_out += 1;
+            }
+        }
+        if !in_scope {
+            return;
+        }
+        self.source_keys += u64::from(!matches!(triple.source, Presence::Absent));
+        self.dest_keys += u64::from(!matches!(triple.dest, Presence::Absent));
+        if let Some(base) = triple.base.as_ref().filter(|base| !base.lapsed) {
+            self.base_keys += 1;
+            self.base_bytes += base.size;
+            self.base_at_source += u64::from(!matches!(triple.source, Presence::Absent));
+        }
+        if matches!(triple.source, Presence::Absent) && triple.dest.entry().is_some() {
+            if let Some(form) = pairing::twin_form(&triple.key) {
+                let hash = self.hasher.hash_one(form);
+                self.lonely.insert(hash);
+            }
+        }
+    }
+}
+
+/// What the join thread sends to the examiners' side.
+enum Message {
+    Need(Box<Triple>, Need),
+    Problem(Problem),
+    Conflict(Box<Conflict>),
+}
+
+/// The parts of a cycle that the join thread and the examiners share.
+#[derive(Clone)]
+struct Shared {
+    sides: Sides,
+    policy: Policy,
+    filter: Arc<Filter>,
+    progress: Arc<Progress>,
+    scratch: PathBuf,
+    findings: Arc<Mutex<Findings>>,
+}
+
+impl Shared {
+    fn evidence(&self) -> Evidence {
+        Evidence {
+            source: Known::nothing(self.sides.source.capabilities().read_cost),
+            dest: Known::nothing(self.sides.dest.capabilities().read_cost),
+        }
+    }
+
+    fn scope(&self, triple: &Triple) -> Verdict {
+        let size = |presence: &Presence| presence.entry().map_or(0, |entry| entry.size);
+        let base = triple.base.as_ref().map_or(0, |base| base.size);
+        let seen = size(&triple.source).max(size(&triple.dest));
+        // Where neither side has it, the base says how large it was.
+        let nobody = triple.source.entry().is_none() && triple.dest.entry().is_none();
+        self.filter.verdict(&triple.key, if nobody { base } else { seen })
+    }
+
+    /// Decides and files the decision; what can't be filed is handed back.
+    fn settle(&self, triple: &Triple, scope: Verdict, evidence: &Evidence) -> Result<Option<Message>, ManifestError> {
+        let refuses = |side: Side| self.sides.of(side).accepts(&triple.key).err();
+        let context = Context { policy: self.policy, scope, evidence, refuses: &refuses };
+        let decision = decide(triple, &context);
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        match decision {
+            Decision::InSync => findings.in_sync += 1,
+            Decision::Do(action) => findings.plan.add(&action)?,
+            Decision::Extra => findings.extras += 1,
+            Decision::Kept => findings.kept += 1,
+            Decision::Unknown | Decision::OutOfScope => {}
+            Decision::Need(need) => return Ok(Some(Message::Need(Box::new(triple.clone()), need))),
+            Decision::Conflict(conflict) => return Ok(Some(Message::Conflict(conflict))),
+            Decision::Problem(problem) => return Ok(Some(Message::Problem(problem))),
+        }
+        Ok(None)
+    }
+}
+
+/// Surveys both sides.
+///
+/// # Errors
+/// A side could not be listed completely, or the manifest could not be read; nothing may be concluded.
+pub(crate) async fn survey(cycle: &Cycle<'_>, dest_is_new: bool, observer: &dyn Observer) -> Result<Findings, Error> {
+    let mut sort = Sorted::default();
+    loop {
+        match attempt(cycle, dest_is_new, observer, sort).await {
+            Err(error) if error.cause == Cause::Unordered && !sort.dest => {
+                observer.notice(&format!("{}: its listing is not in key order; it is sorted here", cycle.dest.name()));
+                sort.dest = true;
+            }
+            Err(error) if error.cause == Cause::Unordered && !sort.source => {
+                sort.source = true;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Which listings are sorted before they are joined.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sorted {
+    source: bool,
+    dest: bool,
+}
+
+async fn attempt(
+    cycle: &Cycle<'_>,
+    dest_is_new: bool,
+    observer: &dyn Observer,
+    sort: Sorted,
+) -> Result<Findings, Error> {
+    cycle.progress.scanned.store(0, Relaxed);
+    cycle.progress.listed.store(0, Relaxed);
+    let sides = cycle.sides();
+    let shared = Shared {
+        sides: sides.clone(),
+        policy: cycle.policy,
+        filter: Arc::clone(&cycle.filter),
+        progress: Arc::clone(&cycle.progress),
+        scratch: cycle.scratch.to_owned(),
+        findings: Arc::new(Mutex::new(Findings::new(cycle.scratch))),
+    };
+    let listings = Listings {
+        source: feed(sides.source.list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, Side::Source, sort)),
+        dest: match dest_is_new {
+            true => Feed::Nothing,
+            false => feed(sides.dest.list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, Side::Dest, sort)),
+        },
+    };
+    let base = cycle.manifest.base(cycle.only.as_ref())?;
+    let (sender, messages) = mpsc::channel(64);
+    let joiner = {
+        let shared = shared.clone();
+        tokio::task::spawn_blocking(move || join(&shared, listings, base, &sender))
+    };
+    let examined = examine_all(cycle, &shared, messages, observer).await;
+    // The join's own error says more than what the examiners saw of it.
+    joiner.await.map_err(|died| Error::new(Cause::Stop, format!("the join died: {died}")))??;
+    examined?;
+    let findings = Arc::into_inner(shared.findings).expect("the join thread has ended");
+    Ok(findings.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn sorts(sides: &Sides, side: Side, sort: Sorted) -> Order {
+    let asked = match side {
+        Side::Source => sort.source,
+        Side::Dest => sort.dest,
+    };
+    if asked || sides.of(side).capabilities().ordered == Ability::Missing { Order::Sort } else { Order::Trust }
+}
+
+/// Whether a listing goes to the join as it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Trust,
+    Sort,
+}
+
+struct Listings {
+    source: Feed,
+    dest: Feed,
+}
+
+/// How a listing reaches the join thread.
+enum Feed {
+    /// The place does not exist yet: it is empty.
+    Nothing,
+    Stream(Listing),
+    /// Sorted on the join thread, before the join begins.
+    Unsorted(Listing),
+}
+
+fn feed(listing: Listing, order: Order) -> Feed {
+    match order {
+        Order::Trust => Feed::Stream(listing),
+        Order::Sort => Feed::Unsorted(listing),
+    }
+}
+
+type Items<'a> = Box<dyn Iterator<Item = Result<Item, Error>> + 'a>;
+
+impl Feed {
+    fn items(self, name: &str, scratch: &Path) -> Result<Items<'static>, Error> {
+        match self {
+            Self::Nothing => Ok(Box::new(std::iter::once(Ok(Item::End)))),
+            Self::Stream(listing) => Ok(Box::new(Streamed { listing, batch: Vec::new().into_iter() })),
+            Self::Unsorted(listing) => sorted(Streamed { listing, batch: Vec::new().into_iter() }, name, scratch),
+        }
+    }
+}
+
+/// A listing as a blocking iterator.
+struct Streamed {
+    listing: Listing,
+    batch: std::vec::IntoIter<Item>,
+}
+
+impl Iterator for Streamed {
+    type Item = Result<Item, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.batch.next() {
+                return Some(Ok(item));
+            }
+            match self.listing.items.blocking_recv()? {
+                Ok(batch) => self.batch = batch.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// Spools a whole listing to disk and reads it back in key order. A key that comes twice makes it incomplete.
+fn sorted(listing: Streamed, name: &str, scratch: &Path) -> Result<Items<'static>, Error> {
+    let mut spool = Spool::new(scratch);
+    let mut ended = false;
+    let mut nameless = 0_u64;
+    for item in listing {
+        let item = item?;
+        if item == Item::End {
+            ended = true;
+            break;
+        }
+        let place = item.place().map(|place| place.to_text().into_bytes()).unwrap_or_else(|| {
+            // Statements without a place go first; the number keeps them apart.
+            nameless += 1;
+            [&b"\0"[..], &nameless.to_be_bytes()].concat()
+        });
+        spool.insert(&place, &encode(&item))?;
+    }
+    if !ended {
+        return Err(Error::new(Cause::Incomplete, format!("the listing of {name} stopped before its end")));
+    }
+    if spool.replaced()? > 0 {
+        return Err(Error::new(Cause::Incomplete, format!("the listing of {name} names a key twice")));
+    }
+    let rows = spool.drain()?.map(|row| {
+        let (place, value) = row?;
+        Ok(decode(&place, &value))
+    });
+    Ok(Box::new(rows.chain(std::iter::once(Ok(Item::End)))))
+}
+
+/// Almost every item is a present key, whose place is the key.
+fn encode(item: &Item) -> Vec<u8> {
+    let mut value = Vec::with_capacity(64);
+    if let Item::Present(_, entry) = item {
+        value.push(b'P');
+        write_entry(&mut value, entry);
+    } else {
+        value.push(b'J');
+        value.extend(serde_json::to_vec(item).expect("an item is plain data"));
+    }
+    value
+}
+
+fn decode(place: &[u8], value: &[u8]) -> Item {
+    const WHY: &str = "the spool holds only what was put";
+    match value.split_first().expect(WHY) {
+        (b'P', entry) => {
+            let key = std::str::from_utf8(place).ok().and_then(|text| Key::new(text).ok()).expect(WHY);
+            Item::Present(key, read_entry(entry).expect(WHY))
+        }
+        (_, item) => serde_json::from_slice(item).expect(WHY),
+    }
+}
+
+/// The body of the join thread.
+fn join(shared: &Shared, listings: Listings, base: BaseCursor, sender: &mpsc::Sender<Message>) -> Result<(), Error> {
+    let Listings { source, dest } = listings;
+    let source =
+        counted(source.items(shared.sides.source.name(), &shared.scratch)?, Arc::clone(&shared.progress), Side::Source);
+    let dest =
+        counted(dest.items(shared.sides.dest.name(), &shared.scratch)?, Arc::clone(&shared.progress), Side::Dest);
+    let base = base.map(|record| record.map_err(Error::from));
+    let evidence = shared.evidence();
+    for joined in Join::new(source, dest, base) {
+        let message = match joined.map_err(|error| fold(error, &shared.sides))? {
+            Joined::Triple(triple) => {
+                let scope = shared.scope(&triple);
+                shared.findings.lock().unwrap_or_else(PoisonError::into_inner).count(&triple, scope);
+                shared.settle(&triple, scope, &evidence)?
+            }
+            Joined::Problem(problem) => Some(Message::Problem(problem)),
+            Joined::Skipped(_, reason) => {
+                let mut findings = shared.findings.lock().unwrap_or_else(PoisonError::into_inner);
+                *findings.skipped.entry(reason).or_default() += 1;
+                None
+            }
+        };
+        if let Some(message) = message {
+            // A closed channel means that the examiners stopped; their error ends the survey.
+            if sender.blocking_send(message).is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn counted(items: Items<'static>, progress: Arc<Progress>, side: Side) -> Items<'static> {
+    Box::new(items.inspect(move |item| {
+        if let Ok(Item::Present(..)) = item {
+            let counter = match side {
+                Side::Source => &progress.scanned,
+                Side::Dest => &progress.listed,
+            };
+            counter.fetch_add(1, Relaxed);
+        }
+    }))
+}
+
+fn fold(error: JoinError<Error>, sides: &Sides) -> Error {
+    match error {
+        JoinError::Input(error) => error,
+        JoinError::Unordered { input: Input::Base, .. } => {
+            Error::new(Cause::Stop, error.to_string()).hint("the manifest is damaged; move it aside and run again")
+        }
+        JoinError::Unordered { .. } => Error::new(Cause::Unordered, error.to_string()),
+        JoinError::Repeated { input, .. } | JoinError::NoEnd { input } => {
+            let name = match input {
+                Input::Source => sides.source.name(),
+                Input::Dest => sides.dest.name(),
+                Input::Base => "the manifest",
+            };
+            Error::new(Cause::Incomplete, format!("{name}: {error}"))
+                .hint("nothing was changed; run again, and report it if it stays")
+        }
+    }
+}
+
+/// Examines what the join asks for, decides again, and tells problems and conflicts.
+async fn examine_all(
+    cycle: &Cycle<'_>,
+    shared: &Shared,
+    mut messages: mpsc::Receiver<Message>,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let examiner = Examiner {
+        sides: &shared.sides,
+        manifest: cycle.manifest,
+        buffers: &cycle.buffers,
+        progress: &cycle.progress,
+        now_ns: cycle.now_ns,
+    };
+    let mut running = FuturesUnordered::new();
+    let mut open = true;
+    loop {
+        tokio::select! {
+            message = messages.recv(), if open && running.len() < EXAMINERS => match message {
+                None => open = false,
+                Some(Message::Need(triple, need)) => running.push(until_decided(&examiner, shared, triple, need)),
+                Some(Message::Problem(problem)) => observer.problem(&problem),
+                Some(Message::Conflict(conflict)) => observer.conflict(&conflict),
+            },
+            Some(settled) = running.next() => match settled? {
+                None | Some(Message::Need(..)) => {}
+                Some(Message::Problem(problem)) => observer.problem(&problem),
+                Some(Message::Conflict(conflict)) => observer.conflict(&conflict),
+            },
+            else => return Ok(()),
+        }
+    }
+}
+
+async fn until_decided(
+    examiner: &Examiner<'_>,
+    shared: &Shared,
+    triple: Box<Triple>,
+    mut need: Need,
+) -> Result<Option<Message>, Error> {
+    let scope = shared.scope(&triple);
+    let mut evidence = shared.evidence();
+    loop {
+        if let Err(error) = examiner.examine(&need, &triple, &mut evidence).await {
+            return match error.cause {
+                Cause::Stop => Err(error),
+                _ => Ok(Some(Message::Problem(problem_of(&triple.key, &error)))),
+            };
+        }
+        match shared.settle(&triple, scope, &evidence)? {
+            Some(Message::Need(_, next)) if next != need => need = next,
+            Some(Message::Need(..)) => {
+                let message = format!("{}: could not be compared", triple.key);
+                let stuck = Problem::of(&triple.key, crate::model::ProblemKind::Failed, message);
+                return Ok(Some(Message::Problem(stuck)));
+            }
+            other => return Ok(other),
+        }
+    }
+}
+
+/// A failed operation as a problem of its key.
+pub(crate) fn problem_of(key: &Key, error: &Error) -> Problem {
+    Problem {
+        reach: Some(Reach::Key(key.clone())),
+        kind: error.problem_kind(),
+        message: error.message.clone(),
+        hint: error.hint.clone(),
+    }
+}
+
+/// The entry that an action sends; planned sends always have one.
+pub(crate) fn sent_entry(action: &crate::model::Action) -> Result<&Entry, Error> {
+    action.from.as_ref().ok_or_else(|| Error::new(Cause::Refused, format!("{}: the plan names no content", action.key)))
+}
