@@ -2,9 +2,11 @@
 pub mod apply;
 pub mod cli;
 pub mod config;
+pub mod dsn;
 mod examine;
 mod execute;
 mod hash;
+pub mod location;
 pub mod manifest;
 pub mod model;
 mod pair_up;

@@ -1,5 +1,6 @@
 //! Where a bucket prefix is and how to talk to it: what `location` makes and the S3 replica takes.
 
+use super::endpoint::identity;
 use crate::secret::Secret;
 
 /// A bucket prefix with everything needed to contact it.
@@ -55,16 +56,51 @@ pub enum Credentials {
 }
 
 impl S3Address {
-    /// Identity of the place for pairs and locks: endpoint host, bucket and prefix, without credentials.
-    /// Two spellings of one place give one text.
+    /// Identity of the place for pairs and locks: where bucket names are unique, bucket and prefix, without
+    /// credentials. Two spellings of one place give one text.
+    ///
+    /// Bucket names on AWS are unique in a partition, so neither region nor the form of the host is part of it.
     pub fn canonical(&self) -> String {
-        let host = self.endpoint.as_deref().map_or("aws", |url| url.rsplit("://").next().unwrap_or(url));
-        format!("s3://{}/{}/{}", host.to_ascii_lowercase(), self.bucket, self.prefix)
+        format!("s3://{}/{}/{}", identity(self.endpoint.as_deref(), self.region.as_deref()), self.bucket, self.prefix)
     }
 
     /// How people call it: `s3://bucket/prefix`.
     pub fn display(&self) -> String {
         let slash = if self.prefix.is_empty() { "" } else { "/" };
         format!("s3://{}{slash}{}", self.bucket, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(endpoint: Option<&str>, region: Option<&str>) -> S3Address {
+        S3Address {
+            bucket: "b".to_owned(),
+            prefix: "p/q".to_owned(),
+            endpoint: endpoint.map(str::to_owned),
+            region: region.map(str::to_owned),
+            addressing: Addressing::Auto,
+            credentials: Credentials::Chain { profile: None },
+            acl: None,
+            public_url: None,
+        }
+    }
+
+    #[test]
+    fn one_place_has_one_canonical_text() {
+        for (endpoint, region) in [
+            (None, None),
+            (None, Some("eu-west-1")),
+            (Some("https://s3.eu-west-1.amazonaws.com"), Some("eu-west-1")),
+            (Some("https://s3-eu-west-1.amazonaws.com"), None),
+            (Some("https://s3.dualstack.eu-west-1.amazonaws.com"), Some("eu-west-1")),
+            (Some("https://s3-accelerate.amazonaws.com"), None),
+        ] {
+            assert_eq!(at(endpoint, region).canonical(), "s3://aws/b/p/q", "{endpoint:?} {region:?}");
+        }
+        assert_eq!(at(None, Some("cn-north-1")).canonical(), "s3://aws-cn/b/p/q");
+        assert_eq!(at(Some("http://MinIO:9000"), None).canonical(), "s3://minio:9000/b/p/q");
     }
 }

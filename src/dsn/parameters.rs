@@ -1,0 +1,57 @@
+//! The parameters of a DSN.
+
+use super::text::query_pairs;
+
+/// The parameters; the first of a repeated one wins, as in the reference.
+#[derive(Default)]
+pub(super) struct Parameters {
+    pub(super) endpoint: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) region_name: Option<String>,
+    pub(super) prefix: Option<String>,
+    pub(super) domain: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) auth: Option<String>,
+    pub(super) acl: Option<String>,
+    pub(super) addressing_style: Option<String>,
+    pub(super) qs_auth: Option<String>,
+}
+
+impl Parameters {
+    pub(super) fn read(query: &str, warnings: &mut Vec<String>) -> Self {
+        let mut all = Self::default();
+        for (name, value) in query_pairs(query) {
+            let slot = match name.as_str() {
+                "endpoint" => &mut all.endpoint,
+                "region" => &mut all.region,
+                "region_name" => &mut all.region_name,
+                "prefix" => &mut all.prefix,
+                "domain" => &mut all.domain,
+                "url" => &mut all.url,
+                "auth" => &mut all.auth,
+                "acl" => &mut all.acl,
+                "addressing_style" => &mut all.addressing_style,
+                "qs_auth" => &mut all.qs_auth,
+                other => {
+                    let short =
+                        other.len() <= 32 && other.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+                    let name = if short { format!(" {other:?}") } else { String::new() };
+                    warnings.push(format!("a parameter of the DSN is not known and was ignored:{name}"));
+                    continue;
+                }
+            };
+            if slot.is_some() {
+                warnings.push(format!("the DSN's parameter {name:?} is given more than once: the first one counts"));
+            } else {
+                *slot = Some(value);
+            }
+        }
+        for slot in [&mut all.endpoint, &mut all.region, &mut all.region_name, &mut all.domain, &mut all.url] {
+            *slot = slot.take().filter(|value| !value.is_empty());
+        }
+        if !matches!(all.auth.as_deref(), None | Some("" | "s3" | "s3v4")) {
+            warnings.push("the DSN's parameter \"auth\" is neither s3 nor s3v4: signing with version 4".to_owned());
+        }
+        all
+    }
+}
