@@ -1,7 +1,7 @@
 //! What can be wrong with a DSN, and the way out. Nothing here holds anything of the text.
 
 use crate::replica::s3::endpoint::BadHost;
-use crate::replica::s3::names::BadName;
+use crate::replica::s3::bucket::BadName;
 
 /// A text is no usable DSN. Never holds anything of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]

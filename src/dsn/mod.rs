@@ -18,7 +18,7 @@ use parameters::Parameters;
 use text::{Parts, as_the_reference_writes, tidy};
 
 use crate::replica::s3::endpoint::{self, Service};
-use crate::replica::s3::names::{Naming, check_bucket, clean_prefix, join_prefix};
+use crate::replica::s3::bucket::{Naming, check_bucket, clean_prefix, join_prefix};
 use crate::replica::s3::{Addressing, Credentials, S3Address};
 use crate::secret::Secret;
 

@@ -268,7 +268,7 @@ fn files() {
 #[test]
 fn faults() {
     use crate::replica::s3::endpoint::BadHost;
-    use crate::replica::s3::names::BadName;
+    use crate::replica::s3::bucket::BadName;
     for (text, wanted) in [
         ("", Fault::Empty),
         (" \n ", Fault::Empty),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dsn::{DsnError, redact, url_below};
 use crate::replica::s3::S3Address;
-use crate::replica::s3::names::{clean_prefix, join_prefix};
+use crate::replica::s3::bucket::{clean_prefix, join_prefix};
 
 mod overlap;
 mod parse;

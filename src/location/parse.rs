@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Found, Location, Origin, Parsed, Surroundings, UsageError};
 use crate::dsn::{self, Dsn, DsnError, Fault, Place, escape_warning, query_pairs, redact};
 use crate::replica::s3::endpoint;
-use crate::replica::s3::names::{Naming, check_bucket, clean_prefix, join_prefix};
+use crate::replica::s3::bucket::{Naming, check_bucket, clean_prefix, join_prefix};
 use crate::replica::s3::{Addressing, Credentials, S3Address};
 
 /// Reads what the user typed.

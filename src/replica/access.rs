@@ -1,1 +1,153 @@
-//! To be written.
+//! What the user allows on a replica, enforced once around it: no code path can change a read-only remote.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, Replica};
+use crate::model::{Entry, Filter, Key, Version};
+
+/// `access` of a remote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Never changed.
+    ReadOnly,
+    /// Changed after somebody confirmed it for this run.
+    Confirm,
+    /// Changed as the plan says.
+    #[default]
+    Write,
+}
+
+/// A replica that refuses what its [`Access`] does not allow.
+#[derive(Debug)]
+pub struct Guarded {
+    inner: Arc<dyn Replica>,
+    access: Access,
+    confirmed: AtomicBool,
+}
+
+impl Guarded {
+    /// Puts `inner` behind `access`.
+    pub fn new(inner: Arc<dyn Replica>, access: Access) -> Self {
+        Self { inner, access, confirmed: AtomicBool::new(false) }
+    }
+
+    /// What is allowed.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Somebody confirmed the changes of this run; opens [`Access::Confirm`], never [`Access::ReadOnly`].
+    pub fn confirm(&self) {
+        self.confirmed.store(true, Ordering::Relaxed);
+    }
+
+    fn may_change(&self) -> Result<(), Error> {
+        let name = self.inner.name();
+        match self.access {
+            Access::Write => Ok(()),
+            Access::Confirm if self.confirmed.load(Ordering::Relaxed) => Ok(()),
+            Access::Confirm => Err(Error::new(Cause::Stop, format!("changes to {name} were not confirmed"))
+                .hint("Confirm the run, or set access = \"write\" for this remote")),
+            Access::ReadOnly => Err(Error::new(Cause::Stop, format!("{name} is read-only here, nothing was changed"))
+                .hint("Set access = \"confirm\" or \"write\" for this remote if it may be changed")),
+        }
+    }
+}
+
+#[async_trait]
+impl Replica for Guarded {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn accepts(&self, key: &Key) -> Result<(), String> {
+        self.inner.accepts(key)
+    }
+
+    async fn connect(&self, contact: Contact) -> Result<Connected, Error> {
+        let contact = match self.may_change() {
+            Ok(()) => contact,
+            Err(_) => Contact::Look,
+        };
+        self.inner.connect(contact).await
+    }
+
+    fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
+        self.inner.list(only, filter)
+    }
+
+    async fn look_up(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        self.inner.look_up(key).await
+    }
+
+    async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
+        self.inner.open(key, expect).await
+    }
+
+    async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
+        self.may_change()?;
+        self.inner.put(key, content, put).await
+    }
+
+    async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        self.may_change()?;
+        self.inner.copy(from, from_version, to, put).await
+    }
+
+    async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
+        match self.may_change() {
+            Ok(()) => self.inner.delete(batch).await,
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {
+        self.may_change()?;
+        self.inner.tidy(journal).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::fake::{Fake, NoJournal, put_of, whole};
+
+    #[tokio::test]
+    async fn a_read_only_replica_is_read_and_never_changed() {
+        let fake = Arc::new(Fake::default());
+        let guarded = Guarded::new(fake.clone(), Access::ReadOnly);
+        guarded.confirm();
+        let key = Key::new("a").unwrap();
+        assert!(guarded.look_up(&key).await.unwrap().is_none());
+        let (content, version) = (whole(b"x"), Version::new("1"));
+        let put = put_of(&content);
+        let stops = |error: Error| error.cause == Cause::Stop;
+        assert!(stops(guarded.put(&key, &content, &put.as_put()).await.unwrap_err()));
+        assert!(stops(guarded.copy(&key, &version, &key, &put.as_put()).await.unwrap_err()));
+        assert!(stops(guarded.delete(&[(key.clone(), version)]).await.remove(0).unwrap_err()));
+        assert!(stops(guarded.tidy(&NoJournal).await.unwrap_err()));
+        guarded.connect(Contact::Prepare).await.unwrap();
+        assert_eq!(fake.calls(), ["look_up", "connect Look"]);
+    }
+
+    #[tokio::test]
+    async fn confirm_opens_only_what_asks_for_it() {
+        let fake = Arc::new(Fake::default());
+        let guarded = Guarded::new(fake.clone(), Access::Confirm);
+        let (key, content) = (Key::new("a").unwrap(), whole(b"x"));
+        let put = put_of(&content);
+        assert!(guarded.put(&key, &content, &put.as_put()).await.is_err());
+        guarded.confirm();
+        guarded.put(&key, &content, &put.as_put()).await.unwrap();
+        assert_eq!(fake.calls(), ["put"]);
+    }
+}

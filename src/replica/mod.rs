@@ -20,6 +20,8 @@ use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, ProblemKin
 pub use crate::model::{Namespace, ReadCost, Want};
 
 pub mod access;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod local;
 pub mod memory;
 pub mod retry;

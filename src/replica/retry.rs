@@ -1,1 +1,327 @@
-//! To be written.
+//! Trying again: what is worth it, how long to wait, and what a lost acknowledgement means.
+//!
+//! Only [`Cause::Transient`] is tried again, with exponential backoff and full jitter. A change that failed so may
+//! have happened. Trying it again is safe because it carries a precondition; if that fails now, [`Retrying`] looks at
+//! the key and takes it for done only if the digests say that it holds our content (or, for a deletion, nothing).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::{Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, Replica};
+use crate::model::{Digests, Entry, Expect, Filter, Key, Sameness, Version};
+
+/// How often and how long something is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Attempts, the first included.
+    pub tries: u32,
+    /// No attempt begins after this time.
+    pub time: Duration,
+    /// Upper bound of the first wait; doubled each time.
+    pub first: Duration,
+    /// Upper bound of any wait that the server did not ask for.
+    pub longest: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            tries: 8,
+            time: Duration::from_mins(1),
+            first: Duration::from_millis(200),
+            longest: Duration::from_secs(15),
+        }
+    }
+}
+
+/// The state between two attempts.
+#[derive(Debug)]
+pub struct Attempts {
+    patience: Patience,
+    made: u32,
+    began: Instant,
+}
+
+impl Attempts {
+    /// Before the first attempt.
+    pub fn new(patience: Patience) -> Self {
+        Self { patience, made: 0, began: Instant::now() }
+    }
+
+    /// After a failed attempt: waits, if another one is worth it.
+    ///
+    /// # Errors
+    /// The error itself, if not.
+    pub async fn again(&mut self, error: Error) -> Result<(), Error> {
+        let Cause::Transient { after, .. } = error.cause else { return Err(error) };
+        self.made += 1;
+        let left = self.patience.time.saturating_sub(self.began.elapsed());
+        let bound = self.patience.first.saturating_mul(1 << (self.made - 1).min(20)).min(self.patience.longest);
+        let wait = bound.mul_f64(fastrand::f64()).max(after.unwrap_or_default());
+        if self.made >= self.patience.tries || wait >= left {
+            return Err(error);
+        }
+        tracing::debug!(attempt = self.made, ?wait, error = %error, "trying again");
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Whether an earlier attempt failed in a way that may have happened anyway.
+    pub fn is_repeated(&self) -> bool {
+        self.made > 0
+    }
+}
+
+/// Repeats `attempt` while that is worth it. For what changes nothing, or is checked by the caller.
+///
+/// # Errors
+/// The last attempt's.
+pub async fn repeat<T, F, Fut>(patience: Patience, mut attempt: F) -> Result<T, Error>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, Error>>,
+{
+    let mut attempts = Attempts::new(patience);
+    loop {
+        match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => attempts.again(error).await?,
+        }
+    }
+}
+
+/// A replica whose operations are tried again.
+#[derive(Debug)]
+pub struct Retrying {
+    inner: Arc<dyn Replica>,
+    patience: Patience,
+}
+
+impl Retrying {
+    /// Tries `inner` again with the usual patience.
+    pub fn new(inner: Arc<dyn Replica>) -> Self {
+        Self::with(inner, Patience::default())
+    }
+
+    /// Tries `inner` again with this patience.
+    pub fn with(inner: Arc<dyn Replica>, patience: Patience) -> Self {
+        Self { inner, patience }
+    }
+
+    /// After a repeated change met a failed precondition: what is there now, if it is ours.
+    async fn ours(&self, key: &Key, size: Option<u64>, put: &Put<'_>) -> Option<Entry> {
+        let found = repeat(self.patience, || self.inner.look_up(key)).await.ok()??;
+        let was_there = matches!(put.expect, Expect::Version(version) if *version == found.version);
+        let same_size = size.is_none_or(|size| size == found.size);
+        (!was_there && same_size && is_same(put.digests, &found.digests)).then_some(found)
+    }
+}
+
+fn is_same(a: &Digests, b: &Digests) -> bool {
+    a.compare(b) == Sameness::Same
+}
+
+#[async_trait]
+impl Replica for Retrying {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn accepts(&self, key: &Key) -> Result<(), String> {
+        self.inner.accepts(key)
+    }
+
+    async fn connect(&self, contact: Contact) -> Result<Connected, Error> {
+        repeat(self.patience, || self.inner.connect(contact)).await
+    }
+
+    /// A stream can't be begun again here: replicas repeat their own pages.
+    fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
+        self.inner.list(only, filter)
+    }
+
+    async fn look_up(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        repeat(self.patience, || self.inner.look_up(key)).await
+    }
+
+    async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
+        repeat(self.patience, || self.inner.open(key, expect)).await
+    }
+
+    async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
+        let mut attempts = Attempts::new(self.patience);
+        loop {
+            let error = match self.inner.put(key, content, put).await {
+                Ok(entry) => return Ok(entry),
+                Err(error) => error,
+            };
+            if error.cause == Cause::Precondition && attempts.is_repeated() {
+                return self.ours(key, Some(content.entry().size), put).await.ok_or(error);
+            }
+            attempts.again(error).await?;
+        }
+    }
+
+    async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        let mut attempts = Attempts::new(self.patience);
+        loop {
+            let error = match self.inner.copy(from, from_version, to, put).await {
+                Ok(entry) => return Ok(entry),
+                Err(error) => error,
+            };
+            if error.cause == Cause::Precondition && attempts.is_repeated() {
+                return self.ours(to, None, put).await.ok_or(error);
+            }
+            attempts.again(error).await?;
+        }
+    }
+
+    async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
+        let mut results = self.inner.delete(batch).await;
+        let mut attempts = Attempts::new(self.patience);
+        loop {
+            let worth = |result: &Result<(), Error>| {
+                result.as_ref().err().filter(|e| matches!(e.cause, Cause::Transient { .. })).cloned()
+            };
+            let Some(error) = results.iter().find_map(worth) else { return results };
+            if attempts.again(error).await.is_err() {
+                return results;
+            }
+            let left: Vec<usize> = (0..results.len()).filter(|at| worth(&results[*at]).is_some()).collect();
+            let rest: Vec<(Key, Version)> = left.iter().map(|at| batch[*at].clone()).collect();
+            for (at, mut result) in left.into_iter().zip(self.inner.delete(&rest).await) {
+                let gone = match result.as_ref().err().map(|e| e.cause) {
+                    Some(Cause::NotFound) => true,
+                    Some(Cause::Precondition) => matches!(self.look_up(&batch[at].0).await, Ok(None)),
+                    _ => false,
+                };
+                if gone {
+                    result = Ok(());
+                }
+                results[at] = result;
+            }
+        }
+    }
+
+    async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {
+        repeat(self.patience, || self.inner.tidy(journal)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::fake::{Fake, entry_of, put_of, put_over, whole};
+
+    const AGAIN: Cause = Cause::Transient { throttled: false, after: None };
+
+    fn key() -> Key {
+        Key::new("a").unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_worth_it_is_tried_again_and_nothing_else_is() {
+        let fake = Arc::new(Fake::default());
+        fake.fail("look_up", &[AGAIN, AGAIN]);
+        assert!(Retrying::new(fake.clone()).look_up(&key()).await.unwrap().is_none());
+        assert_eq!(fake.calls().len(), 3);
+        for cause in [Cause::Refused, Cause::Stop, Cause::NotFound, Cause::Changed, Cause::Unsupported] {
+            let fake = Arc::new(Fake::default());
+            fake.fail("look_up", &[cause, cause]);
+            assert_eq!(Retrying::new(fake.clone()).look_up(&key()).await.unwrap_err().cause, cause);
+            assert_eq!(fake.calls().len(), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_by_tries_and_by_time() {
+        let fake = Arc::new(Fake::default());
+        fake.fail("look_up", &[AGAIN; 20]);
+        let start = Instant::now();
+        assert_eq!(Retrying::new(fake.clone()).look_up(&key()).await.unwrap_err().cause, AGAIN);
+        assert!((2..=8).contains(&fake.calls().len()));
+        assert!(start.elapsed() < Duration::from_mins(1));
+
+        let fake = Arc::new(Fake::default());
+        let after = Some(Duration::from_secs(25));
+        fake.fail("look_up", &[Cause::Transient { throttled: true, after }; 20]);
+        let start = Instant::now();
+        assert!(Retrying::new(fake.clone()).look_up(&key()).await.is_err());
+        assert_eq!((fake.calls().len(), start.elapsed().as_secs()), (3, 50));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_acknowledgement_of_a_put_is_found_out() {
+        let fake = Arc::new(Fake::default());
+        let content = whole(b"ours");
+        fake.fail("put", &[AGAIN, Cause::Precondition]);
+        fake.holds(entry_of(b"ours", "2"));
+        let entry = Retrying::new(fake.clone()).put(&key(), &content, &put_of(&content).as_put()).await.unwrap();
+        assert_eq!(entry.version, Version::new("2"));
+        assert_eq!(fake.calls(), ["put", "put", "look_up"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn somebody_elses_content_is_never_taken_for_ours() {
+        let content = whole(b"ours");
+        // Without an earlier attempt nothing of ours can be there.
+        let fake = Arc::new(Fake::default());
+        fake.fail("put", &[Cause::Precondition]);
+        fake.holds(entry_of(b"ours", "2"));
+        let error = Retrying::new(fake.clone()).put(&key(), &content, &put_of(&content).as_put()).await.unwrap_err();
+        assert_eq!(error.cause, Cause::Precondition);
+        // Other bytes.
+        let fake = Arc::new(Fake::default());
+        fake.fail("put", &[AGAIN, Cause::Precondition]);
+        fake.holds(entry_of(b"them", "2"));
+        let error = Retrying::new(fake.clone()).put(&key(), &content, &put_of(&content).as_put()).await.unwrap_err();
+        assert_eq!(error.cause, Cause::Precondition);
+        // The version that was to be overwritten is still there.
+        let fake = Arc::new(Fake::default());
+        fake.fail("put", &[AGAIN, Cause::Precondition]);
+        fake.holds(entry_of(b"ours", "1"));
+        let over = put_over(&content, "1");
+        let error = Retrying::new(fake.clone()).put(&key(), &content, &over.as_put()).await.unwrap_err();
+        assert_eq!(error.cause, Cause::Precondition);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_acknowledgement_of_a_copy_is_found_out() {
+        let fake = Arc::new(Fake::default());
+        let content = whole(b"ours");
+        fake.fail("copy", &[AGAIN, Cause::Precondition]);
+        fake.holds(entry_of(b"ours", "2"));
+        let put = put_of(&content);
+        let copied = Retrying::new(fake.clone()).copy(&key(), &Version::new("1"), &key(), &put.as_put()).await;
+        assert_eq!(copied.unwrap().version, Version::new("2"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_failed_deletions_are_tried_again_and_gone_is_done() {
+        for second in [Cause::NotFound, Cause::Precondition] {
+            let fake = Arc::new(Fake::default());
+            fake.fail("delete", &[AGAIN, second]);
+            let batch = [(key(), Version::new("1")), (Key::new("b").unwrap(), Version::new("1"))];
+            let results = Retrying::new(fake.clone()).delete(&batch).await;
+            assert_eq!(results, [Ok(()), Ok(())]);
+            assert_eq!(fake.calls()[..2], ["delete 2", "delete 1"]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deletion_that_finds_another_version_stays_failed() {
+        let fake = Arc::new(Fake::default());
+        fake.fail("delete", &[AGAIN, Cause::Precondition]);
+        fake.holds(entry_of(b"them", "2"));
+        let results = Retrying::new(fake.clone()).delete(&[(key(), Version::new("1"))]).await;
+        assert_eq!(results[0].as_ref().unwrap_err().cause, Cause::Precondition);
+    }
+}

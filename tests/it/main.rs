@@ -1,4 +1,6 @@
 //! All integration tests, as one program.
 
 mod cycle;
+mod s3_live;
+mod s3_replica;
 mod support;

@@ -6,7 +6,7 @@
 
 use super::address::{Addressing, S3Address};
 use super::hosts::{aws_labels, aws_region, guess, recognise, suffix_partition};
-use super::names::is_dns_label;
+use super::bucket::is_dns_label;
 
 /// What a host (without a bucket) is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,210 @@
 //! A bucket prefix on S3 or one of its relatives.
+//!
+//! [`S3`] is the front door; each operation has its own file, and [`client`] is the only way to the network. What
+//! servers do differently is never guessed from their names: [`probe`] tries it once on objects of our own, the answer
+//! is a [`Probe`] that the caller keeps, and every operation acts on it.
+//!
+//! Promises beyond [`Replica`]'s: an upload counts as done only with an ETag *and* a body that the server verified
+//! (a signed SHA-256, or a CRC-64 where the probe saw a wrong one refused); no version id is ever sent with a deletion;
+//! a 404 counts as absence only while the bucket itself answers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use self::client::Wire;
+use self::names::Names;
+use super::throttle::Gate;
+use super::{
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica,
+};
+use crate::model::{Entry, Filter, Key, Namespace, Version};
 
 mod address;
+pub mod bucket;
+mod client;
+mod concurrent;
+mod copy;
+mod delete;
 pub mod endpoint;
+mod error;
 mod hosts;
-pub mod names;
+mod keep;
+mod list;
+mod metadata;
+mod multipart;
+mod names;
+mod ops;
+mod probe;
+mod put;
+mod read;
+mod resume;
+mod sender;
+mod trial;
 
 pub use address::{Addressing, Credentials, S3Address};
+pub use probe::Probe;
+
+/// A bucket prefix.
+#[derive(Debug)]
+pub struct S3 {
+    inner: Arc<Inner>,
+}
+
+/// What all operations share.
+#[derive(Debug)]
+struct Inner {
+    wire: Wire,
+    names: Names,
+    /// For people.
+    name: String,
+    probe: Mutex<Probe>,
+    /// A server refused an ACL: none is sent for the rest of the run.
+    acls_off: AtomicBool,
+    /// A server refused to be asked for checksums.
+    checksums_off: AtomicBool,
+    notices: Mutex<Vec<String>>,
+}
+
+impl S3 {
+    /// A replica at `address`. `remembered` is what [`S3::probe`] said after an earlier run at the same address.
+    ///
+    /// Nothing is contacted before [`Replica::connect`].
+    pub fn new(address: S3Address, remembered: Option<Probe>) -> Self {
+        Self::behind(address, remembered, Gate::new(usize::MAX, None))
+    }
+
+    /// As [`S3::new`]; refusals that are handled inside (pages, parts) narrow `gate` as well.
+    pub fn behind(address: S3Address, remembered: Option<Probe>, gate: Gate) -> Self {
+        let probe = remembered.unwrap_or_default();
+        let inner = Inner {
+            names: Names::new(&address.prefix),
+            name: address.display(),
+            wire: Wire::new(address, probe.region.clone(), gate),
+            probe: Mutex::new(probe),
+            acls_off: AtomicBool::new(false),
+            checksums_off: AtomicBool::new(false),
+            notices: Mutex::new(Vec::new()),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What is known about the server; keep it for the next run.
+    pub fn probe(&self) -> Probe {
+        let region = self.inner.wire.learned_region();
+        let probe = self.inner.probe();
+        Probe { region: region.or(probe.region.clone()), ..probe }
+    }
+
+    /// Requests made so far, by kind.
+    pub fn requests(&self) -> Vec<(&'static str, u64)> {
+        self.inner.wire.counts().report()
+    }
+
+    /// Takes what people should know and was found out since the last call (ACLs that a server refuses, ...).
+    pub fn notices(&self) -> Vec<String> {
+        std::mem::take(&mut *self.inner.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Inner {
+    /// What is known about the server.
+    fn probe(&self) -> Probe {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// One thing that is known about the server.
+    fn ability(&self, which: impl FnOnce(&Probe) -> Ability) -> Ability {
+        which(&self.probe.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Learns something about the server.
+    fn learn(&self, change: impl FnOnce(&mut Probe)) {
+        change(&mut self.probe.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Tells people something once.
+    fn notice(&self, text: String) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notices.contains(&text) {
+            tracing::warn!("{text}");
+            notices.push(text);
+        }
+    }
+
+    /// Whether ACLs are sent and asked for.
+    fn uses_acls(&self) -> bool {
+        !self.acls_off.load(Ordering::Relaxed) && self.ability(|probe| probe.acl) != Ability::Missing
+    }
+
+    /// The name of the object that a key may be stored under.
+    fn object(&self, key: &Key) -> Result<String, Error> {
+        match self.names.accepts(key) {
+            Ok(()) => Ok(self.names.object(key)),
+            Err(why) => Err(Error::new(Cause::Refused, format!("{key} can't be stored in {}: {why}", self.name))),
+        }
+    }
+}
+
+#[async_trait]
+impl Replica for S3 {
+    fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let probe = self.inner.probe();
+        let any = |a: Ability, b: Ability| if a == Ability::Proven { a } else { b };
+        Capabilities {
+            namespace: Namespace::Flat,
+            read_cost: ReadCost::Transfer,
+            ordered: probe.ordered,
+            conditional_put: probe.conditional_put,
+            conditional_delete: any(probe.conditional_batch_delete, probe.conditional_delete),
+            copy: probe.copy,
+            granularity_ns: 0,
+        }
+    }
+
+    fn accepts(&self, key: &Key) -> Result<(), String> {
+        self.inner.names.accepts(key)
+    }
+
+    async fn connect(&self, contact: Contact) -> Result<Connected, Error> {
+        probe::connect(&self.inner, contact).await
+    }
+
+    fn list(&self, only: Option<&Key>, _filter: &Arc<Filter>) -> Listing {
+        list::start(&self.inner, only)
+    }
+
+    async fn look_up(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        self.inner.look_up(&self.inner.names.object(key)).await
+    }
+
+    async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
+        read::open(&self.inner, key, expect).await
+    }
+
+    async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
+        let object = self.inner.object(key)?;
+        match content {
+            Content::Whole { bytes, blake3, .. } => self.inner.put_whole(&object, bytes, blake3, put).await,
+            Content::Pieces(pieces) => self.inner.put_pieces(key, &object, pieces.as_ref(), put).await,
+        }
+    }
+
+    async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        let target = self.inner.object(to)?;
+        self.inner.copy(&self.inner.names.object(from), from_version, to, &target, put).await
+    }
+
+    async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
+        self.inner.delete(batch).await
+    }
+
+    async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {
+        self.inner.tidy(journal).await
+    }
+}

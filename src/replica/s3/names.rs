@@ -1,173 +1,176 @@
-//! Bucket names and key prefixes: which ones can exist, and the one form of a prefix.
-//!
-//! Pure checks of text. They promise that a bucket name can be put into a URL and that a prefix has one spelling;
-//! they do not ask a server.
+//! Keys and object names: the prefix, what a bucket can hold, and how names are shown and encoded.
 
-/// Whose rules a bucket name follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Naming {
-    /// [AWS's rules](https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html).
-    Aws,
-    /// Those of other servers (MinIO, Ceph), some of which take upper case and `_`.
-    Other,
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::model::Key;
+
+/// S3's limit for an object name in bytes of UTF-8
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
+const LONGEST: usize = 1024;
+
+/// The folder of our own objects, relative to the prefix.
+pub(super) const OWN: &str = ".mediasync/";
+
+/// Maps keys to object names and back.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    /// Empty, or ending in `/`.
+    prefix: String,
 }
 
-/// Why a name or prefix is refused. Holds nothing of the text, so that it can be shown whatever the text was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadName {
-    /// No bucket name at all.
-    #[error("the bucket name is missing")]
-    NoBucket,
-    /// Wrong length.
-    #[error("the bucket name must have 3 to 63 characters")]
-    BucketLength,
-    /// A forbidden character.
-    #[error("the bucket name may hold only a-z, 0-9, `-` and `.`")]
-    BucketCharacter,
-    /// Begins or ends wrongly, or has an empty label.
-    #[error("the bucket name must begin and end with a letter or digit, and `.` may not stand beside `.` or `-`")]
-    BucketShape,
-    /// Looks like an IP address.
-    #[error("the bucket name looks like an IP address")]
-    BucketIsIp,
-    /// `a//b`.
-    #[error("the key prefix has an empty component (`//`)")]
-    PrefixEmptyComponent,
-    /// `a/../b`.
-    #[error("the key prefix has a `.` or `..` component")]
-    PrefixDots,
-    /// A control character.
-    #[error("the key prefix holds a control character")]
-    PrefixControl,
-    /// Leaves no room for keys: S3's limit is 1,024 bytes for prefix and key together.
-    #[error("the key prefix is longer than 900 bytes")]
-    PrefixLength,
+impl Names {
+    /// For a prefix with or without slashes at its ends.
+    pub(super) fn new(prefix: &str) -> Self {
+        let prefix = prefix.trim_matches('/');
+        Self { prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") } }
+    }
+
+    /// The prefix of all object names; empty, or ending in `/`.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The object name of a key.
+    pub(super) fn object(&self, key: &Key) -> String {
+        self.own(key.as_str())
+    }
+
+    /// The object name of a path below the prefix.
+    pub(super) fn own(&self, path: &str) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + path.len());
+        name.push_str(&self.prefix);
+        name.push_str(path);
+        name
+    }
+
+    /// The part of an object name below the prefix.
+    pub(super) fn relative<'a>(&self, object: &'a str) -> Option<&'a str> {
+        object.strip_prefix(&self.prefix)
+    }
+
+    /// Whether a key can be stored, and comes back unchanged, everywhere.
+    ///
+    /// Empty components are refused because several servers fold `a//b` into `a/b`, dots because HTTP clients and
+    /// proxies resolve them, a final slash because it marks a directory.
+    pub(super) fn accepts(&self, key: &Key) -> Result<(), String> {
+        let length = self.prefix.len() + key.as_str().len();
+        if length > LONGEST {
+            return Err(format!("the object name has {length} bytes, S3 allows {LONGEST}"));
+        }
+        for component in key.components() {
+            if component.is_empty() {
+                return Err(
+                    "empty path components (`//`, or a slash at an end) are not kept apart by all servers".into()
+                );
+            }
+            if component == "." || component == ".." {
+                return Err(format!("the component `{component}` would be resolved on the way"));
+            }
+            if component.starts_with(".mediasync") {
+                return Err("names that begin with `.mediasync` are reserved".into());
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Checks a bucket name.
-///
-/// # Errors
-/// The first rule that it breaks.
-pub fn check_bucket(name: &str, naming: Naming) -> Result<(), BadName> {
-    if name.is_empty() {
-        return Err(BadName::NoBucket);
-    }
-    let known = |b: u8| match naming {
-        Naming::Aws => b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'),
-        Naming::Other => b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'),
-    };
-    if !name.bytes().all(known) {
-        return Err(BadName::BucketCharacter);
-    }
-    if !(3..=63).contains(&name.len()) {
-        return Err(BadName::BucketLength);
-    }
-    let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
-    let pairs = ["..", ".-", "-."];
-    if !edge(name.bytes().next()) || !edge(name.bytes().last()) || pairs.iter().any(|pair| name.contains(pair)) {
-        return Err(BadName::BucketShape);
-    }
-    if name.parse::<std::net::Ipv4Addr>().is_ok() {
-        return Err(BadName::BucketIsIp);
-    }
-    Ok(())
+/// Whether a path has a component that begins with `.mediasync`.
+pub(super) fn is_own(path: &str) -> bool {
+    path.contains(".mediasync") && path.split('/').any(|component| component.starts_with(".mediasync"))
 }
 
-/// Whether `name` can be the first label of a TLS host name under a wildcard certificate, so that virtual-host
-/// style works: 3 to 63 of a-z, 0-9 and `-`, without a dot.
-pub fn is_dns_label(name: &str) -> bool {
-    check_bucket(name, Naming::Aws).is_ok() && !name.contains('.')
+/// A name for people, with control characters escaped.
+pub(super) fn shown(object: &str) -> String {
+    Key::new(object).map_or_else(|_| object.escape_default().to_string(), |key| key.to_string())
 }
 
-/// The one form of a key prefix: no slash at its ends, single slashes inside; the text is otherwise taken as it is.
-///
-/// # Errors
-/// A prefix that is almost certainly a mistake: `//` inside, `.` or `..` components, control characters.
-pub fn clean_prefix(text: &str) -> Result<String, BadName> {
-    if text.contains("//") {
-        return Err(BadName::PrefixEmptyComponent);
-    }
-    let text = text.strip_prefix('/').unwrap_or(text);
-    let text = text.strip_suffix('/').unwrap_or(text);
-    if text.is_empty() {
-        return Ok(String::new());
-    }
-    if text.chars().any(char::is_control) {
-        return Err(BadName::PrefixControl);
-    }
-    if text.len() > 900 {
-        return Err(BadName::PrefixLength);
-    }
-    if text.split('/').any(|component| matches!(component, "." | "..")) {
-        return Err(BadName::PrefixDots);
-    }
-    Ok(text.to_owned())
+/// Whether XML 1.0 can carry the name: other control characters make a request body that servers can't parse.
+pub(super) fn fits_xml(object: &str) -> bool {
+    !object.chars().any(|c| (c < ' ' && !matches!(c, '\t' | '\n')) || matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
-/// `below` placed under `prefix`, both in their one form.
-pub fn join_prefix(prefix: &str, below: &str) -> String {
-    match (prefix, below) {
-        ("", _) => below.to_owned(),
-        (_, "") => prefix.to_owned(),
-        _ => format!("{prefix}/{below}"),
+/// Unreserved characters of RFC 3986 and `/` stay.
+const COPY_SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// The value of `x-amz-copy-source`.
+pub(super) fn copy_source(bucket: &str, object: &str) -> String {
+    let mut source = String::with_capacity(bucket.len() + object.len() + 8);
+    write!(source, "{bucket}/{}", utf8_percent_encode(object, COPY_SOURCE)).expect("a String takes any text");
+    source
+}
+
+/// Decodes a name of a listing with `encoding-type=url`: percent-encoded with `+` for a blank, as botocore reads it.
+/// `None` if it is not UTF-8.
+pub(super) fn decode_listed(name: String) -> Option<String> {
+    if !name.bytes().any(|b| b == b'%' || b == b'+') {
+        return Some(name);
     }
+    let blanks = if name.contains('+') { name.replace('+', " ") } else { name };
+    percent_decode_str(&blanks).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+/// `"etag"`, as `If-Match` wants it.
+pub(super) fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
+/// An ETag without its quotes; weak ones lose their mark, which S3 never sends and some proxies add.
+pub(super) fn unquoted(etag: &str) -> &str {
+    etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn bucket_names() {
-        use BadName::{BucketCharacter, BucketIsIp, BucketLength, BucketShape, NoBucket};
-        let long = "a".repeat(64);
-        for (name, aws, other) in [
-            ("media", Ok(()), Ok(())),
-            ("a.aldryn-media.io", Ok(()), Ok(())),
-            ("My_Bucket", Err(BucketCharacter), Ok(())),
-            ("bu cket", Err(BucketCharacter), Err(BucketCharacter)),
-            ("b\u{e9}b\u{e9}", Err(BucketCharacter), Err(BucketCharacter)),
-            ("", Err(NoBucket), Err(NoBucket)),
-            ("ab", Err(BucketLength), Err(BucketLength)),
-            (long.as_str(), Err(BucketLength), Err(BucketLength)),
-            ("-abc", Err(BucketShape), Err(BucketShape)),
-            ("abc.", Err(BucketShape), Err(BucketShape)),
-            ("a..b", Err(BucketShape), Err(BucketShape)),
-            ("a-.b", Err(BucketShape), Err(BucketShape)),
-            ("192.168.1.10", Err(BucketIsIp), Err(BucketIsIp)),
-        ] {
-            assert_eq!(check_bucket(name, Naming::Aws), aws, "{name}");
-            assert_eq!(check_bucket(name, Naming::Other), other, "{name}");
-        }
-        assert!(is_dns_label("media") && !is_dns_label("a.b.c") && !is_dns_label("Media"));
+    fn key(text: &str) -> Key {
+        Key::new(text).unwrap()
     }
 
     #[test]
-    fn prefixes_have_one_form() {
-        for (text, wanted) in [
-            ("", Ok("")),
-            ("/", Ok("")),
-            ("a/b", Ok("a/b")),
-            ("/a/b/", Ok("a/b")),
-            ("a b%20+#", Ok("a b%20+#")),
-            ("//", Err(BadName::PrefixEmptyComponent)),
-            ("//a", Err(BadName::PrefixEmptyComponent)),
-            ("a//", Err(BadName::PrefixEmptyComponent)),
-            ("a//b", Err(BadName::PrefixEmptyComponent)),
-            ("a/../b", Err(BadName::PrefixDots)),
-            ("./a", Err(BadName::PrefixDots)),
-            ("a\nb", Err(BadName::PrefixControl)),
-        ] {
-            assert_eq!(clean_prefix(text), wanted.map(str::to_owned), "{text:?}");
-        }
-        assert_eq!(clean_prefix(&"x".repeat(901)), Err(BadName::PrefixLength));
+    fn a_prefix_is_put_before_keys_and_taken_off_again() {
+        let names = Names::new("/a/b/");
+        assert_eq!(names.object(&key("c/d")), "a/b/c/d");
+        assert_eq!(names.relative("a/b/c/d"), Some("c/d"));
+        assert_eq!(names.relative("a/bc"), None);
+        assert_eq!(Names::new("").object(&key("c")), "c");
     }
 
     #[test]
-    fn prefixes_join() {
-        assert_eq!(join_prefix("", ""), "");
-        assert_eq!(join_prefix("", "a"), "a");
-        assert_eq!(join_prefix("a", ""), "a");
-        assert_eq!(join_prefix("a", "b/c"), "a/b/c");
+    fn names_that_would_not_come_back_are_refused() {
+        let names = Names::new("p");
+        for bad in ["a//b", "/a", "a/", "..", "a/../b", "./a", ".mediasync/id", "a/.mediasync-tmp"] {
+            assert!(names.accepts(&key(bad)).is_err(), "{bad}");
+        }
+        for good in ["a", "a/b", ".well-known/x", "a..b", "ü+%#?", "x.mediasync"] {
+            assert!(names.accepts(&key(good)).is_ok(), "{good}");
+        }
+        assert!(names.accepts(&key(&"x".repeat(1022))).is_ok());
+        assert!(names.accepts(&key(&"x".repeat(1023))).is_err());
+    }
+
+    #[test]
+    fn own_names_are_recognised_by_component() {
+        assert!(is_own(".mediasync/id") && is_own("a/.mediasync-x/b"));
+        assert!(!is_own("a.mediasync/b"));
+    }
+
+    #[test]
+    fn listed_names_are_decoded_as_forms_are() {
+        assert_eq!(decode_listed("a+b%2Bc%2Fd%C3%BC".into()).as_deref(), Some("a b+c/dü"));
+        assert_eq!(decode_listed("plain".into()).as_deref(), Some("plain"));
+        assert_eq!(decode_listed("%FF".into()), None);
+    }
+
+    #[test]
+    fn copy_sources_are_encoded() {
+        assert_eq!(copy_source("b.x", "a b/ü+c?d~"), "b.x/a%20b/%C3%BC%2Bc%3Fd~");
+    }
+
+    #[test]
+    fn etags_lose_quotes_and_weak_marks() {
+        assert_eq!((unquoted("\"a\""), unquoted("W/\"a\""), unquoted("a")), ("a", "a", "a"));
     }
 }

@@ -1,0 +1,188 @@
+//! A scripted replica for the tests of the decorators: records calls, fails as told.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{
+    Ability, Buffers, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Meter, Put, ReadCost,
+    Replica, Upload, UploadedPart,
+};
+use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Key, Readable, Version};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Fake {
+    calls: Mutex<Vec<String>>,
+    failures: Mutex<HashMap<&'static str, Vec<Cause>>>,
+    holds: Mutex<Option<Entry>>,
+}
+
+impl Fake {
+    /// The calls so far.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// The next calls of `what` fail so.
+    pub(crate) fn fail(&self, what: &'static str, causes: &[Cause]) {
+        self.failures.lock().unwrap().insert(what, causes.to_vec());
+    }
+
+    /// What look-ups find.
+    pub(crate) fn holds(&self, entry: Entry) {
+        *self.holds.lock().unwrap() = Some(entry);
+    }
+
+    fn called(&self, what: &'static str, detail: &str) -> Result<(), Error> {
+        self.calls.lock().unwrap().push(format!("{what}{detail}"));
+        match self.failures.lock().unwrap().get_mut(what) {
+            Some(causes) if !causes.is_empty() => Err(Error::new(causes.remove(0), what)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Replica for Fake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            read_cost: ReadCost::Cheap,
+            ordered: Ability::Proven,
+            conditional_put: Ability::Proven,
+            conditional_delete: Ability::Proven,
+            copy: Ability::Proven,
+            granularity_ns: 0,
+        }
+    }
+
+    fn accepts(&self, _key: &Key) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn connect(&self, contact: Contact) -> Result<Connected, Error> {
+        self.called("connect", &format!(" {contact:?}"))?;
+        Ok(Connected { identity: None, notices: Vec::new() })
+    }
+
+    fn list(&self, _only: Option<&Key>, _filter: &Arc<Filter>) -> Listing {
+        Listing { items: mpsc::channel(1).1, producer: None }
+    }
+
+    async fn look_up(&self, _key: &Key) -> Result<Option<Entry>, Error> {
+        self.called("look_up", "")?;
+        Ok(self.holds.lock().unwrap().clone())
+    }
+
+    async fn open(&self, _key: &Key, _expect: &Version) -> Result<Content, Error> {
+        self.called("open", "")?;
+        Ok(whole(b"opened"))
+    }
+
+    async fn put(&self, _key: &Key, content: &Content, _put: &Put<'_>) -> Result<Entry, Error> {
+        self.called("put", "")?;
+        Ok(content.entry().clone())
+    }
+
+    async fn copy(&self, _from: &Key, _version: &Version, _to: &Key, _put: &Put<'_>) -> Result<Entry, Error> {
+        self.called("copy", "")?;
+        Ok(entry_of(b"copied", "1"))
+    }
+
+    /// A failure hits the first key only.
+    async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
+        let mut results = vec![Ok(()); batch.len()];
+        results[0] = self.called("delete", &format!(" {}", batch.len()));
+        results
+    }
+
+    async fn tidy(&self, _journal: &dyn Journal) -> Result<u64, Error> {
+        self.called("tidy", "")?;
+        Ok(0)
+    }
+}
+
+/// An entry with the BLAKE3 of `bytes`.
+pub(crate) fn entry_of(bytes: &[u8], version: &str) -> Entry {
+    let digest = Digest::from_bytes(DigestKind::Blake3, blake3::hash(bytes).as_bytes());
+    Entry {
+        size: bytes.len() as u64,
+        version: Version::new(version),
+        modified_ns: None,
+        digests: [digest].into_iter().collect(),
+        readable: Readable::Yes,
+    }
+}
+
+/// Whole content.
+pub(crate) fn whole(bytes: &'static [u8]) -> Content {
+    let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(bytes).as_bytes());
+    Content::Whole { entry: entry_of(bytes, "local"), bytes: Bytes::from_static(bytes), blake3 }
+}
+
+/// Everything that a [`Put`] borrows.
+#[derive(Debug)]
+pub(crate) struct PutParts {
+    expect: Expect,
+    digests: Digests,
+    buffers: Buffers,
+    meter: Meter,
+}
+
+impl PutParts {
+    pub(crate) fn as_put(&self) -> Put<'_> {
+        Put {
+            expect: &self.expect,
+            digests: &self.digests,
+            mtime_ns: None,
+            parts: None,
+            journal: &NoJournal,
+            buffers: &self.buffers,
+            meter: &self.meter,
+        }
+    }
+}
+
+/// A put of new content.
+pub(crate) fn put_of(content: &Content) -> PutParts {
+    let digests = content.entry().digests.clone();
+    PutParts { expect: Expect::Absent, digests, buffers: Buffers::new(1 << 20), meter: Meter::default() }
+}
+
+/// A put over a version.
+pub(crate) fn put_over(content: &Content, version: &str) -> PutParts {
+    PutParts { expect: Expect::Version(Version::new(version)), ..put_of(content) }
+}
+
+/// A journal of nothing.
+#[derive(Debug)]
+pub(crate) struct NoJournal;
+
+impl Journal for NoJournal {
+    fn upload(&self, _key: &Key) -> Result<Option<Upload>, Error> {
+        Ok(None)
+    }
+
+    fn uploads(&self) -> Result<Vec<Upload>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn intend(&self, _upload: &Upload) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn part(&self, _key: &Key, _part: &UploadedPart) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn done(&self, _key: &Key) -> Result<(), Error> {
+        Ok(())
+    }
+}

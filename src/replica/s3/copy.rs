@@ -1,0 +1,241 @@
+//! Copying inside the bucket: no bytes are sent, and everything the source carries goes along, its ACL included
+//! (CopyObject makes the copy private otherwise).
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::MetadataDirective;
+
+use super::Inner;
+use super::concurrent::each;
+use super::error::{Failure, Stage};
+use super::keep::{Acl, Headers, with_headers};
+use super::metadata::{BLAKE3, Facts, MTIME};
+use super::multipart::{Part, Sent, plan};
+use super::names::{copy_source, quoted};
+use super::ops::Op;
+use super::put::raced;
+use super::sender::{Ack, Condition};
+use crate::model::{DigestKind, Entry, Key, Version};
+use crate::replica::retry::{Patience, repeat};
+use crate::replica::{Ability, Cause, Error, Put, Upload, part_size};
+
+/// CopyObject's limit (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>).
+const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
+/// Parts of a larger copy: no bytes travel, so they may be big.
+const PART: u64 = 512 * 1024 * 1024;
+const PARALLEL: usize = 8;
+
+/// Where a copy comes from.
+struct Source<'a> {
+    object: &'a str,
+    etag: String,
+    size: u64,
+}
+
+impl Inner {
+    /// Copies `from` to `target`, the object of the key `to`.
+    pub(super) async fn copy(
+        &self,
+        from: &str,
+        from_version: &Version,
+        to: &Key,
+        target: &str,
+        put: &Put<'_>,
+    ) -> Result<Entry, Error> {
+        if self.ability(|probe| probe.copy) == Ability::Missing {
+            return Err(Error::new(Cause::Unsupported, format!("{} can't copy objects", self.name)));
+        }
+        let Some(head) = self.head(from).await? else { return Err(raced(from, "is gone")) };
+        let found = self.entry_of_head(from, &head).await?;
+        if found.version != *from_version {
+            return Err(raced(from, "was changed by somebody else"));
+        }
+        let acl = self.acl_of(from).await?;
+        let mut headers = copied_headers(target, &head, acl, put);
+        // Where listings show other ETags than requests take, the one that HEAD showed is the one to send.
+        let etag = Facts::of_head(&head).etag.map(super::names::unquoted).unwrap_or_default().to_owned();
+        let source = Source { object: from, etag, size: found.size };
+        let ability = self.ability(|probe| probe.conditional_copy);
+        if ability != Ability::Proven {
+            self.must_be(target, put.expect).await?;
+        }
+        let condition = self.condition(put.expect, ability);
+        let ack = if found.size > LARGEST {
+            self.copy_parts(&source, to, target, &mut headers, put).await?
+        } else {
+            self.copy_whole(&source, target, &mut headers, &condition).await?
+        };
+        let mut entry = self.stored(target, found.size, &ack, put).await?;
+        entry.digests.merge(&found.digests.iter().filter(|d| is_contents(d.kind)).cloned().collect());
+        Ok(entry)
+    }
+
+    async fn copy_whole(
+        &self,
+        source: &Source<'_>,
+        target: &str,
+        headers: &mut Headers,
+        condition: &Condition,
+    ) -> Result<Ack, Error> {
+        let from = copy_source(self.wire.bucket(), source.object);
+        let had_acl = headers.acl != Acl::Unset;
+        let ack = loop {
+            let answer = self.wire.send(Op::CopyObject, 0, |client| {
+                let request = client.copy_object().bucket(self.wire.bucket()).key(target).copy_source(&from);
+                with_headers!(request, headers)
+                    .copy_source_if_match(quoted(&source.etag))
+                    .metadata_directive(MetadataDirective::Replace)
+                    .set_if_none_match(condition.if_none_match())
+                    .set_if_match(condition.if_match())
+                    .send()
+            });
+            let answer = answer.await.and_then(|output| {
+                let result = output.copy_object_result().ok_or_else(|| Failure::at(Stage::Unreadable))?;
+                Ack::new(result.e_tag())
+            });
+            match answer {
+                Ok(ack) => break ack,
+                Err(failure) if headers.drop_acl(&failure) => {}
+                Err(failure) => return Err(self.copy_error(&failure, target)),
+            }
+        };
+        if had_acl && headers.acl == Acl::Unset {
+            self.acls_are_refused();
+        }
+        Ok(ack)
+    }
+
+    fn copy_error(&self, failure: &Failure, target: &str) -> Error {
+        if failure.is_not_implemented() {
+            self.learn(|probe| probe.copy = Ability::Missing);
+        }
+        let error = self.wire.fold(failure, Op::CopyObject, Some(target));
+        match error.cause {
+            // The source went away between the look and the copy.
+            Cause::NotFound => Error { cause: Cause::Precondition, ..error },
+            _ => error,
+        }
+    }
+
+    /// Copies in parts, journaled like an upload.
+    async fn copy_parts(
+        &self,
+        source: &Source<'_>,
+        to: &Key,
+        target: &str,
+        headers: &mut Headers,
+        put: &Put<'_>,
+    ) -> Result<Ack, Error> {
+        let size = part_size(source.size).max(PART);
+        let mut upload = Upload {
+            key: to.clone(),
+            intended_ns: self.wire.server_now_ns(),
+            id: None,
+            blake3: put.digests.get(DigestKind::Blake3).map(|d| d.text.to_string()).unwrap_or_default(),
+            part_size: size,
+            parts: Vec::new(),
+        };
+        put.journal.intend(&upload)?;
+        let id = self.create_upload(target, headers).await?;
+        upload.id = Some(id.clone());
+        put.journal.intend(&upload)?;
+        let result = self.copy_all_parts(source, target, &id, size, put).await;
+        // Nothing was sent that would be worth keeping.
+        if result.is_ok() || self.abort(target, &id).await.is_ok() {
+            put.journal.done(to)?;
+        }
+        result
+    }
+
+    async fn copy_all_parts(
+        &self,
+        source: &Source<'_>,
+        target: &str,
+        id: &str,
+        size: u64,
+        put: &Put<'_>,
+    ) -> Result<Ack, Error> {
+        let mut sent: Vec<Option<Sent>> = vec![None; plan(source.size, size).count()];
+        let mut failed = None;
+        let make = |part| repeat(Patience::default(), move || self.copy_part(source, target, id, part));
+        each(PARALLEL, plan(source.size, size), make, |at, result| match result {
+            Ok(part) => {
+                sent[at] = Some(part);
+                true
+            }
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        })
+        .await;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.must_be(target, put.expect).await?;
+        let sent: Vec<Sent> = sent.into_iter().flatten().collect();
+        let condition = self.condition(put.expect, self.ability(|probe| probe.conditional_put));
+        match self.complete(target, id, &sent, &condition, None).await {
+            Ok(ack) => Ok(ack),
+            Err(failure) => match self.is_there(target, source.size, put).await? {
+                Some(entry) => Ok(Ack { etag: entry.version.as_str().to_owned() }),
+                None => Err(self.wire.fold(&failure, Op::CompleteMultipartUpload, Some(target))),
+            },
+        }
+    }
+
+    async fn copy_part(&self, source: &Source<'_>, target: &str, id: &str, part: Part) -> Result<Sent, Error> {
+        let from = copy_source(self.wire.bucket(), source.object);
+        let range = format!("bytes={}-{}", part.offset, part.offset + part.len - 1);
+        let answer = self.wire.send(Op::UploadPartCopy, 0, |client| {
+            let request = client.upload_part_copy().bucket(self.wire.bucket()).key(target).upload_id(id);
+            request
+                .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
+                .copy_source(&from)
+                .copy_source_range(&range)
+                .copy_source_if_match(quoted(&source.etag))
+                .send()
+        });
+        let ack = answer.await.and_then(|output| {
+            let result = output.copy_part_result().ok_or_else(|| Failure::at(Stage::Unreadable))?;
+            Ack::new(result.e_tag())
+        });
+        match ack {
+            Ok(ack) => Ok(Sent { etag: ack.etag, crc: None }),
+            Err(failure) if failure.is_precondition() => Err(raced(source.object, "was changed by somebody else")),
+            Err(failure) => Err(self.wire.fold(&failure, Op::UploadPartCopy, Some(target))),
+        }
+    }
+}
+
+/// Digests that speak of the content, whatever key and upload it came by.
+fn is_contents(kind: DigestKind) -> bool {
+    matches!(kind, DigestKind::Blake3 | DigestKind::Md5 | DigestKind::Sha256 | DigestKind::Crc64Nvme)
+}
+
+/// The source's headers with our digest and mtime; recorded values of the source stay where we have none.
+fn copied_headers(target: &str, head: &HeadObjectOutput, acl: Acl, put: &Put<'_>) -> Headers {
+    let mut headers = Headers::kept(target, head, acl);
+    for name in [BLAKE3, MTIME, "md5chksum", "s3cmd-attrs"] {
+        if let Some(value) = head.metadata().and_then(|metadata| metadata.get(name)) {
+            headers.metadata.insert(name.to_owned(), value.clone());
+        }
+    }
+    headers.state(put);
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::fake::{put_of, whole};
+
+    #[test]
+    fn a_copy_keeps_what_the_source_recorded_and_adds_what_we_know() {
+        let head = HeadObjectOutput::builder().metadata(MTIME, "5").metadata("author", "me").metadata(BLAKE3, "old");
+        let content = whole(b"x");
+        let headers = copied_headers("a.png", &head.build(), Acl::Unset, &put_of(&content).as_put());
+        assert_eq!(headers.metadata[MTIME], "5");
+        assert_eq!(headers.metadata["author"], "me");
+        assert_eq!(headers.metadata[BLAKE3], blake3::hash(b"x").to_hex().as_str());
+    }
+}

@@ -1,0 +1,310 @@
+//! What an object carries besides its bytes: the headers and the ACL of a new one, and what an overwrite or a copy
+//! takes over from the object that was there.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use aws_sdk_s3::operation::get_object_acl::GetObjectAclOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_s3::types::{Grant, ObjectCannedAcl, Permission, StorageClass};
+
+use super::Inner;
+use super::error::Failure;
+use super::metadata::{BLAKE3, MTIME, content_type, format_mtime};
+use super::ops::Op;
+use crate::model::DigestKind;
+use crate::replica::{Error, Put};
+
+/// Headers of an object to be written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Headers {
+    pub(super) content_type: Option<String>,
+    pub(super) cache_control: Option<String>,
+    pub(super) content_disposition: Option<String>,
+    pub(super) content_encoding: Option<String>,
+    pub(super) content_language: Option<String>,
+    pub(super) expires: Option<DateTime>,
+    pub(super) website_redirect: Option<String>,
+    pub(super) storage_class: Option<StorageClass>,
+    pub(super) metadata: HashMap<String, String>,
+    pub(super) acl: Acl,
+}
+
+/// The ACL of an object to be written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) enum Acl {
+    /// None is sent: the bucket's default, private in general.
+    #[default]
+    Unset,
+    /// By name.
+    Canned(ObjectCannedAcl),
+    /// Grantees by permission, as header values.
+    Grants(Box<Grants>),
+}
+
+/// `x-amz-grant-*` values.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Grants {
+    pub(super) full_control: Option<String>,
+    pub(super) read: Option<String>,
+    pub(super) read_acp: Option<String>,
+    pub(super) write_acp: Option<String>,
+}
+
+/// Puts headers on any of the requests that make an object; their builders have the same methods in different types.
+macro_rules! with_headers {
+    ($request:expr, $headers:expr) => {{
+        let headers: &$crate::replica::s3::keep::Headers = $headers;
+        let mut request = $request
+            .set_content_type(headers.content_type.clone())
+            .set_cache_control(headers.cache_control.clone())
+            .set_content_disposition(headers.content_disposition.clone())
+            .set_content_encoding(headers.content_encoding.clone())
+            .set_content_language(headers.content_language.clone())
+            .set_expires(headers.expires)
+            .set_website_redirect_location(headers.website_redirect.clone())
+            .set_storage_class(headers.storage_class.clone())
+            .set_metadata(Some(headers.metadata.clone()));
+        match &headers.acl {
+            $crate::replica::s3::keep::Acl::Unset => {}
+            $crate::replica::s3::keep::Acl::Canned(canned) => request = request.acl(canned.clone()),
+            $crate::replica::s3::keep::Acl::Grants(grants) => {
+                request = request
+                    .set_grant_full_control(grants.full_control.clone())
+                    .set_grant_read(grants.read.clone())
+                    .set_grant_read_acp(grants.read_acp.clone())
+                    .set_grant_write_acp(grants.write_acp.clone());
+            }
+        }
+        request
+    }};
+}
+pub(super) use with_headers;
+
+impl Headers {
+    /// For a new object.
+    pub(super) fn fresh(object: &str, acl: Acl) -> Self {
+        Self { content_type: Some(content_type(object).to_owned()), acl, ..Self::default() }
+    }
+
+    /// What the object that was there carried.
+    pub(super) fn kept(object: &str, head: &HeadObjectOutput, acl: Acl) -> Self {
+        let text = |value: Option<&str>| value.filter(|text| !text.is_empty()).map(str::to_owned);
+        // A type that says nothing is what clients without a table of types send.
+        let known = |kind: &&str| !matches!(*kind, "application/octet-stream" | "binary/octet-stream");
+        let kind = head.content_type().filter(known).unwrap_or_else(|| content_type(object));
+        // New content must be readable: an archive tier is where the old content went, not where new content belongs.
+        let readable = |class: &&StorageClass| !matches!(class, StorageClass::Glacier | StorageClass::DeepArchive);
+        let mut metadata = head.metadata().cloned().unwrap_or_default();
+        // Other clients' digests would speak of the old content.
+        for stale in [BLAKE3, MTIME, "md5chksum", "s3cmd-attrs"] {
+            metadata.remove(stale);
+        }
+        Self {
+            content_type: Some(kind.to_owned()),
+            cache_control: text(head.cache_control()),
+            content_disposition: text(head.content_disposition()),
+            // Some servers store the transfer's framing as if it were the content's.
+            content_encoding: text(head.content_encoding().filter(|encoding| *encoding != "aws-chunked")),
+            content_language: text(head.content_language()),
+            expires: head.expires_string().and_then(|text| DateTime::from_str(text, DateTimeFormat::HttpDate).ok()),
+            website_redirect: text(head.website_redirect_location()),
+            storage_class: head.storage_class().filter(readable).cloned(),
+            metadata,
+            acl,
+        }
+    }
+
+    /// Whether a write that failed so should be tried without its ACL; takes the ACL off if so.
+    pub(super) fn drop_acl(&mut self, failure: &Failure) -> bool {
+        if self.acl == Acl::Unset || !may_be_the_acl(failure) {
+            return false;
+        }
+        self.acl = Acl::Unset;
+        true
+    }
+
+    /// Adds our digest and the source's mtime.
+    pub(super) fn state(&mut self, put: &Put<'_>) {
+        if let Some(blake3) = put.digests.get(DigestKind::Blake3) {
+            self.metadata.insert(BLAKE3.to_owned(), blake3.text.as_ref().to_owned());
+        }
+        if let Some(ns) = put.mtime_ns {
+            self.metadata.insert(MTIME.to_owned(), format_mtime(ns));
+        }
+    }
+}
+
+impl Inner {
+    /// The ACL for new objects.
+    pub(super) fn acl_of_new(&self) -> Acl {
+        match &self.wire.address().acl {
+            Some(name) if self.uses_acls() => Acl::Canned(ObjectCannedAcl::from(name.as_str())),
+            _ => Acl::Unset,
+        }
+    }
+
+    /// The ACL of an object, to be sent again; the one for new objects where it can't be read.
+    pub(super) async fn acl_of(&self, object: &str) -> Result<Acl, Error> {
+        if !self.uses_acls() {
+            return Ok(Acl::Unset);
+        }
+        let answer = self
+            .wire
+            .send(Op::GetObjectAcl, 0, |client| client.get_object_acl().bucket(self.wire.bucket()).key(object).send());
+        match answer.await {
+            Ok(output) => Ok(acl_from(&output)),
+            Err(failure) if failure.is_not_implemented() => {
+                self.learn(|probe| probe.acl = crate::replica::Ability::Missing);
+                Ok(Acl::Unset)
+            }
+            Err(failure) if failure.status == Some(403) || failure.status == Some(400) => {
+                self.notice(format!(
+                    "ACLs can't be read in {}: overwritten and copied objects get the ACL of new ones (s3:GetObjectAcl \
+                     would keep them)",
+                    self.name
+                ));
+                Ok(self.acl_of_new())
+            }
+            Err(failure) => Err(self.wire.fold(&failure, Op::GetObjectAcl, Some(object))),
+        }
+    }
+
+    /// A write was refused with its ACL and taken without: none is sent from now on.
+    pub(super) fn acls_are_refused(&self) {
+        self.acls_off.store(true, Ordering::Relaxed);
+        self.notice(format!(
+            "{} refuses object ACLs: objects are stored without one, who may read them is decided by the bucket",
+            self.name
+        ));
+    }
+}
+
+/// Refusals that disappear without an ACL: buckets that enforce their owner (400 AccessControlListNotSupported),
+/// Block Public Access or a missing s3:PutObjectAcl (403), Backblaze (400 InvalidArgument), servers without ACLs (501).
+fn may_be_the_acl(failure: &Failure) -> bool {
+    let codes = ["AccessControlListNotSupported", "InvalidArgument", "AccessDenied", "InvalidRequest"];
+    failure.is(&codes) || failure.is_not_implemented()
+}
+
+const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
+const AUTHENTICATED: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
+
+/// The shortest way to say an ACL.
+fn acl_from(output: &GetObjectAclOutput) -> Acl {
+    let owner = output.owner().and_then(|owner| owner.id());
+    let is_owners = |grant: &&Grant| {
+        let id = grant.grantee().and_then(|grantee| grantee.id());
+        grant.permission() == Some(&Permission::FullControl) && id.is_some() && id == owner
+    };
+    let others: Vec<&Grant> = output.grants().iter().filter(|grant| !is_owners(grant)).collect();
+    let group = |grant: &Grant| grant.grantee().and_then(|grantee| grantee.uri()).map(str::to_owned);
+    let mut public: Vec<(Option<String>, Option<&Permission>)> =
+        others.iter().map(|grant| (group(grant), grant.permission())).collect();
+    public.sort_by_key(|(_, permission)| permission.map(Permission::as_str));
+    let is = |at: usize, uri: &str, permission: &Permission| {
+        public.get(at).is_some_and(|(group, given)| group.as_deref() == Some(uri) && *given == Some(permission))
+    };
+    match public.len() {
+        0 => return Acl::Unset,
+        1 if is(0, ALL_USERS, &Permission::Read) => return Acl::Canned(ObjectCannedAcl::PublicRead),
+        1 if is(0, AUTHENTICATED, &Permission::Read) => return Acl::Canned(ObjectCannedAcl::AuthenticatedRead),
+        2 if is(0, ALL_USERS, &Permission::Read) && is(1, ALL_USERS, &Permission::Write) => {
+            return Acl::Canned(ObjectCannedAcl::PublicReadWrite);
+        }
+        _ => {}
+    }
+    let grantees = |permission: &Permission| {
+        let of = output.grants().iter().filter(|grant| grant.permission() == Some(permission));
+        let texts: Vec<String> = of.filter_map(grantee_text).collect();
+        (!texts.is_empty()).then(|| texts.join(", "))
+    };
+    Acl::Grants(Box::new(Grants {
+        full_control: grantees(&Permission::FullControl),
+        read: grantees(&Permission::Read),
+        read_acp: grantees(&Permission::ReadAcp),
+        write_acp: grantees(&Permission::WriteAcp),
+    }))
+}
+
+fn grantee_text(grant: &Grant) -> Option<String> {
+    let grantee = grant.grantee()?;
+    let id = grantee.id().map(|id| format!("id=\"{id}\""));
+    id.or_else(|| grantee.uri().map(|uri| format!("uri=\"{uri}\"")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_s3::types::{Grantee, Owner, Type};
+
+    fn grant(who: &str, permission: Permission) -> Grant {
+        let grantee = if who.starts_with("http") {
+            Grantee::builder().r#type(Type::Group).uri(who)
+        } else {
+            Grantee::builder().r#type(Type::CanonicalUser).id(who)
+        };
+        Grant::builder().grantee(grantee.build().unwrap()).permission(permission).build()
+    }
+
+    fn acl(grants: Vec<Grant>) -> Acl {
+        let owner = Owner::builder().id("me").build();
+        let all = [vec![grant("me", Permission::FullControl)], grants].concat();
+        acl_from(&GetObjectAclOutput::builder().owner(owner).set_grants(Some(all)).build())
+    }
+
+    #[test]
+    fn acls_are_said_by_name_where_there_is_one() {
+        assert_eq!(acl(vec![]), Acl::Unset);
+        assert_eq!(acl(vec![grant(ALL_USERS, Permission::Read)]), Acl::Canned(ObjectCannedAcl::PublicRead));
+        assert_eq!(
+            acl(vec![grant(ALL_USERS, Permission::Write), grant(ALL_USERS, Permission::Read)]),
+            Acl::Canned(ObjectCannedAcl::PublicReadWrite)
+        );
+        assert_eq!(acl(vec![grant(AUTHENTICATED, Permission::Read)]), Acl::Canned(ObjectCannedAcl::AuthenticatedRead));
+    }
+
+    #[test]
+    fn other_acls_are_said_by_their_grants_with_the_owners() {
+        let Acl::Grants(grants) = acl(vec![grant("you", Permission::Read), grant(ALL_USERS, Permission::Read)]) else {
+            panic!("not canned")
+        };
+        assert_eq!(grants.full_control.as_deref(), Some("id=\"me\""));
+        assert_eq!(grants.read.as_deref(), Some(format!("id=\"you\", uri=\"{ALL_USERS}\"").as_str()));
+        assert_eq!((grants.read_acp, grants.write_acp), (None, None));
+    }
+
+    #[test]
+    fn an_overwrite_keeps_headers_and_foreign_metadata_but_no_stale_digests() {
+        let head = HeadObjectOutput::builder()
+            .content_type("image/x-custom")
+            .cache_control("max-age=1")
+            .content_disposition("attachment")
+            .content_language("de")
+            .content_encoding("gzip")
+            .expires_string("Thu, 01 Jan 1970 00:01:40 GMT")
+            .website_redirect_location("/x")
+            .storage_class(StorageClass::StandardIa)
+            .metadata("author", "me")
+            .metadata(BLAKE3, "old")
+            .metadata("md5chksum", "old")
+            .build();
+        let kept = Headers::kept("a.png", &head, Acl::Unset);
+        assert_eq!(kept.content_type.as_deref(), Some("image/x-custom"));
+        assert_eq!(kept.cache_control.as_deref(), Some("max-age=1"));
+        assert_eq!(kept.expires, Some(DateTime::from_secs(100)));
+        assert_eq!(kept.storage_class, Some(StorageClass::StandardIa));
+        assert_eq!(kept.metadata, HashMap::from([("author".to_owned(), "me".to_owned())]));
+        let plain = HeadObjectOutput::builder()
+            .content_type("binary/octet-stream")
+            .storage_class(StorageClass::DeepArchive)
+            .content_encoding("aws-chunked")
+            .build();
+        let kept = Headers::kept("a.png", &plain, Acl::Unset);
+        assert_eq!(
+            (kept.content_type.as_deref(), kept.storage_class, kept.content_encoding),
+            (Some("image/png"), None, None)
+        );
+    }
+}

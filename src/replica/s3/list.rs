@@ -1,0 +1,408 @@
+//! Listing: pages of the bucket as statements in key order, ended by proof of completeness or by the reason without it.
+//!
+//! A page is requested while the previous one is consumed. Contradictions are never passed over: a key or a
+//! continuation token that comes twice, "truncated" without a token, a key outside the prefix make the listing
+//! incomplete; a descent makes it unordered, and the server is remembered for it.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use aws_sdk_s3::types::{EncodingType, Object};
+use tokio::sync::mpsc;
+
+use super::Inner;
+use super::error::Failure;
+use super::metadata::{epoch_ns, readable_class};
+use super::names::{decode_listed, is_own, shown, unquoted};
+use super::ops::Op;
+use crate::model::{Digest, Digests, Entry, Item, Key, Problem, ProblemKind, Reach, SkipReason, Version};
+use crate::replica::retry::{Patience, repeat};
+use crate::replica::{Ability, Cause, Error, Listing};
+
+type Batches = mpsc::Sender<Result<Vec<Item>, Error>>;
+
+/// Starts a listing of everything, or of one key and what is below it.
+pub(super) fn start(inner: &Arc<Inner>, only: Option<&Key>) -> Listing {
+    let (sender, items) = mpsc::channel(1);
+    let (inner, only) = (Arc::clone(inner), only.cloned());
+    let producer = tokio::spawn(async move {
+        let last = match produce(&inner, only.as_ref(), &sender).await {
+            Ok(()) => Ok(vec![Item::End]),
+            Err(error) => Err(error),
+        };
+        // A consumer that went away does not want to know how it ended.
+        drop(sender.send(last).await);
+    });
+    Listing { items, producer: Some(producer) }
+}
+
+async fn produce(inner: &Inner, only: Option<&Key>, sender: &Batches) -> Result<(), Error> {
+    let Some(only) = only else { return walk(inner, inner.names.prefix(), sender).await };
+    // `a`, then `a/...`: one listing with the prefix `a` would also read all of `a-b`.
+    let object = inner.names.object(only);
+    if let Some(entry) = repeat(Patience::default(), || inner.look_up(&object)).await?
+        && sender.send(Ok(vec![Item::Present(only.clone(), entry)])).await.is_err()
+    {
+        return Ok(());
+    }
+    walk(inner, &format!("{object}/"), sender).await
+}
+
+/// All pages below a prefix of object names.
+async fn walk(inner: &Inner, prefix: &str, sender: &Batches) -> Result<(), Error> {
+    let mut order = Order::new(inner.ability(|probe| probe.ordered));
+    let mut seen = Tokens::default();
+    let mut from = From::Start;
+    loop {
+        let page = repeat(Patience::default(), || inner.page(prefix, &from, PAGE)).await?;
+        let mut items = Vec::with_capacity(page.objects.len());
+        for object in page.objects {
+            let Some(name) = object.key.as_deref() else {
+                return Err(incomplete(inner, "a listed object has no key"));
+            };
+            let Some(relative) = name.strip_prefix(prefix).and_then(|_| inner.names.relative(name)) else {
+                return Err(incomplete(inner, "the server lists keys outside the prefix"));
+            };
+            match order.step(name) {
+                Step::Ascends => {}
+                Step::Repeats => {
+                    return Err(incomplete(inner, &format!("{} is listed twice", shown(name))));
+                }
+                Step::Descends => {
+                    inner.learn(|probe| probe.ordered = Ability::Missing);
+                    return Err(Error::new(
+                        Cause::Unordered,
+                        format!("{} does not list in key order (at {})", inner.name, shown(name)),
+                    ));
+                }
+            }
+            items.extend(item(relative, &object));
+        }
+        for name in page.undecodable {
+            let message = format!("an object in {} has a name that is not UTF-8: {name}", inner.name);
+            items.push(Item::Nameless(Problem { reach: None, kind: ProblemKind::Name, message, hint: None }));
+        }
+        if !items.is_empty() && sender.send(Ok(items)).await.is_err() {
+            return Ok(());
+        }
+        from = match page.next {
+            Next::End => return Ok(()),
+            Next::Missing => return Err(incomplete(inner, "a page is truncated and does not say where to go on")),
+            Next::From(next) => next,
+        };
+        if !seen.is_new(&from) {
+            return Err(incomplete(inner, "a continuation token came twice"));
+        }
+    }
+}
+
+fn incomplete(inner: &Inner, why: &str) -> Error {
+    Error::new(Cause::Incomplete, format!("the listing of {} contradicts itself: {why}", inner.name))
+        .hint("Nothing was concluded from it; if it happens again, the server's listings can't be relied on")
+}
+
+/// Keys of a page: the most that S3 gives.
+const PAGE: i32 = 1000;
+
+/// Where a page begins.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum From {
+    /// At the prefix.
+    Start,
+    /// Where ListObjectsV2 said.
+    Token(String),
+    /// After this object (ListObjects, version 1).
+    Marker(String),
+    /// After this object (ListObjectsV2's start-after).
+    After(String),
+}
+
+/// Where the next page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Next {
+    End,
+    From(From),
+    /// There is one, and the server did not say where.
+    Missing,
+}
+
+/// One page, names decoded.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) objects: Vec<Object>,
+    /// Names that are not UTF-8, still encoded.
+    pub(super) undecodable: Vec<String>,
+    pub(super) next: Next,
+}
+
+impl Inner {
+    /// One page of a listing; by ListObjects where ListObjectsV2 is not known.
+    pub(super) async fn page(&self, prefix: &str, from: &From, most: i32) -> Result<Page, Error> {
+        let answer = if self.ability(|probe| probe.list_v2) == Ability::Missing {
+            self.page_v1(prefix, from, most).await
+        } else {
+            match self.page_v2(prefix, from, most).await {
+                Err(failure) if *from == From::Start && is_unknown_v2(&failure) => {
+                    self.learn(|probe| probe.list_v2 = Ability::Missing);
+                    self.page_v1(prefix, from, most).await
+                }
+                answer => answer,
+            }
+        };
+        answer.map_err(|failure| {
+            let error = self.wire.fold(&failure, Op::ListObjects, None);
+            // A listing that is not there or not permitted says nothing about any key.
+            match error.cause {
+                Cause::Refused | Cause::NotFound | Cause::Unsupported => Error { cause: Cause::Stop, ..error },
+                _ => error,
+            }
+        })
+    }
+
+    async fn page_v2(&self, prefix: &str, from: &From, most: i32) -> Result<Page, Failure> {
+        let (token, after) = match from {
+            From::Start => (None, None),
+            From::Token(token) => (Some(token), None),
+            From::Marker(after) | From::After(after) => (None, Some(after)),
+        };
+        let encoding = self.asks_for_encoding();
+        let output = self.wire.send(Op::ListObjects, 0, |client| {
+            let request = client.list_objects_v2().bucket(self.wire.bucket()).max_keys(most);
+            request
+                .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+                .set_continuation_token(token.cloned())
+                .set_start_after(after.cloned())
+                .set_encoding_type(encoding.clone())
+                .send()
+        });
+        let mut output = output.await?;
+        let next = match (output.is_truncated(), output.next_continuation_token.take()) {
+            (Some(true), Some(token)) if !token.is_empty() => Next::From(From::Token(token)),
+            (Some(true), _) => Next::Missing,
+            _ => Next::End,
+        };
+        let encoded = output.encoding_type() == Some(&EncodingType::Url);
+        Ok(Page::new(output.contents.unwrap_or_default(), encoded, next))
+    }
+
+    async fn page_v1(&self, prefix: &str, from: &From, most: i32) -> Result<Page, Failure> {
+        let marker = match from {
+            From::Start => None,
+            From::Token(marker) | From::Marker(marker) | From::After(marker) => Some(marker),
+        };
+        let encoding = self.asks_for_encoding();
+        let output = self.wire.send(Op::ListObjects, 0, |client| {
+            let request = client.list_objects().bucket(self.wire.bucket()).max_keys(most);
+            request
+                .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+                .set_marker(marker.cloned())
+                .set_encoding_type(encoding.clone())
+                .send()
+        });
+        let output = output.await?;
+        let encoded = output.encoding_type() == Some(&EncodingType::Url);
+        let truncated = output.is_truncated() == Some(true);
+        let mut page = Page::new(output.contents.unwrap_or_default(), encoded, Next::End);
+        if truncated {
+            // Version 1 gives a marker only with a delimiter; without, it is the last key.
+            page.next = match page.objects.last().and_then(|object| object.key.clone()) {
+                Some(key) if page.undecodable.is_empty() => Next::From(From::Marker(key)),
+                _ => Next::Missing,
+            };
+        }
+        Ok(page)
+    }
+
+    fn asks_for_encoding(&self) -> Option<EncodingType> {
+        (self.ability(|probe| probe.url_encoding) != Ability::Missing).then_some(EncodingType::Url)
+    }
+
+    /// The version that listings show for one object.
+    pub(super) async fn listed_version(&self, object: &str) -> Result<Option<Version>, Error> {
+        let page = self.page(object, &From::Start, 1).await?;
+        let first = page.objects.first().filter(|first| first.key() == Some(object));
+        Ok(first.and_then(Object::e_tag).map(|etag| Version::new(unquoted(etag))))
+    }
+}
+
+/// Answers of servers that have no ListObjectsV2.
+fn is_unknown_v2(failure: &Failure) -> bool {
+    failure.is_not_implemented()
+        || (failure.status == Some(400) && failure.is(&["InvalidArgument", "InvalidRequest", "UnsupportedParameter"]))
+}
+
+impl Page {
+    fn new(mut objects: Vec<Object>, encoded: bool, next: Next) -> Self {
+        let mut undecodable = Vec::new();
+        if encoded {
+            objects.retain_mut(|object| {
+                let Some(name) = object.key.take() else { return true };
+                let plain = name.clone();
+                object.key = decode_listed(name);
+                if object.key.is_none() {
+                    undecodable.push(plain);
+                }
+                object.key.is_some()
+            });
+        }
+        Self { objects, undecodable, next }
+    }
+}
+
+/// What a listing says about one object; `None` for what it does not speak of.
+fn item(relative: &str, object: &Object) -> Option<Item> {
+    if relative.is_empty() || is_own(relative) {
+        return None;
+    }
+    let key = match Key::new(relative) {
+        Ok(key) => key,
+        Err(why) => {
+            let message = format!("an object can't be handled: {why}");
+            return Some(Item::Nameless(Problem { reach: None, kind: ProblemKind::Name, message, hint: None }));
+        }
+    };
+    let unknown = |kind, why: &str| {
+        let problem = Problem::of(&key, kind, format!("{key} {why}"));
+        Some(Item::Unknown(Reach::Key(key.clone()), problem))
+    };
+    let Some(size) = object.size().and_then(|size| u64::try_from(size).ok()) else {
+        return unknown(ProblemKind::Failed, "is listed without a size");
+    };
+    if relative.ends_with('/') {
+        return match size {
+            0 => Some(Item::Skipped(Reach::Key(key), SkipReason::DirectoryMarker)),
+            _ => unknown(ProblemKind::Name, "ends in a slash and has content: no file can have this name"),
+        };
+    }
+    let Some(etag) = object.e_tag().map(unquoted).filter(|etag| !etag.is_empty()) else {
+        return unknown(ProblemKind::Failed, "is listed without an ETag");
+    };
+    let entry = Entry {
+        size,
+        version: Version::new(etag),
+        modified_ns: object.last_modified().and_then(epoch_ns),
+        digests: Digest::from_etag(etag).into_iter().collect::<Digests>(),
+        readable: readable_class(object.storage_class()),
+    };
+    Some(Item::Present(key, entry))
+}
+
+/// Continuation tokens seen, as hashes: one for a thousand keys.
+#[derive(Debug, Default)]
+struct Tokens {
+    hasher: RandomState,
+    seen: HashSet<u64>,
+}
+
+impl Tokens {
+    fn is_new(&mut self, from: &From) -> bool {
+        self.seen.insert(self.hasher.hash_one(from))
+    }
+}
+
+/// Watches the order of keys.
+#[derive(Debug)]
+struct Order {
+    last: String,
+    /// Known not to be ordered: descents are expected.
+    is_loose: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Ascends,
+    Repeats,
+    Descends,
+}
+
+impl Order {
+    fn new(ordered: Ability) -> Self {
+        Self { last: String::new(), is_loose: ordered == Ability::Missing }
+    }
+
+    fn step(&mut self, name: &str) -> Step {
+        let step = match self.last.as_str().cmp(name) {
+            std::cmp::Ordering::Less => Step::Ascends,
+            std::cmp::Ordering::Equal => Step::Repeats,
+            std::cmp::Ordering::Greater if self.is_loose => Step::Ascends,
+            std::cmp::Ordering::Greater => Step::Descends,
+        };
+        self.last.clear();
+        self.last.push_str(name);
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Readable;
+    use aws_sdk_s3::types::ObjectStorageClass;
+
+    fn object(size: i64) -> aws_sdk_s3::types::builders::ObjectBuilder {
+        Object::builder().size(size).e_tag("\"0cc175b9c0f1b6a831c399e269772661\"")
+    }
+
+    #[test]
+    fn objects_become_statements() {
+        let Some(Item::Present(key, entry)) = item("a/b", &object(3).build()) else { panic!("present") };
+        assert_eq!((key.as_str(), entry.size), ("a/b", 3));
+        assert_eq!(entry.version.as_str(), "0cc175b9c0f1b6a831c399e269772661");
+        assert!(!entry.digests.is_empty());
+        assert_eq!(item("", &object(0).build()), None);
+        assert_eq!(item(".mediasync/id", &object(1).build()), None);
+        let marker = Item::Skipped(Reach::Key(Key::new("a/").unwrap()), SkipReason::DirectoryMarker);
+        assert_eq!(item("a/", &object(0).build()), Some(marker));
+    }
+
+    #[test]
+    fn what_can_not_be_told_is_unknown_never_left_out() {
+        for (name, object) in [
+            ("a/", object(1).build()),
+            ("a", Object::builder().size(1).build()),
+            ("a", Object::builder().e_tag("\"x\"").build()),
+        ] {
+            assert!(matches!(item(name, &object), Some(Item::Unknown(Reach::Key(_), _))), "{object:?}");
+        }
+    }
+
+    #[test]
+    fn archived_objects_are_present_and_not_readable() {
+        let archived = object(1).storage_class(ObjectStorageClass::DeepArchive).build();
+        let Some(Item::Present(_, entry)) = item("a", &archived) else { panic!("present") };
+        assert_eq!(entry.readable, Readable::Archived);
+        let instant = object(1).storage_class(ObjectStorageClass::GlacierIr).build();
+        let Some(Item::Present(_, entry)) = item("a", &instant) else { panic!("present") };
+        assert_eq!(entry.readable, Readable::Yes);
+    }
+
+    #[test]
+    fn order_is_watched_and_repetition_is_never_fine() {
+        let mut strict = Order::new(Ability::Unknown);
+        assert_eq!(
+            ["a", "a-b", "a/x", "a/x", "a"].map(|k| strict.step(k)),
+            [Step::Ascends, Step::Ascends, Step::Ascends, Step::Repeats, Step::Descends]
+        );
+        let mut loose = Order::new(Ability::Missing);
+        assert_eq!(["b", "a", "a"].map(|k| loose.step(k)), [Step::Ascends, Step::Ascends, Step::Repeats]);
+    }
+
+    #[test]
+    fn names_that_do_not_decode_are_told() {
+        let bad = object(1).key("%FF").build();
+        let page = Page::new(vec![object(1).key("a+b").build(), bad], true, Next::End);
+        assert_eq!(page.objects[0].key(), Some("a b"));
+        assert_eq!(page.undecodable, ["%FF"]);
+        let raw = Page::new(vec![object(1).key("a+b").build()], false, Next::End);
+        assert_eq!(raw.objects[0].key(), Some("a+b"));
+    }
+
+    #[test]
+    fn a_token_is_new_once() {
+        let mut tokens = Tokens::default();
+        let token = From::Token("t".into());
+        assert!(tokens.is_new(&token) && !tokens.is_new(&token));
+        assert!(tokens.is_new(&From::Marker("t".into())));
+    }
+}

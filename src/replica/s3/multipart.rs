@@ -1,0 +1,304 @@
+//! Storing large content in parts, so that it becomes visible only as a whole and only if it is what was planned.
+//!
+//! The journal knows of an upload before the server does. Each part's bytes must give the hash of the pass before;
+//! right before completion the source is asked whether it is unchanged and the target whether it is as expected.
+//! An error of the completion itself says nothing: the object is looked at, and its recorded digest decides.
+
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+
+use super::Inner;
+use super::concurrent::each;
+use super::error::Failure;
+use super::keep::{Acl, Headers, with_headers};
+use super::metadata::crc64_text;
+use super::names::shown;
+use super::ops::Op;
+use super::put::raced;
+use super::sender::{Ack, Condition, Proof, crc64};
+use crate::model::{Digest, DigestKind, Entry, Expect, Key, Sameness};
+use crate::replica::retry::{Attempts, Patience, repeat};
+use crate::replica::{Ability, Cause, Error, PartHashes, Pieces, Put, Upload, UploadedPart};
+
+/// Parts of one object sent at the same time.
+const PARALLEL: usize = 4;
+
+/// A part that the server has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) etag: String,
+    /// Its CRC-64, where it is known.
+    pub(super) crc: Option<u64>,
+}
+
+/// One part to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    /// From 1.
+    pub(super) number: u32,
+    pub(super) offset: u64,
+    pub(super) len: u64,
+}
+
+/// The parts of content of `size` bytes. An empty object has one empty part.
+pub(super) fn plan(size: u64, part_size: u64) -> impl Iterator<Item = Part> {
+    let count = size.div_ceil(part_size).max(1);
+    (0..count).map(move |at| Part {
+        number: u32::try_from(at + 1).unwrap_or(u32::MAX),
+        offset: at * part_size,
+        len: part_size.min(size - at * part_size),
+    })
+}
+
+impl Inner {
+    /// Stores content in parts.
+    pub(super) async fn put_pieces(
+        &self,
+        key: &Key,
+        object: &str,
+        pieces: &dyn Pieces,
+        put: &Put<'_>,
+    ) -> Result<Entry, Error> {
+        let size = pieces.entry().size;
+        let (Some(hashes), Some(blake3)) = (put.parts, put.digests.get(DigestKind::Blake3)) else {
+            return Err(Error::new(Cause::Refused, format!("store {}: its parts were not hashed", shown(object))));
+        };
+        if hashes.hashes.len() as u64 != size.div_ceil(hashes.size.max(1)) {
+            return Err(Error::new(Cause::Changed, format!("{} changed since it was hashed", shown(object))));
+        }
+        let (mut upload, sent) = self.resume(key, object, &blake3.text, hashes, put).await?;
+        if upload.id.is_none() {
+            upload.id = Some(self.begin(object, &upload, put).await?);
+            put.journal.intend(&upload)?;
+        }
+        let transfer = Transfer { key, object, id: upload.id.as_deref().unwrap_or_default(), hashes, put };
+        let result = async {
+            let sent = self.send_parts(&transfer, pieces, sent).await?;
+            pieces.unchanged().await?;
+            self.finish(&transfer, size, &sent).await
+        };
+        let result = result.await;
+        match &result {
+            Ok(_) => put.journal.done(key)?,
+            // What was sent is of use to the next attempt.
+            Err(error) if matches!(error.cause, Cause::Transient { .. } | Cause::Stop) => {}
+            Err(_) => {
+                if self.abort(object, transfer.id).await.is_ok() {
+                    put.journal.done(key)?;
+                }
+            }
+        }
+        result
+    }
+
+    /// CreateMultipartUpload, journaled before and after.
+    async fn begin(&self, object: &str, upload: &Upload, put: &Put<'_>) -> Result<String, Error> {
+        let (mut headers, _) = self.prepare(object, put).await?;
+        put.journal.intend(upload)?;
+        self.create_upload(object, &mut headers).await
+    }
+
+    /// CreateMultipartUpload.
+    pub(super) async fn create_upload(&self, object: &str, headers: &mut Headers) -> Result<String, Error> {
+        let verified = self.ability(|probe| probe.checksums) == Ability::Proven;
+        let had_acl = headers.acl != Acl::Unset;
+        let id = loop {
+            let answer = self.wire.send(Op::CreateMultipartUpload, 0, |client| {
+                let request = client.create_multipart_upload().bucket(self.wire.bucket()).key(object);
+                with_headers!(request, headers)
+                    .set_checksum_algorithm(verified.then_some(ChecksumAlgorithm::Crc64Nvme))
+                    .set_checksum_type(verified.then_some(ChecksumType::FullObject))
+                    .send()
+            });
+            match answer.await {
+                Ok(output) => break output.upload_id,
+                Err(failure) if headers.drop_acl(&failure) => {}
+                Err(failure) => return Err(self.wire.fold(&failure, Op::CreateMultipartUpload, Some(object))),
+            }
+        };
+        if had_acl && headers.acl == Acl::Unset {
+            self.acls_are_refused();
+        }
+        id.filter(|id| !id.is_empty()).ok_or_else(|| {
+            let again = Cause::Transient { throttled: false, after: None };
+            Error::new(again, format!("begin the upload of {}: the answer has no upload id", shown(object)))
+        })
+    }
+
+    /// Sends all parts that the server does not have yet.
+    async fn send_parts(
+        &self,
+        transfer: &Transfer<'_>,
+        pieces: &dyn Pieces,
+        mut sent: Vec<Option<Sent>>,
+    ) -> Result<Vec<Sent>, Error> {
+        let size = pieces.entry().size;
+        let missing: Vec<Part> =
+            plan(size, transfer.hashes.size).filter(|part| sent[part.number as usize - 1].is_none()).collect();
+        let numbers: Vec<usize> = missing.iter().map(|part| part.number as usize - 1).collect();
+        let mut failed = None;
+        let make = |part| self.send_one(transfer, pieces, part);
+        each(PARALLEL, missing, make, |at, result: Result<Sent, Error>| match result {
+            Ok(part) => {
+                sent[numbers[at]] = Some(part);
+                true
+            }
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        })
+        .await;
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(sent.into_iter().flatten().collect()),
+        }
+    }
+
+    async fn send_one(&self, transfer: &Transfer<'_>, pieces: &dyn Pieces, part: Part) -> Result<Sent, Error> {
+        let (put, at) = (transfer.put, part.number as usize - 1);
+        let _room = put.buffers.take(part.len).await;
+        let body = pieces.read(part.offset, usize::try_from(part.len).unwrap_or(usize::MAX)).await?;
+        let hash: [u8; 32] = blake3::hash(&body).into();
+        if transfer.hashes.hashes.get(at) != Some(&hash) {
+            return Err(Error::new(Cause::Changed, format!("{} changed while it was sent", shown(transfer.object))));
+        }
+        let proof = self.proof(&body);
+        let ack = repeat(Patience::default(), || async {
+            let ack = self.send_part(transfer.object, transfer.id, part.number, &body, proof).await;
+            match ack {
+                // Trying again would not bring the upload back; a new one may succeed.
+                Err(failure) if failure.is(&["NoSuchUpload"]) => Ok(Err(failure)),
+                Err(failure) => Err(self.wire.fold(&failure, Op::UploadPart, Some(transfer.object))),
+                Ok(ack) => Ok(Ok(ack)),
+            }
+        });
+        let ack = ack.await?.map_err(|failure| self.wire.fold(&failure, Op::UploadPart, Some(transfer.object)))?;
+        put.meter.add(part.len);
+        let line = UploadedPart { number: part.number, etag: ack.etag.clone(), blake3: hash };
+        put.journal.part(transfer.key, &line)?;
+        let crc = match proof {
+            Proof::Crc(crc) | Proof::SignedAndCrc(crc) => crc,
+            Proof::Signed => crc64(&body),
+        };
+        Ok(Sent { etag: ack.etag, crc: Some(crc) })
+    }
+
+    /// Makes the object visible, if the target is as expected.
+    async fn finish(&self, transfer: &Transfer<'_>, size: u64, sent: &[Sent]) -> Result<Entry, Error> {
+        let (object, put) = (transfer.object, transfer.put);
+        // The probe saw conditions honoured by PutObject; a server may still ignore them here.
+        self.must_be(object, put.expect).await?;
+        let crc = whole_crc(sent, size, transfer.hashes.size);
+        let condition = self.condition(put.expect, self.ability(|probe| probe.conditional_put));
+        let mut attempts = Attempts::new(Patience::default());
+        let ack = loop {
+            let failure = match self.complete(object, transfer.id, sent, &condition, crc).await {
+                Ok(ack) => break ack,
+                Err(failure) => failure,
+            };
+            // The answer may be lost, or an error inside a 200: the object itself tells.
+            if let Some(entry) = self.is_there(object, size, put).await? {
+                return Ok(entry);
+            }
+            let error = self.wire.fold(&failure, Op::CompleteMultipartUpload, Some(object));
+            if failure.is(&["NoSuchUpload"]) && attempts.is_repeated() {
+                return Err(raced(object, "was uploaded, and is not there"));
+            }
+            attempts.again(error).await?;
+        };
+        let mut entry = self.stored(object, size, &ack, put).await?;
+        if let Some(crc) = crc {
+            entry.digests.add(Digest::from_bytes(DigestKind::Crc64Nvme, &crc.to_be_bytes()));
+        }
+        Ok(entry)
+    }
+
+    /// CompleteMultipartUpload. Parts are named by ETags only: checksums that the upload was not begun with are refused.
+    pub(super) async fn complete(
+        &self,
+        object: &str,
+        id: &str,
+        sent: &[Sent],
+        condition: &Condition,
+        crc: Option<u64>,
+    ) -> Result<Ack, Failure> {
+        let crc = crc.filter(|_| self.ability(|probe| probe.checksums) == Ability::Proven);
+        let part = |(at, sent): (usize, &Sent)| {
+            let number = i32::try_from(at + 1).unwrap_or(i32::MAX);
+            CompletedPart::builder().part_number(number).e_tag(&sent.etag).build()
+        };
+        let parts: Vec<CompletedPart> = sent.iter().enumerate().map(part).collect();
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let output = self.wire.send(Op::CompleteMultipartUpload, 0, |client| {
+            let request = client.complete_multipart_upload().bucket(self.wire.bucket()).key(object).upload_id(id);
+            request
+                .multipart_upload(parts.clone())
+                .set_checksum_crc64_nvme(crc.map(crc64_text))
+                .set_checksum_type(crc.map(|_| ChecksumType::FullObject))
+                .set_if_none_match(condition.if_none_match())
+                .set_if_match(condition.if_match())
+                .send()
+        });
+        Ack::new(output.await?.e_tag())
+    }
+
+    /// Whether the object holds our content now, and not the version that was to be replaced.
+    pub(super) async fn is_there(&self, object: &str, size: u64, put: &Put<'_>) -> Result<Option<Entry>, Error> {
+        let found = repeat(Patience::default(), || self.look_up(object)).await?;
+        Ok(found.filter(|entry| {
+            let replaced = !matches!(put.expect, Expect::Version(version) if *version == entry.version);
+            replaced && entry.size == size && entry.digests.compare(put.digests) == Sameness::Same
+        }))
+    }
+}
+
+/// What the steps of one upload share.
+#[derive(Debug, Clone, Copy)]
+struct Transfer<'a> {
+    key: &'a Key,
+    object: &'a str,
+    id: &'a str,
+    hashes: &'a PartHashes,
+    put: &'a Put<'a>,
+}
+
+/// The CRC-64 of the whole from those of its parts; `None` if one is not known.
+fn whole_crc(sent: &[Sent], size: u64, part_size: u64) -> Option<u64> {
+    let mut parts = sent.iter().zip(plan(size, part_size));
+    let (first, _) = parts.next()?;
+    let mut whole = first.crc?;
+    for (sent, part) in parts {
+        whole = crc_fast::checksum_combine(crc_fast::CrcAlgorithm::Crc64Nvme, whole, sent.crc?, part.len);
+    }
+    Some(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_the_content_without_gap_or_overlap() {
+        for (size, part_size) in [(0, 5), (1, 5), (5, 5), (6, 5), (10, 5), (11, 5), (1_000_003, 4_096)] {
+            let parts: Vec<Part> = plan(size, part_size).collect();
+            let mut at = 0;
+            for (index, part) in parts.iter().enumerate() {
+                assert_eq!((part.number as usize, part.offset), (index + 1, at));
+                at += part.len;
+            }
+            assert_eq!(at, size);
+            let (last, rest) = parts.split_last().unwrap();
+            assert!(rest.iter().all(|part| part.len == part_size) && last.len <= part_size);
+        }
+    }
+
+    #[test]
+    fn the_crc_of_the_whole_comes_from_its_parts() {
+        let data: Vec<u8> = (0..10_007_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let sent: Vec<Sent> = data.chunks(1_000).map(|c| Sent { etag: String::new(), crc: Some(crc64(c)) }).collect();
+        assert_eq!(whole_crc(&sent, 10_007, 1_000), Some(crc64(&data)));
+        let mut unknown = sent;
+        unknown[3].crc = None;
+        assert_eq!(whole_crc(&unknown, 10_007, 1_000), None);
+    }
+}

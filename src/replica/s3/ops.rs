@@ -1,0 +1,105 @@
+//! The kinds of requests: their names, their permissions, and how often each was made.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    HeadBucket,
+    ListObjects,
+    HeadObject,
+    GetObject,
+    GetObjectAcl,
+    PutObject,
+    CopyObject,
+    DeleteObject,
+    DeleteObjects,
+    CreateMultipartUpload,
+    UploadPart,
+    UploadPartCopy,
+    CompleteMultipartUpload,
+    AbortMultipartUpload,
+    ListParts,
+    ListMultipartUploads,
+}
+
+/// All kinds with the name that summaries show, what a sentence says, and the permission that each needs.
+const ALL: [(Op, &str, &str, &str); 16] = [
+    (Op::HeadBucket, "HeadBucket", "look at", "s3:ListBucket"),
+    (Op::ListObjects, "ListObjects", "list", "s3:ListBucket"),
+    (Op::HeadObject, "HeadObject", "look up", "s3:GetObject"),
+    (Op::GetObject, "GetObject", "read", "s3:GetObject"),
+    (Op::GetObjectAcl, "GetObjectAcl", "read the ACL of", "s3:GetObjectAcl"),
+    (Op::PutObject, "PutObject", "store", "s3:PutObject"),
+    (Op::CopyObject, "CopyObject", "copy to", "s3:PutObject"),
+    (Op::DeleteObject, "DeleteObject", "delete", "s3:DeleteObject"),
+    (Op::DeleteObjects, "DeleteObjects", "delete from", "s3:DeleteObject"),
+    (Op::CreateMultipartUpload, "CreateMultipartUpload", "begin the upload of", "s3:PutObject"),
+    (Op::UploadPart, "UploadPart", "send a part of", "s3:PutObject"),
+    (Op::UploadPartCopy, "UploadPartCopy", "copy a part to", "s3:PutObject"),
+    (Op::CompleteMultipartUpload, "CompleteMultipartUpload", "finish the upload of", "s3:PutObject"),
+    (Op::AbortMultipartUpload, "AbortMultipartUpload", "abort the upload of", "s3:AbortMultipartUpload"),
+    (Op::ListParts, "ListParts", "list the uploaded parts of", "s3:ListMultipartUploadParts"),
+    (Op::ListMultipartUploads, "ListMultipartUploads", "list the uploads of", "s3:ListBucketMultipartUploads"),
+];
+
+impl Op {
+    /// What a sentence says: `store a.jpg`.
+    pub(super) fn verb(self) -> &'static str {
+        ALL[self as usize].2
+    }
+
+    /// The IAM action that allows it.
+    pub(super) fn permission(self) -> &'static str {
+        ALL[self as usize].3
+    }
+
+    /// How long one attempt may take when it carries `bytes`. The SDK's own read timeout counts sending the body as
+    /// waiting, so that any value fit for a listing would break slow uplinks; a stalled body is noticed separately.
+    pub(super) fn deadline(self, bytes: u64) -> Duration {
+        let base = match self {
+            // The server assembles or copies gigabytes before it answers.
+            Self::CompleteMultipartUpload | Self::CopyObject | Self::UploadPartCopy => 900,
+            _ => 60,
+        };
+        Duration::from_secs(base + bytes / 16_384)
+    }
+}
+
+/// Requests made, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Counts([AtomicU64; ALL.len()]);
+
+impl Counts {
+    /// Counts one.
+    pub(super) fn add(&self, op: Op) {
+        self.0[op as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Kinds that were used, with their numbers.
+    pub(super) fn report(&self) -> Vec<(&'static str, u64)> {
+        let numbers = ALL.iter().zip(&self.0).map(|((_, name, ..), n)| (*name, n.load(Ordering::Relaxed)));
+        numbers.filter(|(_, n)| *n > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_at_its_own_place() {
+        for (at, (op, ..)) in ALL.iter().enumerate() {
+            assert_eq!(*op as usize, at);
+        }
+    }
+
+    #[test]
+    fn only_kinds_that_were_used_are_reported() {
+        let counts = Counts::default();
+        counts.add(Op::PutObject);
+        counts.add(Op::PutObject);
+        assert_eq!(counts.report(), [("PutObject", 2)]);
+    }
+}

@@ -1,0 +1,225 @@
+//! The first contact: is the bucket there and usable, who is it, and what does its server really do.
+//!
+//! The identity is the text of the object `.mediasync/id`, made once. The questions to the server are tried on tiny
+//! objects below `.mediasync/probe/`, which are removed again; the answers are a [`Probe`], valid for that identity.
+
+use aws_sdk_s3::config::ConfigBag;
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::types::EncodingType;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Inner;
+use super::error::{Failure, Stage};
+use super::keep::{Acl, Headers};
+use super::list::From;
+use super::names::{OWN, shown};
+use super::ops::Op;
+use super::sender::{Ack, Condition, Proof};
+use super::trial::Trial;
+use crate::model::hex;
+use crate::replica::{Ability, Cause, Connected, Contact, Error};
+
+/// What was found out about a server by trying. Kept by the caller between runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Probe {
+    /// The identity of the place where it was found out.
+    pub id: Option<String>,
+    /// The bucket's region, where it is not the configured one.
+    pub region: Option<String>,
+    /// Listings come in the byte order of keys.
+    pub ordered: Ability,
+    /// A listing can begin after a key.
+    pub start_after: Ability,
+    /// Names survive a listing with `encoding-type=url`.
+    pub url_encoding: Ability,
+    /// ListObjectsV2.
+    pub list_v2: Ability,
+    /// Writes, looks and listings show the same ETag.
+    pub same_etags: Ability,
+    /// PutObject honours `If-None-Match: *` and `If-Match`.
+    pub conditional_put: Ability,
+    /// A wrong CRC-64/NVME is refused and a right one is taken.
+    pub checksums: Ability,
+    /// CopyObject, with a condition on its source.
+    pub copy: Ability,
+    /// CopyObject honours conditions on its target.
+    pub conditional_copy: Ability,
+    /// DeleteObject honours `If-Match`.
+    pub conditional_delete: Ability,
+    /// DeleteObjects.
+    pub batch_delete: Ability,
+    /// DeleteObjects honours an ETag for each key.
+    pub conditional_batch_delete: Ability,
+    /// Objects have ACLs.
+    pub acl: Ability,
+}
+
+/// See [`Replica::connect`](crate::replica::Replica::connect).
+pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected, Error> {
+    inner.first_contact().await?;
+    let found = inner.read_id().await?;
+    let identity = match (contact, found) {
+        (Contact::Look, found) => found,
+        (Contact::Prepare, Some(id)) => Some(id),
+        (Contact::Prepare, None) => Some(inner.make_id().await?),
+    };
+    if contact == Contact::Prepare && inner.probe().id != identity {
+        inner.find_out(identity.clone()).await?;
+    }
+    let mut notices = std::mem::take(&mut *inner.notices.lock().unwrap_or_else(PoisonError::into_inner));
+    if inner.ability(|probe| probe.conditional_put) == Ability::Missing {
+        notices.push(format!(
+            "{} ignores preconditions: each key is looked at right before it is written, a change by somebody else in \
+             that instant would be lost",
+            inner.name
+        ));
+    }
+    Ok(Connected { identity, notices })
+}
+
+impl Inner {
+    /// Lists one key. It needs what every run needs, and unlike HEAD its errors come with a code.
+    async fn first_contact(&self) -> Result<(), Error> {
+        let prefix = self.names.prefix();
+        let date = Arc::new(Mutex::new(None));
+        let answer = self.wire.send(Op::ListObjects, 0, |client| {
+            let request = client.list_objects_v2().bucket(self.wire.bucket()).max_keys(1);
+            let request =
+                request.set_prefix((!prefix.is_empty()).then(|| prefix.to_owned())).encoding_type(EncodingType::Url);
+            request.customize().interceptor(Dated(Arc::clone(&date))).send()
+        });
+        let failure = match answer.await.err() {
+            Some(failure) => failure,
+            None => {
+                let date = date.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(date) = date {
+                    self.wire.saw_date(&date);
+                }
+                return Ok(());
+            }
+        };
+        if failure.is_not_implemented() {
+            // The listing itself falls back to the older request.
+            return self.page(prefix, &From::Start, 1).await.map(drop);
+        }
+        let error = self.wire.fold(&failure, Op::ListObjects, None);
+        let is_passing = matches!(failure.stage, Stage::Answered | Stage::Network | Stage::Timeout | Stage::Unreadable);
+        match error.cause {
+            Cause::Transient { .. } if is_passing => Err(error),
+            _ => Err(Error { cause: Cause::Stop, ..error }),
+        }
+    }
+
+    /// The identity, if there is one.
+    async fn read_id(&self) -> Result<Option<String>, Error> {
+        let object = self.names.own(&format!("{OWN}id"));
+        let answer = self.wire.send(Op::GetObject, 0, |client| {
+            client.get_object().bucket(self.wire.bucket()).key(&object).range("bytes=0-255").send()
+        });
+        let output = match answer.await {
+            Ok(output) => output,
+            Err(failure) if failure.is_absent_key() => return Ok(None),
+            Err(failure) => return Err(self.stops(&failure, Op::GetObject, &object)),
+        };
+        let again = Cause::Transient { throttled: false, after: None };
+        let body = output.body.collect().await;
+        let body = body.map_err(|_| Error::new(again, format!("read {}: the connection broke", shown(&object))))?;
+        let bytes = body.into_bytes();
+        let text = std::str::from_utf8(&bytes).unwrap_or_default().trim();
+        if text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(Some(text.to_owned()));
+        }
+        Err(Error::new(Cause::Stop, format!("{} does not hold an identity", shown(&object)))
+            .hint("It was written by something else; if nothing else uses this place, delete that object"))
+    }
+
+    /// Makes the identity; if somebody else is faster, theirs.
+    async fn make_id(&self) -> Result<String, Error> {
+        let object = self.names.own(&format!("{OWN}id"));
+        let id = hex(&fastrand::u128(..).to_be_bytes());
+        match self.write(&object, id.clone().into(), Proof::Signed, &Condition::Absent).await {
+            Ok(_) => Ok(id),
+            Err(failure) if failure.is_precondition() => match self.read_id().await? {
+                Some(id) => Ok(id),
+                None => Err(self.stops(&failure, Op::PutObject, &object)),
+            },
+            Err(failure) if failure.is_not_implemented() || failure.status == Some(400) => {
+                // A server that refuses the condition itself.
+                let made = self.write(&object, id.clone().into(), Proof::Signed, &Condition::Unchecked).await;
+                made.map(|_| id).map_err(|failure| self.stops(&failure, Op::PutObject, &object))
+            }
+            Err(failure) => Err(self.stops(&failure, Op::PutObject, &object)),
+        }
+    }
+
+    /// An error at the first contact: nothing that would not end every run.
+    pub(super) fn stops(&self, failure: &Failure, op: Op, object: &str) -> Error {
+        let error = self.wire.fold(failure, op, Some(object));
+        match error.cause {
+            Cause::Transient { .. } => error,
+            _ => Error { cause: Cause::Stop, ..error },
+        }
+    }
+
+    /// A private object of our own.
+    pub(super) async fn write(
+        &self,
+        object: &str,
+        body: Bytes,
+        proof: Proof,
+        condition: &Condition,
+    ) -> Result<Ack, Failure> {
+        let headers = Headers { content_type: Some("text/plain".to_owned()), ..Headers::fresh(object, Acl::Unset) };
+        self.send_object(object, &body, proof, &headers, condition).await
+    }
+
+    /// Asks the server everything. Errors that say nothing about an ability leave it unknown.
+    async fn find_out(&self, id: Option<String>) -> Result<(), Error> {
+        let folder = self.names.own(&format!("{OWN}probe/{:016x}/", fastrand::u64(..)));
+        let trial = Trial::new(self, folder);
+        self.learn(|probe| *probe = Probe { id: None, region: probe.region.take(), ..Probe::default() });
+        let result = trial.run().await;
+        trial.clean_up().await;
+        result?;
+        self.learn(|probe| probe.id = id);
+        Ok(())
+    }
+}
+
+/// Reads the `Date` of an answer.
+#[derive(Debug)]
+struct Dated(Arc<Mutex<Option<String>>>);
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for Dated {
+    fn name(&self) -> &'static str {
+        "Dated"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").map(str::to_owned);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_from_an_earlier_version_is_read_with_what_it_has() {
+        let probe: Probe = serde_json::from_str(r#"{"id":"x","ordered":"proven"}"#).unwrap();
+        assert_eq!((probe.ordered, probe.checksums), (Ability::Proven, Ability::Unknown));
+    }
+}

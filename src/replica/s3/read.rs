@@ -1,0 +1,280 @@
+//! Looking at one object and reading it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ChecksumMode;
+use bytes::{Bytes, BytesMut};
+
+use super::Inner;
+use super::error::Failure;
+use super::metadata::Facts;
+use super::names::{quoted, shown};
+use super::ops::Op;
+use crate::model::{Digest, DigestKind, Entry, Key, Version};
+use crate::replica::retry::{Patience, repeat};
+use crate::replica::{Ability, Cause, Content, Error, Pieces, WHOLE_LIMIT};
+
+/// For how long an answer proves that the bucket is there. A HEAD has no body, so its 404 can't tell a missing object
+/// from a missing bucket.
+const BUCKET_PROOF: Duration = Duration::from_secs(5);
+
+impl Inner {
+    /// HEAD of an object; `None` is proof of absence.
+    pub(super) async fn head(&self, object: &str) -> Result<Option<HeadObjectOutput>, Error> {
+        let asks = !self.checksums_off.load(Ordering::Relaxed) && self.ability(|p| p.checksums) != Ability::Missing;
+        let failure = match self.head_once(object, asks).await {
+            Ok(output) => return Ok(Some(output)),
+            Err(failure) => failure,
+        };
+        if failure.status == Some(404) {
+            self.prove_bucket().await?;
+            return Ok(None);
+        }
+        // Backblaze refuses the header that asks for checksums.
+        if asks
+            && failure.status == Some(400)
+            && let Ok(output) = self.head_once(object, false).await
+        {
+            self.checksums_off.store(true, Ordering::Relaxed);
+            return Ok(Some(output));
+        }
+        Err(self.wire.fold(&failure, Op::HeadObject, Some(object)))
+    }
+
+    async fn head_once(&self, object: &str, with_checksums: bool) -> Result<HeadObjectOutput, Failure> {
+        let mode = with_checksums.then_some(ChecksumMode::Enabled);
+        let output = self.wire.send(Op::HeadObject, 0, |client| {
+            client.head_object().bucket(self.wire.bucket()).key(object).set_checksum_mode(mode.clone()).send()
+        });
+        output.await
+    }
+
+    /// Makes sure that the bucket is there now.
+    async fn prove_bucket(&self) -> Result<(), Error> {
+        if self.wire.answered_within(BUCKET_PROOF) {
+            return Ok(());
+        }
+        let answer = self.wire.send(Op::HeadBucket, 0, |client| client.head_bucket().bucket(self.wire.bucket()).send());
+        match answer.await {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.status == Some(404) => {
+                let failure = Failure { code: Some("NoSuchBucket".into()), ..failure };
+                Err(self.wire.fold(&failure, Op::HeadBucket, None))
+            }
+            Err(failure) => Err(self.wire.fold(&failure, Op::HeadBucket, None)),
+        }
+    }
+
+    /// The entry of an object, with the version that listings show.
+    pub(super) async fn look_up(&self, object: &str) -> Result<Option<Entry>, Error> {
+        match self.head(object).await? {
+            Some(head) => self.entry_of_head(object, &head).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The entry that an answer to HEAD describes.
+    pub(super) async fn entry_of_head(&self, object: &str, head: &HeadObjectOutput) -> Result<Entry, Error> {
+        let mut entry = Facts::of_head(head).entry().ok_or_else(|| unproven(object))?;
+        if self.ability(|probe| probe.same_etags) == Ability::Missing {
+            entry.version = self.listed_version(object).await?.ok_or_else(|| unproven(object))?;
+        }
+        Ok(entry)
+    }
+
+    /// The version that a write was acknowledged with, as listings show it.
+    pub(super) async fn settled_version(&self, object: &str, etag: &str) -> Result<Version, Error> {
+        if self.ability(|probe| probe.same_etags) != Ability::Missing {
+            return Ok(Version::new(etag));
+        }
+        self.listed_version(object).await?.ok_or_else(|| unproven(object))
+    }
+}
+
+fn unproven(object: &str) -> Error {
+    let again = Cause::Transient { throttled: false, after: None };
+    Error::new(again, format!("look up {}: the answer has no ETag or no size", shown(object)))
+}
+
+fn changed(object: &str) -> Error {
+    Error::new(Cause::Changed, format!("{} has another version now", shown(object)))
+}
+
+/// Opens an object of this version.
+pub(super) async fn open(inner: &Arc<Inner>, key: &Key, expect: &Version) -> Result<Content, Error> {
+    let object = inner.names.object(key);
+    match inner.get_whole(&object, expect).await? {
+        Got::Whole { entry, bytes, blake3 } => Ok(Content::Whole { entry, bytes, blake3 }),
+        Got::Large(entry) => Ok(Content::Pieces(Arc::new(Ranges { inner: Arc::clone(inner), object, entry }))),
+        // The bytes are not what was recorded: once may be a fault on the way.
+        Got::Other => match inner.get_whole(&object, expect).await? {
+            Got::Whole { entry, bytes, blake3 } => Ok(Content::Whole { entry, bytes, blake3 }),
+            Got::Large(_) => Err(changed(&object)),
+            Got::Other => Err(Error::new(
+                Cause::Refused,
+                format!("{} does not hold the bytes that its recorded digest names", shown(&object)),
+            )
+            .hint("Another program changed it and kept its metadata, or the server damaged it; store it again")),
+        },
+    }
+}
+
+/// What a GET of a whole object gave.
+enum Got {
+    Whole {
+        entry: Entry,
+        bytes: Bytes,
+        blake3: Digest,
+    },
+    /// Too large to be held: the body was not read.
+    Large(Entry),
+    /// The bytes contradict the recorded digest.
+    Other,
+}
+
+impl Inner {
+    /// The ETag to pin reads to. Where listings show other ETags than reads, the version can't be sent: it is compared
+    /// with the listing, and the read is pinned to what HEAD says.
+    async fn pin(&self, object: &str, expect: &Version) -> Result<String, Error> {
+        if self.ability(|probe| probe.same_etags) != Ability::Missing {
+            return Ok(quoted(expect.as_str()));
+        }
+        let head = self.head(object).await?.ok_or_else(|| gone(object))?;
+        if self.listed_version(object).await?.as_ref() != Some(expect) {
+            return Err(changed(object));
+        }
+        head.e_tag().map(str::to_owned).ok_or_else(|| unproven(object))
+    }
+
+    async fn get_whole(&self, object: &str, expect: &Version) -> Result<Got, Error> {
+        let pin = self.pin(object, expect).await?;
+        let answer = self.wire.send(Op::GetObject, 0, |client| {
+            client.get_object().bucket(self.wire.bucket()).key(object).if_match(&pin).send()
+        });
+        let output = answer.await.map_err(|failure| self.read_error(&failure, object))?;
+        let mut entry = Facts::of_get(&output).entry().ok_or_else(|| unproven(object))?;
+        // Servers that ignore If-Match answer with whatever is there.
+        if super::names::unquoted(&pin) != entry.version.as_str() {
+            return Err(changed(object));
+        }
+        entry.version = expect.clone();
+        if entry.size > WHOLE_LIMIT {
+            return Ok(Got::Large(entry));
+        }
+        let length = usize::try_from(entry.size).unwrap_or(usize::MAX);
+        let bytes = read_body(output.body, length, object).await?;
+        let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&bytes).as_bytes());
+        match entry.digests.get(DigestKind::Blake3) {
+            Some(recorded) if *recorded != blake3 => return Ok(Got::Other),
+            _ => entry.digests.add(blake3.clone()),
+        }
+        Ok(Got::Whole { entry, bytes, blake3 })
+    }
+
+    fn read_error(&self, failure: &Failure, object: &str) -> Error {
+        if failure.is_precondition() {
+            return changed(object);
+        }
+        self.wire.fold(failure, Op::GetObject, Some(object))
+    }
+}
+
+fn gone(object: &str) -> Error {
+    Error::new(Cause::NotFound, format!("{} is gone", shown(object)))
+}
+
+/// Reads a body of exactly `length` bytes. Clients and proxies have been seen to end a body early without an error.
+async fn read_body(mut body: ByteStream, length: usize, object: &str) -> Result<Bytes, Error> {
+    let again = Cause::Transient { throttled: false, after: None };
+    let broken = |why: &str| Error::new(again, format!("read {}: {why}", shown(object)));
+    let mut all = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| broken("the connection broke in the middle of the body"))?;
+        if all.is_empty() && chunk.len() == length {
+            return Ok(chunk);
+        }
+        if all.len() + chunk.len() > length {
+            return Err(broken("the body is longer than announced"));
+        }
+        if all.is_empty() {
+            all.reserve(length);
+        }
+        all.extend_from_slice(&chunk);
+    }
+    if all.len() == length { Ok(all.freeze()) } else { Err(broken("the body ended early")) }
+}
+
+/// A large object, read by ranges that are pinned to its version.
+#[derive(Debug)]
+struct Ranges {
+    inner: Arc<Inner>,
+    object: String,
+    entry: Entry,
+}
+
+impl Ranges {
+    async fn range(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
+        let (inner, object) = (&self.inner, self.object.as_str());
+        let pin = inner.pin(object, &self.entry.version).await?;
+        let range = format!("bytes={offset}-{}", offset + len as u64 - 1);
+        let answer = inner.wire.send(Op::GetObject, len as u64, |client| {
+            client.get_object().bucket(inner.wire.bucket()).key(object).if_match(&pin).range(&range).send()
+        });
+        let output = answer.await.map_err(|failure| inner.read_error(&failure, object))?;
+        let same = output.e_tag().map(super::names::unquoted) == Some(super::names::unquoted(&pin));
+        // A server that ignores the range answers with the whole object.
+        let expected = format!("bytes {offset}-{}/{}", offset + len as u64 - 1, self.entry.size);
+        if !same || output.content_range().is_some_and(|given| given != expected) {
+            return Err(changed(object));
+        }
+        if output.content_range().is_none() && (offset != 0 || len as u64 != self.entry.size) {
+            return Err(Error::new(Cause::Refused, format!("read {}: the server ignores ranges", shown(object))));
+        }
+        read_body(output.body, len, object).await
+    }
+}
+
+#[async_trait]
+impl Pieces for Ranges {
+    fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
+        if offset.checked_add(len as u64).is_none_or(|end| end > self.entry.size) {
+            return Err(changed(&self.object));
+        }
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
+        repeat(Patience::default(), || self.range(offset, len)).await
+    }
+
+    async fn unchanged(&self) -> Result<(), Error> {
+        match repeat(Patience::default(), || self.inner.look_up(&self.object)).await? {
+            Some(entry) if entry.version == self.entry.version => Ok(()),
+            _ => Err(changed(&self.object)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bodies_have_exactly_the_announced_length() {
+        let body = |text: &'static str| ByteStream::from_static(text.as_bytes());
+        assert_eq!(read_body(body("abc"), 3, "o").await.unwrap(), "abc");
+        assert_eq!(read_body(body(""), 0, "o").await.unwrap(), "");
+        for length in [2, 4] {
+            let error = read_body(body("abc"), length, "o").await.unwrap_err();
+            assert!(matches!(error.cause, Cause::Transient { .. }));
+        }
+    }
+}
