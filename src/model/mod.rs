@@ -8,6 +8,7 @@ mod digest;
 mod entry;
 mod evidence;
 mod filter;
+mod junk;
 mod key;
 mod problem;
 mod view;
@@ -16,7 +17,10 @@ pub use action::{Action, Counts, Expect, Reason, Side, Verb};
 pub use digest::{Digest, DigestKind, Digests, Sameness, hex};
 pub use entry::{BaseRecord, Entry, Presence, Readable, Version, same_content};
 pub use evidence::{Namespace, ReadCost, Want};
-pub use filter::{Filter, FilterRules, Junk, Rule, SizeLimits, Verdict};
+pub use filter::{
+    BadPattern, Filter, FilterRules, IGNORE_FILE, Junk, OWN_PREFIX, Rule, SizeLimits, Verdict, parse_ignore,
+};
+pub use junk::{JUNK_AT_ROOT, JUNK_DIRECTORIES, JUNK_FILES, Letters};
 pub use key::{BadKey, Key, Reach};
 pub use problem::{Conflict, Problem, ProblemKind, SkipReason};
 pub use view::{Item, Place};
