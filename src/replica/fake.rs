@@ -54,6 +54,7 @@ impl Replica for Fake {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            namespace: crate::model::Namespace::Flat,
             read_cost: ReadCost::Cheap,
             ordered: Ability::Proven,
             conditional_put: Ability::Proven,
