@@ -509,7 +509,9 @@ mod tests {
         assert!(Filter::default().skips_apple_double(&key));
         assert!(filter(&["+*.jpg"]).skips_apple_double(&key));
         assert!(!filter(&["+._*"]).skips_apple_double(&key));
-        assert!(!Filter::new(FilterRules { junk: Junk::Take, ..FilterRules::default() }).unwrap().skips_apple_double(&key));
+        assert!(
+            !Filter::new(FilterRules { junk: Junk::Take, ..FilterRules::default() }).unwrap().skips_apple_double(&key)
+        );
     }
 
     #[test]
@@ -557,9 +559,13 @@ mod tests {
 
     #[test]
     fn bad_patterns_are_named() {
-        for (pattern, why) in
-            [("", "names nothing"), ("/", "names nothing"), ("a//b", "empty parts"), ("../x", "`..`"), ("[a", "unclosed")]
-        {
+        for (pattern, why) in [
+            ("", "names nothing"),
+            ("/", "names nothing"),
+            ("a//b", "empty parts"),
+            ("../x", "`..`"),
+            ("[a", "unclosed"),
+        ] {
             let rules = FilterRules { rules: vec![Rule::Exclude(pattern.to_owned())], ..FilterRules::default() };
             let bad = Filter::new(rules).unwrap_err();
             assert_eq!(bad.pattern, pattern);

@@ -1,1 +1,247 @@
-//! To be written.
+//! A local directory as a replica.
+//!
+//! | file | what |
+//! |---|---|
+//! | `root` | the held root directory; every path is resolved from it, through no link |
+//! | `scan`, `names` | the walk in key order |
+//! | `read` | one look, whole small files, pieces of large ones |
+//! | `write`, `transfer` | temporary files, the check right before the rename, deletions |
+//! | `stamp` | what a version is made of, and how far each file system can be trusted |
+//! | `tidy` | what a killed run left behind |
+//! | `fault` | error numbers in words |
+//!
+//! What it promises beyond the contract of [`Replica`]: nothing outside the root is read or written, even by hostile
+//! keys or a link swapped in meanwhile; symbolic links, FIFOs, sockets, devices and other file systems below the
+//! root are told as skipped, never followed and never taken for absence; what `put` and `delete` answered is
+//! durable. What it does not: watch for changes, set owners, extended attributes or ACLs.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rustix::fs::{CWD, Mode, mkdirat};
+use tokio::sync::mpsc;
+
+use self::fault::shown;
+use self::root::Root;
+use self::tidy::Leftovers;
+use super::{
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica,
+};
+use crate::model::{Entry, Filter, Key, OWN_PREFIX, Version};
+
+mod fault;
+mod names;
+mod read;
+mod root;
+mod scan;
+#[cfg(test)]
+mod seam;
+mod stamp;
+mod tidy;
+mod transfer;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes of one component: `NAME_MAX` of Linux.
+const NAME_LIMIT: usize = 255;
+/// Bytes of a path below the root: `PATH_MAX` of Linux without its NUL.
+const PATH_LIMIT: usize = 4095;
+/// Batches between the walk and its reader.
+const BATCHES: usize = 4;
+
+/// A directory on this machine.
+#[derive(Debug)]
+pub struct Local {
+    path: PathBuf,
+    name: String,
+    /// Set by `connect`, or by the first use.
+    root: Mutex<Option<Arc<Root>>>,
+    leftovers: Arc<Leftovers>,
+}
+
+impl Local {
+    /// The directory at `path`; a relative path counts from the current directory now. Nothing is touched: whether it
+    /// is there is seen by [`Replica::connect`].
+    ///
+    /// # Errors
+    /// [`Cause::Stop`] for an empty path, or if there is no current directory.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let path = std::path::absolute(path).map_err(|error| {
+            let message = format!("`{}` can't be used as a directory: {error}", shown(path));
+            Error::new(Cause::Stop, message).hint("name a directory, for example `./data/media`")
+        })?;
+        let name = shown(&path);
+        Ok(Self { path, name, root: Mutex::new(None), leftovers: Arc::default() })
+    }
+
+    /// The root as `connect` found it.
+    fn root(&self) -> Result<Arc<Root>, Error> {
+        let mut slot = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = &*slot {
+            return Ok(Arc::clone(root));
+        }
+        let root = Arc::new(Root::open(&self.path)?);
+        *slot = Some(Arc::clone(&root));
+        Ok(root)
+    }
+}
+
+#[async_trait]
+impl Replica for Local {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        // Before the first contact: what the strictest reader of times would assume.
+        let granularity_ns = self.root().map_or(2_000_000_000, |root| root.fs.granularity_ns);
+        Capabilities {
+            read_cost: ReadCost::Cheap,
+            ordered: Ability::Proven,
+            conditional_put: Ability::Proven,
+            conditional_delete: Ability::Proven,
+            copy: Ability::Proven,
+            granularity_ns,
+        }
+    }
+
+    fn accepts(&self, key: &Key) -> Result<(), String> {
+        let text = key.as_str();
+        if text.len() > PATH_LIMIT {
+            return Err(format!("the path has {} bytes, and {PATH_LIMIT} is the limit here", text.len()));
+        }
+        for name in key.components() {
+            if name.is_empty() {
+                return Err("a file path can't begin or end with a slash or hold two in a row".to_owned());
+            }
+            if name == "." || name == ".." {
+                return Err(format!("`{name}` can't be the name of a file or directory"));
+            }
+            if name.len() > NAME_LIMIT {
+                return Err(format!("a name has {} bytes, and {NAME_LIMIT} is the limit here", name.len()));
+            }
+            if name.starts_with(OWN_PREFIX) {
+                return Err(format!("names that begin with `{OWN_PREFIX}` are reserved"));
+            }
+        }
+        Ok(())
+    }
+
+    /// With [`Contact::Prepare`] a root that is missing is made, if its parent is there: a pull into a new directory is
+    /// what people expect to work. A source is contacted with [`Contact::Look`], and a missing one stops the run.
+    async fn connect(&self, contact: Contact) -> Result<Connected, Error> {
+        let path = self.path.clone();
+        let root = blocking(move || match Root::open(&path) {
+            Err(error) if contact == Contact::Prepare => {
+                // A link that leads nowhere, a missing parent, a file: the error of opening it says it better.
+                mkdirat(CWD, &path, Mode::from_raw_mode(0o777)).map_err(|_| error)?;
+                Root::open(&path)
+            }
+            result => result,
+        })
+        .await?;
+        let identity = Some(root.identity());
+        *self.root.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(root));
+        Ok(Connected { identity, notices: Vec::new() })
+    }
+
+    fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
+        let (sender, items) = mpsc::channel(BATCHES);
+        let refused = only.and_then(|only| self.accepts(only).err().map(|why| (only, why)));
+        let root = match (refused, self.root()) {
+            (Some((only, why)), _) => Err(Error::new(Cause::Refused, format!("`{only}` can't be listed: {why}"))),
+            (None, root) => root,
+        };
+        match root {
+            Err(error) => {
+                sender.try_send(Err(error)).expect("the channel is empty");
+                Listing { items, producer: None }
+            }
+            Ok(root) => {
+                let (only, filter, leftovers) = (only.cloned(), Arc::clone(filter), Arc::clone(&self.leftovers));
+                let producer = tokio::task::spawn_blocking(move || {
+                    scan::walk(&root, only.as_ref(), &filter, &leftovers, sender);
+                });
+                Listing { items, producer: Some(producer) }
+            }
+        }
+    }
+
+    async fn look_up(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        // Such a name leads to no file. Other keys that are not accepted may well be here, and nothing is said of them.
+        if key.components().any(|name| matches!(name, "" | "." | "..")) {
+            return Ok(None);
+        }
+        self.refuse("look at", key)?;
+        let (root, key) = (self.root()?, key.clone());
+        blocking(move || read::look_up(&root, &key)).await
+    }
+
+    async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
+        self.refuse("read", key)?;
+        let (root, key, expect) = (self.root()?, key.clone(), expect.clone());
+        blocking(move || read::open(&root, &key, &expect)).await
+    }
+
+    async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
+        self.refuse("write", key)?;
+        transfer::put(self.root()?, key, content, put).await
+    }
+
+    /// Reads and writes: on one disk that is as fast as it gets without the help of the file system.
+    async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        let content = self.open(from, from_version).await.map_err(|error| match error.cause {
+            Cause::Changed | Cause::NotFound => Error { cause: Cause::Precondition, ..error },
+            _ => error,
+        })?;
+        self.put(to, &content, put).await
+    }
+
+    async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
+        let refused: Vec<Option<Error>> = batch.iter().map(|(key, _)| self.refuse("delete", key).err()).collect();
+        let allowed: Vec<(Key, Version)> =
+            batch.iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|(pair, _)| pair.clone()).collect();
+        let count = allowed.len();
+        let done = match self.root() {
+            Err(error) => Err(error),
+            Ok(root) => blocking(move || Ok(write::delete(&root, &allowed))).await,
+        };
+        let mut done = done.unwrap_or_else(|error| vec![Err(error); count]).into_iter();
+        let answer = |refused: Option<Error>| match refused {
+            Some(error) => Err(error),
+            None => done.next().expect("one answer a key"),
+        };
+        refused.into_iter().map(answer).collect()
+    }
+
+    /// Removes temporary files that the listings before met: finding them costs a walk, and a listing is one. Called
+    /// before any listing it removes nothing.
+    async fn tidy(&self, _journal: &dyn Journal) -> Result<u64, Error> {
+        let (root, leftovers) = (self.root()?, Arc::clone(&self.leftovers));
+        blocking(move || {
+            root.verify()?;
+            Ok(leftovers.remove(&root))
+        })
+        .await
+    }
+}
+
+impl Local {
+    fn refuse(&self, what: &str, key: &Key) -> Result<(), Error> {
+        self.accepts(key).map_err(|why| Error::new(Cause::Refused, format!("could not {what} `{key}`: {why}")))
+    }
+}
+
+/// Runs file work on a thread that may wait for the disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::new(Cause::Stop, "the program is shutting down")),
+        },
+    }
+}

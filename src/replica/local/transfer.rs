@@ -1,0 +1,160 @@
+//! How content gets from an open [`Content`] into a temporary file.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::blocking;
+use super::root::Root;
+use super::write::Temp;
+use crate::model::{Digest, DigestKind, Entry, Key};
+use crate::replica::{Buffers, Cause, Content, Error, PartHashes, Pieces, Put};
+
+/// Bytes a read of large content. Two are in flight: one is written while the next is read.
+const PIECE: u64 = 4 * 1024 * 1024;
+
+/// Stores `content` under `key`. The entry carries the BLAKE3 of what was written.
+pub(super) async fn put(root: Arc<Root>, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
+    let stated = put.digests.get(DigestKind::Blake3);
+    match content {
+        Content::Whole { bytes, blake3, .. } => {
+            if stated.is_some_and(|stated| stated != blake3) {
+                return Err(other_content(key));
+            }
+            let (key, bytes, expect, mtime_ns) = (key.clone(), bytes.clone(), put.expect.clone(), put.mtime_ns);
+            let sent = bytes.len() as u64;
+            // One hop to a blocking thread for everything: small files are many.
+            let mut entry = blocking(move || {
+                let temp = Temp::create(&root, &key, &expect)?;
+                temp.write(&bytes, 0)?;
+                temp.publish(&expect, mtime_ns)
+            })
+            .await?;
+            put.meter.add(sent);
+            entry.digests.add(blake3.clone());
+            Ok(entry)
+        }
+        Content::Pieces(pieces) => {
+            let (own_key, expect, mtime_ns) = (key.clone(), put.expect.clone(), put.mtime_ns);
+            let (temp, expect) = blocking(move || Ok((Temp::create(&root, &own_key, &expect)?, expect))).await?;
+            let temp = Arc::new(temp);
+            let blake3 = pour(key, pieces.as_ref(), &temp, put).await?;
+            match stated {
+                Some(stated) if *stated == blake3 => {}
+                Some(_) => return Err(other_content(key)),
+                // Nothing was stated to compare with, so the source has to prove that it gave one version.
+                None => pieces.unchanged().await?,
+            }
+            let temp = Arc::into_inner(temp).expect("every writing task has ended");
+            let mut entry = blocking(move || temp.publish(&expect, mtime_ns)).await?;
+            entry.digests.add(blake3);
+            Ok(entry)
+        }
+    }
+}
+
+/// Reads all pieces and writes them; one is written while the next one is read.
+async fn pour(key: &Key, pieces: &dyn Pieces, temp: &Arc<Temp>, put: &Put<'_>) -> Result<Digest, Error> {
+    let size = pieces.entry().size;
+    let mut hasher = Hasher::new(put.parts);
+    let mut offset = 0;
+    let mut next = if size > 0 { Some(piece(key, pieces, put.buffers, 0).await?) } else { None };
+    while let Some((bytes, room)) = next.take() {
+        let len = bytes.len() as u64;
+        let after = offset + len;
+        let writing = async {
+            let state = write(Arc::clone(temp), bytes, offset, hasher, key.clone()).await;
+            // Given back as soon as it is written, so that a transfer that waits for its second buffer while it
+            // holds the first never keeps another one waiting for ever.
+            drop(room);
+            state
+        };
+        let reading =
+            async { if after < size { piece(key, pieces, put.buffers, after).await.map(Some) } else { Ok(None) } };
+        let (written, read) = tokio::join!(writing, reading);
+        hasher = written?;
+        put.meter.add(len);
+        next = read?;
+        offset = after;
+    }
+    hasher.finish(key)
+}
+
+async fn piece(
+    key: &Key,
+    pieces: &dyn Pieces,
+    buffers: &Buffers,
+    offset: u64,
+) -> Result<(Bytes, OwnedSemaphorePermit), Error> {
+    let len = PIECE.min(pieces.entry().size - offset);
+    let room = buffers.take(len).await;
+    let bytes = pieces.read(offset, usize::try_from(len).expect("at most a piece")).await?;
+    if bytes.len() as u64 == len { Ok((bytes, room)) } else { Err(other_content(key)) }
+}
+
+async fn write(temp: Arc<Temp>, bytes: Bytes, offset: u64, mut state: Hasher, key: Key) -> Result<Hasher, Error> {
+    blocking(move || {
+        state.update(&bytes, &key)?;
+        temp.write(&bytes, offset)?;
+        Ok(state)
+    })
+    .await
+}
+
+/// The hash of the whole and of the part under way.
+#[derive(Debug)]
+struct Hasher {
+    whole: blake3::Hasher,
+    part: blake3::Hasher,
+    filled: u64,
+    expected: Option<PartHashes>,
+    done: usize,
+}
+
+impl Hasher {
+    fn new(parts: Option<&PartHashes>) -> Self {
+        let expected = parts.filter(|parts| parts.size > 0).cloned();
+        Self { whole: blake3::Hasher::new(), part: blake3::Hasher::new(), filled: 0, expected, done: 0 }
+    }
+
+    fn update(&mut self, bytes: &[u8], key: &Key) -> Result<(), Error> {
+        self.whole.update(bytes);
+        let Some(size) = self.expected.as_ref().map(|parts| parts.size) else { return Ok(()) };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = usize::try_from(size - self.filled).unwrap_or(usize::MAX).min(rest.len());
+            let (now, later) = rest.split_at(room);
+            self.part.update(now);
+            self.filled += now.len() as u64;
+            rest = later;
+            if self.filled == size {
+                self.end_part(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_part(&mut self, key: &Key) -> Result<(), Error> {
+        let hash = *self.part.finalize().as_bytes();
+        let expected = self.expected.as_ref().and_then(|parts| parts.hashes.get(self.done));
+        if expected != Some(&hash) {
+            return Err(other_content(key));
+        }
+        self.part.reset();
+        self.filled = 0;
+        self.done += 1;
+        Ok(())
+    }
+
+    fn finish(mut self, key: &Key) -> Result<Digest, Error> {
+        if self.expected.is_some() && self.filled > 0 {
+            self.end_part(key)?;
+        }
+        Ok(Digest::from_bytes(DigestKind::Blake3, self.whole.finalize().as_bytes()))
+    }
+}
+
+fn other_content(key: &Key) -> Error {
+    Error::new(Cause::Changed, format!("the content for `{key}` changed while it was read"))
+}

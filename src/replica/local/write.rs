@@ -1,0 +1,289 @@
+//! Writing: the temporary file, the check right before the rename, deletions.
+//!
+//! New content is complete and on the disk before it gets its name; the name changes from the old to the new content in
+//! one step; what is there right before must be what the plan saw. Between that last look and the rename or
+//! unlink lie a few microseconds in which a change by somebody else is overwritten; for a new name not even those
+//! (`RENAME_NOREPLACE`, or `linkat` where the file system has none).
+
+use std::sync::Arc;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, flock,
+    fstat, fsync, futimens, linkat, openat, renameat, renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::fault::failed;
+use super::root::{DIRECTORY, Root, no_directory_sync, split};
+use super::stamp::Stamp;
+use super::tidy::temp_name;
+use crate::model::{Entry, Expect, Key, Version};
+use crate::replica::{Cause, Error};
+
+/// A file that is being written beside its future name. Dropped before it is published, it is removed.
+#[derive(Debug)]
+pub(super) struct Temp {
+    root: Arc<Root>,
+    key: Key,
+    dir: OwnedFd,
+    name: String,
+    fd: OwnedFd,
+    /// The permissions that the published file gets; `None` for a new file, which has what the umask left.
+    mode: Option<Mode>,
+    state: State,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Temporary,
+    Published,
+}
+
+impl Temp {
+    /// Makes the directories above `key` and a temporary file in the last one, if `expect` holds now.
+    pub(super) fn create(root: &Arc<Root>, key: &Key, expect: &Expect) -> Result<Self, Error> {
+        root.verify()?;
+        let fault = |errno| match errno {
+            Errno::NOTDIR => in_the_way(key, "a file stands where it needs a directory"),
+            Errno::LOOP => {
+                in_the_way(key, "a symbolic link stands where it needs a directory, and links are never followed")
+            }
+            errno => failed("write", key, &root.path, errno),
+        };
+        let (dir, target) = root.make_parent(key.as_str()).map_err(fault)?;
+        let dir = dir
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| fault(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        let old = check(root, key, &dir, target, expect)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        loop {
+            let name = temp_name();
+            match openat(&dir, &name, flags, Mode::from_raw_mode(0o666)) {
+                Err(Errno::EXIST | Errno::INTR) => {}
+                Err(errno) => return Err(fault(errno)),
+                Ok(fd) => {
+                    // The lock tells a tidying process that the writer lives; where there are none, age does.
+                    flock(&fd, FlockOperation::NonBlockingLockExclusive).unwrap_or_default();
+                    // Never set-user-id and the like: they were given to the old content.
+                    let mode = old.map(|old| Mode::from_raw_mode(old.mode & 0o777));
+                    let (root, key) = (Arc::clone(root), key.clone());
+                    return Ok(Self { root, key, dir, name, fd, mode, state: State::Temporary });
+                }
+            }
+        }
+    }
+
+    /// Writes at an offset.
+    pub(super) fn write(&self, mut bytes: &[u8], mut offset: u64) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            #[cfg(test)]
+            super::seam::hit("write", self.key.as_str()).map_err(|errno| self.failed(errno))?;
+            match rustix::io::pwrite(&self.fd, bytes, offset) {
+                Ok(0) => return Err(self.failed(Errno::IO)),
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    offset += written as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.failed(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the content durable, checks `expect` for the last time, gives the file its name and makes that durable.
+    /// The entry is a stat of the very file that was written, taken after the rename: if somebody replaced it since,
+    /// its version is another one, and the next scan sees that.
+    pub(super) fn publish(mut self, expect: &Expect, mtime_ns: Option<i64>) -> Result<Entry, Error> {
+        let fault = |errno| failed("write", &self.key, &self.root.path, errno);
+        if let Some(mode) = self.mode {
+            // FAT and some mounts know no permissions; there the mount sets them for all files alike.
+            fchmod(&self.fd, mode).or_else(no_permissions).map_err(fault)?;
+        }
+        if let Some(mtime_ns) = mtime_ns {
+            futimens(&self.fd, &modified(mtime_ns)).map_err(fault)?;
+        }
+        // Not fdatasync: it may leave the modification time behind, and that is a part of the version.
+        fsync(&self.fd).map_err(fault)?;
+        self.root.verify()?;
+        #[cfg(test)]
+        super::seam::hit("publish", self.key.as_str()).map_err(fault)?;
+        let (_, target) = split(self.key.as_str());
+        check(&self.root, &self.key, &self.dir, target, expect)?;
+        match expect {
+            Expect::Version(_) => renameat(&self.dir, &self.name, &self.dir, target).map_err(fault)?,
+            Expect::Absent => match self.rename_to_new(target) {
+                Err(Errno::EXIST) => return Err(raced(&self.key)),
+                result => result.map_err(fault)?,
+            },
+        }
+        self.state = State::Published;
+        let stamp = fstat(&self.fd).map(|stat| Stamp::of(&stat));
+        fsync(&self.dir).or_else(no_directory_sync).map_err(fault)?;
+        Ok(stamp.map_err(fault)?.entry(self.root.fs.trust))
+    }
+
+    fn rename_to_new(&self, target: &str) -> Result<(), Errno> {
+        match renameat_with(&self.dir, &self.name, &self.dir, target, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            result => return result,
+        }
+        match linkat(&self.dir, &self.name, &self.dir, target, AtFlags::empty()) {
+            Ok(()) => unlinkat(&self.dir, &self.name, AtFlags::empty()),
+            // No hard links either (FAT behind an old driver): the check before is all there is.
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => renameat(&self.dir, &self.name, &self.dir, target),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn failed(&self, errno: Errno) -> Error {
+        failed("write", &self.key, &self.root.path, errno)
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if self.state == State::Temporary {
+            // If even this fails, tidying finds it.
+            unlinkat(&self.dir, &self.name, AtFlags::empty()).unwrap_or_default();
+        }
+    }
+}
+
+/// Compares what is there with what the plan saw; gives what is there.
+fn check(root: &Root, key: &Key, dir: &OwnedFd, name: &str, expect: &Expect) -> Result<Option<Stamp>, Error> {
+    let there = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Some(Stamp::of(&stat)),
+        Err(Errno::NOENT) => None,
+        Err(errno) => return Err(failed("look at", key, &root.path, errno)),
+    };
+    match (expect, there.map(|stamp| (stamp.kind(), stamp))) {
+        (Expect::Absent, None) => Ok(None),
+        (Expect::Absent, Some((FileType::Directory, _))) => {
+            Err(in_the_way(key, "a directory of that name stands there"))
+        }
+        (Expect::Absent, Some((FileType::Symlink, _))) => {
+            Err(in_the_way(key, "a symbolic link of that name stands there"))
+        }
+        (Expect::Version(version), Some((FileType::RegularFile, stamp)))
+            if stamp.version(root.fs.trust) == *version =>
+        {
+            Ok(Some(stamp))
+        }
+        _ => Err(raced(key)),
+    }
+}
+
+fn raced(key: &Key) -> Error {
+    Error::new(Cause::Precondition, format!("somebody else changed `{key}` since it was looked at"))
+}
+
+fn in_the_way(key: &Key, what: &str) -> Error {
+    Error::new(Cause::Refused, format!("could not write `{key}`: {what}")).hint("rename or remove one of the two")
+}
+
+fn no_permissions(errno: Errno) -> Result<(), Errno> {
+    match errno {
+        Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL => Ok(()),
+        errno => Err(errno),
+    }
+}
+
+fn modified(mtime_ns: i64) -> Timestamps {
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let (seconds, rest) = (mtime_ns.div_euclid(1_000_000_000), mtime_ns.rem_euclid(1_000_000_000));
+    Timestamps { last_access: omit, last_modification: Timespec { tv_sec: seconds, tv_nsec: rest } }
+}
+
+/// Deletes keys that still have their versions, then the directories above them that became empty, never the root.
+pub(super) fn delete(root: &Root, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
+    let mut parents: Vec<&str> = Vec::new();
+    let results = batch.iter().map(|(key, version)| {
+        let result = delete_one(root, key, version);
+        if let (Ok(()), Some(parent)) = (&result, split(key.as_str()).0)
+            && parents.last() != Some(&parent)
+        {
+            parents.push(parent);
+        }
+        result
+    });
+    let mut results: Vec<Result<(), Error>> = results.collect();
+    parents.sort_unstable();
+    parents.dedup();
+    // Deepest first, so that a parent is tried when its children are gone.
+    for parent in parents.into_iter().rev() {
+        remove_empty(root, parent);
+    }
+    let synced = sync_after_delete(root, batch, &results);
+    for (result, (key, _)) in results.iter_mut().zip(batch) {
+        if let (Ok(()), Err(errno)) = (&result, synced) {
+            *result = Err(failed("delete", key, &root.path, errno));
+        }
+    }
+    results
+}
+
+fn delete_one(root: &Root, key: &Key, version: &Version) -> Result<(), Error> {
+    let fault = |errno| match errno {
+        Errno::NOENT | Errno::NOTDIR => raced(key),
+        errno => failed("delete", key, &root.path, errno),
+    };
+    root.verify()?;
+    let (dir, name) = root.parent(key.as_str()).map_err(fault)?;
+    #[cfg(test)]
+    super::seam::hit("delete", key.as_str()).map_err(fault)?;
+    let stamp = Stamp::of(&statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?);
+    if !stamp.is_file() || stamp.version(root.fs.trust) != *version {
+        return Err(raced(key));
+    }
+    unlinkat(&dir, name, AtFlags::empty()).map_err(fault)
+}
+
+/// Removes `dir` and its parents as long as they are empty. `rmdir` fails on anything else, which is what is wanted.
+fn remove_empty(root: &Root, dir: &str) {
+    let mut dir = Some(dir);
+    while let Some(path) = dir {
+        let removed = root.parent(path).and_then(|(above, name)| unlinkat(above, name, AtFlags::REMOVEDIR));
+        if !matches!(removed, Ok(()) | Err(Errno::NOENT)) {
+            return;
+        }
+        dir = split(path).0;
+    }
+}
+
+/// A deletion that is recorded must not come undone in a crash: the file would look like a new one. One sync for each
+/// directory that is still there; for one that is gone its closest parent.
+fn sync_after_delete(root: &Root, batch: &[(Key, Version)], results: &[Result<(), Error>]) -> Result<(), Errno> {
+    let mut dirs: Vec<Option<&str>> = batch
+        .iter()
+        .zip(results)
+        .filter(|(_, result)| result.is_ok())
+        .map(|((key, _), _)| split(key.as_str()).0)
+        .collect();
+    dirs.sort_unstable();
+    dirs.dedup();
+    let mut synced: Option<Option<&str>> = None;
+    for dir in dirs {
+        let mut at = dir;
+        loop {
+            let opened = match at {
+                None => root.fd.as_fd().try_clone_to_owned().map_err(|_| Errno::MFILE),
+                Some(path) => root.open_at(path, DIRECTORY),
+            };
+            match opened {
+                Err(Errno::NOENT) if at.is_some() => at = at.and_then(|path| split(path).0),
+                Err(Errno::NOTDIR | Errno::LOOP) => break,
+                Ok(_) if synced == Some(at) => break,
+                Ok(fd) => {
+                    fsync(fd).or_else(no_directory_sync)?;
+                    synced = Some(at);
+                    break;
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+    Ok(())
+}
