@@ -85,7 +85,7 @@ impl Fault {
             }
             Self::Azure => "use an S3 remote or a local directory until then",
             Self::SecretEncoding => "copy the value again from where it was issued",
-            Self::Ambiguous => "write `@` in the secret as %40, and a prefix that holds `@` as the parameter prefix=",
+            Self::Ambiguous => "write `@` in the secret and in the path as %40",
             Self::AtAfterQuestion => "in the secret write `?` as %3F and `@` as %40, in a parameter `@` as %40",
             Self::Port | Self::Host(BadHost::Form) => "write s3://KEY:SECRET@BUCKET/?endpoint=https://HOST:PORT",
             Self::Fragment => "write the prefix as the parameter prefix=, with `#` as %23",

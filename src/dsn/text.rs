@@ -44,28 +44,27 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Cuts at the one `@` that a host follows. A secret may hold others, unencoded, and so may the path; where two
-    /// could be meant, a wrong choice would show a piece of the secret as a bucket name, so it is refused.
+    /// Cuts at the last `@`, which a host must follow. A secret may hold others, unencoded. Where an earlier one
+    /// could be meant, because a host follows it as well, a wrong choice would show a piece of the secret as a bucket
+    /// name, so it is refused. With `bare_bucket` a single label is a host.
     pub(super) fn cut(text: &'a str, bare_bucket: bool) -> Result<Self, Fault> {
-        let mut found = None;
-        for (at, _) in text.match_indices('@') {
+        let found = |at: usize| {
             let right = &text[at + 1..];
             let (host, path) = right.split_at(right.find('/').unwrap_or(right.len()));
             let (name, port) = host.split_once(':').unwrap_or((host, ""));
             let name = name.strip_suffix('.').unwrap_or(name);
             let hostlike = endpoint::is_host_name(name) && (bare_bucket || name.contains('.') || !port.is_empty());
-            if !hostlike || !port.bytes().all(|b| b.is_ascii_digit()) {
-                continue;
-            }
-            if found.replace((Self { userinfo: &text[..at], host: name, path }, port)).is_some() {
-                return Err(Fault::Ambiguous);
-            }
+            let hostlike = hostlike && port.bytes().all(|b| b.is_ascii_digit());
+            hostlike.then_some((Self { userinfo: &text[..at], host: name, path }, port))
+        };
+        let last = text.rfind('@').ok_or(Fault::NoUserinfo)?;
+        if text[..last].match_indices('@').any(|(at, _)| found(at).is_some()) {
+            return Err(Fault::Ambiguous);
         }
-        match found {
+        match found(last) {
             Some((parts, "")) => Ok(parts),
             Some(_) => Err(Fault::Port),
-            None if text.contains('@') => Err(Fault::NoHost),
-            None => Err(Fault::NoUserinfo),
+            None => Err(Fault::NoHost),
         }
     }
 }

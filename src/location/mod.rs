@@ -113,10 +113,10 @@ impl fmt::Debug for Surroundings<'_> {
 }
 
 impl Location {
-    /// How people call it: the path, or `s3://bucket/prefix`.
+    /// How people call it: the path with control characters escaped, or `s3://bucket/prefix`.
     pub fn display(&self) -> String {
         match self {
-            Self::Local(path) => redact(&path.to_string_lossy()).into_owned(),
+            Self::Local(path) => shown(path),
             Self::S3(address) => address.display(),
         }
     }
@@ -196,6 +196,20 @@ pub fn check_remote_name(name: &str) -> Result<(), UsageError> {
 pub fn default_local(exists: &dyn Fn(&Path) -> bool) -> PathBuf {
     let project = Path::new("./data/media");
     if exists(project) { project.to_owned() } else { PathBuf::from("/data/media") }
+}
+
+/// A path for people: no credentials, and no control characters that could forge a line of output.
+fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let escaped: String = text.chars().fold(String::new(), |mut text, c| {
+        if c.is_control() {
+            text.extend(c.escape_unicode());
+        } else {
+            text.push(c);
+        }
+        text
+    });
+    redact(&escaped).into_owned()
 }
 
 /// The path as text, one text for one path: what is not UTF-8 is escaped, and so is the escape.

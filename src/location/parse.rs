@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Found, Location, Origin, Parsed, Surroundings, UsageError};
-use crate::dsn::{self, Dsn, DsnError, Fault, Place, escape_warning, query_pairs, redact};
+use super::{Found, Location, Origin, Parsed, Surroundings, UsageError, shown};
+use crate::dsn::{self, Dsn, DsnError, Fault, Place, escape_warning, query_pairs};
 use crate::replica::s3::endpoint;
 use crate::replica::s3::bucket::{Naming, check_bucket, clean_prefix, join_prefix};
 use crate::replica::s3::{Addressing, Credentials, S3Address};
@@ -76,7 +76,7 @@ fn directory(
     around: &Surroundings<'_>,
 ) -> Result<Parsed, UsageError> {
     if (around.found)(&path) == Found::File {
-        let name = redact(&path.to_string_lossy()).into_owned();
+        let name = shown(&path);
         return Err(UsageError::new(
             format!("{name} is a file, and a location is a directory"),
             "to copy one file use `mediasync cp`",

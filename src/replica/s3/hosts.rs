@@ -47,8 +47,8 @@ fn before<'a>(host: &'a str, suffix: &str) -> Option<&'a str> {
 /// Where a known provider's service host begins in `host`, and what it is.
 pub(super) fn recognise(host: &str) -> Option<Result<(usize, Service), BadHost>> {
     if let Some((labels, suffix)) = aws_labels(host) {
-        // The last match wins: buckets may be called `s3` or `my.s3-backup`.
-        let found = (0..labels.len()).rev().find_map(|at| Some((at, aws_form(&labels[at..])?)));
+        // A form reaches to the suffix, so a bucket may be called `s3` or `my.s3-backup`.
+        let found = (0..labels.len()).find_map(|at| Some((at, aws_form(&labels[at..])?)));
         return Some(match found {
             None => Err(BadHost::NotS3),
             Some((_, (Form::AccessPoint, _))) => Err(BadHost::AccessPoint),
