@@ -25,6 +25,7 @@ pub struct Cli {
 
 /// What every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// The configuration file
     #[arg(long, value_name = "FILE", global = true)]
@@ -44,7 +45,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Cmd {
     /// Send a local directory to a remote: adds and updates
-    #[command(after_help = help("\
+    #[command(override_usage = "mediasync push [OPTIONS] [LOCAL] REMOTE", after_help = help("\
 Examples:
   mediasync push live:                       the project's media directory to the remote \"live\"
   mediasync push ./media s3://bucket/media   a directory to a bucket prefix
@@ -106,9 +107,12 @@ fn help(examples: &str) -> String {
 /// `push [LOCAL] REMOTE`.
 #[derive(Debug, Args)]
 pub struct Push {
-    /// The local directory (default: the project's media directory) and the remote place
-    #[arg(value_name = "[LOCAL] REMOTE", num_args = 0..=2)]
-    pub places: Vec<String>,
+    /// The local directory; left out, it is the project's media directory
+    #[arg(value_name = "LOCAL")]
+    pub first: Option<String>,
+    /// The remote place; a single argument is this
+    #[arg(value_name = "REMOTE")]
+    pub second: Option<String>,
     /// Delete at the remote what was deleted locally since the last run
     #[arg(long)]
     pub delete: bool,
@@ -188,7 +192,7 @@ pub struct Apply {
 }
 
 /// What push, mirror and sync share.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[expect(missing_docs, reason = "clap would take texts at flattened groups for the command's")]
 pub struct RunArgs {
     #[command(flatten)]
@@ -202,7 +206,7 @@ pub struct RunArgs {
 }
 
 /// Whether and how it is told.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct How {
     /// Show what would be done, change nothing
     #[arg(short = 'n', long)]
@@ -216,7 +220,7 @@ pub struct How {
 }
 
 /// What is in scope.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[expect(missing_docs, reason = "clap would take the text at the flattened rules for the command's")]
 pub struct Scope {
     /// Only this file or directory below the places
@@ -236,7 +240,7 @@ pub struct Scope {
 }
 
 /// What is allowed.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Leave {
     /// The source wins where both sides changed
     #[arg(long)]
@@ -253,7 +257,7 @@ pub struct Leave {
 }
 
 /// How fast and how thoroughly.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Pace {
     /// Transfers at the same time
     #[arg(long, value_name = "N", value_parser = units::concurrency)]
@@ -345,10 +349,14 @@ mod tests {
     fn rules_keep_the_order_in_which_they_were_typed() {
         let cli = parse(&["push", "--include", "a", "--exclude=b", "live:", "--include=c", "--exclude", "d"]).unwrap();
         let Cmd::Push(push) = cli.command else { panic!("not push") };
-        let expected =
-            [Rule::Include("a".into()), Rule::Exclude("b".into()), Rule::Include("c".into()), Rule::Exclude("d".into())];
+        let expected = [
+            Rule::Include("a".into()),
+            Rule::Exclude("b".into()),
+            Rule::Include("c".into()),
+            Rule::Exclude("d".into()),
+        ];
         assert_eq!(push.run.scope.rules.0, expected);
-        assert_eq!(push.places, ["live:"]);
+        assert_eq!((push.first.as_deref(), push.second), (Some("live:"), None));
     }
 
     #[test]

@@ -38,6 +38,5 @@ pub(super) fn report() -> Report {
         problem_count: 0,
         conflicts: Vec::new(),
         conflict_count: 0,
-        requests: Vec::new(),
     }
 }

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::totals::Totals;
 use crate::model::{Action, Conflict, Counts, Entry, Problem, ProblemKind, Reach, Reason, Side, SkipReason, Verb};
-use crate::sync::{Ending, Halt, Report, Stage};
+use crate::sync::{Ending, Halt, Stage};
 
 /// The version of all shapes.
 const V: u8 = 1;
@@ -55,6 +56,7 @@ enum Event<'a> {
     Halt {
         message: &'a str,
         plan: Option<&'a str>,
+        approve: Option<&'a str>,
     },
     Summary(Box<SummaryLine>),
     Error {
@@ -94,6 +96,7 @@ struct SummaryLine {
     kept: u64,
     skipped: BTreeMap<&'static str, u64>,
     requests: BTreeMap<&'static str, u64>,
+    requests_needed: BTreeMap<&'static str, u64>,
     problems: u64,
     conflicts: u64,
 }
@@ -206,8 +209,9 @@ pub fn notice(job: Option<&str>, message: &str) -> String {
 }
 
 /// `"type":"halt"`.
-pub fn halt(job: Option<&str>, halt: &Halt) -> String {
-    line(job, &Event::Halt { message: &halt.message, plan: halt.plan.as_deref() })
+pub fn halt(job: Option<&str>, halt: &Halt, approve: &str) -> String {
+    let plan = halt.plan.as_deref();
+    line(job, &Event::Halt { message: &halt.message, plan, approve: plan.map(|_| approve) })
 }
 
 /// `"type":"error"`.
@@ -216,13 +220,47 @@ pub fn failure(job: Option<&str>, failure: &Failure) -> String {
 }
 
 /// `"type":"summary"`.
-pub fn summary(job: Option<&str>, report: &Report, stage: Stage) -> String {
+pub fn summary(job: Option<&str>, totals: &Totals<'_>) -> String {
+    line(job, &Event::Summary(Box::new(summary_line(totals))))
+}
+
+/// A run's line in the journal: its summary, and the halt or the error that ended it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The summary's fields; `None` for a run that failed.
+    pub summary: Option<serde_json::Value>,
+    /// Why a guard refused.
+    pub halt: Option<String>,
+    /// The hash of the plan that can be approved.
+    pub plan: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// The record of a run that was decided.
+pub fn record(totals: &Totals<'_>) -> String {
+    let (halt, plan) = match &totals.report.ending {
+        Ending::Finished => (None, None),
+        Ending::Halted(halt) => (Some(halt.message.clone()), halt.plan.clone()),
+    };
+    let summary = serde_json::to_value(summary_line(totals)).ok();
+    serde_json::to_string(&Record { summary, halt, plan, error: None }).expect("texts and numbers always serialise")
+}
+
+/// The record of a run that failed.
+pub fn failed(failure: &Failure) -> String {
+    let error = Some(failure.message.clone());
+    serde_json::to_string(&Record { summary: None, halt: None, plan: None, error }).expect("texts always serialise")
+}
+
+fn summary_line(totals: &Totals<'_>) -> SummaryLine {
+    let report = totals.report;
     let ending = match report.ending {
         Ending::Finished => "finished",
         Ending::Halted(_) => "halted",
     };
-    let line_of = SummaryLine {
-        stage: self::stage(stage),
+    SummaryLine {
+        stage: stage(totals.stage),
         ending,
         exit: Exit::of(report).code(),
         planned: counts(&report.planned),
@@ -231,11 +269,11 @@ pub fn summary(job: Option<&str>, report: &Report, stage: Stage) -> String {
         extras: report.extras,
         kept: report.kept,
         skipped: report.skipped.iter().map(|(why, n)| (skipped(*why), *n)).collect(),
-        requests: report.requests.iter().copied().collect(),
+        requests: totals.made.iter().copied().collect(),
+        requests_needed: totals.needed.iter().copied().collect(),
         problems: report.problem_count,
         conflicts: report.conflict_count,
-    };
-    line(job, &Event::Summary(Box::new(line_of)))
+    }
 }
 
 fn counts(counts: &Counts) -> CountsLine {
@@ -322,7 +360,12 @@ mod tests {
     fn notices_halts_and_errors() {
         assert_eq!(notice(None, "hi"), r#"{"v":1,"type":"notice","message":"hi"}"#);
         let stored = Halt { message: "empty".into(), plan: Some("0123".into()) };
-        assert_eq!(halt(Some("m"), &stored), r#"{"v":1,"type":"halt","message":"empty","plan":"0123","job":"m"}"#);
+        assert_eq!(
+            halt(Some("m"), &stored, "m"),
+            r#"{"v":1,"type":"halt","message":"empty","plan":"0123","approve":"m","job":"m"}"#
+        );
+        let dry = Halt { plan: None, ..stored };
+        assert!(halt(None, &dry, "0123").contains(r#""plan":null,"approve":null"#));
         let failed = Failure::error("no bucket").hint("make it");
         assert_eq!(
             failure(None, &failed),
@@ -335,12 +378,14 @@ mod tests {
         let mut full = report();
         full.planned.creates = 2;
         full.skipped = vec![(SkipReason::Junk, 3)];
-        full.requests = vec![("PUT", 2)];
         full.problem_count = 1;
         let counts = r#""overwrites":0,"copies":0,"deletes":0,"rename_deletes":0,"extra_deletes":0,"records":0,"bytes_sent":0,"bytes_deleted":0"#;
         let expected = format!(
-            r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"problems":1,"conflicts":0}}"#
+            r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"requests_needed":{{}},"problems":1,"conflicts":0}}"#
         );
-        assert_eq!(summary(None, &full, Stage::Done), expected);
+        let totals = Totals { made: vec![("PUT", 2)], ..Totals::of(&full, Stage::Done) };
+        assert_eq!(summary(None, &totals), expected);
+        let record: Record = serde_json::from_str(&record(&totals)).unwrap();
+        assert_eq!(record.summary.unwrap()["problems"], 1);
     }
 }

@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn more_v_means_more_of_ours_and_nothing_of_others() {
-        for (verbose, level) in [(0, Level::WARN), (1, Level::INFO), (2, Level::DEBUG), (3, Level::TRACE), (9, Level::TRACE)] {
+        for (verbose, level) in
+            [(0, Level::WARN), (1, Level::INFO), (2, Level::DEBUG), (3, Level::TRACE), (9, Level::TRACE)]
+        {
             let targets = targets(verbose);
             assert!(targets.would_enable("mediasync::sync", &level));
             for other in ["aws_sigv4::http_request::sign", "aws_smithy_runtime::client", "hyper::proto", "rustls"] {

@@ -14,8 +14,9 @@ use tokio::sync::Notify;
 use super::failure::Failure;
 use super::human::{self, Colour};
 use super::json;
+use super::totals::Totals;
 use crate::model::{Action, Conflict, Problem};
-use crate::sync::{Halt, Observer, Report, Stage};
+use crate::sync::{Halt, Observer, Stage};
 
 /// How long a line may wait for others before it is written.
 const LINGER: Duration = Duration::from_millis(100);
@@ -61,7 +62,10 @@ struct Streams {
 
 impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Output").field("format", &self.format).field("verbosity", &self.verbosity).finish_non_exhaustive()
+        f.debug_struct("Output")
+            .field("format", &self.format)
+            .field("verbosity", &self.verbosity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -195,36 +199,39 @@ impl Output {
         self.aside(&text);
     }
 
-    /// Why a guard refused.
-    pub fn halt(&self, job: Option<&str>, halt: &Halt) {
+    /// Why a guard refused. `pair` is what `approve` takes for a run without a job.
+    pub fn halt(&self, job: Option<&str>, halt: &Halt, pair: &str) {
+        let approve = job.unwrap_or(pair);
         match self.format {
-            Format::Json => self.data(&json::halt(job, halt)),
-            Format::Human => self.aside(&human::halt(halt, job)),
+            Format::Json => self.data(&json::halt(job, halt, approve)),
+            Format::Human => self.aside(&human::halt(halt, approve)),
         }
     }
 
     /// The totals of a run.
-    pub fn summary(&self, job: Option<&str>, report: &Report, stage: Stage, took: Duration) {
+    pub fn summary(&self, job: Option<&str>, totals: &Totals<'_>) {
         match self.format {
-            Format::Json => self.data(&json::summary(job, report, stage)),
-            Format::Human if self.verbosity > Verbosity::Quiet => {
-                self.data(&human::summary(report, stage));
-                if stage == Stage::Done {
-                    self.data(&format!("Took {}", human::duration(took)));
-                }
-            }
+            Format::Json => self.data(&json::summary(job, totals)),
+            Format::Human if self.verbosity > Verbosity::Quiet => self.data(&human::summary(totals)),
             Format::Human => {}
         }
     }
 
-    /// Asks a person; anything but `yes` or `y` is a no. Blocks until a line was typed.
-    pub fn ask(&self, question: &str) -> bool {
-        {
-            let mut streams = self.streams();
-            streams.out.flush().ok();
-            write!(streams.err, "{question} [y/N] ").ok();
-            streams.err.flush().ok();
-        }
+    /// Whether progress bars can be shown.
+    pub fn shows_progress(&self) -> bool {
+        self.verbosity > Verbosity::Quiet && io::stderr().is_terminal()
+    }
+
+    /// Asks a person; [`Output::answer`] waits for what is typed.
+    pub fn prompt(&self, question: &str) {
+        let mut streams = self.streams();
+        streams.out.flush().ok();
+        write!(streams.err, "{question} [y/N] ").ok();
+        streams.err.flush().ok();
+    }
+
+    /// Waits for a line on stdin; anything but `yes` or `y` is a no.
+    pub fn answer() -> bool {
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
@@ -294,6 +301,13 @@ impl Observer for Teller<'_> {
     }
 }
 
+/// Prints what clap has to say: help and the version to stdout, mistakes to stderr. Returns the exit code.
+pub fn clap(error: &clap::Error) -> u8 {
+    // A closed pipe is no error here either.
+    error.print().ok();
+    u8::try_from(error.exit_code()).unwrap_or(2)
+}
+
 /// Whether the environment asks for colours: not with `NO_COLOR` (<https://no-color.org>) or a dumb terminal.
 pub fn colours(env: impl Fn(&str) -> Option<String>) -> Colour {
     let refused = env("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -347,14 +361,14 @@ mod tests {
         teller.action(&action(Verb::Touch, Reason::TouchedOnly, 1, "touched.txt"), Stage::Planned);
         teller.action(&action(Verb::Create, Reason::New, 1, "done.txt"), Stage::Done);
         teller.problem(&Problem::of(&key("bad.txt"), ProblemKind::Unreadable, "denied"));
-        output.summary(None, &report(), Stage::Planned, Duration::ZERO);
+        output.summary(None, &Totals::of(&report(), Stage::Planned));
         [out.text(), err.text()]
     }
 
     #[test]
     fn data_goes_to_stdout_and_everything_else_to_stderr() {
         let [out, err] = run(Format::Human, Verbosity::Normal);
-        assert_eq!(out, "create           1 B  new.txt  (new)\nNothing to do.\nIn sync: 0 files\n");
+        assert_eq!(out, "create           1 B  new.txt  (new)\nNothing to do.\n");
         assert_eq!(err, "from /a to /b\nnote: the server is old\nproblem: bad.txt: denied (unreadable)\n");
     }
 

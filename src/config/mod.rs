@@ -21,6 +21,7 @@ pub use table::{Mistake, nearest};
 
 use crate::model::{FilterRules, Junk, SizeLimits};
 use crate::plan::{Budget, Compare, Mode, OnConflict};
+use crate::replica::access::Access;
 use crate::replica::s3::Addressing;
 use crate::secret::Secret;
 use table::{Keys, Mistakes, Table};
@@ -57,17 +58,6 @@ pub enum Inline {
     None,
     /// It does.
     Secrets,
-}
-
-/// What may be done to a remote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Never changed.
-    ReadOnly,
-    /// Changed after a question on a terminal, or with `--yes`.
-    Confirm,
-    /// Changed as the command says.
-    Write,
 }
 
 /// `[remote.NAME]`: a place with a name.
@@ -127,7 +117,7 @@ pub struct Job {
 }
 
 /// What a job or a command line says about a run. `Options::default()` is what happens when nobody says anything.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// What is in scope.
     pub filter: FilterRules,
@@ -153,14 +143,6 @@ impl Default for Options {
             on_conflict: OnConflict::Report,
             compare: Compare::Metadata,
         }
-    }
-}
-
-impl PartialEq for Options {
-    fn eq(&self, other: &Self) -> bool {
-        let filter = |f: &FilterRules| (f.rules.clone(), f.junk, f.sizes);
-        let rest = |o: &Self| (o.max_delete, o.concurrency, o.bwlimit, o.on_conflict, o.compare);
-        filter(&self.filter) == filter(&other.filter) && rest(self) == rest(other)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `[remote.NAME]`: a place with a name, told by a DSN or in single keys.
 
 use super::table::{Keys, Mistakes, Table};
-use super::{ACCESS, Access, Inline, Remote, RemoteAt, RemoteUrl};
+use super::{ACCESS, Inline, Remote, RemoteAt, RemoteUrl};
+use crate::replica::access::Access;
 use crate::replica::s3::Addressing;
 use crate::secret::Secret;
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::totals::Totals;
 use crate::model::{Action, Conflict, Counts, Entry, Problem, ProblemKind, Reach, Reason, Side, SkipReason, Verb};
-use crate::sync::{Ending, Halt, Report, Stage};
+use crate::sync::{Ending, Halt, Stage};
 
 /// Whether texts carry colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,65 +113,79 @@ fn entry(entry: Option<&Entry>, zone: &TimeZone) -> String {
     format!("{:>10}{exact}  {time}", size(entry.size))
 }
 
-/// Why a guard refused, and the commands that resolve it.
-pub fn halt(halt: &Halt, job: Option<&str>) -> String {
+/// Why a guard refused, and the command that resolves it. `approve` is the first argument of that command.
+pub fn halt(halt: &Halt, approve: &str) -> String {
     let mut text = format!("halted: {}\nNothing was changed.", halt.message);
     match &halt.plan {
         Some(plan) => {
-            let job = job.unwrap_or("JOB");
-            push(&mut text, format_args!("\n  hint: to do exactly this: mediasync approve {job} {plan}"));
+            push(&mut text, format_args!("\n  hint: to do exactly this: mediasync approve {approve} {plan}"));
         }
         None => text.push_str("\n  hint: run it without --dry-run to get a plan that can be approved"),
     }
     text
 }
 
+/// What a plan would do, in one sentence.
+pub fn planned(counts: &Counts) -> String {
+    sentence(counts, ["Would create", "overwrite", "copy", "delete"], "to send")
+}
+
 /// The totals of a run.
-pub fn summary(report: &Report, stage: Stage) -> String {
-    let mut text = match stage {
-        Stage::Planned => totals(&report.planned, ["Would create", "overwrite", "copy", "delete"], "to send"),
-        Stage::Done => totals(&report.done, ["Created", "overwrote", "copied", "deleted"], "sent"),
+pub fn summary(totals: &Totals<'_>) -> String {
+    let Totals { report, stage, made, needed, took } = totals;
+    let counts = match stage {
+        Stage::Planned => &report.planned,
+        Stage::Done => &report.done,
     };
+    let halted = report.ending != Ending::Finished;
+    let mut lines = vec![match stage {
+        Stage::Done if halted => format!("Nothing changed. {}", planned(&report.planned)),
+        Stage::Done if counts.changes() == 0 => "Nothing changed.".into(),
+        Stage::Done => sentence(counts, ["Created", "overwrote", "copied", "deleted"], "sent"),
+        Stage::Planned if counts.changes() == 0 => "Nothing to do.".into(),
+        Stage::Planned => planned(counts),
+    }];
     let open = report.planned.changes().saturating_sub(report.done.changes());
-    if stage == Stage::Done && open > 0 && report.ending == Ending::Finished {
-        push(&mut text, format_args!("\n{} of {} planned changes were not made.", count(open), count(report.planned.changes())));
+    if *stage == Stage::Done && open > 0 && !halted {
+        lines.push(format!("{} of {} planned changes were not made.", count(open), count(report.planned.changes())));
     }
-    push(&mut text, format_args!("\nIn sync: {}", files(report.in_sync)));
-    let records = match stage {
-        Stage::Planned => report.planned.records,
-        Stage::Done => report.done.records,
-    };
-    if records > 0 {
-        push(&mut text, format_args!("; only recorded: {}", count(records)));
+    if report.in_sync > 0 {
+        lines.push(format!("Already equal: {}", files(report.in_sync)));
+    }
+    if counts.records > 0 {
+        lines.push(format!("Only recorded: {}", files(counts.records)));
     }
     if !report.skipped.is_empty() {
-        let parts: Vec<String> = report.skipped.iter().map(|(why, n)| format!("{} {}", count(*n), skipped(*why))).collect();
-        push(&mut text, format_args!("\nSkipped: {}", parts.join(", ")));
+        let parts: Vec<String> =
+            report.skipped.iter().map(|(why, n)| format!("{} {}", count(*n), skipped(*why))).collect();
+        lines.push(format!("Skipped: {}", parts.join(", ")));
     }
     if report.extras > 0 {
-        push(&mut text, format_args!("\nOnly at the destination, left alone: {}", files(report.extras)));
+        lines.push(format!("Only at the destination, left alone: {}", files(report.extras)));
     }
     if report.kept > 0 {
-        push(&mut text, format_args!("\nDeleted at the source, kept at the destination: {} (--delete deletes)", files(report.kept)));
+        lines
+            .push(format!("Deleted at the source, kept at the destination: {} (--delete deletes)", files(report.kept)));
     }
-    if !report.requests.is_empty() {
-        let parts: Vec<String> = report.requests.iter().map(|(kind, n)| format!("{} {kind}", count(*n))).collect();
-        push(&mut text, format_args!("\nRequests: {}", parts.join(", ")));
+    for (word, requests) in [("Requests", made), ("Requests needed, at least", needed)] {
+        if !requests.is_empty() {
+            let parts: Vec<String> = requests.iter().map(|(kind, n)| format!("{} {kind}", count(*n))).collect();
+            lines.push(format!("{word}: {}", parts.join(", ")));
+        }
     }
     if report.conflict_count > 0 {
-        push(&mut text, format_args!("\nConflicts: {} (nothing was done about them; --overwrite lets the source win)", count(report.conflict_count)));
+        let what = "nothing was done about them; --overwrite lets the source win";
+        lines.push(format!("Conflicts: {} ({what})", count(report.conflict_count)));
     }
     if report.problem_count > 0 {
-        push(&mut text, format_args!("\nProblems: {}", count(report.problem_count)));
+        lines.push(format!("Problems: {}", count(report.problem_count)));
     }
-    text
+    lines.extend(took.map(|took| format!("Took {}", duration(took))));
+    lines.join("\n")
 }
 
 /// `Created 3, overwrote 1 (12.3 MiB sent), copied 2, deleted 4 (1.2 MiB).`
-fn totals(counts: &Counts, [create, overwrite, copy, delete]: [&str; 4], sent: &str) -> String {
-    if counts.changes() == 0 {
-        return "Nothing to do.".replace("to do", if sent == "sent" { "changed" } else { "to do" });
-    }
+fn sentence(counts: &Counts, [create, overwrite, copy, delete]: [&str; 4], sent: &str) -> String {
     let mut text = format!(
         "{create} {}, {overwrite} {} ({} {sent}), {copy} {}, {delete} {}",
         count(counts.creates),
@@ -196,8 +211,8 @@ fn totals(counts: &Counts, [create, overwrite, copy, delete]: [&str; 4], sent: &
     text
 }
 
-/// The word for a reason to skip, for people and for JSON.
-pub fn skipped(reason: SkipReason) -> &'static str {
+/// The words for a reason to skip.
+fn skipped(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::Junk => "junk",
         SkipReason::Excluded => "excluded",

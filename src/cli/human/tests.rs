@@ -68,9 +68,9 @@ fn a_halt_says_how_to_go_on() {
     let expected = "halted: The source is empty.
 Nothing was changed.
   hint: to do exactly this: mediasync approve media 0123abcd";
-    assert_eq!(halt(&stored, Some("media")), expected);
+    assert_eq!(halt(&stored, "media"), expected);
     let dry = Halt { message: "The source is empty.".into(), plan: None };
-    assert!(halt(&dry, None).contains("without --dry-run"));
+    assert!(halt(&dry, "media").contains("without --dry-run"));
 }
 
 #[test]
@@ -91,18 +91,22 @@ fn the_totals_of_a_dry_run() {
     full.extras = 1;
     full.kept = 3;
     full.skipped = vec![(SkipReason::Junk, 2), (SkipReason::Excluded, 1)];
-    full.requests = vec![("LIST", 1001), ("PUT", 1235)];
     full.conflict_count = 1;
     full.problem_count = 2;
     let expected = "Would create 1,234, overwrite 1 (1.5 KiB to send), copy 2, delete 7 (10 B; 2 old names of renamed files; 1 only at the destination).
-In sync: 1,000,000 files; only recorded: 5
+Already equal: 1,000,000 files
+Only recorded: 5 files
 Skipped: 2 junk, 1 excluded
 Only at the destination, left alone: 1 file
 Deleted at the source, kept at the destination: 3 files (--delete deletes)
-Requests: 1,001 LIST, 1,235 PUT
+Requests: 1,001 LIST
+Requests needed, at least: 1,235 PUT
 Conflicts: 1 (nothing was done about them; --overwrite lets the source win)
 Problems: 2";
-    assert_eq!(summary(&full, Stage::Planned), expected);
+    let mut totals = Totals::of(&full, Stage::Planned);
+    totals.made = vec![("LIST", 1001)];
+    totals.needed = vec![("PUT", 1235)];
+    assert_eq!(summary(&totals), expected);
 }
 
 #[test]
@@ -113,10 +117,22 @@ fn the_totals_of_a_run_say_what_is_left() {
     partly.done.bytes_sent = 2048;
     let expected = "Created 2, overwrote 0 (2.0 KiB sent), copied 0, deleted 0.
 1 of 3 planned changes were not made.
-In sync: 0 files";
-    assert_eq!(summary(&partly, Stage::Done), expected);
-    assert_eq!(summary(&report(), Stage::Done), "Nothing changed.\nIn sync: 0 files");
-    assert_eq!(summary(&report(), Stage::Planned), "Nothing to do.\nIn sync: 0 files");
+Took 2.5 s";
+    let mut totals = Totals::of(&partly, Stage::Done);
+    totals.took = Some(Duration::from_millis(2500));
+    assert_eq!(summary(&totals), expected);
+    let empty = report();
+    assert_eq!(summary(&Totals::of(&empty, Stage::Done)), "Nothing changed.");
+    assert_eq!(summary(&Totals::of(&empty, Stage::Planned)), "Nothing to do.");
+}
+
+#[test]
+fn the_totals_of_a_halt_are_those_of_its_plan() {
+    let mut halted = report();
+    halted.planned.deletes = 7;
+    halted.ending = Ending::Halted(Halt { message: "why".into(), plan: None });
+    let expected = "Nothing changed. Would create 0, overwrite 0 (0 B to send), copy 0, delete 7.";
+    assert_eq!(summary(&Totals::of(&halted, Stage::Done)), expected);
 }
 
 #[test]
