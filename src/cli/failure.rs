@@ -35,6 +35,10 @@ impl Failure {
 
 impl From<replica::Error> for Failure {
     fn from(error: replica::Error) -> Self {
-        Self { exit: Exit::Failed, message: error.message, hints: error.hint.into_iter().collect() }
+        let exit = match error.cause {
+            replica::Cause::Usage => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        Self { exit, message: error.message, hints: error.hint.into_iter().collect() }
     }
 }

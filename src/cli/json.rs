@@ -209,9 +209,9 @@ pub fn notice(job: Option<&str>, message: &str) -> String {
 }
 
 /// `"type":"halt"`.
-pub fn halt(job: Option<&str>, halt: &Halt, approve: &str) -> String {
-    let plan = halt.plan.as_deref();
-    line(job, &Event::Halt { message: &halt.message, plan, approve: plan.map(|_| approve) })
+pub fn halt(job: Option<&str>, halt: &Halt, approve: Option<&str>) -> String {
+    let plan = halt.plan.as_deref().filter(|_| approve.is_some());
+    line(job, &Event::Halt { message: &halt.message, plan, approve })
 }
 
 /// `"type":"error"`.
@@ -361,11 +361,11 @@ mod tests {
         assert_eq!(notice(None, "hi"), r#"{"v":1,"type":"notice","message":"hi"}"#);
         let stored = Halt { message: "empty".into(), plan: Some("0123".into()) };
         assert_eq!(
-            halt(Some("m"), &stored, "m"),
+            halt(Some("m"), &stored, Some("m")),
             r#"{"v":1,"type":"halt","message":"empty","plan":"0123","approve":"m","job":"m"}"#
         );
         let dry = Halt { plan: None, ..stored };
-        assert!(halt(None, &dry, "0123").contains(r#""plan":null,"approve":null"#));
+        assert!(halt(None, &dry, None).contains(r#""plan":null,"approve":null"#));
         let failed = Failure::error("no bucket").hint("make it");
         assert_eq!(
             failure(None, &failed),

@@ -199,12 +199,11 @@ impl Output {
         self.aside(&text);
     }
 
-    /// Why a guard refused. `pair` is what `approve` takes for a run without a job.
-    pub fn halt(&self, job: Option<&str>, halt: &Halt, pair: &str) {
-        let approve = job.unwrap_or(pair);
+    /// Why a guard refused, and what resolves it. `approve` is the first argument of that command, where it does.
+    pub fn halt(&self, job: Option<&str>, halt: &Halt, approve: Option<&str>, hint: &str) {
         match self.format {
             Format::Json => self.data(&json::halt(job, halt, approve)),
-            Format::Human => self.aside(&human::halt(halt, approve)),
+            Format::Human => self.aside(&human::halt(halt, hint)),
         }
     }
 

@@ -78,11 +78,11 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 
 /// A path for people.
 pub fn shown(path: &Path) -> String {
-    path.display()
-        .to_string()
-        .chars()
-        .flat_map(|c| c.is_control().then(|| c.escape_unicode()).map_or_else(|| vec![c], Iterator::collect))
-        .collect()
+    let mut text = String::new();
+    for c in path.display().to_string().chars() {
+        if c.is_control() { text.extend(c.escape_unicode()) } else { text.push(c) }
+    }
+    text
 }
 
 fn found(path: &Path) -> Found {

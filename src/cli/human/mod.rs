@@ -113,16 +113,9 @@ fn entry(entry: Option<&Entry>, zone: &TimeZone) -> String {
     format!("{:>10}{exact}  {time}", size(entry.size))
 }
 
-/// Why a guard refused, and the command that resolves it. `approve` is the first argument of that command.
-pub fn halt(halt: &Halt, approve: &str) -> String {
-    let mut text = format!("halted: {}\nNothing was changed.", halt.message);
-    match &halt.plan {
-        Some(plan) => {
-            push(&mut text, format_args!("\n  hint: to do exactly this: mediasync approve {approve} {plan}"));
-        }
-        None => text.push_str("\n  hint: run it without --dry-run to get a plan that can be approved"),
-    }
-    text
+/// Why a guard refused, and what resolves it.
+pub fn halt(halt: &Halt, hint: &str) -> String {
+    format!("halted: {}\nNothing was changed.\n  hint: {hint}", halt.message)
 }
 
 /// What a plan would do, in one sentence.

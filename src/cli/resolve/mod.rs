@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::args::{Mirror, Push, RunArgs, Sync};
 use super::failure::Failure;
 use super::place::{End, World, end, named, written};
+use super::setup::shown;
 use crate::config::overlap::{Claim, Relation, overlaps};
 use crate::config::{Config, Job, Options, nearest};
 use crate::location::{self, Found, Location, Overlap};
@@ -124,13 +125,13 @@ pub fn sync(args: &Sync, world: World<'_>) -> Result<Vec<JobTask>, Failure> {
 pub fn jobs<'a>(names: &[String], world: World<'a>) -> Result<Vec<&'a Job>, Failure> {
     let config = world.config;
     if config.jobs.is_empty() {
-        let failure = match config.path.as_os_str().is_empty() {
-            true => Failure::usage("there is no configuration file, so there are no jobs")
-                .hint("begin with a copy of config.example.toml as mediasync.toml, or name it with --config FILE"),
-            false => Failure::usage(format!("{} names no job", config.path.display().to_string().escape_debug()))
-                .hint("add a [[job]] as config.example.toml has it"),
-        };
-        return Err(failure);
+        return Err(if config.path.as_os_str().is_empty() {
+            Failure::usage("there is no configuration file, so there are no jobs")
+                .hint("begin with a copy of config.example.toml as mediasync.toml, or name it with --config FILE")
+        } else {
+            Failure::usage(format!("{} names no job", shown(&config.path)))
+                .hint("add a [[job]] as config.example.toml has it")
+        });
     }
     if names.is_empty() {
         return Ok(config.jobs.iter().collect());
@@ -209,8 +210,7 @@ pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     let told: Vec<String> = found.iter().map(ToString::to_string).collect();
-    let file = world.config.path.display().to_string();
-    Err(Failure::usage(format!("{}: jobs stand in each other's way\n{}", file.escape_debug(), told.join("\n"))))
+    Err(Failure::usage(format!("{}: jobs stand in each other's way\n{}", shown(&world.config.path), told.join("\n"))))
 }
 
 /// Whether a single argument of push is the target: anything but a plain path.
@@ -333,7 +333,7 @@ fn only(text: &str) -> Result<Key, Failure> {
     let path = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
     let plain = !path.starts_with('/') && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
     let wrong = || {
-        Failure::usage(format!("--only {:?} is no path below the places of the run", text))
+        Failure::usage(format!("--only {text:?} is no path below the places of the run"))
             .hint("write it relative to them, like --only photos/2024")
     };
     if plain { Key::new(path).map_err(|_| wrong()) } else { Err(wrong()) }

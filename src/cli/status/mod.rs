@@ -262,7 +262,7 @@ fn status_line(subject: &Subject, run: Option<&Run>, setup: &Setup) -> Value {
         "source": subject.names.0,
         "destination": subject.names.1,
         "state": State::of(run),
-        "run": run.map(|run| run_fields(run)),
+        "run": run.map(run_fields),
         "config": setup.config_file.as_deref().map(shown),
         "state_dir": shown(&setup.state_dir),
     })

@@ -89,7 +89,9 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
         Wish::Execute => (journaled(task, setup, &session, &teller, work).await?, Stage::Done),
     };
     if let Ending::Halted(halt) = &report.ending {
-        output.halt(task.job.as_deref(), halt, session.pair.id());
+        let handle = task.job.as_deref().unwrap_or(session.pair.id());
+        let approve = Some(handle).filter(|_| task.run == Wish::Execute && halt.plan.is_some());
+        output.halt(task.job.as_deref(), halt, approve, &way_out(task, work, halt, handle));
     }
     let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
     output.summary(task.job.as_deref(), &Totals { took, ..totals(task, &session, &report, stage) });
@@ -97,6 +99,21 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
         output.say(&format!("plan written; mediasync apply {} does it", super::setup::shown(file)));
     }
     Ok(Exit::of(&report))
+}
+
+/// What resolves a halt. `handle` is what `approve` calls the pair.
+fn way_out(task: &Task, work: Work<'_>, halt: &Halt, handle: &str) -> String {
+    match (&task.run, work, &halt.plan) {
+        (Wish::DryRun, ..) => "run it without --dry-run to get a plan that can be approved".to_owned(),
+        (Wish::SavePlan(file), ..) => {
+            let file = super::setup::shown(file);
+            format!(
+                "on a terminal mediasync apply {file} asks whether to do it; else run it without --save-plan, and approve"
+            )
+        }
+        (Wish::Execute, Work::Cycle, Some(plan)) => format!("to do exactly this: mediasync approve {handle} {plan}"),
+        (Wish::Execute, ..) => "run it on a terminal to be asked; or make the plan again".to_owned(),
+    }
 }
 
 /// The first line of a run: source, destination and host.
@@ -184,7 +201,12 @@ async fn with_approval(
     work: Work<'_>,
 ) -> Result<Report, Failure> {
     let report = drive(task, session, Run::Execute(run), teller, work).await?;
-    let Ending::Halted(Halt { message, plan: Some(hash) }) = &report.ending else { return Ok(report) };
+    let Ending::Halted(Halt { message, plan }) = &report.ending else { return Ok(report) };
+    let path = match (work, plan) {
+        (Work::Cycle, Some(hash)) => PlanFile::path(&setup.state_dir, &session.pair, hash),
+        (Work::Apply(path, Approval::Missing), _) => path.to_owned(),
+        (Work::Cycle, None) | (Work::Apply(_, Approval::Given), _) => return Ok(report),
+    };
     if !teller.output.can_ask() {
         return Ok(report);
     }
@@ -192,7 +214,6 @@ async fn with_approval(
     if !ask(&question, teller.output).await? {
         return Ok(report);
     }
-    let path = PlanFile::path(&setup.state_dir, &session.pair, hash);
     drive(task, session, Run::Execute(run), teller, Work::Apply(&path, Approval::Given)).await
 }
 
@@ -212,8 +233,9 @@ async fn drive(
     let done = or_interrupted(async {
         let work = async {
             match work {
-                Work::Cycle => run_cycle(cycle, teller).await,
-                Work::Apply(path, approval) => apply::apply(cycle, path, approval, teller).await,
+                // On the heap: the engine's futures are large, and every caller would carry them.
+                Work::Cycle => Box::pin(run_cycle(cycle, teller)).await,
+                Work::Apply(path, approval) => Box::pin(apply::apply(cycle, path, approval, teller)).await,
             }
         };
         tokio::select! {
@@ -233,3 +255,6 @@ async fn drive(
 fn now_ns() -> i64 {
     i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
