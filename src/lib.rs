@@ -1,5 +1,7 @@
 //! mediasync keeps a media directory and cloud object storage the same.
 pub mod apply;
+pub mod cli;
+pub mod config;
 pub mod dsn;
 mod examine;
 mod execute;

@@ -54,12 +54,12 @@ impl Replica for Fake {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            namespace: crate::model::Namespace::Flat,
             read_cost: ReadCost::Cheap,
             ordered: Ability::Proven,
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
-            namespace: crate::model::Namespace::Flat,
             granularity_ns: 0,
         }
     }

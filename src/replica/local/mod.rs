@@ -28,7 +28,7 @@ use self::tidy::Leftovers;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica,
 };
-use crate::model::{Entry, Filter, Key, OWN_PREFIX, Version};
+use crate::model::{Entry, Filter, Key, Namespace, OWN_PREFIX, Version};
 
 mod fault;
 mod names;
@@ -99,12 +99,12 @@ impl Replica for Local {
         // Before the first contact: what the strictest reader of times would assume.
         let granularity_ns = self.root().map_or(2_000_000_000, |root| root.fs.granularity_ns);
         Capabilities {
+            namespace: Namespace::Tree,
             read_cost: ReadCost::Cheap,
             ordered: Ability::Proven,
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
-            namespace: crate::model::Namespace::Tree,
             granularity_ns,
         }
     }

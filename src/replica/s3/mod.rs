@@ -156,12 +156,12 @@ impl Replica for S3 {
     fn capabilities(&self) -> Capabilities {
         let probe = self.inner.probe.lock().unwrap_or_else(PoisonError::into_inner);
         Capabilities {
+            namespace: Namespace::Flat,
             read_cost: ReadCost::Transfer,
             ordered: probe.ordered,
             conditional_put: probe.conditional_put,
             conditional_delete: probe.conditional_delete,
             copy: probe.copy,
-            namespace: Namespace::Flat,
             granularity_ns: 0,
         }
     }

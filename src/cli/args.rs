@@ -1,0 +1,396 @@
+//! What can be typed, as clap reads it. Nothing here touches a file, a variable or the configuration:
+//! [`super::resolve`] turns it into what is meant.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use super::exit;
+use crate::config::{ACLS, units};
+use crate::model::Rule;
+use crate::plan::{Budget, Compare};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "mediasync", version, about, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = exit::HELP, max_term_width = 100)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Cmd,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Where to remember what both sides held
+    #[arg(long, value_name = "DIR", global = true)]
+    pub state_dir: Option<PathBuf>,
+    /// Say more; repeat for details
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Print only problems
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Cmd {
+    /// Send a local directory to a remote: adds and updates
+    #[command(override_usage = "mediasync push [OPTIONS] [LOCAL] REMOTE", after_help = help("\
+Examples:
+  mediasync push live:                       the project's media directory to the remote \"live\"
+  mediasync push ./media s3://bucket/media   a directory to a bucket prefix
+  mediasync push -n --delete live:           show what would be done, deletions included"))]
+    Push(Push),
+    /// Make a place exactly like another; what it has besides is deleted there
+    #[command(after_help = help("\
+Examples:
+  mediasync mirror -n live: /backup/media    show what would be done
+  mediasync mirror live: backup:             from one remote to another
+  mediasync mirror ./media s3://b --max-delete 10"))]
+    Mirror(Mirror),
+    /// Run the jobs of the configuration once; goes on past a failed one
+    #[command(after_help = help("\
+Examples:
+  mediasync sync                             all jobs
+  mediasync sync media --dry-run             show what the job \"media\" would do"))]
+    Sync(Sync),
+    /// Show the last run of each job, and what is left to do by hand
+    #[command(after_help = "\
+Examples:
+  mediasync status
+  mediasync status media --json
+
+Exit status:
+  0    every job is in sync
+  1    an error
+  2    the command line or the configuration is wrong
+  3    stale, or problems or conflicts are left
+  4    halted by a guard")]
+    Status(Status),
+    /// List the runs so far
+    #[command(after_help = help("\
+Examples:
+  mediasync history
+  mediasync history media --json"))]
+    History(History),
+    /// Do exactly what a halted run had planned
+    #[command(after_help = help("\
+Each action is still only done where nothing has changed since.
+
+Examples:
+  mediasync approve media 0123456789abcdef"))]
+    Approve(Approve),
+    /// Do exactly what a saved plan says
+    #[command(after_help = help("\
+Refuses when a side has changed since.
+
+Examples:
+  mediasync push live: --save-plan plan.json
+  mediasync apply plan.json"))]
+    Apply(Apply),
+}
+
+fn help(examples: &str) -> String {
+    format!("{examples}\n\n{}", exit::HELP)
+}
+
+/// `push [LOCAL] REMOTE`.
+#[derive(Debug, Args)]
+pub struct Push {
+    /// The local directory; left out, it is the project's media directory
+    #[arg(value_name = "LOCAL")]
+    pub first: Option<String>,
+    /// The remote place; a single argument is this
+    #[arg(value_name = "REMOTE")]
+    pub second: Option<String>,
+    /// Delete at the remote what was deleted locally since the last run
+    #[arg(long)]
+    pub delete: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take the text for the command's")]
+    pub run: RunArgs,
+}
+
+/// `mirror SRC DST`.
+#[derive(Debug, Args)]
+pub struct Mirror {
+    /// What it is made like
+    #[arg(value_name = "SRC")]
+    pub source: String,
+    /// What is made exact
+    #[arg(value_name = "DST")]
+    pub destination: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take the text for the command's")]
+    pub run: RunArgs,
+}
+
+/// `sync [JOB...]`.
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// Names of jobs (default: all of them)
+    #[arg(value_name = "JOB")]
+    pub jobs: Vec<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take the text for the command's")]
+    pub run: RunArgs,
+}
+
+/// `status [JOB]`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Name of a job (default: all of them)
+    pub job: Option<String>,
+    /// Print JSON, one line a job
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `history [JOB]`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// Name of a job (default: all of them)
+    pub job: Option<String>,
+    /// Print JSON, one line a run
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `approve JOB HASH`.
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// Name of the job, or the name of the pair that the halt printed
+    pub job: String,
+    /// The hash that the halt printed
+    pub hash: String,
+    /// Print JSON, one line an event
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `apply FILE`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The plan
+    pub file: PathBuf,
+    /// Print JSON, one line an event
+    #[arg(long)]
+    pub json: bool,
+    /// Don't ask before a remote with access = "confirm" is changed
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// What push, mirror and sync share.
+#[derive(Debug, Default, Args)]
+#[expect(missing_docs, reason = "clap would take texts at flattened groups for the command's")]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub how: How,
+    #[command(flatten)]
+    pub scope: Scope,
+    #[command(flatten)]
+    pub leave: Leave,
+    #[command(flatten)]
+    pub pace: Pace,
+}
+
+/// Whether and how it is told.
+#[derive(Debug, Default, Args)]
+pub struct How {
+    /// Show what would be done, change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Print JSON, one line an event
+    #[arg(long)]
+    pub json: bool,
+    /// Write what would be done to a file for `mediasync apply`, change nothing
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub save_plan: Option<PathBuf>,
+}
+
+/// What is in scope.
+#[derive(Debug, Default, Args)]
+#[expect(missing_docs, reason = "clap would take the text at the flattened rules for the command's")]
+pub struct Scope {
+    /// Only this file or directory below the places
+    #[arg(long, value_name = "PATH")]
+    pub only: Option<String>,
+    #[command(flatten)]
+    pub rules: Rules,
+    /// Take .DS_Store, Thumbs.db and the like too
+    #[arg(long)]
+    pub no_default_excludes: bool,
+    /// Only files of at least this size, like 1KiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub min_size: Option<u64>,
+    /// Only files of at most this size, like 1GiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_size: Option<u64>,
+}
+
+/// What is allowed.
+#[derive(Debug, Default, Args)]
+pub struct Leave {
+    /// The source wins where both sides changed
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Delete at most this many files, like 100 or 10%, whatever happened before
+    #[arg(long, value_name = "N|N%", value_parser = units::max_delete)]
+    pub max_delete: Option<Budget>,
+    /// Canned ACL for new objects, like public-read
+    #[arg(long, value_parser = ACLS)]
+    pub acl: Option<String>,
+    /// Don't ask before a remote with access = "confirm" is changed
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// How fast and how thoroughly.
+#[derive(Debug, Default, Args)]
+pub struct Pace {
+    /// Transfers at the same time
+    #[arg(long, value_name = "N", value_parser = units::concurrency)]
+    pub concurrency: Option<usize>,
+    /// At most so many bytes per second, like 2MiB
+    #[arg(long, value_name = "RATE", value_parser = units::rate)]
+    pub bwlimit: Option<u64>,
+    /// How to compare where metadata can't tell whether two files are equal
+    #[arg(long, value_enum)]
+    pub compare: Option<CompareArg>,
+}
+
+/// `--compare`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompareArg {
+    /// Report a conflict
+    Metadata,
+    /// Read the remote file
+    Download,
+}
+
+impl From<CompareArg> for Compare {
+    fn from(arg: CompareArg) -> Self {
+        match arg {
+            CompareArg::Metadata => Self::Metadata,
+            CompareArg::Download => Self::Download,
+        }
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    units::bytes(text, units::Bare::Bytes)
+}
+
+/// `--exclude` and `--include` in the order in which they were typed, which derive alone does not keep.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules(pub Vec<Rule>);
+
+impl Args for Rules {
+    fn augment_args(command: Command) -> Command {
+        let glob = |name: &'static str, text: &'static str| {
+            clap::Arg::new(name).long(name).value_name("GLOB").action(ArgAction::Append).help(text)
+        };
+        command
+            .arg(glob("exclude", "Leave out what matches; rules apply in order, the last match wins"))
+            .arg(glob("include", "Take what matches, whatever came before"))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Rules {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let typed = |name: &str, rule: fn(String) -> Rule| {
+            let indices = matches.indices_of(name).into_iter().flatten();
+            let globs = matches.get_many::<String>(name).into_iter().flatten().cloned();
+            indices.zip(globs.map(rule)).collect::<Vec<_>>()
+        };
+        let mut rules = typed("exclude", Rule::Exclude);
+        rules.extend(typed("include", Rule::Include));
+        rules.sort_by_key(|(index, _)| *index);
+        Ok(Self(rules.into_iter().map(|(_, rule)| rule).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("mediasync").chain(args.iter().copied()))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn rules_keep_the_order_in_which_they_were_typed() {
+        let cli = parse(&["push", "--include", "a", "--exclude=b", "live:", "--include=c", "--exclude", "d"]).unwrap();
+        let Cmd::Push(push) = cli.command else { panic!("not push") };
+        let expected = [
+            Rule::Include("a".into()),
+            Rule::Exclude("b".into()),
+            Rule::Include("c".into()),
+            Rule::Exclude("d".into()),
+        ];
+        assert_eq!(push.run.scope.rules.0, expected);
+        assert_eq!((push.first.as_deref(), push.second), (Some("live:"), None));
+    }
+
+    #[test]
+    fn amounts_are_checked_while_parsing() {
+        for wrong in [
+            ["push", "a:", "--bwlimit=2"],
+            ["push", "a:", "--max-delete=x"],
+            ["push", "a:", "--concurrency=0"],
+            ["push", "a:", "--compare=guess"],
+            ["push", "a:", "--acl=pubic-read"],
+            ["push", "a:", "--max-size=1M"],
+        ] {
+            let error = parse(&wrong).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
+        }
+        let told = parse(&["push", "a:", "--bwlimit=2"]).unwrap_err().to_string();
+        assert!(told.contains("write 2KiB, 2MiB or 2GiB"), "{told}");
+    }
+
+    #[test]
+    fn every_command_has_examples_and_its_exit_status_in_the_help() {
+        let mut command = Cli::command();
+        for sub in command.get_subcommands_mut() {
+            let help = sub.render_long_help().to_string();
+            assert!(help.contains("Examples:\n  mediasync "), "{help}");
+            assert!(help.contains("Exit status:\n  0 "), "{help}");
+        }
+        assert!(command.render_long_help().to_string().contains("130  interrupted"));
+    }
+
+    #[test]
+    fn commands_of_later_versions_are_not_listed() {
+        let command = Cli::command();
+        let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        assert_eq!(names, ["push", "mirror", "sync", "status", "history", "approve", "apply"]);
+    }
+}

@@ -1,0 +1,282 @@
+//! Texts for people: one line an action, and the totals. Pure; [`super::output`] prints them.
+//!
+//! Names are escaped by [`Key`](crate::model::Key)'s `Display`. Meaning is never carried by colour alone.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::totals::Totals;
+use crate::model::{Action, Conflict, Counts, Entry, Problem, ProblemKind, Reach, Reason, Side, SkipReason, Verb};
+use crate::sync::{Ending, Halt, Stage};
+
+/// Whether texts carry colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// They do.
+    On,
+    /// They do not.
+    Off,
+}
+
+/// `create      12.3 MiB  photos/a.jpg  (new)`.
+pub fn action(action: &Action, colour: Colour) -> String {
+    let (word, code) = verb(&action.verb);
+    let word = format!("{word:<9}");
+    let word = match colour {
+        Colour::On => format!("\x1b[{code}m{word}\x1b[0m"),
+        Colour::Off => word,
+    };
+    let side = match action.side {
+        Side::Source => ", at the source",
+        Side::Dest => "",
+    };
+    format!("{word} {:>10}  {}  ({}{side})", size(action.size), action.key, reason(action))
+}
+
+/// The word of a verb, and its colour.
+fn verb(verb: &Verb) -> (&'static str, &'static str) {
+    match verb {
+        Verb::Create => ("create", "32"),
+        Verb::Overwrite => ("overwrite", "33"),
+        Verb::Copy { .. } => ("copy", "36"),
+        Verb::Delete => ("delete", "31"),
+        Verb::Adopt => ("adopt", "2"),
+        Verb::Touch => ("touch", "2"),
+        Verb::Forget => ("forget", "2"),
+        Verb::Lapse => ("lapse", "2"),
+    }
+}
+
+fn reason(action: &Action) -> String {
+    match (&action.reason, &action.verb) {
+        (Reason::New, _) => "new".into(),
+        (Reason::ContentChanged, _) => "content changed".into(),
+        (Reason::Renamed { .. }, Verb::Delete) => "renamed, its old name".into(),
+        (Reason::Renamed { from }, _) => format!("renamed from {from}"),
+        (Reason::Copied { from }, _) => format!("same content as {from}"),
+        (Reason::TouchedOnly, _) => "touched only".into(),
+        (Reason::DeletedAtSource, _) => "deleted at source".into(),
+        (Reason::MissingAtDestination, _) => "missing at destination".into(),
+        (Reason::AlreadyThere, _) => "already there".into(),
+        (Reason::OverwritesChange, _) => "replaces a change at destination".into(),
+        (Reason::DeletesChange, _) => "deletes a change at destination".into(),
+        (Reason::Extra, _) => "only at destination".into(),
+        (Reason::GoneOnBothSides, _) => "gone on both sides".into(),
+        (Reason::OutOfScope, _) => "out of scope".into(),
+    }
+}
+
+/// A problem and what to do about it.
+pub fn problem(problem: &Problem) -> String {
+    let about = match &problem.reach {
+        // Most messages name the key themselves.
+        Some(Reach::Key(key)) if !problem.message.contains(&key.to_string()) => format!("{key}: "),
+        Some(Reach::Below(key)) if !problem.message.contains(&key.to_string()) => format!("{key}/: "),
+        _ => String::new(),
+    };
+    let mut text = format!("problem: {about}{} ({})", problem.message, kind(problem.kind));
+    if let Some(hint) = &problem.hint {
+        push(&mut text, format_args!("\n  hint: {hint}"));
+    }
+    text
+}
+
+fn kind(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::Unreadable => "unreadable",
+        ProblemKind::Name => "name",
+        ProblemKind::Changed => "changed meanwhile",
+        ProblemKind::Raced => "changed by somebody else",
+        ProblemKind::Refused => "refused",
+        ProblemKind::Failed => "failed",
+        ProblemKind::Archived => "archived",
+    }
+}
+
+/// A conflict with both sides' sizes and times.
+pub fn conflict(conflict: &Conflict, zone: &TimeZone) -> String {
+    let mut text = format!("conflict: {}: {}", conflict.key, conflict.message);
+    for (side, entry) in [("source", &conflict.source), ("destination", &conflict.dest)] {
+        push(&mut text, format_args!("\n  {side:<12} {}", self::entry(entry.as_ref(), zone)));
+    }
+    text
+}
+
+fn entry(entry: Option<&Entry>, zone: &TimeZone) -> String {
+    let Some(entry) = entry else { return "deleted".into() };
+    let time = entry.modified_ns.map_or_else(|| "time unknown".into(), |ns| time(ns, zone));
+    // Two sizes that round to the same text are still told apart.
+    let exact = if entry.size >= 1024 { format!(" ({} bytes)", count(entry.size)) } else { String::new() };
+    format!("{:>10}{exact}  {time}", size(entry.size))
+}
+
+/// Why a guard refused, and what resolves it.
+pub fn halt(halt: &Halt, hint: &str) -> String {
+    format!("halted: {}\nNothing was changed.\n  hint: {hint}", halt.message)
+}
+
+/// What a plan would do, in one sentence.
+pub fn planned(counts: &Counts) -> String {
+    sentence(counts, ["Would create", "overwrite", "copy", "delete"], "to send")
+}
+
+/// The totals of a run.
+pub fn summary(totals: &Totals<'_>) -> String {
+    let Totals { report, stage, made, needed, took } = totals;
+    let counts = match stage {
+        Stage::Planned => &report.planned,
+        Stage::Done => &report.done,
+    };
+    let halted = report.ending != Ending::Finished;
+    let mut lines = vec![match stage {
+        Stage::Done if halted => format!("Nothing changed. {}", planned(&report.planned)),
+        Stage::Done if counts.changes() == 0 => "Nothing changed.".into(),
+        Stage::Done => sentence(counts, ["Created", "overwrote", "copied", "deleted"], "sent"),
+        Stage::Planned if counts.changes() == 0 => "Nothing to do.".into(),
+        Stage::Planned => planned(counts),
+    }];
+    let open = report.planned.changes().saturating_sub(report.done.changes());
+    if *stage == Stage::Done && open > 0 && !halted {
+        lines.push(format!("{} of {} planned changes were not made.", count(open), count(report.planned.changes())));
+    }
+    if report.in_sync > 0 {
+        lines.push(format!("Already equal: {}", files(report.in_sync)));
+    }
+    if counts.records > 0 {
+        lines.push(format!("Only recorded: {}", files(counts.records)));
+    }
+    if !report.skipped.is_empty() {
+        let parts: Vec<String> =
+            report.skipped.iter().map(|(why, n)| format!("{} {}", count(*n), skipped(*why))).collect();
+        lines.push(format!("Skipped: {}", parts.join(", ")));
+    }
+    if report.extras > 0 {
+        lines.push(format!("Only at the destination, left alone: {}", files(report.extras)));
+    }
+    if report.kept > 0 {
+        lines
+            .push(format!("Deleted at the source, kept at the destination: {} (--delete deletes)", files(report.kept)));
+    }
+    for (word, requests) in [("Requests", made), ("Requests needed, at least", needed)] {
+        if !requests.is_empty() {
+            let parts: Vec<String> = requests.iter().map(|(kind, n)| format!("{} {kind}", count(*n))).collect();
+            lines.push(format!("{word}: {}", parts.join(", ")));
+        }
+    }
+    if report.conflict_count > 0 {
+        let what = "nothing was done about them; --overwrite lets the source win";
+        lines.push(format!("Conflicts: {} ({what})", count(report.conflict_count)));
+    }
+    if report.problem_count > 0 {
+        lines.push(format!("Problems: {}", count(report.problem_count)));
+    }
+    lines.extend(took.map(|took| format!("Took {}", duration(took))));
+    lines.join("\n")
+}
+
+/// `Created 3, overwrote 1 (12.3 MiB sent), copied 2, deleted 4 (1.2 MiB).`
+fn sentence(counts: &Counts, [create, overwrite, copy, delete]: [&str; 4], sent: &str) -> String {
+    let mut text = format!(
+        "{create} {}, {overwrite} {} ({} {sent}), {copy} {}, {delete} {}",
+        count(counts.creates),
+        count(counts.overwrites),
+        size(counts.bytes_sent),
+        count(counts.copies),
+        count(counts.deletes),
+    );
+    let mut notes = Vec::new();
+    if counts.bytes_deleted > 0 {
+        notes.push(size(counts.bytes_deleted));
+    }
+    if counts.rename_deletes > 0 {
+        notes.push(format!("{} old names of renamed files", count(counts.rename_deletes)));
+    }
+    if counts.extra_deletes > 0 {
+        notes.push(format!("{} only at the destination", count(counts.extra_deletes)));
+    }
+    if !notes.is_empty() {
+        push(&mut text, format_args!(" ({})", notes.join("; ")));
+    }
+    text.push('.');
+    text
+}
+
+/// The words for a reason to skip.
+fn skipped(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Junk => "junk",
+        SkipReason::Excluded => "excluded",
+        SkipReason::Size => "by size",
+        SkipReason::Symlink => "symbolic links",
+        SkipReason::Special => "special files",
+        SkipReason::Own => "of mediasync's own",
+        SkipReason::DirectoryMarker => "directory markers",
+        SkipReason::OtherFilesystem => "on other file systems",
+    }
+}
+
+/// `1 file`, `12,345 files`.
+pub fn files(n: u64) -> String {
+    format!("{} {}", count(n), if n == 1 { "file" } else { "files" })
+}
+
+/// `12,345`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `12.3 MiB`: at most four digits, rounded to the nearest.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // In tenths, so that no float decides what is shown.
+    let mut unit = 0;
+    let mut one = 1024_u128;
+    let tenths = |one: u128| (u128::from(bytes) * 10 + one / 2) / one;
+    while tenths(one) >= 10_240 && unit + 1 < UNITS.len() {
+        unit += 1;
+        one *= 1024;
+    }
+    let tenths = tenths(one);
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// A time in `zone`, to the second.
+pub fn time(ns: i64, zone: &TimeZone) -> String {
+    match Timestamp::from_nanosecond(i128::from(ns)) {
+        Ok(time) => time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+        Err(_) => "time unknown".into(),
+    }
+}
+
+/// `0.3 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..10 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
+        10..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Appends; writing to a `String` can't fail.
+fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
+    text.write_fmt(more).expect("writing to a String does not fail");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! The command line: what is typed becomes work, work becomes calls of the engine, and what it tells is printed.
+//!
+//! [`args`] reads what is typed, [`resolve`] and [`place`] find out what is meant, [`wire`] makes the replicas, [`run`]
+//! drives the engine, [`output`] prints. Nothing below this folder knows the environment or a terminal.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use ::clap::Parser;
+
+pub mod approve;
+pub mod args;
+pub mod exit;
+pub mod failure;
+#[cfg(test)]
+mod fixtures;
+pub mod human;
+pub mod interrupt;
+pub mod json;
+pub mod logging;
+pub mod output;
+pub mod pairs;
+pub mod place;
+pub mod progress;
+pub mod resolve;
+pub mod run;
+pub mod setup;
+pub mod status;
+pub mod totals;
+pub mod wire;
+
+use args::{Cli, Cmd};
+use exit::Exit;
+use failure::Failure;
+use output::{Format, Output, Verbosity};
+use run::Work;
+use setup::Setup;
+
+/// The whole program: from its arguments to its exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return output::clap(&error),
+    };
+    let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let output = Arc::new(Output::new(format(&cli.command), verbosity(&cli), output::colours(env)));
+    logging::start(&output, cli.global.verbose);
+    let exit = match Setup::new(&cli.global, Arc::clone(&output), &env).and_then(|setup| start(&cli, &setup, &env)) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            output.failure(None, &failure);
+            failure.exit
+        }
+    };
+    output.flush();
+    exit.code()
+}
+
+fn format(command: &Cmd) -> Format {
+    let json = match command {
+        Cmd::Push(args) => args.run.how.json,
+        Cmd::Mirror(args) => args.run.how.json,
+        Cmd::Sync(args) => args.run.how.json,
+        Cmd::Status(args) => args.json,
+        Cmd::History(args) => args.json,
+        Cmd::Approve(args) => args.json,
+        Cmd::Apply(args) => args.json,
+    };
+    if json { Format::Json } else { Format::Human }
+}
+
+fn verbosity(cli: &Cli) -> Verbosity {
+    match (cli.global.quiet, cli.global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, 0) => Verbosity::Normal,
+        (false, _) => Verbosity::Verbose,
+    }
+}
+
+/// One thread: the work is bound by the network and the disk, and two would fight over the allocator.
+fn start(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::error(format!("can't start: {error}")))?;
+    let exit = runtime.block_on(dispatch(cli, setup, env));
+    // After an interruption a file may still be read by a thread whose result nobody waits for.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>) -> Result<Exit, Failure> {
+    let world = setup.world(env);
+    match &cli.command {
+        Cmd::Push(args) => Ok(run::one(&resolve::push(args, world)?, setup, Work::Cycle).await),
+        Cmd::Mirror(args) => Ok(run::one(&resolve::mirror(args, world)?, setup, Work::Cycle).await),
+        Cmd::Sync(args) => {
+            let tasks = resolve::sync(args, world)?;
+            resolve::check_jobs(world)?;
+            Ok(run::all(tasks, setup).await)
+        }
+        Cmd::Status(args) => status::status(args.job.as_deref(), setup, world),
+        Cmd::History(args) => status::history(args.job.as_deref(), setup, world),
+        Cmd::Approve(args) => approve::approve(args, setup, world).await,
+        Cmd::Apply(args) => approve::apply(args, setup, world).await,
+    }
+}

@@ -1,0 +1,418 @@
+//! The only place that prints: data to stdout, everything else to stderr.
+//!
+//! A closed stdout (`mediasync status | head`) is no error: the rest goes nowhere, and [`Output::closed`] lets a
+//! command that only prints end early. A run that changes something goes on to its end.
+
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::MultiProgress;
+use jiff::tz::TimeZone;
+use tokio::sync::Notify;
+
+use super::failure::Failure;
+use super::human::{self, Colour};
+use super::json;
+use super::totals::Totals;
+use crate::model::{Action, Conflict, Problem};
+use crate::sync::{Halt, Observer, Stage};
+
+/// How long a line may wait for others before it is written.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// For whom stdout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// People.
+    Human,
+    /// Scripts: one JSON object a line.
+    Json,
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// `-q`: only problems.
+    Quiet,
+    /// The usual.
+    Normal,
+    /// `-v`: every action as it is carried out, and manifest-only ones in dry runs.
+    Verbose,
+}
+
+/// Where and how to print.
+pub struct Output {
+    streams: Mutex<Streams>,
+    format: Format,
+    verbosity: Verbosity,
+    colour: Colour,
+    zone: TimeZone,
+    closed: Notify,
+}
+
+struct Streams {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    /// stdout was closed by its reader.
+    gone: bool,
+    flushed: Instant,
+    bars: Option<MultiProgress>,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output")
+            .field("format", &self.format)
+            .field("verbosity", &self.verbosity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Output {
+    /// The process's own streams; `colours` is what the environment asks for.
+    pub fn new(format: Format, verbosity: Verbosity, colours: Colour) -> Self {
+        let colour = match (colours, io::stdout().is_terminal()) {
+            (Colour::On, true) => Colour::On,
+            _ => Colour::Off,
+        };
+        Self::with(Box::new(BufWriter::new(io::stdout())), Box::new(io::stderr()), format, verbosity)
+            .looks(colour, TimeZone::system())
+    }
+
+    fn with(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, format: Format, verbosity: Verbosity) -> Self {
+        let streams = Streams { out, err, gone: false, flushed: Instant::now(), bars: None };
+        Self {
+            streams: Mutex::new(streams),
+            format,
+            verbosity,
+            colour: Colour::Off,
+            zone: TimeZone::UTC,
+            closed: Notify::new(),
+        }
+    }
+
+    fn looks(mut self, colour: Colour, zone: TimeZone) -> Self {
+        self.colour = colour;
+        self.zone = zone;
+        self
+    }
+
+    /// For whom stdout is.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// How much is said.
+    pub fn verbosity(&self) -> Verbosity {
+        self.verbosity
+    }
+
+    /// Where times are shown.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// Whether a person can be asked.
+    pub fn can_ask(&self) -> bool {
+        self.format == Format::Human && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Waits until somebody closes stdout.
+    pub async fn closed(&self) {
+        self.closed.notified().await;
+    }
+
+    /// One line of data.
+    pub fn data(&self, line: &str) {
+        let mut streams = self.streams();
+        if streams.gone {
+            return;
+        }
+        let bars = streams.bars.clone();
+        let mut write = || {
+            let mut result = writeln!(streams.out, "{line}");
+            if result.is_ok() && streams.flushed.elapsed() >= LINGER {
+                streams.flushed = Instant::now();
+                result = streams.out.flush();
+            }
+            result
+        };
+        let result = match bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        };
+        if result.is_err() {
+            streams.gone = true;
+            self.closed.notify_one();
+        }
+    }
+
+    /// One text for people beside the data.
+    fn aside(&self, text: &str) {
+        let mut streams = self.streams();
+        let bars = streams.bars.clone();
+        let mut write = || {
+            // So that the two streams read in order on one terminal.
+            let flushed = if streams.gone { Ok(()) } else { streams.out.flush() };
+            // Nobody can be told that stderr is broken.
+            writeln!(streams.err, "{text}").ok();
+            flushed
+        };
+        let flushed = match bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        };
+        if flushed.is_err() {
+            streams.gone = true;
+            self.closed.notify_one();
+        }
+    }
+
+    /// Says something that is neither data nor a problem: the first line of a run. Nothing with `-q`.
+    pub fn say(&self, text: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            self.aside(text);
+        }
+    }
+
+    /// Says what people should know even with `-q`.
+    pub fn warn(&self, text: &str) {
+        self.aside(&format!("warning: {text}"));
+    }
+
+    /// One line of the log.
+    pub(super) fn log(&self, line: &str) {
+        self.aside(line);
+    }
+
+    /// Why a command, or one job of several, can't go on.
+    pub fn failure(&self, job: Option<&str>, failure: &Failure) {
+        if self.format == Format::Json {
+            self.data(&json::failure(job, failure));
+        }
+        let mut text = format!("error: {}", failure.message);
+        for hint in &failure.hints {
+            text.push_str("\n  hint: ");
+            text.push_str(hint);
+        }
+        self.aside(&text);
+    }
+
+    /// Why a guard refused, and what resolves it. `approve` is the first argument of that command, where it does.
+    pub fn halt(&self, job: Option<&str>, halt: &Halt, approve: Option<&str>, hint: &str) {
+        match self.format {
+            Format::Json => self.data(&json::halt(job, halt, approve)),
+            Format::Human => self.aside(&human::halt(halt, hint)),
+        }
+    }
+
+    /// The totals of a run.
+    pub fn summary(&self, job: Option<&str>, totals: &Totals<'_>) {
+        match self.format {
+            Format::Json => self.data(&json::summary(job, totals)),
+            Format::Human if self.verbosity > Verbosity::Quiet => self.data(&human::summary(totals)),
+            Format::Human => {}
+        }
+    }
+
+    /// Whether progress bars can be shown.
+    pub fn shows_progress(&self) -> bool {
+        self.verbosity > Verbosity::Quiet && io::stderr().is_terminal()
+    }
+
+    /// Asks a person; [`Output::answer`] waits for what is typed.
+    pub fn prompt(&self, question: &str) {
+        let mut streams = self.streams();
+        streams.out.flush().ok();
+        write!(streams.err, "{question} [y/N] ").ok();
+        streams.err.flush().ok();
+    }
+
+    /// Waits for a line on stdin; anything but `yes` or `y` is a no.
+    pub fn answer() -> bool {
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// From now on everything is printed around these bars; `None` ends that.
+    pub fn around(&self, bars: Option<MultiProgress>) {
+        self.streams().bars = bars;
+    }
+
+    /// Writes what is left.
+    pub fn flush(&self) {
+        let mut streams = self.streams();
+        if !streams.gone {
+            streams.gone = streams.out.flush().is_err();
+        }
+        streams.err.flush().ok();
+    }
+
+    /// A printer that panicked half-way has at worst left half a line.
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells what a cycle tells, as part of a job.
+#[derive(Debug, Clone, Copy)]
+pub struct Teller<'a> {
+    /// Where.
+    pub output: &'a Output,
+    /// The job, if it is one of the configuration.
+    pub job: Option<&'a str>,
+}
+
+impl Observer for Teller<'_> {
+    fn action(&self, action: &Action, stage: Stage) {
+        let Output { format, verbosity, colour, .. } = *self.output;
+        let shown = match (format, stage) {
+            (Format::Json, _) => return self.output.data(&json::action(self.job, action, stage)),
+            (Format::Human, Stage::Planned) => verbosity == Verbosity::Normal && action.verb.changes_a_replica(),
+            (Format::Human, Stage::Done) => false,
+        };
+        if shown || verbosity == Verbosity::Verbose {
+            self.output.data(&human::action(action, colour));
+        }
+    }
+
+    fn problem(&self, problem: &Problem) {
+        match self.output.format {
+            Format::Json => self.output.data(&json::problem(self.job, problem)),
+            Format::Human => self.output.aside(&human::problem(problem)),
+        }
+    }
+
+    fn conflict(&self, conflict: &Conflict) {
+        match self.output.format {
+            Format::Json => self.output.data(&json::conflict(self.job, conflict)),
+            Format::Human => self.output.aside(&human::conflict(conflict, &self.output.zone)),
+        }
+    }
+
+    fn notice(&self, text: &str) {
+        match self.output.format {
+            Format::Json => self.output.data(&json::notice(self.job, text)),
+            Format::Human => self.output.say(&format!("note: {text}")),
+        }
+    }
+}
+
+/// Prints what clap has to say: help and the version to stdout, mistakes to stderr. Returns the exit code.
+pub fn clap(error: &clap::Error) -> u8 {
+    // A closed pipe is no error here either.
+    error.print().ok();
+    u8::try_from(error.exit_code()).unwrap_or(2)
+}
+
+/// Whether the environment asks for colours: not with `NO_COLOR` (<https://no-color.org>) or a dumb terminal.
+pub fn colours(env: impl Fn(&str) -> Option<String>) -> Colour {
+    let refused = env("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = env("TERM").is_some_and(|term| term == "dumb");
+    if refused || dumb { Colour::Off } else { Colour::On }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cli::fixtures::{action, key, report};
+    use crate::model::{ProblemKind, Reason, Verb};
+
+    /// A stream that keeps what is written, or is closed.
+    #[derive(Debug, Clone, Default)]
+    struct Sink(Arc<Mutex<Option<Vec<u8>>>>);
+
+    impl Sink {
+        fn open() -> Self {
+            Self(Arc::new(Mutex::new(Some(Vec::new()))))
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone().unwrap()).unwrap()
+        }
+    }
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut kept = self.0.lock().unwrap();
+            let kept = kept.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+            kept.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A run with one of everything; what it wrote to both streams.
+    fn run(format: Format, verbosity: Verbosity) -> [String; 2] {
+        let (out, err) = (Sink::open(), Sink::open());
+        let output = Output::with(Box::new(out.clone()), Box::new(err.clone()), format, verbosity);
+        output.say("from /a to /b");
+        let teller = Teller { output: &output, job: None };
+        teller.notice("the server is old");
+        teller.action(&action(Verb::Create, Reason::New, 1, "new.txt"), Stage::Planned);
+        teller.action(&action(Verb::Touch, Reason::TouchedOnly, 1, "touched.txt"), Stage::Planned);
+        teller.action(&action(Verb::Create, Reason::New, 1, "done.txt"), Stage::Done);
+        teller.problem(&Problem::of(&key("bad.txt"), ProblemKind::Unreadable, "denied"));
+        output.summary(None, &Totals::of(&report(), Stage::Planned));
+        [out.text(), err.text()]
+    }
+
+    #[test]
+    fn data_goes_to_stdout_and_everything_else_to_stderr() {
+        let [out, err] = run(Format::Human, Verbosity::Normal);
+        assert_eq!(out, "create           1 B  new.txt  (new)\nNothing to do.\n");
+        assert_eq!(err, "from /a to /b\nnote: the server is old\nproblem: bad.txt: denied (unreadable)\n");
+    }
+
+    #[test]
+    fn quiet_prints_only_problems() {
+        let [out, err] = run(Format::Human, Verbosity::Quiet);
+        assert_eq!((out.as_str(), err.as_str()), ("", "problem: bad.txt: denied (unreadable)\n"));
+    }
+
+    #[test]
+    fn verbose_prints_every_action() {
+        let [out, _] = run(Format::Human, Verbosity::Verbose);
+        assert_eq!(out.matches(".txt").count(), 3, "{out}");
+    }
+
+    #[test]
+    fn json_has_every_event_on_stdout_each_a_line_of_json_with_version_and_type() {
+        let [out, err] = run(Format::Json, Verbosity::Normal);
+        let types: Vec<String> = out
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .inspect(|event| assert_eq!(event["v"], 1))
+            .map(|event| event["type"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(types, ["notice", "action", "action", "action", "problem", "summary"]);
+        assert_eq!(err, "from /a to /b\n");
+    }
+
+    #[tokio::test]
+    async fn a_closed_stdout_is_noticed_and_no_error() {
+        let err = Sink::open();
+        let output = Output::with(Box::new(Sink::default()), Box::new(err.clone()), Format::Human, Verbosity::Normal);
+        output.data("lost");
+        output.data("lost too");
+        output.closed().await;
+        output.say("still here");
+        assert_eq!(err.text(), "still here\n");
+    }
+
+    #[test]
+    fn no_color_and_dumb_terminals_are_respected() {
+        let env = |set: &'static str, value: &'static str| move |name: &str| (name == set).then(|| value.to_owned());
+        assert_eq!(colours(env("NO_COLOR", "1")), Colour::Off);
+        assert_eq!(colours(env("NO_COLOR", "")), Colour::On);
+        assert_eq!(colours(env("TERM", "dumb")), Colour::Off);
+        assert_eq!(colours(env("TERM", "xterm")), Colour::On);
+    }
+}

@@ -1,0 +1,113 @@
+//! Which pairs this host has worked on: one small file beside each manifest, so that `status` and `history` know the
+//! pairs of commands that no job names.
+//!
+//! Holds what people see, and no secrets. Losing it loses nothing but those lines of `status`.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::resolve::Task;
+use super::setup::shown;
+use crate::location::Location;
+use crate::manifest::Pair;
+
+/// The file's name, in the pair's directory.
+const FILE: &str = "places.json";
+
+/// A pair as the last command named it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The job, if it was one.
+    pub job: Option<String>,
+    /// The command.
+    pub command: String,
+    /// The source's canonical text.
+    pub source: String,
+    /// The destination's canonical text.
+    pub dest: String,
+    /// How people call both.
+    pub names: (String, String),
+    /// The ACL of new objects.
+    pub acl: Option<String>,
+}
+
+impl Known {
+    /// The pair of a task.
+    pub fn of(task: &Task) -> Self {
+        let acl = match &task.dest.location {
+            Location::S3(address) => address.acl.clone(),
+            Location::Local(_) => None,
+        };
+        Self {
+            acl,
+            job: task.job.clone(),
+            command: task.command.to_owned(),
+            source: task.source.location.canonical(),
+            dest: task.dest.location.canonical(),
+            names: (task.source.location.display(), task.dest.location.display()),
+        }
+    }
+
+    /// The pair.
+    pub fn pair(&self) -> Pair {
+        Pair::new(&self.source, &self.dest)
+    }
+}
+
+/// Writes down a pair; its directory exists, since its lock is held.
+///
+/// # Errors
+/// The state directory can't be written.
+pub fn remember(state_dir: &Path, known: &Known) -> Result<(), Failure> {
+    let dir = known.pair().dir(state_dir);
+    let (path, temp) = (dir.join(FILE), dir.join("places.json.tmp"));
+    let text = serde_json::to_vec(known).expect("texts always serialise");
+    if fs::read(&path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    let write = || {
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp)?;
+        file.write_all(&text)?;
+        fs::rename(&temp, &path)
+    };
+    write().map_err(|error| Failure::error(format!("can't write {}: {error}", shown(&path))))
+}
+
+/// All pairs of a state directory, by directory name. What can't be read is left out: it is only told, never acted on.
+pub fn known(state_dir: &Path) -> Vec<Known> {
+    let Ok(dirs) = fs::read_dir(state_dir.join("pairs")) else { return Vec::new() };
+    let read = |path: &Path| serde_json::from_slice::<Known>(&fs::read(path.join(FILE)).ok()?).ok();
+    let mut found: Vec<Known> = dirs.filter_map(|dir| read(&dir.ok()?.path())).collect();
+    found.sort_by(|a, b| (&a.job, &a.names).cmp(&(&b.job, &b.names)));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_known() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(known(state.path()).is_empty());
+        let one = Known {
+            job: None,
+            command: "push".into(),
+            source: "file:///a".into(),
+            dest: "s3://aws/b/".into(),
+            names: ("/a".into(), "s3://b".into()),
+            acl: None,
+        };
+        fs::create_dir_all(one.pair().dir(state.path())).unwrap();
+        remember(state.path(), &one).unwrap();
+        remember(state.path(), &one).unwrap();
+        fs::create_dir_all(state.path().join("pairs/broken")).unwrap();
+        fs::write(state.path().join("pairs/broken/places.json"), "{").unwrap();
+        assert_eq!(known(state.path()), [one]);
+    }
+}

@@ -1,0 +1,211 @@
+//! One side of a task: from a text on the command line or in the configuration to a location and what may be done to
+//! it. Prints nothing and contacts nobody; the environment and the disk come in as closures.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::failure::Failure;
+use crate::config::{ACCESS, Config, Remote, RemoteAt, RemoteUrl};
+use crate::location::{self, Found, Location, Origin, Surroundings, UsageError};
+use crate::replica::access::Access;
+use crate::replica::s3::{Addressing, Credentials};
+use crate::secret::Secret;
+
+/// The world outside, as far as it decides what is meant.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// Reads a variable; empty ones count as unset.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// What is at a path.
+    pub found: &'a dyn Fn(&Path) -> Found,
+    /// [`location::settle`].
+    pub settle: &'a dyn Fn(&Path) -> io::Result<PathBuf>,
+    /// The configuration; an empty one if there is none.
+    pub config: &'a Config,
+}
+
+impl std::fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// One side of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Where; local paths are settled.
+    pub location: Location,
+    /// How to name it again from anywhere, without secrets; `None` if that is not possible.
+    pub spelled: Option<String>,
+    /// What may be done to it: the strictest of all remotes that share a key with it.
+    pub access: Access,
+    /// The remote that says so.
+    pub remote: Option<String>,
+    /// The ACL that the configuration gives to new objects here, beside what a DSN says.
+    pub acl: Option<String>,
+    /// For people, once a run.
+    pub warnings: Vec<String>,
+}
+
+impl End {
+    /// Which server it is on; `None` for a directory.
+    pub fn host(&self) -> Option<String> {
+        let Location::S3(address) = &self.location else { return None };
+        Some(match (&address.endpoint, &address.region) {
+            (Some(endpoint), _) => endpoint.rsplit("://").next().unwrap_or(endpoint).to_owned(),
+            (None, Some(region)) => format!("AWS {region}"),
+            (None, None) => "AWS".to_owned(),
+        })
+    }
+}
+
+impl From<UsageError> for Failure {
+    fn from(error: UsageError) -> Self {
+        let failure = Self::usage(error.message);
+        if error.hint.is_empty() { failure } else { failure.hint(error.hint) }
+    }
+}
+
+/// A place from the command line.
+///
+/// # Errors
+/// What to type instead.
+pub fn end(text: &str, world: World<'_>) -> Result<End, Failure> {
+    place(text, Path::new(""), Origin::Argument, world)
+}
+
+/// A place from the configuration file: relative paths start there.
+///
+/// # Errors
+/// What to write instead.
+pub fn written(text: &Secret, world: World<'_>) -> Result<End, Failure> {
+    place(text.reveal(), world.config.base(), Origin::File, world)
+}
+
+fn place(text: &str, base: &Path, origin: Origin, world: World<'_>) -> Result<End, Failure> {
+    let names: Vec<String> = world.config.remotes.keys().cloned().collect();
+    let found = |path: &Path| (world.found)(&base.join(path));
+    let around = Surroundings {
+        variable: world.env,
+        remote: &|name| Some(remote_place(world.config.remotes.get(name)?, world)),
+        remotes: &names,
+        found: &found,
+        origin,
+    };
+    let parsed = location::parse(text, &around)?;
+    let spelled = parsed.spelled().map(str::to_owned);
+    let (location, spelled) = match parsed.location {
+        Location::Local(path) => {
+            let settled = settle(&base.join(path), world)?;
+            let spelled = settled.to_str().map(str::to_owned);
+            (Location::Local(settled), spelled)
+        }
+        s3 @ Location::S3(_) => (s3, spelled),
+    };
+    let own = named(text, world);
+    let (access, remote) = access(&location, own.map(|(name, _)| name), world);
+    let acl = own.and_then(|(_, remote)| remote.acl.clone());
+    Ok(End { location, spelled, access, remote, acl, warnings: parsed.warnings })
+}
+
+fn settle(path: &Path, world: World<'_>) -> Result<PathBuf, Failure> {
+    (world.settle)(path).map_err(|error| {
+        let shown = path.display().to_string();
+        Failure::error(format!("can't resolve the path {}: {error}", shown.escape_debug()))
+    })
+}
+
+/// The remote that a text names: `live:photos`.
+pub fn named<'a>(text: &str, world: World<'a>) -> Option<(&'a str, &'a Remote)> {
+    let (name, _) = text.split_once(':')?;
+    world.config.remotes.get_key_value(name).map(|(name, remote)| (name.as_str(), remote))
+}
+
+/// The strictest access of all remotes that share a key with a place, so that `s3://bucket` and `env:NAME` are as
+/// protected as the remote's own name. A remote that can't be resolved now protects only its name.
+fn access(place: &Location, own: Option<&str>, world: World<'_>) -> (Access, Option<String>) {
+    let strictness = |access: Access| match access {
+        Access::Write => 0,
+        Access::Confirm => 1,
+        Access::ReadOnly => 2,
+    };
+    let mut strictest = (ACCESS, own.map(str::to_owned));
+    for (name, remote) in &world.config.remotes {
+        if strictness(remote.access) <= strictness(strictest.0) {
+            continue;
+        }
+        let concerned = own == Some(name)
+            || remote_place(remote, world)
+                .ok()
+                .and_then(|location| match location {
+                    Location::Local(path) => Some(Location::Local((world.settle)(&path).ok()?)),
+                    s3 @ Location::S3(_) => Some(s3),
+                })
+                .is_some_and(|location| location::overlap(place, &location).is_some());
+        if concerned {
+            strictest = (remote.access, Some(name.clone()));
+        }
+    }
+    strictest
+}
+
+/// Where a remote of the configuration is.
+fn remote_place(remote: &Remote, world: World<'_>) -> Result<Location, UsageError> {
+    let found = |path: &Path| (world.found)(&world.config.base().join(path));
+    let around =
+        Surroundings { variable: world.env, remote: &|_| None, remotes: &[], found: &found, origin: Origin::File };
+    let mut location = match &remote.at {
+        RemoteAt::Dsn(dsn) => location::parse(dsn.reveal(), &around)?.location,
+        RemoteAt::Url(url) => location::parse(&url_text(url), &around)?.location,
+    };
+    match (&mut location, &remote.at) {
+        (Location::S3(address), RemoteAt::Url(url)) => {
+            if url.addressing != Addressing::Auto {
+                address.addressing = url.addressing;
+            }
+            if let Some(credentials) = credentials(url, world)? {
+                address.credentials = credentials;
+            }
+        }
+        (Location::Local(path), _) => *path = world.config.base().join(&path),
+        (Location::S3(_), RemoteAt::Dsn(_)) => {}
+    }
+    if let (Location::S3(address), Some(acl)) = (&mut location, &remote.acl) {
+        address.acl = Some(acl.clone());
+    }
+    Ok(location)
+}
+
+/// The URL with the keys beside it as its parameters.
+fn url_text(url: &RemoteUrl) -> String {
+    let mut text = url.url.clone();
+    for (name, value) in [("endpoint", &url.endpoint), ("region", &url.region)] {
+        if let Some(value) = value {
+            let separator = if text.contains('?') { '&' } else { '?' };
+            text.push(separator);
+            text.push_str(name);
+            text.push('=');
+            text.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+        }
+    }
+    text
+}
+
+fn credentials(url: &RemoteUrl, world: World<'_>) -> Result<Option<Credentials>, UsageError> {
+    let Some((access_key, secret)) = &url.keys else {
+        return Ok(url.profile.clone().map(|profile| Credentials::Chain { profile: Some(profile) }));
+    };
+    let value = |text: &str| match text.strip_prefix("env:") {
+        Some(name) => (world.env)(name).ok_or_else(|| {
+            UsageError::new(format!("the variable {} is not set", name.escape_debug()), "set it to the key")
+        }),
+        None => Ok(text.to_owned()),
+    };
+    Ok(Some(Credentials::Static {
+        access_key: value(access_key)?,
+        secret: Secret::new(value(secret.reveal())?),
+        session_token: None,
+    }))
+}

@@ -1,0 +1,343 @@
+//! What was typed, with the configuration, becomes [`Task`]s: what is meant. Prints nothing and contacts nobody; the
+//! environment and the disk come in as closures.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{Mirror, Push, RunArgs, Sync};
+use super::failure::Failure;
+use super::place::{End, World, end, named, written};
+use super::setup::shown;
+use crate::config::overlap::{Claim, Relation, overlaps};
+use crate::config::{Config, Job, Options, nearest};
+use crate::location::{self, Found, Location, Overlap};
+use crate::model::{Junk, Key};
+use crate::plan::{Mode, OnConflict};
+use crate::replica::access::Access;
+use crate::secret::Secret;
+
+/// Whether anything is to be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// `--dry-run`.
+    DryRun,
+    /// `--save-plan`.
+    SavePlan(PathBuf),
+    /// Neither.
+    Execute,
+}
+
+/// One pair and what is to be done with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// The command, for the journal of runs.
+    pub command: &'static str,
+    /// The job, if it is one of the configuration.
+    pub job: Option<String>,
+    /// Where content comes from.
+    pub source: End,
+    /// Where it goes.
+    pub dest: End,
+    /// How the sides relate.
+    pub mode: Mode,
+    /// What is in scope, allowed, and how fast.
+    pub options: Options,
+    /// `--only`.
+    pub only: Option<Key>,
+    /// Whether anything is changed.
+    pub run: Wish,
+    /// Whether a person must be asked first, about which remote.
+    pub confirm: Option<String>,
+}
+
+/// A job, or why it can't run; the other jobs go on.
+pub type JobTask = (String, Result<Task, Failure>);
+
+/// `push [LOCAL] REMOTE`.
+///
+/// # Errors
+/// What to type instead.
+pub fn push(args: &Push, world: World<'_>) -> Result<Task, Failure> {
+    let (source, dest) = match (&args.first, &args.second) {
+        (None, _) => return Err(no_target("push needs a target", world)),
+        (Some(place), None) => {
+            let only = end(place, world)?;
+            if is_remote(place, &only, world) {
+                let local = location::default_local(&|path| (world.found)(path) == Found::Directory);
+                let local = local.to_str().unwrap_or_default();
+                if (world.found)(Path::new(local)) != Found::Directory {
+                    let message = "push needs a local directory: there is neither ./data/media nor /data/media";
+                    return Err(Failure::usage(message).hint(format!("mediasync push DIRECTORY {place}")));
+                }
+                (end(local, world)?, only)
+            } else {
+                let what = format!("push needs a target: {} is a local directory", only.location.display());
+                return Err(no_target(&what, world));
+            }
+        }
+        (Some(local), Some(remote)) => (end(local, world)?, end(remote, world)?),
+    };
+    if !matches!(source.location, Location::Local(_)) {
+        let message = format!("push sends a local directory, and {} is none", source.location.display());
+        let hint = "write the directory first: mediasync push DIRECTORY REMOTE; to copy from a remote: mediasync mirror SRC DST";
+        return Err(Failure::usage(message).hint(hint));
+    }
+    let mode = if args.delete { Mode::CopyAndDelete } else { Mode::Copy };
+    task("push", source, dest, mode, Options::default(), &args.run)
+}
+
+/// `mirror SRC DST`.
+///
+/// # Errors
+/// What to type instead.
+pub fn mirror(args: &Mirror, world: World<'_>) -> Result<Task, Failure> {
+    let (source, dest) = (end(&args.source, world)?, end(&args.destination, world)?);
+    task("mirror", source, dest, Mode::Mirror, Options::default(), &args.run)
+}
+
+/// `sync [JOB...]`: each job, or why it can't run.
+///
+/// # Errors
+/// What is wrong with the command as a whole.
+pub fn sync(args: &Sync, world: World<'_>) -> Result<Vec<JobTask>, Failure> {
+    let jobs = match jobs(&args.jobs, world) {
+        Err(_) if matches!(&args.jobs[..], [a, b] if looks_like_a_place(a) && looks_like_a_place(b)) => {
+            let (source, dest) = (&args.jobs[0], &args.jobs[1]);
+            return Err(Failure::usage("sync runs jobs of the configuration by name; for two places use one of these")
+                .hint(format!("mediasync push {} {}     adds and updates", quoted(source), quoted(dest)))
+                .hint(format!(
+                    "mediasync mirror {} {}   makes the second exactly like the first",
+                    quoted(source),
+                    quoted(dest)
+                )));
+        }
+        jobs => jobs?,
+    };
+    if args.run.how.save_plan.is_some() && jobs.len() > 1 {
+        return Err(Failure::usage("--save-plan writes one plan, and several jobs would run").hint("name one job"));
+    }
+    Ok(jobs.into_iter().map(|job| (job.name.clone(), job_task(job, &args.run, world))).collect())
+}
+
+/// The jobs of these names; all of them without a name.
+///
+/// # Errors
+/// An unknown name, or no jobs at all.
+pub fn jobs<'a>(names: &[String], world: World<'a>) -> Result<Vec<&'a Job>, Failure> {
+    let config = world.config;
+    if config.jobs.is_empty() {
+        return Err(if config.path.as_os_str().is_empty() {
+            Failure::usage("there is no configuration file, so there are no jobs")
+                .hint("begin with a copy of config.example.toml as mediasync.toml, or name it with --config FILE")
+        } else {
+            Failure::usage(format!("{} names no job", shown(&config.path)))
+                .hint("add a [[job]] as config.example.toml has it")
+        });
+    }
+    if names.is_empty() {
+        return Ok(config.jobs.iter().collect());
+    }
+    let find = |name: &String| config.job(name).ok_or_else(|| unknown_job(name, config));
+    let mut found: Vec<&Job> = Vec::new();
+    for name in names {
+        let job = find(name)?;
+        if !found.iter().any(|other| other.name == job.name) {
+            found.push(job);
+        }
+    }
+    Ok(found)
+}
+
+fn unknown_job(name: &str, config: &Config) -> Failure {
+    let known: Vec<&str> = config.jobs.iter().map(|job| job.name.as_str()).collect();
+    // What was typed may be a DSN in the wrong place.
+    let shown = crate::dsn::redact(name).escape_debug().to_string();
+    let failure = Failure::usage(format!("no job is called \"{shown}\""));
+    let failure = match nearest(name, &known) {
+        Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
+        None => failure,
+    };
+    failure.hint(format!("known are {}", known.join(", ")))
+}
+
+/// What a job of the configuration means, with what the command line adds.
+///
+/// # Errors
+/// Why it can't run.
+pub fn job_task(job: &Job, args: &RunArgs, world: World<'_>) -> Result<Task, Failure> {
+    let (source, dest) = job_ends(job, world)?;
+    let mut task = task("sync", source, dest, job.mode, job.options.clone(), args)?;
+    task.job = Some(job.name.clone());
+    Ok(task)
+}
+
+/// Both places of a job, checked against those of all other jobs.
+///
+/// # Errors
+/// Why they can't be used.
+pub fn job_ends(job: &Job, world: World<'_>) -> Result<(End, End), Failure> {
+    let at = |key: &str, failure: Failure| {
+        let message = format!("job.{}.{key} (line {}): {}", job.name, job.line, failure.message);
+        Failure { message, ..failure }
+    };
+    let source = written(&job.source, world).map_err(|failure| at("source", failure))?;
+    let dest = written(&job.destination, world).map_err(|failure| at("destination", failure))?;
+    Ok((source, dest))
+}
+
+/// Jobs that may not stand side by side, as far as their places can be resolved.
+///
+/// # Errors
+/// All of them.
+pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
+    let place = |text: &Secret| written(text, world).ok().map(|end| end.location);
+    let claims: Vec<Claim<'_, Location>> = world
+        .config
+        .jobs
+        .iter()
+        .map(|job| Claim {
+            job: &job.name,
+            line: job.line,
+            source: place(&job.source),
+            destination: place(&job.destination),
+        })
+        .collect();
+    let found = overlaps(&claims, |a, b| match location::overlap(a, b) {
+        None => Relation::Apart,
+        Some(Overlap::Same) => Relation::Same,
+        Some(Overlap::FirstInside | Overlap::SecondInside) => Relation::Nested,
+    });
+    if found.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    Err(Failure::usage(format!("{}: jobs stand in each other's way\n{}", shown(&world.config.path), told.join("\n"))))
+}
+
+/// Whether a single argument of push is the target: anything but a plain path.
+fn is_remote(text: &str, end: &End, world: World<'_>) -> bool {
+    matches!(end.location, Location::S3(_)) || text.starts_with("env:") || named(text, world).is_some()
+}
+
+fn no_target(message: &str, world: World<'_>) -> Failure {
+    let names: Vec<String> = world.config.remotes.keys().map(|name| format!("{name}:")).collect();
+    let failure = Failure::usage(message);
+    if names.is_empty() {
+        return failure
+            .hint("the configuration names no remote; write mediasync push [LOCAL] s3://BUCKET/PREFIX or env:NAME");
+    }
+    failure.hint(format!("known remotes are {}", names.join(", ")))
+}
+
+fn looks_like_a_place(text: &str) -> bool {
+    text.contains(['/', ':']) || text.starts_with('.')
+}
+
+/// For a line that people copy: redacted, escaped, and in quotes where a shell needs them.
+fn quoted(text: &str) -> String {
+    let shown = crate::dsn::redact(text).escape_debug().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:._-=@%+,*".contains(c);
+    if shown.chars().all(plain) { shown } else { format!("'{}'", shown.replace('\'', "'\\''")) }
+}
+
+/// A task for a stored plan between two places: what it does is in the plan.
+///
+/// # Errors
+/// The places can't be a pair, or the destination may not be changed.
+pub fn stored(source: End, dest: End, args: &RunArgs) -> Result<Task, Failure> {
+    task("apply", source, dest, Mode::Copy, Options::default(), args)
+}
+
+fn task(
+    command: &'static str,
+    source: End,
+    mut dest: End,
+    mode: Mode,
+    mut options: Options,
+    args: &RunArgs,
+) -> Result<Task, Failure> {
+    refuse_overlap(&source, &dest)?;
+    override_options(&mut options, args)?;
+    set_acl(&mut dest, mode, args.leave.acl.as_deref())?;
+    let run = match (&args.how.save_plan, args.how.dry_run) {
+        (Some(file), _) => Wish::SavePlan(file.clone()),
+        (None, true) => Wish::DryRun,
+        (None, false) => Wish::Execute,
+    };
+    let remote = dest.remote.clone().unwrap_or_default();
+    let confirm = match (dest.access, &run) {
+        (Access::ReadOnly, Wish::Execute) => {
+            return Err(Failure::usage(format!(
+                "{} is read-only: remote.{remote} says access = \"read-only\"",
+                dest.location.display()
+            ))
+            .hint("--dry-run shows what would be done"));
+        }
+        (Access::Confirm, Wish::Execute) if !args.leave.yes => Some(remote),
+        _ => None,
+    };
+    let only = args.scope.only.as_deref().map(only).transpose()?;
+    Ok(Task { command, job: None, source, dest, mode, options, only, run, confirm })
+}
+
+fn refuse_overlap(source: &End, dest: &End) -> Result<(), Failure> {
+    let (a, b) = (source.location.display(), dest.location.display());
+    let message = match location::overlap(&source.location, &dest.location) {
+        None => return Ok(()),
+        Some(Overlap::Same) => format!("source and destination are the same place: {a}"),
+        Some(Overlap::FirstInside) => format!("the source {a} lies inside the destination {b}"),
+        Some(Overlap::SecondInside) => format!("the destination {b} lies inside the source {a}"),
+    };
+    Err(Failure::usage(message).hint("choose two places of which neither holds the other"))
+}
+
+fn override_options(options: &mut Options, args: &RunArgs) -> Result<(), Failure> {
+    options.filter.rules.extend(args.scope.rules.0.iter().cloned());
+    if args.scope.no_default_excludes {
+        options.filter.junk = Junk::Take;
+    }
+    let sizes = &mut options.filter.sizes;
+    sizes.min = args.scope.min_size.or(sizes.min);
+    sizes.max = args.scope.max_size.or(sizes.max);
+    if sizes.min.zip(sizes.max).is_some_and(|(min, max)| min > max) {
+        return Err(Failure::usage("--min-size is larger than --max-size: nothing would be in scope"));
+    }
+    options.max_delete = args.leave.max_delete.unwrap_or(options.max_delete);
+    if args.leave.overwrite {
+        options.on_conflict = OnConflict::SourceWins;
+    }
+    options.concurrency = args.pace.concurrency.unwrap_or(options.concurrency);
+    options.bwlimit = args.pace.bwlimit.or(options.bwlimit);
+    options.compare = args.pace.compare.map_or(options.compare, Into::into);
+    Ok(())
+}
+
+/// The ACL of new objects. That of a DSN is meant for what is pushed to it: the copy that a mirror makes of something
+/// else is as private as the bucket makes it, unless somebody says otherwise.
+fn set_acl(dest: &mut End, mode: Mode, flag: Option<&str>) -> Result<(), Failure> {
+    let Location::S3(address) = &mut dest.location else {
+        return match flag {
+            Some(_) => Err(Failure::usage("--acl is for objects in a bucket, and the destination is a directory")),
+            None => Ok(()),
+        };
+    };
+    match (flag, mode) {
+        (Some(acl), _) => address.acl = Some(acl.to_owned()),
+        (None, Mode::Mirror) => address.acl.clone_from(&dest.acl),
+        (None, Mode::Copy | Mode::CopyAndDelete | Mode::TwoWay) => {}
+    }
+    Ok(())
+}
+
+/// `--only`: a key, written like a path.
+fn only(text: &str) -> Result<Key, Failure> {
+    let path = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
+    let plain = !path.starts_with('/') && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    let wrong = || {
+        Failure::usage(format!("--only {text:?} is no path below the places of the run"))
+            .hint("write it relative to them, like --only photos/2024")
+    };
+    if plain { Key::new(path).map_err(|_| wrong()) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests;

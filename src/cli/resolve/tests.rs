@@ -1,0 +1,219 @@
+use clap::Parser;
+
+use super::super::args::{Cli, Cmd};
+use super::*;
+use crate::model::Rule;
+use crate::plan::{Budget, Limit};
+
+const CONFIG: &str = r#"
+[remote.live]
+dsn = "env:LIVE"
+access = "confirm"
+acl = "public-read"
+
+[remote.archive]
+url = "s3://archive/old"
+endpoint = "https://minio.example.com:9000"
+region = "xx"
+access_key = "AKIA"
+secret_key = "env:ARCHIVE_SECRET"
+access = "read-only"
+
+[remote.broken]
+dsn = "env:MISSING"
+
+[[job]]
+name = "media"
+source = "media"
+destination = "live:"
+mode = "copy"
+delete = true
+exclude = ["*.tmp"]
+max_delete = 5
+
+[[job]]
+name = "lost"
+source = "media"
+destination = "broken:"
+mode = "copy"
+"#;
+
+/// Resolves a command line in a project with `./data/media`, and tells the tasks as lines.
+fn resolve(config: &str, line: &str) -> Result<Vec<Task>, Failure> {
+    let parsed = Config::parse(config, Path::new("/project/mediasync.toml")).unwrap();
+    let env = |name: &str| {
+        let value = match name {
+            "LIVE" => "s3://KEY:hunter2@live.s3.eu-central-1.amazonaws.com/site?acl=public-read",
+            "ARCHIVE_SECRET" => "hunter3",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    let found = |path: &Path| match path.to_str().unwrap() {
+        "./data/media" | "media" | "/project/media" => Found::Directory,
+        "file.txt" => Found::File,
+        _ => Found::Nothing,
+    };
+    let settle = |path: &Path| {
+        let plain = path.strip_prefix("./").unwrap_or(path);
+        Ok(Path::new("/project").join(plain))
+    };
+    let world = World { env: &env, found: &found, settle: &settle, config: &parsed };
+    let cli = Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{error}"));
+    match cli.command {
+        Cmd::Push(args) => push(&args, world).map(|task| vec![task]),
+        Cmd::Mirror(args) => mirror(&args, world).map(|task| vec![task]),
+        Cmd::Sync(args) => sync(&args, world)?.into_iter().map(|(_, task)| task).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn told(config: &str, line: &str) -> String {
+    match resolve(config, line) {
+        Ok(tasks) => tasks.iter().map(tell).collect::<Vec<_>>().join("\n"),
+        Err(failure) => {
+            assert_eq!(failure.exit.code(), 2, "{line}");
+            std::iter::once(failure.message).chain(failure.hints).collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+fn tell(task: &Task) -> String {
+    let (source, dest) = (task.source.location.display(), task.dest.location.display());
+    let confirm = task.confirm.as_deref().map(|remote| format!(" confirm {remote}")).unwrap_or_default();
+    format!("{source} -> {dest} {:?} {:?}{confirm}", task.mode, task.run)
+}
+
+#[test]
+fn a_single_argument_of_push_binds_by_kind() {
+    for (line, expected) in [
+        ("mediasync push live:", "/project/data/media -> s3://live/site Copy Execute confirm live"),
+        ("mediasync push --yes live:a/b", "/project/data/media -> s3://live/site/a/b Copy Execute"),
+        ("mediasync push -n --delete live:", "/project/data/media -> s3://live/site CopyAndDelete DryRun"),
+        ("mediasync push s3://other/x", "/project/data/media -> s3://other/x Copy Execute"),
+        ("mediasync push media env:LIVE", "/project/media -> s3://live/site Copy Execute confirm live"),
+        ("mediasync push media /backup", "/project/media -> /backup Copy Execute"),
+        ("mediasync push --save-plan p.json live:", "/project/data/media -> s3://live/site Copy SavePlan(\"p.json\")"),
+        ("mediasync push", "push needs a target\nknown remotes are archive:, broken:, live:"),
+        (
+            "mediasync push media",
+            "push needs a target: /project/media is a local directory\nknown remotes are archive:, broken:, live:",
+        ),
+    ] {
+        assert_eq!(told(CONFIG, line), expected, "{line}");
+    }
+}
+
+#[test]
+fn wrong_places_are_refused_with_the_way_out() {
+    for (line, parts) in [
+        ("mediasync push live media", &["`live` is the name of a remote: `live:` or `./live`?"][..]),
+        ("mediasync push file.txt live:", &["file.txt is a file", "mediasync cp"]),
+        ("mediasync push live: media", &["push sends a local directory, and s3://live/site is none"]),
+        ("mediasync mirror media media", &["the same place"]),
+        ("mediasync mirror media media/sub", &["lies inside the source"]),
+        ("mediasync mirror live:a live:", &["lies inside the destination"]),
+        ("mediasync push env:MISSING", &["MISSING is not set"]),
+        ("mediasync push nowhere:", &["no remote is called `nowhere`", "live:"]),
+        ("mediasync sync media live:", &["no job is called \"live:\""]),
+        (
+            "mediasync sync ./media s3://KEY:hunter2@b.host/x",
+            &["mediasync push ./media", "mediasync mirror ./media", "***"],
+        ),
+        ("mediasync sync meida", &["did you mean \"media\"?", "known are media, lost"]),
+        ("mediasync sync --save-plan p media lost", &["one plan"]),
+        ("mediasync push --only ../x live:", &["--only"]),
+        ("mediasync push --acl private media /backup", &["--acl is for objects in a bucket"]),
+        ("mediasync push --min-size 2MiB --max-size 1MiB live:", &["nothing would be in scope"]),
+    ] {
+        let told = told(CONFIG, line);
+        for part in parts {
+            assert!(told.contains(part), "{line}: {told}");
+        }
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn without_a_configuration_there_are_no_jobs_and_push_says_what_to_write() {
+    assert!(told("", "mediasync push").contains("s3://BUCKET/PREFIX"));
+    assert!(told("", "mediasync sync").contains("names no job"));
+}
+
+#[test]
+fn a_read_only_remote_is_protected_under_every_name() {
+    for line in ["mediasync push archive:", "mediasync push archive:below", "mediasync mirror media archive:"] {
+        assert!(told(CONFIG, line).contains("read-only: remote.archive"), "{line}");
+    }
+    let other = "mediasync push s3://archive/old/deeper?endpoint=https://minio.example.com:9000";
+    assert!(told(CONFIG, other).contains("read-only: remote.archive"), "{}", told(CONFIG, other));
+    assert!(told(CONFIG, "mediasync push -n archive:").ends_with("DryRun"));
+    assert!(told(CONFIG, "mediasync mirror archive: /backup").ends_with("Mirror Execute"));
+}
+
+#[test]
+fn a_remote_in_single_keys_is_an_address() {
+    let task = resolve(CONFIG, "mediasync mirror archive: /backup").unwrap().remove(0);
+    let Location::S3(address) = task.source.location else { panic!("not S3") };
+    assert_eq!(address.endpoint.as_deref(), Some("https://minio.example.com:9000"));
+    assert_eq!(address.region.as_deref(), Some("xx"));
+    let crate::replica::s3::Credentials::Static { access_key, secret, .. } = address.credentials else {
+        panic!("chain")
+    };
+    assert_eq!((access_key.as_str(), secret.reveal()), ("AKIA", "hunter3"));
+}
+
+#[test]
+fn a_mirror_is_private_unless_somebody_says_otherwise() {
+    let acl = |line: &str| match resolve(CONFIG, line).unwrap().remove(0).dest.location {
+        Location::S3(address) => address.acl,
+        Location::Local(_) => panic!("not S3"),
+    };
+    assert_eq!(acl("mediasync push live:").as_deref(), Some("public-read"));
+    assert_eq!(acl("mediasync push --acl private live:").as_deref(), Some("private"));
+    assert_eq!(acl("mediasync mirror media env:LIVE"), None);
+    assert_eq!(acl("mediasync mirror media live:").as_deref(), Some("public-read"));
+    assert_eq!(acl("mediasync mirror --acl private media live:").as_deref(), Some("private"));
+}
+
+#[test]
+fn flags_come_on_top_of_a_job() {
+    let task =
+        resolve(CONFIG, "mediasync sync media --include a.tmp --max-delete 10% --only ./photos/").unwrap().remove(0);
+    assert_eq!(task.options.filter.rules, [Rule::Exclude("*.tmp".into()), Rule::Include("a.tmp".into())]);
+    assert_eq!(task.options.max_delete, Budget::ThisRun(Limit::Percent(10.0)));
+    assert_eq!(task.only, Some(Key::new("photos").unwrap()));
+    assert_eq!(tell(&task), "/project/media -> s3://live/site CopyAndDelete Execute confirm live");
+    let task = resolve(CONFIG, "mediasync sync media").unwrap().remove(0);
+    assert_eq!(task.options.max_delete, Budget::ThisRun(Limit::Keys(5)));
+}
+
+#[test]
+fn a_missing_variable_only_matters_to_the_job_that_needs_it() {
+    let parsed = Config::parse(CONFIG, Path::new("/project/mediasync.toml")).unwrap();
+    let env = |name: &str| (name == "LIVE").then(|| "s3://K:S@live.s3.eu-central-1.amazonaws.com/site".to_owned());
+    let world = World { env: &env, found: &|_| Found::Directory, settle: &|path| Ok(path.to_owned()), config: &parsed };
+    check_jobs(world).unwrap();
+    let cli = Cli::try_parse_from(["mediasync", "sync"]).unwrap();
+    let Cmd::Sync(args) = cli.command else { panic!("not sync") };
+    let tasks = sync(&args, world).unwrap();
+    assert!(tasks[0].1.is_ok());
+    let failure = tasks[1].1.as_ref().unwrap_err();
+    assert_eq!(failure.message, "job.lost.destination (line 27): the variable MISSING is not set");
+}
+
+#[test]
+fn jobs_that_stand_in_each_others_way_are_refused_however_they_are_spelled() {
+    let config =
+        CONFIG.to_owned() + "[[job]]\nname = \"two\"\nsource = \"/x\"\ndestination = \"env:LIVE\"\nmode = \"copy\"\n";
+    let parsed = Config::parse(&config, Path::new("/project/mediasync.toml")).unwrap();
+    let env = |name: &str| (name == "LIVE").then(|| "s3://K:S@live.s3.eu-central-1.amazonaws.com/site".to_owned());
+    let world = World { env: &env, found: &|_| Found::Directory, settle: &|path| Ok(path.to_owned()), config: &parsed };
+    let failure = check_jobs(world).unwrap_err();
+    assert_eq!(failure.exit.code(), 2);
+    assert!(
+        failure.message.contains("job.two.destination: is the destination of job \"media\""),
+        "{}",
+        failure.message
+    );
+}

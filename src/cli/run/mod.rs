@@ -1,0 +1,260 @@
+//! push, mirror, sync, approve and apply: one body. From a resolved task to its exit code.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::interrupt::or_interrupted;
+use super::json;
+use super::output::{Output, Teller};
+use super::pairs::{self, Known};
+use super::progress::Bars;
+use super::resolve::{JobTask, Task, Wish};
+use super::setup::Setup;
+use super::totals::{Totals, needed};
+use super::wire::{Purpose, Session};
+use crate::apply;
+use crate::location::Location;
+use crate::manifest::{PlanFile, RunId};
+use crate::sync::{Approval, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
+
+/// Runs all jobs, goes on past a failed one, and gives the worst of their exits.
+pub async fn all(tasks: Vec<JobTask>, setup: &Setup) -> Exit {
+    let mut worst = Exit::Done;
+    for (name, task) in tasks {
+        let exit = match task {
+            Ok(task) => one(&task, setup, Work::Cycle).await,
+            Err(failure) => {
+                setup.output.failure(Some(&name), &failure);
+                failure.exit
+            }
+        };
+        worst = worst.max(exit);
+        if exit == Exit::Interrupted {
+            break;
+        }
+    }
+    worst
+}
+
+/// What is done with a task.
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// A cycle.
+    Cycle,
+    /// A stored plan is carried out.
+    Apply(&'a Path, Approval),
+}
+
+/// Runs one task and tells how it went.
+pub async fn one(task: &Task, setup: &Setup, work: Work<'_>) -> Exit {
+    match attempt(task, setup, work).await {
+        Ok(exit) => exit,
+        // Nobody reads on: there is nobody to tell.
+        Err(failure) if failure.exit == Exit::Done => Exit::Done,
+        Err(failure) => {
+            setup.output.failure(task.job.as_deref(), &failure);
+            failure.exit
+        }
+    }
+}
+
+async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Failure> {
+    let output = &*setup.output;
+    let teller = Teller { output, job: task.job.as_deref() };
+    output.say(&first_line(task));
+    for warning in task.source.warnings.iter().chain(&task.dest.warnings) {
+        output.warn(warning);
+    }
+    confirm(task, output).await?;
+    let purpose = match task.run {
+        Wish::DryRun | Wish::SavePlan(_) => Purpose::Look,
+        Wish::Execute => Purpose::Change,
+    };
+    let session = Session::open(task, &setup.state_dir, purpose)?;
+    for notice in &session.notices {
+        teller.notice(notice);
+    }
+    let began = Instant::now();
+    let (report, stage) = match &task.run {
+        Wish::DryRun => (drive(task, &session, Run::DryRun, &teller, work).await?, Stage::Planned),
+        Wish::SavePlan(file) => {
+            let report = drive(task, &session, Run::SavePlan(file.clone()), &teller, work).await?;
+            (report, Stage::Planned)
+        }
+        Wish::Execute => (journaled(task, setup, &session, &teller, work).await?, Stage::Done),
+    };
+    if let Ending::Halted(halt) = &report.ending {
+        let handle = task.job.as_deref().unwrap_or(session.pair.id());
+        let approve = Some(handle).filter(|_| task.run == Wish::Execute && halt.plan.is_some());
+        output.halt(task.job.as_deref(), halt, approve, &way_out(task, work, halt, handle));
+    }
+    let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
+    output.summary(task.job.as_deref(), &Totals { took, ..totals(task, &session, &report, stage) });
+    if let Wish::SavePlan(file) = &task.run {
+        output.say(&format!("plan written; mediasync apply {} does it", super::setup::shown(file)));
+    }
+    Ok(Exit::of(&report))
+}
+
+/// What resolves a halt. `handle` is what `approve` calls the pair.
+fn way_out(task: &Task, work: Work<'_>, halt: &Halt, handle: &str) -> String {
+    match (&task.run, work, &halt.plan) {
+        (Wish::DryRun, ..) => "run it without --dry-run to get a plan that can be approved".to_owned(),
+        (Wish::SavePlan(file), ..) => {
+            let file = super::setup::shown(file);
+            format!(
+                "on a terminal mediasync apply {file} asks whether to do it; else run it without --save-plan, and approve"
+            )
+        }
+        (Wish::Execute, Work::Cycle, Some(plan)) => format!("to do exactly this: mediasync approve {handle} {plan}"),
+        (Wish::Execute, ..) => "run it on a terminal to be asked; or make the plan again".to_owned(),
+    }
+}
+
+/// The first line of a run: source, destination and host.
+pub fn first_line(task: &Task) -> String {
+    let end = |end: &super::place::End| match end.host() {
+        Some(host) => format!("{} ({host})", end.location.display()),
+        None => end.location.display(),
+    };
+    let what = match (&task.job, &task.run) {
+        (Some(job), Wish::Execute) => format!("{} {job}", task.command),
+        (Some(job), _) => format!("{} {job}, nothing is changed", task.command),
+        (None, Wish::Execute) => task.command.to_owned(),
+        (None, _) => format!("{}, nothing is changed", task.command),
+    };
+    format!("{what}: from {} to {}", end(&task.source), end(&task.dest))
+}
+
+fn totals<'a>(task: &Task, session: &Session, report: &'a Report, stage: Stage) -> Totals<'a> {
+    let needed = match (stage, &task.dest.location) {
+        (Stage::Planned, Location::S3(_)) => needed(&report.planned),
+        _ => Vec::new(),
+    };
+    Totals { made: session.requests(), needed, ..Totals::of(report, stage) }
+}
+
+/// Asks before a remote with `access = "confirm"` is changed.
+async fn confirm(task: &Task, output: &Output) -> Result<(), Failure> {
+    let Some(remote) = &task.confirm else { return Ok(()) };
+    let why = format!("remote.{remote} says access = \"confirm\"");
+    if !output.can_ask() {
+        return Err(Failure::usage(format!("{why}, and there is no terminal to ask on")).hint("add --yes to change it"));
+    }
+    if ask(&format!("{why}. Change {}?", task.dest.location.display()), output).await? {
+        return Ok(());
+    }
+    Err(Failure::error("not confirmed; nothing was changed"))
+}
+
+/// Asks on the terminal; Ctrl-C still works meanwhile.
+async fn ask(question: &str, output: &Output) -> Result<bool, Failure> {
+    output.prompt(question);
+    or_interrupted(async { tokio::task::spawn_blocking(Output::answer).await.unwrap_or(false) }).await
+}
+
+/// A run that is written into the journal of its pair, however it ends.
+async fn journaled(
+    task: &Task,
+    setup: &Setup,
+    session: &Session,
+    teller: &Teller<'_>,
+    work: Work<'_>,
+) -> Result<Report, Failure> {
+    pairs::remember(&setup.state_dir, &Known::of(task))?;
+    let (source, dest) = (task.source.location.display(), task.dest.location.display());
+    let run = session.manifest.begin_run(task.command, &source, &dest, now_ns())?;
+    let result = with_approval(task, setup, session, teller, run, work).await;
+    let (ending, summary) = match &result {
+        Ok(report) => (ending(report), json::record(&totals(task, session, report, Stage::Done))),
+        Err(failure) if failure.exit == Exit::Interrupted => ("interrupted", json::failed(failure)),
+        Err(failure) => ("failed", json::failed(failure)),
+    };
+    // What ended the run matters more than that its line could not be written.
+    let noted = session.remember().and_then(|()| Ok(session.manifest.finish_run(run, ending, &summary, now_ns())?));
+    let report = result?;
+    noted?;
+    Ok(report)
+}
+
+/// How a run ended, as the journal has it.
+fn ending(report: &Report) -> &'static str {
+    match Exit::of(report) {
+        Exit::Halted => "halted",
+        Exit::Problems => "problems",
+        _ => "finished",
+    }
+}
+
+/// Runs; a halt on a terminal asks, and a yes carries out exactly the plan that was stored.
+async fn with_approval(
+    task: &Task,
+    setup: &Setup,
+    session: &Session,
+    teller: &Teller<'_>,
+    run: RunId,
+    work: Work<'_>,
+) -> Result<Report, Failure> {
+    let report = drive(task, session, Run::Execute(run), teller, work).await?;
+    let Ending::Halted(Halt { message, plan }) = &report.ending else { return Ok(report) };
+    let path = match (work, plan) {
+        (Work::Cycle, Some(hash)) => PlanFile::path(&setup.state_dir, &session.pair, hash),
+        (Work::Apply(path, Approval::Missing), _) => path.to_owned(),
+        (Work::Cycle, None) | (Work::Apply(_, Approval::Given), _) => return Ok(report),
+    };
+    if !teller.output.can_ask() {
+        return Ok(report);
+    }
+    let question = format!("halted: {message}\n{}\nDo exactly this?", super::human::planned(&report.planned));
+    if !ask(&question, teller.output).await? {
+        return Ok(report);
+    }
+    drive(task, session, Run::Execute(run), teller, Work::Apply(&path, Approval::Given)).await
+}
+
+/// One call of the engine, with progress bars and Ctrl-C.
+async fn drive(
+    task: &Task,
+    session: &Session,
+    run: Run,
+    teller: &Teller<'_>,
+    work: Work<'_>,
+) -> Result<Report, Failure> {
+    let progress = Arc::new(Progress::default());
+    let journal = session.journal();
+    let dry = matches!(run, Run::DryRun);
+    let cycle = session.cycle(task, run, &journal, Arc::clone(&progress), now_ns());
+    let bars = teller.output.shows_progress().then(|| Bars::start(teller.output, progress));
+    let done = or_interrupted(async {
+        let work = async {
+            match work {
+                // On the heap: the engine's futures are large, and every caller would carry them.
+                Work::Cycle => Box::pin(run_cycle(cycle, teller)).await,
+                Work::Apply(path, approval) => Box::pin(apply::apply(cycle, path, approval, teller)).await,
+            }
+        };
+        tokio::select! {
+            // Nobody reads on, and nothing is being changed.
+            () = teller.output.closed(), if dry => None,
+            done = work => Some(done),
+        }
+    })
+    .await;
+    drop(bars);
+    match done? {
+        Some(report) => Ok(report?),
+        None => Err(Failure { exit: Exit::Done, ..Failure::error("stdout was closed") }),
+    }
+}
+
+fn now_ns() -> i64 {
+    i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

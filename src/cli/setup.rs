@@ -1,0 +1,141 @@
+//! What every command needs first: the configuration, the state directory and the printer.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use super::args::Global;
+use super::failure::Failure;
+use super::output::Output;
+use super::place::World;
+use crate::config::places::{self, Env, Origin};
+use crate::config::{Config, Inline};
+use crate::location::{self, Found};
+
+/// What every command needs.
+#[derive(Debug)]
+pub struct Setup {
+    /// The printer.
+    pub output: Arc<Output>,
+    /// The configuration; empty if there is none.
+    pub config: Config,
+    /// The file that it came from.
+    pub config_file: Option<PathBuf>,
+    /// Where to remember what both sides held. May not exist yet.
+    pub state_dir: PathBuf,
+}
+
+impl Setup {
+    /// Reads the configuration and finds the state directory.
+    ///
+    /// # Errors
+    /// All mistakes of the file; a missing file that `--config` names; no place for the state.
+    pub fn new(global: &Global, output: Arc<Output>, env: Env<'_>) -> Result<Self, Failure> {
+        let found = places::config_file(global.config.as_deref(), Path::new(""), env, Path::exists);
+        let (config, origin) = match &found {
+            Some((path, origin)) => (read(&absolute(path)?, &output)?, Some(*origin)),
+            None => (Config::default(), None),
+        };
+        let state_dir = state_dir(global, &config, origin, env)?;
+        Ok(Self { output, config_file: found.map(|_| config.path.clone()), config, state_dir })
+    }
+
+    /// The world as the commands see it.
+    pub fn world<'a>(&'a self, env: Env<'a>) -> World<'a> {
+        World { env, found: &found, settle: &location::settle, config: &self.config }
+    }
+}
+
+fn state_dir(global: &Global, config: &Config, origin: Option<Origin>, env: Env<'_>) -> Result<PathBuf, Failure> {
+    let dir = places::state_dir(global.state_dir.as_deref(), config.state_dir.as_deref(), origin, env);
+    absolute(&dir.map_err(Failure::usage)?)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::error(format!("can't resolve {}: {error}", shown(path))))
+}
+
+fn read(path: &Path, output: &Output) -> Result<Config, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let config = Config::parse(&text, path).map_err(|mistakes| {
+        let told: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
+        Failure::usage(format!("{} has mistakes:\n{}", shown(path), told.join("\n")))
+            .hint("config.example.toml has every key, with comments")
+    })?;
+    if config.secrets == Inline::Secrets
+        && let Ok(metadata) = fs::metadata(path)
+        && let Some(warning) = places::mode_warning(path, metadata.mode())
+    {
+        output.warn(&warning);
+    }
+    Ok(config)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!("can't read the configuration {}: {error}", shown(path)))
+}
+
+/// A path for people.
+pub fn shown(path: &Path) -> String {
+    let mut text = String::new();
+    for c in path.display().to_string().chars() {
+        if c.is_control() { text.extend(c.escape_unicode()) } else { text.push(c) }
+    }
+    text
+}
+
+fn found(path: &Path) -> Found {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Found::Directory,
+        Ok(_) => Found::File,
+        Err(_) => Found::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::cli::human::Colour;
+    use crate::cli::output::{Format, Verbosity};
+
+    fn setup(global: &Global) -> Result<Setup, Failure> {
+        let output = Arc::new(Output::new(Format::Human, Verbosity::Quiet, Colour::Off));
+        Setup::new(global, output, &|name| (name == "HOME").then(|| "/home/nobody".to_owned()))
+    }
+
+    fn global(config: PathBuf) -> Global {
+        Global { config: Some(config), state_dir: None, verbose: 0, quiet: true }
+    }
+
+    #[test]
+    fn mistakes_name_the_file_and_exit_with_2() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        fs::write(&file, "a = 1\nb = 2\n").unwrap();
+        let failure = setup(&global(file.clone())).unwrap_err();
+        assert_eq!(failure.exit.code(), 2);
+        assert!(failure.message.contains("c.toml has mistakes:\n  line 1: a: "), "{}", failure.message);
+        assert!(failure.message.contains("\n  line 2: b: "), "{}", failure.message);
+        let missing = setup(&global(dir.path().join("none.toml"))).unwrap_err();
+        assert_eq!(missing.exit.code(), 2);
+        assert!(missing.message.contains("none.toml"), "{}", missing.message);
+    }
+
+    #[test]
+    fn paths_of_the_file_start_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        fs::write(&file, "[state]\ndir = \"here\"\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let setup = setup(&global(file)).unwrap();
+        assert_eq!(setup.state_dir, dir.path().join("here"));
+    }
+
+    #[test]
+    fn control_characters_of_paths_are_escaped() {
+        assert_eq!(shown(Path::new("a\nb c\u{e9}")), "a\\u{a}b cé");
+    }
+}

@@ -1,0 +1,297 @@
+//! `status` and `history`: what the manifests say. Contacts nobody and takes no lock.
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::human;
+use super::json::{Record, time};
+use super::output::Format;
+use super::pairs;
+use super::place::World;
+use super::resolve;
+use super::setup::{Setup, shown};
+use super::wire;
+use crate::manifest::{Manifest, Pair, Run};
+
+/// Runs that `history` shows of each pair, at most.
+const SHOWN: u32 = 50;
+
+/// A job, or a pair that no job names.
+#[derive(Debug)]
+struct Subject {
+    job: Option<String>,
+    pair: Pair,
+    source_canonical: String,
+    names: (String, String),
+}
+
+/// How things stand, by the last run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    InSync,
+    Problems,
+    Halted,
+    Failed,
+    Interrupted,
+    /// It runs now, or was killed.
+    Unfinished,
+    Never,
+}
+
+impl State {
+    fn of(run: Option<&Run>) -> Self {
+        match run.map(|run| run.ending.as_deref()) {
+            None => Self::Never,
+            Some(None) => Self::Unfinished,
+            Some(Some("finished")) => Self::InSync,
+            Some(Some("problems")) => Self::Problems,
+            Some(Some("halted")) => Self::Halted,
+            Some(Some("interrupted")) => Self::Interrupted,
+            Some(Some(_)) => Self::Failed,
+        }
+    }
+
+    fn exit(self) -> Exit {
+        match self {
+            Self::InSync => Exit::Done,
+            Self::Halted => Exit::Halted,
+            Self::Problems | Self::Failed | Self::Interrupted | Self::Unfinished | Self::Never => Exit::Problems,
+        }
+    }
+}
+
+/// `status [JOB]`.
+///
+/// # Errors
+/// An unknown job.
+pub fn status(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
+    let output = &*setup.output;
+    let (subjects, mut worst) = subjects(job, setup, world)?;
+    for subject in &subjects {
+        let runs = match runs(subject, setup, 1) {
+            Ok(runs) => runs,
+            Err(failure) => {
+                output.failure(subject.job.as_deref(), &failure);
+                worst = worst.max(failure.exit);
+                continue;
+            }
+        };
+        let run = runs.first();
+        worst = worst.max(State::of(run).exit());
+        match output.format() {
+            Format::Json => output.data(&status_line(subject, run, setup).to_string()),
+            Format::Human => output.data(&told(subject, run, output.zone())),
+        }
+    }
+    if output.format() == Format::Human {
+        if subjects.is_empty() && worst == Exit::Done {
+            output.data("nothing has run yet, and there are no jobs");
+        }
+        let config = setup.config_file.as_deref().map_or_else(|| "none found".to_owned(), shown);
+        output.data(&format!("config: {config}\nstate:  {}", shown(&setup.state_dir)));
+    }
+    Ok(worst)
+}
+
+/// `history [JOB]`.
+///
+/// # Errors
+/// An unknown job.
+pub fn history(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
+    let output = &*setup.output;
+    let (subjects, mut worst) = subjects(job, setup, world)?;
+    for subject in &subjects {
+        match runs(subject, setup, SHOWN) {
+            Ok(runs) => runs.iter().for_each(|run| match output.format() {
+                Format::Json => output.data(&run_line(subject, run).to_string()),
+                Format::Human => output.data(&history_line(subject, run, output.zone())),
+            }),
+            Err(failure) => {
+                output.failure(subject.job.as_deref(), &failure);
+                worst = worst.max(failure.exit);
+            }
+        }
+    }
+    Ok(worst)
+}
+
+/// The jobs, and the pairs that no job names; with a name only that. Jobs whose places can't be resolved are told, and
+/// the worst of their exits is returned.
+fn subjects(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<(Vec<Subject>, Exit), Failure> {
+    let known = pairs::known(&setup.state_dir);
+    let jobs = match job {
+        Some(name) => match known.iter().find(|known| known.pair().id() == name) {
+            Some(_) => Vec::new(),
+            None => resolve::jobs(&[name.to_owned()], world)?,
+        },
+        None => setup.config.jobs.iter().collect(),
+    };
+    let mut found = Vec::new();
+    let mut worst = Exit::Done;
+    for job in jobs {
+        match resolve::job_ends(job, world) {
+            Ok((source, dest)) => found.push(Subject {
+                job: Some(job.name.clone()),
+                pair: wire::pair(&source, &dest),
+                source_canonical: source.location.canonical(),
+                names: (source.location.display(), dest.location.display()),
+            }),
+            Err(failure) => {
+                setup.output.failure(Some(&job.name), &failure);
+                worst = worst.max(failure.exit);
+            }
+        }
+    }
+    for known in known {
+        let pair = known.pair();
+        let wanted = job.is_none_or(|name| pair.id() == name);
+        if wanted && known.job.is_none() && found.iter().all(|subject| subject.pair != pair) {
+            found.push(Subject { job: None, pair, source_canonical: known.source, names: known.names });
+        }
+    }
+    Ok((found, worst))
+}
+
+fn runs(subject: &Subject, setup: &Setup, limit: u32) -> Result<Vec<Run>, Failure> {
+    let orientation = subject.pair.orientation(&subject.source_canonical);
+    match Manifest::open_read_only(&setup.state_dir, &subject.pair, orientation)? {
+        Some(manifest) => Ok(manifest.runs(limit)?),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn record(run: &Run) -> Option<Record> {
+    serde_json::from_str(run.summary_json.as_deref()?).ok()
+}
+
+impl Subject {
+    /// What `approve` takes.
+    fn handle(&self) -> &str {
+        self.job.as_deref().unwrap_or(self.pair.id())
+    }
+}
+
+/// A subject for people.
+fn told(subject: &Subject, run: Option<&Run>, zone: &TimeZone) -> String {
+    let head = format!("{}: {} -> {}", subject.handle(), subject.names.0, subject.names.1);
+    let Some(run) = run else { return format!("{head}\n  never run") };
+    let record = record(run);
+    let count = |field: &str| record.as_ref().and_then(|r| r.summary.as_ref()?.get(field)?.as_u64()).unwrap_or(0);
+    let again = match &subject.job {
+        Some(job) => format!("mediasync sync {job}"),
+        None => format!("the same {} again", run.command),
+    };
+    let what = match State::of(Some(run)) {
+        State::InSync if run.command == "approve" || run.command == "apply" => {
+            format!(
+                "a plan was carried out: {} changes",
+                human::count(changed(record.as_ref()) + done(record.as_ref(), "deletes"))
+            )
+        }
+        State::InSync => format!("in sync: {}", human::files(count("in_sync") + changed(record.as_ref()))),
+        State::Problems => format!(
+            "left: {} problems, {} conflicts\n  hint: {again} shows them",
+            human::count(count("problems")),
+            human::count(count("conflicts"))
+        ),
+        State::Halted => halted(subject, record.as_ref()),
+        State::Failed => {
+            let error = record.as_ref().and_then(|r| r.error.as_deref()).unwrap_or("for an unknown reason");
+            format!("failed: {error}")
+        }
+        State::Interrupted => format!("interrupted; {again} does the rest"),
+        State::Unfinished => format!("not finished: it runs now, or was killed; then {again} does the rest"),
+        State::Never => "never run".to_owned(),
+    };
+    format!("{head}\n  {}\n  last run: {}", what, when(run, zone))
+}
+
+fn done(record: Option<&Record>, field: &str) -> u64 {
+    record.and_then(|record| record.summary.as_ref()?.get("done")?.get(field)?.as_u64()).unwrap_or(0)
+}
+
+/// Files that a run made equal.
+fn changed(record: Option<&Record>) -> u64 {
+    ["creates", "overwrites", "copies"].iter().map(|field| done(record, field)).sum()
+}
+
+fn halted(subject: &Subject, record: Option<&Record>) -> String {
+    let message = record.and_then(|record| record.halt.as_deref()).unwrap_or("by a guard");
+    match record.and_then(|record| record.plan.as_deref()) {
+        Some(plan) => {
+            format!("halted: {message}\n  hint: to do exactly that: mediasync approve {} {plan}", subject.handle())
+        }
+        None => format!("halted: {message}"),
+    }
+}
+
+/// `2026-11-22 13:00:00 CET, sync, took 3.2 s`.
+fn when(run: &Run, zone: &TimeZone) -> String {
+    let began = human::time(run.started_ns, zone);
+    let took = run.ended_ns.and_then(|ended| u64::try_from(ended.saturating_sub(run.started_ns)).ok());
+    let took = took.map(|ns| format!(", took {}", human::duration(std::time::Duration::from_nanos(ns))));
+    format!("{began}, {}{}", run.command, took.unwrap_or_default())
+}
+
+/// A run for people: one line.
+fn history_line(subject: &Subject, run: &Run, zone: &TimeZone) -> String {
+    let record = record(run);
+    let count = |field: &str| human::count(done(record.as_ref(), field));
+    let ending = run.ending.as_deref().unwrap_or("not finished");
+    let counts = format!(
+        "created {}, overwrote {}, copied {}, deleted {}",
+        count("creates"),
+        count("overwrites"),
+        count("copies"),
+        count("deletes")
+    );
+    format!("{}  {ending:<12}  {}  {counts}  ({} -> {})", subject.handle(), when(run, zone), run.source, run.dest)
+}
+
+/// A subject for scripts.
+fn status_line(subject: &Subject, run: Option<&Run>, setup: &Setup) -> Value {
+    json!({
+        "v": 1,
+        "type": "status",
+        "job": subject.job,
+        "pair": subject.pair.id(),
+        "source": subject.names.0,
+        "destination": subject.names.1,
+        "state": State::of(run),
+        "run": run.map(run_fields),
+        "config": setup.config_file.as_deref().map(shown),
+        "state_dir": shown(&setup.state_dir),
+    })
+}
+
+/// A run for scripts.
+fn run_line(subject: &Subject, run: &Run) -> Value {
+    let mut line = json!({ "v": 1, "type": "run", "job": subject.job, "pair": subject.pair.id() });
+    if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), run_fields(run)) {
+        line.extend(fields);
+    }
+    line
+}
+
+fn run_fields(run: &Run) -> Value {
+    let record = record(run);
+    json!({
+        "command": run.command,
+        "source": run.source,
+        "destination": run.dest,
+        "started": time(run.started_ns),
+        "ended": run.ended_ns.and_then(time),
+        "ending": run.ending,
+        "summary": record.as_ref().and_then(|record| record.summary.clone()),
+        "halt": record.as_ref().and_then(|record| record.halt.clone()),
+        "plan": record.as_ref().and_then(|record| record.plan.clone()),
+        "error": record.as_ref().and_then(|record| record.error.clone()),
+    })
+}
+
+#[cfg(test)]
+mod tests;

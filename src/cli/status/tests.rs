@@ -1,0 +1,116 @@
+use jiff::tz::TimeZone;
+
+use super::*;
+use crate::cli::exit::Exit;
+use crate::cli::fixtures::report;
+use crate::cli::json as lines;
+use crate::cli::totals::Totals;
+use crate::manifest::Lock;
+use crate::sync::{Ending, Halt, Stage};
+
+const MINUTE: i64 = 60_000_000_000;
+const START: i64 = 1_700_000_000_000_000_000;
+
+fn subject(job: Option<&str>) -> Subject {
+    let (source, dest) = ("file:///data/media", "s3://aws/bucket/");
+    Subject {
+        job: job.map(str::to_owned),
+        pair: Pair::new(source, dest),
+        source_canonical: source.to_owned(),
+        names: ("/data/media".into(), "s3://bucket".into()),
+    }
+}
+
+/// The last run of a pair after `end` wrote how it ended.
+fn run_that(end: impl FnOnce(&Manifest, crate::manifest::RunId)) -> Run {
+    let state = tempfile::tempdir().unwrap();
+    let subject = subject(None);
+    let lock = Lock::take(state.path(), &subject.pair, "test").unwrap();
+    let orientation = subject.pair.orientation(&subject.source_canonical);
+    let manifest = Manifest::open(state.path(), &subject.pair, orientation).unwrap().manifest;
+    let id = manifest.begin_run("sync", "/data/media", "s3://bucket", START).unwrap();
+    end(&manifest, id);
+    let run = manifest.runs(1).unwrap().remove(0);
+    drop((manifest, lock));
+    run
+}
+
+fn ended(ending: &str, record: String) -> Run {
+    run_that(|manifest, id| manifest.finish_run(id, ending, &record, START + MINUTE).unwrap())
+}
+
+fn text(job: Option<&str>, run: Option<&Run>) -> String {
+    told(&subject(job), run, &TimeZone::UTC)
+}
+
+#[test]
+fn a_run_that_left_nothing_is_in_sync() {
+    let mut done = report();
+    done.in_sync = 1000;
+    done.done.creates = 2;
+    let run = ended("finished", lines::record(&Totals::of(&done, Stage::Done)));
+    assert_eq!(State::of(Some(&run)).exit(), Exit::Done);
+    let expected = "media: /data/media -> s3://bucket
+  in sync: 1,002 files
+  last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s";
+    assert_eq!(text(Some("media"), Some(&run)), expected);
+}
+
+#[test]
+fn a_halt_comes_with_the_command_that_resolves_it() {
+    let mut halted = report();
+    halted.ending = Ending::Halted(Halt { message: "The source is empty.".into(), plan: Some("abc123".into()) });
+    let run = ended("halted", lines::record(&Totals::of(&halted, Stage::Done)));
+    assert_eq!(State::of(Some(&run)).exit(), Exit::Halted);
+    let told = text(Some("media"), Some(&run));
+    assert!(
+        told.contains("halted: The source is empty.\n  hint: to do exactly that: mediasync approve media abc123"),
+        "{told}"
+    );
+    let pair = subject(None).pair.id().to_owned();
+    assert!(text(None, Some(&run)).contains(&format!("approve {pair} abc123")));
+}
+
+#[test]
+fn problems_failures_and_unfinished_runs_are_stale() {
+    let mut left = report();
+    left.problem_count = 2;
+    left.conflict_count = 1;
+    let problems = ended("problems", lines::record(&Totals::of(&left, Stage::Done)));
+    let failed = ended("failed", lines::failed(&Failure::error("no bucket")));
+    let interrupted = ended("interrupted", lines::failed(&Failure::error("interrupted")));
+    let unfinished = run_that(|_, _| {});
+    for (run, part) in [
+        (Some(&problems), "left: 2 problems, 1 conflicts\n  hint: mediasync sync media shows them"),
+        (Some(&failed), "failed: no bucket"),
+        (Some(&interrupted), "interrupted; mediasync sync media does the rest"),
+        (Some(&unfinished), "not finished: it runs now, or was killed"),
+        (None, "never run"),
+    ] {
+        assert_eq!(State::of(run).exit().code(), 3, "{part}");
+        let told = text(Some("media"), run);
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn scripts_get_the_same_as_json() {
+    let mut done = report();
+    done.in_sync = 5;
+    let run = ended("finished", lines::record(&Totals::of(&done, Stage::Done)));
+    let line = run_line(&subject(Some("media")), &run);
+    assert_eq!((&line["v"], &line["type"], &line["job"]), (&1.into(), &"run".into(), &"media".into()));
+    assert_eq!(line["started"], "2023-11-14T22:13:20Z");
+    assert_eq!(line["ended"], "2023-11-14T22:14:20Z");
+    assert_eq!(line["summary"]["in_sync"], 5);
+}
+
+#[test]
+fn a_line_of_the_history_says_what_was_done() {
+    let mut done = report();
+    done.done.deletes = 3;
+    let run = ended("finished", lines::record(&Totals::of(&done, Stage::Done)));
+    let expected = "media  finished      2023-11-14 22:13:20 UTC, sync, took 1 min 0 s  \
+                    created 0, overwrote 0, copied 0, deleted 3  (/data/media -> s3://bucket)";
+    assert_eq!(history_line(&subject(Some("media")), &run, &TimeZone::UTC), expected);
+}

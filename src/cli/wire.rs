@@ -1,0 +1,241 @@
+//! From a [`Task`] to what the engine works on: replicas with their decorators, the lock, the manifest.
+//!
+//! The only place of the command line that knows which replicas exist.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::place::End;
+use super::resolve::Task;
+use crate::apply::{Origin, Shelf};
+use crate::config::BUFFER_BYTES;
+use crate::location::Location;
+use crate::manifest::{Lock, LockError, Manifest, ManifestError, Orientation, Pair};
+use crate::model::{Filter, FilterRules, Side, parse_ignore};
+use crate::plan::Policy;
+use crate::replica::access::{Access, Guarded};
+use crate::replica::local::Local;
+use crate::replica::retry::Retrying;
+use crate::replica::s3::{Probe, S3};
+use crate::replica::throttle::{Gate, Throttled};
+use crate::replica::{Buffers, Journal, Replica};
+use crate::sync::{Cycle, Progress, Run};
+
+/// Everything that a cycle borrows from. The lock goes last.
+#[derive(Debug)]
+pub struct Session {
+    /// What both held when they last agreed.
+    pub manifest: Manifest,
+    /// What people should know, once a run.
+    pub notices: Vec<String>,
+    /// The pair.
+    pub pair: Pair,
+    /// Where plans say they come from.
+    pub origin: Origin,
+    source: Wired,
+    dest: Wired,
+    filter: Arc<Filter>,
+    state_dir: PathBuf,
+    scratch: PathBuf,
+    _lock: Option<Lock>,
+}
+
+/// A replica behind its decorators.
+#[derive(Debug)]
+struct Wired {
+    replica: Arc<dyn Replica>,
+    /// The bucket inside, for what only it knows.
+    s3: Option<Arc<S3>>,
+}
+
+/// Whether a session may change anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Nothing is changed and no lock is taken.
+    Look,
+    /// The pair is locked, and its manifest opened for writing.
+    Change,
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        let failure = Self::error(error.message);
+        error.hint.into_iter().fold(failure, Self::hint)
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held { .. } => {
+                let message = error.to_string();
+                Self { exit: Exit::Held, ..Self::error(message).hint("try again when it is done") }
+            }
+            LockError::Failed(error) => error.into(),
+        }
+    }
+}
+
+/// The pair of a task.
+pub fn pair(source: &End, dest: &End) -> Pair {
+    Pair::new(&source.location.canonical(), &dest.location.canonical())
+}
+
+impl Session {
+    /// Takes the lock, opens the manifest, and makes the replicas. Contacts nobody.
+    ///
+    /// # Errors
+    /// The pair is held by another process, the state can't be used, or a rule is no glob.
+    pub fn open(task: &Task, state_dir: &Path, purpose: Purpose) -> Result<Self, Failure> {
+        let pair = pair(&task.source, &task.dest);
+        let orientation = pair.orientation(&task.source.location.canonical());
+        let filter = Arc::new(filter(task)?);
+        let mut notices = Vec::new();
+        let (lock, manifest) = match purpose {
+            Purpose::Look => (None, look(state_dir, &pair, orientation)?),
+            Purpose::Change => {
+                let lock = Lock::take(state_dir, &pair, task.command)?;
+                let opened = Manifest::open(state_dir, &pair, orientation)?;
+                notices = opened.notices;
+                (Some(lock), opened.manifest)
+            }
+        };
+        let gate = Gate::new(task.options.concurrency, task.options.bwlimit);
+        let dest_access = match purpose {
+            Purpose::Look => Access::ReadOnly,
+            // Whoever had to be asked was asked before.
+            Purpose::Change => Access::Write,
+        };
+        let has_bucket = |end: &End| matches!(end.location, Location::S3(_));
+        let limits_dest = has_bucket(&task.dest) || !has_bucket(&task.source);
+        let source = wire(
+            &task.source,
+            Side::Source,
+            &manifest,
+            Access::ReadOnly,
+            Some(&gate).filter(|_| has_bucket(&task.source)),
+        )?;
+        let dest = wire(&task.dest, Side::Dest, &manifest, dest_access, Some(&gate).filter(|_| limits_dest))?;
+        let origin = Origin {
+            job: task.job.clone(),
+            source: task.source.spelled.clone(),
+            dest: task.dest.spelled.clone(),
+            names: (task.source.location.display(), task.dest.location.display()),
+        };
+        let scratch = if state_dir.is_dir() { state_dir.to_owned() } else { std::env::temp_dir() };
+        let state_dir = state_dir.to_owned();
+        Ok(Self { manifest, notices, pair, origin, source, dest, filter, state_dir, scratch, _lock: lock })
+    }
+
+    /// Where uploads to the destination are written down.
+    pub fn journal(&self) -> impl Journal + '_ {
+        self.manifest.upload_journal(Side::Dest)
+    }
+
+    /// The cycle of a task.
+    pub fn cycle<'a>(
+        &'a self,
+        task: &Task,
+        run: Run,
+        journal: &'a dyn Journal,
+        progress: Arc<Progress>,
+        now_ns: i64,
+    ) -> Cycle<'a> {
+        Cycle {
+            source: Arc::clone(&self.source.replica),
+            dest: Arc::clone(&self.dest.replica),
+            manifest: &self.manifest,
+            journal,
+            policy: Policy { mode: task.mode, on_conflict: task.options.on_conflict, compare: task.options.compare },
+            filter: Arc::clone(&self.filter),
+            only: task.only.clone(),
+            budget: task.options.max_delete,
+            run,
+            concurrency: task.options.concurrency,
+            buffers: Buffers::new(BUFFER_BYTES),
+            progress,
+            now_ns,
+            scratch: &self.scratch,
+            shelf: Shelf { state_dir: &self.state_dir, pair: &self.pair, origin: &self.origin },
+        }
+    }
+
+    /// Remembers what the servers were seen to do, and how people call both sides.
+    ///
+    /// # Errors
+    /// The manifest can't be written.
+    pub fn remember(&self) -> Result<(), Failure> {
+        for (side, wired) in [(Side::Source, &self.source), (Side::Dest, &self.dest)] {
+            self.manifest.set_display(side, wired.replica.name())?;
+            if let Some(s3) = &wired.s3 {
+                let probe = serde_json::to_string(&s3.probe()).expect("a probe is plain data");
+                self.manifest.set_probe(side, &probe)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests made so far, by kind, over both sides.
+    pub fn requests(&self) -> Vec<(&'static str, u64)> {
+        let mut all = std::collections::BTreeMap::new();
+        for s3 in [&self.source.s3, &self.dest.s3].into_iter().flatten() {
+            for (kind, count) in s3.requests() {
+                *all.entry(kind).or_insert(0) += count;
+            }
+        }
+        all.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+/// The manifest as it is now; an empty one if there is none.
+fn look(state_dir: &Path, pair: &Pair, orientation: Orientation) -> Result<Manifest, Failure> {
+    match Manifest::open_read_only(state_dir, pair, orientation)? {
+        Some(manifest) => Ok(manifest),
+        None => Ok(Manifest::empty(orientation)?),
+    }
+}
+
+/// The rules: `.mediasyncignore` at the root of a local side first, so that the job's and the command's come later
+/// and win.
+fn filter(task: &Task) -> Result<Filter, Failure> {
+    let mut rules: FilterRules = task.options.filter.clone();
+    let own = std::mem::take(&mut rules.rules);
+    for end in [&task.source, &task.dest] {
+        if let Location::Local(root) = &end.location {
+            rules.rules.extend(ignore_file(root)?);
+        }
+    }
+    rules.rules.extend(own);
+    Filter::new(rules).map_err(|bad| Failure::usage(bad.to_string()))
+}
+
+fn ignore_file(root: &Path) -> Result<Vec<crate::model::Rule>, Failure> {
+    let path = root.join(crate::model::IGNORE_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(parse_ignore(&text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        // A rule that can't be read may have been there to protect something.
+        Err(error) => Err(Failure::error(format!("can't read {}: {error}", super::setup::shown(&path)))),
+    }
+}
+
+fn wire(end: &End, side: Side, manifest: &Manifest, access: Access, gate: Option<&Gate>) -> Result<Wired, Failure> {
+    let throttled = |inner: Arc<dyn Replica>| match gate {
+        Some(gate) => Arc::new(Throttled::new(inner, gate.clone())),
+        None => inner,
+    };
+    let (inner, s3): (Arc<dyn Replica>, _) = match &end.location {
+        Location::Local(path) => (throttled(Arc::new(Local::open(path)?)), None),
+        Location::S3(address) => {
+            // What an older version wrote and this one can't read is found out again.
+            let remembered: Option<Probe> = manifest.probe(side)?.and_then(|text| serde_json::from_str(&text).ok());
+            let gate = gate.cloned().unwrap_or_else(|| Gate::new(usize::MAX, None));
+            let s3 = Arc::new(S3::behind(address.clone(), remembered, gate));
+            let inner: Arc<dyn Replica> = Arc::clone(&s3) as _;
+            (Arc::new(Retrying::new(throttled(inner))), Some(s3))
+        }
+    };
+    Ok(Wired { replica: Arc::new(Guarded::new(inner, access)), s3 })
+}

@@ -1,0 +1,168 @@
+//! `[[job]]`: a pair of places and what is done between them.
+
+use super::table::{Keys, Mistakes, Table};
+use super::units::{self, Bare};
+use super::{Job, Options, remote};
+use crate::model::{Junk, Rule};
+use crate::plan::{Compare, Mode, OnConflict};
+use crate::secret::Secret;
+
+pub(super) const KEYS: Keys = Keys {
+    known: &[
+        "name",
+        "source",
+        "destination",
+        "mode",
+        "delete",
+        "exclude",
+        "include",
+        "no_default_excludes",
+        "max_delete",
+        "min_size",
+        "max_size",
+        "concurrency",
+        "bwlimit",
+        "overwrite",
+        "compare",
+    ],
+    later: &[
+        ("watch", "the daemon"),
+        ("every", "the daemon"),
+        ("cron", "the daemon"),
+        ("timezone", "the daemon"),
+        ("http", "the daemon"),
+    ],
+};
+
+/// Reads one job; `None` after a mistake that leaves nothing to run.
+///
+/// `taken` are the names of the jobs before it, with their lines; its own is added.
+pub(super) fn read<'a>(
+    table: &Table<'a>,
+    taken: &mut Vec<(&'a str, usize)>,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<Job> {
+    let name = required(table, "name", "media", mistakes);
+    if let Some(name) = name {
+        check_name(name, table, taken, mistakes);
+        taken.push((name, mistakes.line(table.start())));
+    }
+    let source = required(table, "source", "/data/media", mistakes);
+    let destination = required(table, "destination", "live:", mistakes);
+    let mode = mode(table, mistakes);
+    let options = options(table, mistakes);
+    Some(Job {
+        name: name?.to_owned(),
+        source: Secret::new(source?),
+        destination: Secret::new(destination?),
+        mode: mode?,
+        options,
+        line: mistakes.line(table.start()),
+    })
+}
+
+/// Whether one of its places carries credentials.
+pub(super) fn holds_secret(job: &Job) -> bool {
+    [&job.source, &job.destination].into_iter().any(|place| remote::holds_userinfo(place.reveal()))
+}
+
+fn required<'a>(table: &Table<'a>, key: &str, example: &str, mistakes: &mut Mistakes<'_>) -> Option<&'a str> {
+    let text = table.text(key, mistakes);
+    let problem = match &text {
+        Some(text) if text.value.trim().is_empty() => "is empty",
+        None if !table.has(key) => "is missing",
+        _ => return text.map(|text| text.value),
+    };
+    mistakes.add(table.start(), table.path_of(key), format!("{problem}; write {key} = \"{example}\""));
+    None
+}
+
+fn check_name(name: &str, table: &Table<'_>, taken: &[(&str, usize)], mistakes: &mut Mistakes<'_>) {
+    if !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.')) || name.starts_with('-') {
+        let message = "a job's name has letters, digits, -, _ and . only, and does not begin with -";
+        mistakes.add(table.start(), table.path_of("name"), message);
+    }
+    if let Some((_, line)) = taken.iter().find(|(other, _)| *other == name) {
+        let message = format!("the job of line {line} has this name too");
+        mistakes.add(table.start(), table.path_of("name"), message);
+    }
+}
+
+fn mode(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Option<Mode> {
+    let words = [("copy", Mode::Copy), ("mirror", Mode::Mirror), ("two-way", Mode::TwoWay)];
+    let delete = table.boolean("delete", mistakes);
+    if !table.has("mode") {
+        let message =
+            "is missing; write mode = \"copy\" (adds and updates) or mode = \"mirror\" (makes the destination exact)";
+        mistakes.add(table.start(), table.path_of("mode"), message);
+        return None;
+    }
+    let mode = table.word("mode", &words, mistakes)?;
+    match (mode.value, delete) {
+        (Mode::TwoWay, _) => {
+            mistakes.add(
+                mode.at,
+                table.path_of("mode"),
+                "\"two-way\" comes with a later version; this one has copy and mirror",
+            );
+            None
+        }
+        (Mode::Copy, Some(delete)) if delete.value => Some(Mode::CopyAndDelete),
+        (Mode::Mirror, Some(delete)) if !delete.value => {
+            mistakes.add(
+                delete.at,
+                table.path_of("delete"),
+                "a mirror always deletes; to keep files use mode = \"copy\"",
+            );
+            None
+        }
+        (mode, _) => Some(mode),
+    }
+}
+
+fn options(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Options {
+    let mut options = Options::default();
+    let expected = "an amount like \"2MiB\"";
+    let amount = |text: &str| units::bytes(text, Bare::Bytes);
+    options.filter.rules = rules(table, mistakes);
+    if table.boolean("no_default_excludes", mistakes).is_some_and(|take| take.value) {
+        options.filter.junk = Junk::Take;
+    }
+    options.filter.sizes.min = table.checked("min_size", expected, mistakes, amount);
+    options.filter.sizes.max = table.checked("max_size", expected, mistakes, amount);
+    if let (Some(min), Some(max)) = (options.filter.sizes.min, options.filter.sizes.max)
+        && min > max
+    {
+        mistakes.add(table.start(), table.path_of("min_size"), "is larger than max_size: nothing would be in scope");
+    }
+    if let Some(max_delete) =
+        table.checked("max_delete", "a number like 100 or a share like \"10%\"", mistakes, units::max_delete)
+    {
+        options.max_delete = max_delete;
+    }
+    if let Some(concurrency) = table.checked("concurrency", "a number", mistakes, units::concurrency) {
+        options.concurrency = concurrency;
+    }
+    options.bwlimit = table.checked("bwlimit", expected, mistakes, units::rate);
+    if table.boolean("overwrite", mistakes).is_some_and(|wins| wins.value) {
+        options.on_conflict = OnConflict::SourceWins;
+    }
+    let words = [("metadata", Compare::Metadata), ("download", Compare::Download)];
+    if let Some(compare) = table.word("compare", &words, mistakes) {
+        options.compare = compare.value;
+    }
+    options
+}
+
+/// The globs of `exclude` and `include`: the key that stands first in the file comes first, and the last match wins.
+fn rules(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Vec<Rule> {
+    let exclude = table.texts("exclude", mistakes);
+    let include = table.texts("include", mistakes);
+    let mut lists: Vec<(usize, Vec<Rule>)> = Vec::new();
+    lists
+        .extend(exclude.map(|list| (list.at, list.value.into_iter().map(|glob| Rule::Exclude(glob.into())).collect())));
+    lists
+        .extend(include.map(|list| (list.at, list.value.into_iter().map(|glob| Rule::Include(glob.into())).collect())));
+    lists.sort_by_key(|(at, _)| *at);
+    lists.into_iter().flat_map(|(_, rules)| rules).collect()
+}

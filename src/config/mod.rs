@@ -1,0 +1,210 @@
+//! The configuration file: TOML text to a checked [`Config`], and every default of the product.
+//!
+//! Promises: all mistakes are reported at once, each with line, key and a way out; unknown keys are mistakes; a
+//! secret is never part of a mistake. Does not read variables (`env:NAME` is resolved for jobs that run), does not
+//! look at directories or networks, and does not decide where the file is ([`places`] does).
+
+mod job;
+pub mod overlap;
+pub mod places;
+mod remote;
+mod table;
+pub mod units;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use remote::ACLS;
+pub use table::{Mistake, nearest};
+
+use crate::model::{FilterRules, Junk, SizeLimits};
+use crate::plan::{Budget, Compare, Mode, OnConflict};
+use crate::replica::access::Access;
+use crate::replica::s3::Addressing;
+use crate::secret::Secret;
+use table::{Keys, Mistakes, Table};
+
+/// Transfers at the same time, unless `concurrency` says otherwise.
+pub const CONCURRENCY: usize = 32;
+/// The most that `concurrency` may say.
+pub const MAX_CONCURRENCY: usize = 512;
+/// Memory for the bodies of all transfers of a process, in bytes.
+pub const BUFFER_BYTES: u64 = 24 * 1024 * 1024;
+/// The access of a remote that does not say, and of places that no `[remote]` names.
+pub const ACCESS: Access = Access::Write;
+
+/// A checked configuration file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config {
+    /// The file that it came from; relative paths in it are relative to its directory.
+    pub path: PathBuf,
+    /// `[state] dir`.
+    pub state_dir: Option<PathBuf>,
+    /// `[remote.NAME]`, by name.
+    pub remotes: BTreeMap<String, Remote>,
+    /// `[[job]]`, in the order of the file.
+    pub jobs: Vec<Job>,
+    /// Whether a secret stands in the file itself, so that its permissions matter.
+    pub secrets: Inline,
+}
+
+/// Whether the file itself holds secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Inline {
+    /// It does not.
+    #[default]
+    None,
+    /// It does.
+    Secrets,
+}
+
+/// `[remote.NAME]`: a place with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Where it is.
+    pub at: RemoteAt,
+    /// What may be done to it.
+    pub access: Access,
+    /// Canned ACL for new objects; overrides what a DSN says.
+    pub acl: Option<String>,
+    /// The line of its header.
+    pub line: usize,
+}
+
+/// Where a remote is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteAt {
+    /// `dsn = "..."`: a storage DSN, or `env:NAME` for one in a variable.
+    Dsn(Secret),
+    /// `url = "s3://bucket/prefix"` and what belongs to it.
+    Url(Box<RemoteUrl>),
+}
+
+/// A remote told in single keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteUrl {
+    /// `s3://bucket/prefix`.
+    pub url: String,
+    /// `https://host[:port]`; `None` means AWS.
+    pub endpoint: Option<String>,
+    /// Signing region.
+    pub region: Option<String>,
+    /// How the bucket is put into the URL.
+    pub addressing: Addressing,
+    /// A profile of the AWS configuration.
+    pub profile: Option<String>,
+    /// Access key and secret key; each may be `env:NAME`.
+    pub keys: Option<(String, Secret)>,
+}
+
+/// `[[job]]`: a pair of places and what is done between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// Where content comes from, as written (possibly a DSN with a secret).
+    pub source: Secret,
+    /// Where it goes, as written.
+    pub destination: Secret,
+    /// How the sides relate.
+    pub mode: Mode,
+    /// Everything else.
+    pub options: Options,
+    /// The line of its header.
+    pub line: usize,
+}
+
+/// What a job or a command line says about a run. `Options::default()` is what happens when nobody says anything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// What is in scope.
+    pub filter: FilterRules,
+    /// How much may be deleted before the guard asks.
+    pub max_delete: Budget,
+    /// Transfers at the same time.
+    pub concurrency: usize,
+    /// Bytes per second; `None` is no limit.
+    pub bwlimit: Option<u64>,
+    /// Who wins where both sides changed.
+    pub on_conflict: OnConflict,
+    /// How far contents are compared.
+    pub compare: Compare,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            filter: FilterRules { rules: Vec::new(), junk: Junk::Skip, sizes: SizeLimits::default() },
+            max_delete: Budget::Sliding,
+            concurrency: CONCURRENCY,
+            bwlimit: None,
+            on_conflict: OnConflict::Report,
+            compare: Compare::Metadata,
+        }
+    }
+}
+
+// The only float is a percentage, and `units::max_delete` lets no NaN in.
+impl Eq for Options {}
+
+const TOP: Keys = Keys { known: &["state", "remote", "job"], later: &[("http", "the daemon")] };
+const STATE: Keys = Keys { known: &["dir"], later: &[] };
+
+impl Config {
+    /// Checks the text of a configuration file. `path` is where it stands: relative paths in it start there.
+    ///
+    /// # Errors
+    /// All mistakes, by line.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Mistakes::new(text);
+        let (document, errors) = DeTable::parse_recoverable(text);
+        // The message alone: the full form of a syntax error shows the line, which may hold a secret.
+        for error in &errors {
+            mistakes.add(error.span().map_or(0, |span| span.start), "", error.message().trim());
+        }
+        // What is left of a broken text has gaps, and would be blamed for what stands in them.
+        if !errors.is_empty() {
+            return Err(mistakes.into_sorted());
+        }
+        let top = Table::new(String::new(), &document.span(), document.get_ref(), &TOP, &mut mistakes);
+        let state = top.table("state", &STATE, &mut mistakes);
+        let dir = state.and_then(|state| state.text("dir", &mut mistakes));
+        let mut config = Self { path: path.to_owned(), ..Self::default() };
+        config.state_dir = dir.map(|dir| config.base().join(dir.value));
+        for (name, table) in top.named_tables("remote", &remote::KEYS, &mut mistakes) {
+            let (remote, secrets) = remote::read(name, &table, &mut mistakes);
+            if secrets == Inline::Secrets {
+                config.secrets = secrets;
+            }
+            if let Some(remote) = remote {
+                config.remotes.insert(name.to_owned(), remote);
+            }
+        }
+        let mut taken = Vec::new();
+        for table in top.list_of_tables("job", &job::KEYS, &mut mistakes) {
+            if let Some(job) = job::read(&table, &mut taken, &mut mistakes) {
+                if job::holds_secret(&job) {
+                    config.secrets = Inline::Secrets;
+                }
+                config.jobs.push(job);
+            }
+        }
+        let found = mistakes.into_sorted();
+        if found.is_empty() { Ok(config) } else { Err(found) }
+    }
+
+    /// The directory that relative paths in the file start from.
+    pub fn base(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The job of a name.
+    pub fn job(&self, name: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Where the configuration file and the state directory are.
+//!
+//! The environment and the file system come in as closures, so that the rules are functions of values.
+
+use std::path::{Path, PathBuf};
+
+/// The configuration file's name at the root of a project.
+pub const PROJECT_FILE: &str = "mediasync.toml";
+/// The configuration file of the machine.
+pub const SYSTEM_FILE: &str = "/etc/mediasync/config.toml";
+/// The state directory that goes with [`SYSTEM_FILE`].
+pub const SYSTEM_STATE: &str = "/var/lib/mediasync";
+
+/// Reads a variable; empty ones count as unset.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Which rule found the configuration file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// `--config`.
+    Flag,
+    /// `mediasync.toml` at the project's root.
+    Project,
+    /// `$XDG_CONFIG_HOME/mediasync/config.toml`.
+    User,
+    /// `/etc/mediasync/config.toml`.
+    System,
+}
+
+/// The configuration file to read: `--config`, the project's, the user's, the machine's; the first that exists.
+/// What `--config` names is taken without a look, so that a missing one is an error and not the next one.
+pub fn config_file(
+    flag: Option<&Path>,
+    project: &Path,
+    env: Env<'_>,
+    exists: impl Fn(&Path) -> bool,
+) -> Option<(PathBuf, Origin)> {
+    if let Some(flag) = flag {
+        return Some((flag.to_owned(), Origin::Flag));
+    }
+    let user = xdg(env, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join("mediasync/config.toml"));
+    let candidates = [
+        (Some(project.join(PROJECT_FILE)), Origin::Project),
+        (user, Origin::User),
+        (Some(PathBuf::from(SYSTEM_FILE)), Origin::System),
+    ];
+    candidates.into_iter().filter_map(|(path, origin)| Some((path?, origin))).find(|(path, _)| exists(path))
+}
+
+/// The state directory: `--state-dir`, `[state] dir`, `$STATE_DIRECTORY` (set by systemd), `/var/lib/mediasync`
+/// with the machine's configuration, the user's.
+///
+/// # Errors
+/// A sentence without a final stop, if no rule gives one.
+pub fn state_dir(
+    flag: Option<&Path>,
+    config: Option<&Path>,
+    origin: Option<Origin>,
+    env: Env<'_>,
+) -> Result<PathBuf, String> {
+    if let Some(dir) = flag.or(config) {
+        return Ok(dir.to_owned());
+    }
+    // A unit with several state directories has them separated by colons
+    // (https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=).
+    if let Some(dirs) = env("STATE_DIRECTORY") {
+        return Ok(PathBuf::from(dirs.split(':').next().unwrap_or(&dirs)));
+    }
+    if origin == Some(Origin::System) {
+        return Ok(PathBuf::from(SYSTEM_STATE));
+    }
+    let dir = xdg(env, "XDG_STATE_HOME", ".local/state").map(|dir| dir.join("mediasync"));
+    dir.ok_or_else(|| "no place for the state: neither XDG_STATE_HOME nor HOME is set; use --state-dir DIR".to_owned())
+}
+
+/// A base directory; relative values are ignored (<https://specifications.freedesktop.org/basedir-spec/latest/>).
+fn xdg(env: Env<'_>, variable: &str, below_home: &str) -> Option<PathBuf> {
+    let absolute = |text: String| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
+    env(variable).and_then(absolute).or_else(|| Some(env("HOME").and_then(absolute)?.join(below_home)))
+}
+
+/// The warning about a file with secrets that others can read; `mode` are its Unix permissions.
+pub fn mode_warning(path: &Path, mode: u32) -> Option<String> {
+    if mode & 0o077 == 0 {
+        return None;
+    }
+    let shown = path.display().to_string();
+    let quoted = shown.replace('\'', "'\\''");
+    Some(format!("{} holds secrets and others can read it: chmod 600 '{quoted}'", shown.escape_debug()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    #[test]
+    fn the_first_configuration_file_that_exists_wins() {
+        let home = env(&[("HOME", "/home/me")]);
+        let find = |existing: &[&str]| {
+            let exists = |path: &Path| existing.contains(&path.to_str().unwrap());
+            config_file(None, Path::new("/project"), &home, exists)
+                .map(|(path, origin)| (path.display().to_string(), origin))
+        };
+        let all = ["/project/mediasync.toml", "/home/me/.config/mediasync/config.toml", SYSTEM_FILE];
+        assert_eq!(find(&all), Some((all[0].into(), Origin::Project)));
+        assert_eq!(find(&all[1..]), Some((all[1].into(), Origin::User)));
+        assert_eq!(find(&all[2..]), Some((all[2].into(), Origin::System)));
+        assert_eq!(find(&[]), None);
+    }
+
+    #[test]
+    fn a_named_file_is_taken_even_if_it_is_missing() {
+        let found = config_file(Some(Path::new("x.toml")), Path::new("/project"), &env(&[]), |_| false);
+        assert_eq!(found, Some((PathBuf::from("x.toml"), Origin::Flag)));
+    }
+
+    #[test]
+    fn relative_xdg_directories_are_ignored() {
+        let set = env(&[("HOME", "/home/me"), ("XDG_STATE_HOME", "state")]);
+        assert_eq!(state_dir(None, None, None, &set), Ok(PathBuf::from("/home/me/.local/state/mediasync")));
+    }
+
+    #[test]
+    fn the_state_directory_follows_its_order() {
+        let all = env(&[("STATE_DIRECTORY", "/var/lib/unit:/other"), ("XDG_STATE_HOME", "/xdg"), ("HOME", "/home/me")]);
+        let few = env(&[("XDG_STATE_HOME", "/xdg")]);
+        let (flag, config) = (Some(Path::new("/flag")), Some(Path::new("/config")));
+        let text = |dir: Result<PathBuf, String>| dir.unwrap().display().to_string();
+        assert_eq!(text(state_dir(flag, config, None, &all)), "/flag");
+        assert_eq!(text(state_dir(None, config, None, &all)), "/config");
+        assert_eq!(text(state_dir(None, None, Some(Origin::System), &all)), "/var/lib/unit");
+        assert_eq!(text(state_dir(None, None, Some(Origin::System), &few)), SYSTEM_STATE);
+        assert_eq!(text(state_dir(None, None, Some(Origin::Project), &few)), "/xdg/mediasync");
+        assert!(state_dir(None, None, None, &env(&[])).unwrap_err().contains("--state-dir"));
+    }
+
+    #[test]
+    fn secrets_that_others_can_read_are_warned_about_with_the_command() {
+        assert_eq!(mode_warning(Path::new("/x"), 0o600), None);
+        let warning = mode_warning(Path::new("/it's.toml"), 0o640).unwrap();
+        assert!(warning.ends_with(r"chmod 600 '/it'\''s.toml'"), "{warning}");
+    }
+}

@@ -1,0 +1,118 @@
+//! `[remote.NAME]`: a place with a name, told by a DSN or in single keys.
+
+use super::table::{Keys, Mistakes, Table};
+use super::{ACCESS, Inline, Remote, RemoteAt, RemoteUrl};
+use crate::replica::access::Access;
+use crate::replica::s3::Addressing;
+use crate::secret::Secret;
+
+pub(super) const KEYS: Keys = Keys {
+    known: &["dsn", "url", "endpoint", "region", "addressing", "profile", "access_key", "secret_key", "acl", "access"],
+    later: &[],
+};
+
+/// What only goes with `url`.
+const WITH_URL: [&str; 6] = ["endpoint", "region", "addressing", "profile", "access_key", "secret_key"];
+
+/// The canned ACLs of S3 that make sense for single objects
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl>).
+pub const ACLS: [&str; 6] = [
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+];
+
+/// Reads one remote; `None` after a mistake. Also tells whether a secret stands in the file.
+pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> (Option<Remote>, Inline) {
+    let line = mistakes.line(table.start());
+    if !name_is_fine(name) {
+        let message = "a remote's name has letters, digits, - and _ only, and at least two of them";
+        mistakes.add(table.start(), table.path(), message);
+    }
+    let words = [("read-only", Access::ReadOnly), ("confirm", Access::Confirm), ("write", Access::Write)];
+    let access = table.word("access", &words, mistakes).map_or(ACCESS, |access| access.value);
+    let acl_words = ACLS.map(|acl| (acl, acl));
+    let acl = table.word("acl", &acl_words, mistakes).map(|acl| acl.value.to_owned());
+    let dsn = table.text("dsn", mistakes);
+    let url = table.text("url", mistakes);
+    let (at, secrets) = match (dsn, url) {
+        (Some(dsn), None) => {
+            for key in WITH_URL.into_iter().filter(|key| table.has(key)) {
+                mistakes.add(table.start(), table.path_of(key), "goes with url, not with dsn: a DSN says it itself");
+            }
+            let secrets = if holds_userinfo(dsn.value) { Inline::Secrets } else { Inline::None };
+            (Some(RemoteAt::Dsn(Secret::new(dsn.value))), secrets)
+        }
+        (None, Some(url)) => {
+            let (keys, secrets) = keys(table, mistakes);
+            (Some(RemoteAt::Url(Box::new(read_url(url.value, keys, table, mistakes)))), secrets)
+        }
+        (Some(dsn), Some(_)) => {
+            mistakes.add(dsn.at, table.path(), "has both dsn and url; keep one of them");
+            (None, Inline::None)
+        }
+        (None, None) => {
+            if !table.has("dsn") && !table.has("url") {
+                mistakes.add(table.start(), table.path(), "needs dsn = \"env:NAME\" or url = \"s3://bucket/prefix\"");
+            }
+            (None, Inline::None)
+        }
+    };
+    (at.map(|at| Remote { at, access, acl, line }), secrets)
+}
+
+/// `c:path` would be a remote, so that names of one letter are left to drives.
+fn name_is_fine(name: &str) -> bool {
+    name.len() >= 2
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && !matches!(name, "env" | "file" | "http" | "https" | "s3" | "az")
+}
+
+fn read_url(url: &str, keys: Option<(String, Secret)>, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> RemoteUrl {
+    let words = [("auto", Addressing::Auto), ("path", Addressing::Path), ("virtual", Addressing::Virtual)];
+    let own = |text: Option<super::table::At<&str>>| text.map(|text| text.value.to_owned());
+    RemoteUrl {
+        url: url.to_owned(),
+        endpoint: own(table.text("endpoint", mistakes)),
+        region: own(table.text("region", mistakes)),
+        addressing: table.word("addressing", &words, mistakes).map_or(Addressing::Auto, |word| word.value),
+        profile: own(table.text("profile", mistakes)),
+        keys,
+    }
+}
+
+fn keys(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> (Option<(String, Secret)>, Inline) {
+    let access_key = table.text("access_key", mistakes);
+    let secret_key = table.text("secret_key", mistakes);
+    let secrets = match &secret_key {
+        Some(secret) if !secret.value.starts_with("env:") => Inline::Secrets,
+        _ => Inline::None,
+    };
+    match (access_key, secret_key) {
+        (Some(access), Some(secret)) => {
+            if table.has("profile") {
+                mistakes.add(access.at, table.path_of("profile"), "goes without access_key and secret_key; keep one");
+            }
+            (Some((access.value.to_owned(), Secret::new(secret.value))), secrets)
+        }
+        (Some(access), None) if !table.has("secret_key") => {
+            mistakes.add(access.at, table.path_of("access_key"), "needs secret_key beside it");
+            (None, secrets)
+        }
+        (None, Some(secret)) if !table.has("access_key") => {
+            mistakes.add(secret.at, table.path_of("secret_key"), "needs access_key beside it");
+            (None, secrets)
+        }
+        _ => (None, secrets),
+    }
+}
+
+/// Whether a location as written carries credentials.
+pub(super) fn holds_userinfo(text: &str) -> bool {
+    let authority = text.split_once("://").map(|(_, rest)| rest.split(['/', '?']).next().unwrap_or(rest));
+    // A secret may itself hold an unescaped slash: an `@` anywhere behind the scheme is enough to be careful.
+    authority.is_some_and(|authority| authority.contains(':')) && text.contains('@')
+}

@@ -1,0 +1,167 @@
+//! Amounts as people write them: `2MiB`, `500kB`, `10%`.
+//!
+//! Every parser takes the text as typed and answers with a sentence that shows a right spelling; the command line
+//! and the configuration file share them. Nothing here guesses: a letter alone (`2M`) could mean either of two units
+//! and is refused.
+
+use crate::plan::{Budget, Limit};
+
+/// Units with their bytes, the common ones first: this is also the order in which errors name them.
+const UNITS: [(&str, u64); 9] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("B", 1),
+];
+
+/// Whether a number without a unit is taken as bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bare {
+    /// It is.
+    Bytes,
+    /// A unit is required.
+    Refused,
+}
+
+/// A number of bytes: digits, perhaps with decimals, and a unit in any case (`2MiB`, `1.5 gb`).
+///
+/// # Errors
+/// A sentence without a final stop that shows how to write it.
+pub fn bytes(text: &str, bare: Bare) -> Result<u64, String> {
+    let trimmed = text.trim();
+    let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let (number, unit) = (&trimmed[..end], trimmed[end..].trim());
+    let wrong = || format!("{text:?} is not an amount of bytes; write it like 512KiB, 2MiB or 1.5GB");
+    if number.is_empty() {
+        return Err(wrong());
+    }
+    let factor = match unit {
+        "" if bare == Bare::Bytes => 1,
+        "" => return Err(format!("{text:?} has no unit; write {number}KiB, {number}MiB or {number}GiB")),
+        _ => match UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)) {
+            Some((_, factor)) => *factor,
+            None => return Err(ambiguous(number, unit).unwrap_or_else(wrong)),
+        },
+    };
+    scale(number, factor).ok_or_else(wrong)
+}
+
+/// `2M`: which of the two units is meant.
+fn ambiguous(number: &str, unit: &str) -> Option<String> {
+    let letter = unit.chars().next().filter(|_| unit.chars().count() == 1)?.to_ascii_uppercase();
+    let binary = UNITS.iter().find(|(name, _)| name.len() == 3 && name.starts_with(letter))?.0;
+    let decimal = UNITS.iter().find(|(name, _)| name.len() == 2 && name.to_ascii_uppercase().starts_with(letter))?.0;
+    Some(format!("\"{number}{unit}\" can mean two units; write {number}{binary} or {number}{decimal}"))
+}
+
+/// `number * factor`, exactly, rounded down to whole bytes.
+fn scale(number: &str, factor: u64) -> Option<u64> {
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let whole: u128 = whole.parse().ok()?;
+    // More decimals can't make a difference of a byte in any unit that we know.
+    if decimals.len() > 15 || decimals.contains('.') || number.ends_with('.') {
+        return None;
+    }
+    let fraction: u128 = if decimals.is_empty() { 0 } else { decimals.parse().ok()? };
+    let tens = 10_u128.pow(u32::try_from(decimals.len()).ok()?);
+    let total = whole.checked_mul(u128::from(factor))? + fraction * u128::from(factor) / tens;
+    u64::try_from(total).ok()
+}
+
+/// Bytes per second: a unit is required, `/s` may follow, and nothing can be sent at 0.
+///
+/// # Errors
+/// A sentence without a final stop that shows how to write it.
+pub fn rate(text: &str) -> Result<u64, String> {
+    let amount = text.trim().strip_suffix("/s").unwrap_or(text);
+    match bytes(amount, Bare::Refused)? {
+        0 => Err("a bandwidth limit of 0 sends nothing; leave it out for no limit".to_owned()),
+        rate => Ok(rate),
+    }
+}
+
+/// `N` keys or `N%` of the keys that both sides held.
+///
+/// # Errors
+/// A sentence without a final stop that shows how to write it.
+pub fn max_delete(text: &str) -> Result<Budget, String> {
+    let wrong = || format!("{text:?} is neither a number of files like 100 nor a share like 10%");
+    let text = text.trim();
+    let limit = match text.strip_suffix('%') {
+        Some(share) => {
+            let share = share.trim_end();
+            let digits = !share.is_empty() && share.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            let percent: f64 = share.parse().ok().filter(|_| digits).ok_or_else(wrong)?;
+            if percent > 100.0 {
+                return Err(format!("{text} is more than everything; 100% is the most"));
+            }
+            Limit::Percent(percent)
+        }
+        None if text.bytes().all(|b| b.is_ascii_digit()) => Limit::Keys(text.parse().map_err(|_| wrong())?),
+        None => return Err(wrong()),
+    };
+    Ok(Budget::ThisRun(limit))
+}
+
+/// Transfers at the same time.
+///
+/// # Errors
+/// A sentence without a final stop that names the range.
+pub fn concurrency(text: &str) -> Result<usize, String> {
+    let range = 1..=super::MAX_CONCURRENCY;
+    let number = text.trim().parse().ok().filter(|n| range.contains(n));
+    number.ok_or_else(|| format!("{text:?} is not a number from 1 to {}", super::MAX_CONCURRENCY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_take_binary_and_decimal_units_in_any_case() {
+        for (text, expected) in
+            [("2MiB", 2 << 20), ("2 mib", 2 << 20), ("1.5GB", 1_500_000_000), ("7B", 7), ("500kb", 500_000), ("0", 0)]
+        {
+            assert_eq!(bytes(text, Bare::Bytes), Ok(expected), "{text}");
+        }
+        assert_eq!(bytes("0.1MiB", Bare::Bytes), Ok(104_857));
+    }
+
+    #[test]
+    fn amounts_that_could_be_misread_are_refused_with_a_right_spelling() {
+        assert_eq!(bytes("2M", Bare::Bytes).unwrap_err(), "\"2M\" can mean two units; write 2MiB or 2MB");
+        assert_eq!(bytes("500k", Bare::Bytes).unwrap_err(), "\"500k\" can mean two units; write 500KiB or 500kB");
+        assert_eq!(rate("2").unwrap_err(), "\"2\" has no unit; write 2KiB, 2MiB or 2GiB");
+        for text in ["", "MiB", "-1MiB", "1.2.3MB", "1.MB", "2 monkeys", "99999999999TiB", "1e3B"] {
+            assert!(bytes(text, Bare::Bytes).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_may_say_per_second_and_are_never_zero() {
+        assert_eq!(rate("2MiB/s"), Ok(2 << 20));
+        assert!(rate("0MiB").is_err());
+    }
+
+    #[test]
+    fn max_delete_is_a_number_or_a_share() {
+        assert_eq!(max_delete("0"), Ok(Budget::ThisRun(Limit::Keys(0))));
+        assert_eq!(max_delete("12.5%"), Ok(Budget::ThisRun(Limit::Percent(12.5))));
+        for text in ["", "%", "-1", "101%", "nan%", "1e2%", "ten", "5 files"] {
+            assert!(max_delete(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn concurrency_has_bounds() {
+        assert_eq!(concurrency("8"), Ok(8));
+        for text in ["0", "-3", "100000", "many"] {
+            assert!(concurrency(text).is_err(), "{text}");
+        }
+    }
+}
