@@ -8,21 +8,21 @@
 use futures_util::stream::{StreamExt, iter};
 
 use crate::manifest::{Record, Sending};
-use crate::model::{BaseRecord, DigestKind, Entry, ReadCost, Side};
+use crate::model::{BaseRecord, DigestKind, Entry, Key, ReadCost, Side};
 use crate::replica::{Cause, Error, Replica};
 use crate::sync::Cycle;
 
 /// Look-ups at the same time.
 const LOOK_UPS: usize = 32;
 
-/// Records what a killed run sent. Lines that can't be looked at now stay for the next run.
+/// Records what a killed run sent. Returns the keys that can't be looked at now; their lines stay for the next run.
 ///
 /// # Errors
 /// The manifest failed, or the destination can't be used at all.
-pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<(), Error> {
+pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Vec<Key>, Error> {
     let lines = cycle.manifest.sending()?;
     if lines.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let dest = &*cycle.dest;
     let mut looked = iter(lines).map(|line| look(dest, line)).buffered(LOOK_UPS);
@@ -48,7 +48,8 @@ pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<(), Error> {
         }
     }
     cycle.manifest.record(&records)?;
-    Ok(cycle.manifest.end_sending(&left)?)
+    cycle.manifest.end_sending(&left)?;
+    Ok(left)
 }
 
 async fn look(dest: &dyn Replica, line: Sending) -> (Sending, Result<Option<Entry>, Error>) {

@@ -201,9 +201,9 @@ impl Cycle<'_> {
 /// What ended the cycle before it could be decided or finished; the manifest holds what was done until then.
 pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Report, Error> {
     let watcher = Watcher::new(observer);
-    let met = meet(&cycle, &watcher).await?;
+    let mut met = meet(&cycle, &watcher).await?;
     if let (Run::Execute(_), []) = (&cycle.run, &met.strangers[..]) {
-        recover(&cycle).await?;
+        met.unaccounted = recover(&cycle).await?;
     }
     let mut findings = survey(&cycle, met.dest_is_new, &watcher).await?;
     in_scope(&cycle, &findings)?;
@@ -254,11 +254,13 @@ pub(crate) struct Met {
     /// The destination does not exist yet.
     dest_is_new: bool,
     strangers: Vec<Stranger>,
+    /// Keys that a killed run was sending and that could not be looked at yet.
+    unaccounted: Vec<Key>,
 }
 
 /// Contacts both sides without changing anything, and compares who answers with who answered last time.
 pub(crate) async fn meet(cycle: &Cycle<'_>, observer: &dyn Observer) -> Result<Met, Error> {
-    let source = cycle.source.connect(Contact::Look).await?;
+    let source = cycle.source.connect(Contact::Look).await.map_err(|error| Error { cause: Cause::Stop, ..error })?;
     let known_dest = cycle.manifest.identity(Side::Dest)?;
     let (dest, dest_is_new) = match cycle.dest.connect(Contact::Look).await {
         Ok(dest) => (dest, false),
@@ -284,7 +286,7 @@ pub(crate) async fn meet(cycle: &Cycle<'_>, observer: &dyn Observer) -> Result<M
             strangers.push(Stranger { name: replica.name().to_owned(), place });
         }
     }
-    Ok(Met { source: source.identity, dest: dest.identity, dest_is_new, strangers })
+    Ok(Met { source: source.identity, dest: dest.identity, dest_is_new, strangers, unaccounted: Vec::new() })
 }
 
 /// A run in which rules leave nothing is a mistake in the rules, not a wish to have nothing.
@@ -358,6 +360,7 @@ pub(crate) async fn carry_out(
         concurrency: cycle.concurrency,
         book: Book { run, now_ns: cycle.now_ns },
         identities: (&met.source, &dest),
+        unaccounted: &met.unaccounted,
     };
     executor.run(plan, observer, done).await?;
     for (side, identity) in [(Side::Source, &met.source), (Side::Dest, &dest)] {

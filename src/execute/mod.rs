@@ -37,6 +37,8 @@ pub(crate) struct Executor<'a> {
     pub(crate) progress: &'a Progress,
     pub(crate) concurrency: usize,
     pub(crate) book: Book,
+    /// Keys that an earlier run was sending and that nobody could look at yet.
+    pub(crate) unaccounted: &'a [Key],
     /// The identities that both sides had when the plan was made.
     pub(crate) identities: (&'a Option<String>, &'a Option<String>),
 }
@@ -161,7 +163,7 @@ impl<'a> Ledger<'a> {
             overwrites: 0,
             book: executor.book,
             refusals: 0,
-            open: Vec::new(),
+            open: executor.unaccounted.to_vec(),
         }
     }
 

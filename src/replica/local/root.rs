@@ -225,7 +225,8 @@ fn cannot_open(path: &Path, errno: Errno) -> Error {
         ),
         errno => (format!("could not open the directory `{shown}`: {}", reason(errno)), hint(errno, path)),
     };
-    let error = Error::new(Cause::Stop, message);
+    let cause = if errno == Errno::NOENT { Cause::NotFound } else { Cause::Stop };
+    let error = Error::new(cause, message);
     match way_out {
         Some(hint) => error.hint(hint),
         None => error,
