@@ -2,6 +2,10 @@
 #![cfg(test)]
 #![expect(unreachable_pub, reason = "a test program has no outside")]
 
+mod cli_changes;
+mod cli_conflicts;
+mod cli_names;
+mod cli_safety;
 mod cycle;
 mod model;
 mod s3_faults;
