@@ -60,7 +60,7 @@ fn hard_names_arrive_as_they_are() {
         for name in HARD {
             sandbox.remove(name);
         }
-        sandbox.push(&["--delete"]).exits(0);
+        sandbox.push(&["--delete", "--max-delete", "26"]).exits(0);
         sandbox.assert_equal();
         sandbox.assert_second_run_does_nothing(&["--delete"]);
     }

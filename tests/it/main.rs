@@ -4,6 +4,7 @@
 
 mod cli_changes;
 mod cli_conflicts;
+mod cli_kill;
 mod cli_names;
 mod cli_safety;
 mod cycle;

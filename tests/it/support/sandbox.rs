@@ -155,7 +155,11 @@ impl Sandbox {
 
     /// Begins a run.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mediasync"));
+        self.start_command(&mut Command::new(env!("CARGO_BIN_EXE_mediasync")), args)
+    }
+
+    /// Begins a run through another command, which has to pass on these arguments.
+    pub(crate) fn start_command(&self, command: &mut Command, args: &[&str]) -> Running {
         command.args(args).current_dir(self.path("work")).env_clear().envs(&self.env);
         command.arg("--state-dir").arg(self.path("state"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -320,10 +324,11 @@ impl Running {
         Ran { code, stdout, stderr, args: self.args.clone() }
     }
 
-    /// `kill -9`, and waits until it is gone.
-    pub(crate) fn kill(mut self) {
+    /// `kill -9`, and waits until it is gone; gives the exit code, -9 if the run had not ended before.
+    pub(crate) fn kill(mut self) -> i32 {
         self.child.kill().expect("a child can be killed");
-        self.child.wait().expect("a child can be waited for");
+        let status = self.child.wait().expect("a child can be waited for");
+        status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
     }
 
     /// Its process id.
