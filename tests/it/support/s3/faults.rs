@@ -164,7 +164,29 @@ pub(crate) enum Moment {
 #[derive(Debug, Clone, Copy, Default)]
 struct GateState {
     open: bool,
+    /// Requests that came to the gate, ever.
     held: usize,
+    /// Requests that wait at it now.
+    waiting: usize,
+}
+
+/// Counts a request as waiting; its future is dropped when its client goes away.
+struct Waiting<'a>(&'a watch::Sender<GateState>);
+
+impl<'a> Waiting<'a> {
+    fn at(gate: &'a watch::Sender<GateState>) -> Self {
+        gate.send_modify(|state| {
+            state.held += 1;
+            state.waiting += 1;
+        });
+        Self(gate)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|state| state.waiting -= 1);
+    }
 }
 
 /// Holds requests until it is released or dropped. A request whose client goes away while held is never handled.
@@ -174,12 +196,18 @@ pub(crate) struct Gate(watch::Sender<GateState>);
 impl Gate {
     /// Waits until `count` requests have been held, and fails after 10 s.
     pub(crate) async fn reached(&self, count: usize) {
+        self.wait(|state| state.held >= count).await;
+    }
+
+    /// Waits until the clients of all held requests have gone away, and fails after 10 s.
+    pub(crate) async fn abandoned(&self) {
+        self.wait(|state| state.waiting == 0).await;
+    }
+
+    async fn wait(&self, done: impl FnMut(&GateState) -> bool) {
         let mut state = self.0.subscribe();
-        let reached = state.wait_for(|state| state.held >= count);
-        tokio::time::timeout(Duration::from_secs(10), reached)
-            .await
-            .expect("requests reach the gate within 10 s")
-            .expect("the gate exists");
+        let waited = tokio::time::timeout(Duration::from_secs(10), state.wait_for(done)).await;
+        drop(waited.expect("it happens within 10 s").expect("the gate exists"));
     }
 
     /// As [`Self::reached`], for tests without a runtime.
@@ -234,7 +262,7 @@ impl Gates {
             if gate.moment != moment || !matches(gate.operation, &gate.key, call, &Effect::Reset) {
                 continue;
             }
-            gate.state.send_modify(|state| state.held += 1);
+            let _waiting = Waiting::at(&gate.state);
             let mut state = gate.state.subscribe();
             // The sender lives in `gate`: waiting can't fail.
             drop(state.wait_for(|state| state.open).await);

@@ -5,6 +5,17 @@
 //! requests while a test looks or edits. Tests edit and inspect buckets directly through [`Handle`], as a third party
 //! would, without a trace in the request log.
 //!
+//! ```text
+//! let server = S3Server::start();
+//! let bucket = server.create_bucket("media");
+//! bucket.put("a.jpg", "1");                                              // somebody else's object
+//! server.quirks(|quirks| quirks.etags = ETags::Opaque);                   // a server with SSE-KMS
+//! server.faults(|faults| faults.add(Rule::new("PutObject", Effect::Status(503, "SlowDown")).times(2)));
+//! let gate = server.hold(Moment::BeforeAnswer, "PutObject", "big/*");     // gate.reached(1).await; edit; release
+//! // ... run the program against server.endpoint() with server.access_key() and server.secret_key() ...
+//! assert_eq!(server.count("PutObject"), 3);
+//! ```
+//!
 //! It keeps everything in memory and shares it where it can: an object of 1 GiB costs 1 GiB once it is stored. It does
 //! not do: other addressing than path style, encryption, object lock, tagging, lifecycle, policies.
 

@@ -91,6 +91,8 @@ pub(crate) enum Versioning {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Part {
     pub(crate) body: Segments,
+    /// Of the body; the ETag may be another.
+    pub(crate) md5: [u8; 16],
     pub(crate) etag: String,
     pub(crate) modified: SystemTime,
     pub(crate) checksums: Checksums,

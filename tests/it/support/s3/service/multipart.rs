@@ -77,8 +77,8 @@ fn check_number(shared: &Shared, number: i32) -> S3Result<()> {
 
 fn store_part(shared: &Shared, place: (&str, &str, &str, i32), body: Segments, checksums: Checksums) -> S3Result<Part> {
     let (bucket, key, id, number) = place;
-    let etag = shared.etag(body.md5());
-    let part = Part { body, etag, modified: shared.now(), checksums };
+    let md5 = body.md5();
+    let part = Part { body, md5, etag: shared.etag(md5), modified: shared.now(), checksums };
     shared.bucket(bucket, |bucket| {
         upload(bucket, key, id)?.parts.insert(number, part.clone());
         Ok(part)
@@ -250,7 +250,7 @@ pub(super) fn complete(
         let body = Segments::join(parts.iter().map(|part| &part.body));
         let mut hash = Md5::new();
         for part in &parts {
-            hash.update(part.body.md5());
+            hash.update(part.md5);
         }
         let checksums = object_checksums(upload, &body, &parts);
         // Composite values are claimed with or without their "-N".

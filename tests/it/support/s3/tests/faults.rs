@@ -1,5 +1,7 @@
 //! Failures on demand, and gates.
 
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::error::SdkError;
@@ -63,6 +65,21 @@ async fn connections_break() {
     let log = server.requests();
     assert_eq!(log.iter().map(|entry| entry.status).collect::<Vec<_>>(), [None, None]);
     put("a").await.unwrap();
+}
+
+#[test]
+fn connections_are_reset_not_closed() {
+    let (server, _bucket, _client) = setup();
+    for effect in [Effect::Reset, Effect::LoseAnswer] {
+        server.faults(|faults| {
+            faults.clear();
+            faults.add(Rule::new("ListBuckets", effect));
+        });
+        let mut stream = TcpStream::connect(server.endpoint().trim_start_matches("http://")).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let error = stream.read(&mut [0; 1]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
 }
 
 #[tokio::test]
@@ -190,11 +207,9 @@ async fn a_client_that_goes_away_is_not_served() {
     gate.reached(1).await;
     held.abort();
     assert!(held.await.unwrap_err().is_cancelled());
-    drop(client);
-    // The server needs a moment to see that the connection is gone.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    gate.abandoned().await;
     gate.release();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    client.head_bucket().bucket("bucket").send().await.unwrap();
     assert!(bucket.keys().is_empty());
     assert_eq!(server.requests()[0].status, None);
 }
