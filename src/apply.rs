@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::{Pair, PlanFile};
 use crate::plan_store::PlanStore;
 use crate::replica::{Cause, Error};
-use crate::sync::{Approval, Cycle, Ending, Halt, Met, Observer, Report, Watcher, carry_out, meet};
+use crate::report::Watcher;
+use crate::sync::{Approval, Cycle, Ending, Halt, Met, Observer, Report, carry_out, meet};
 
 /// Where the plans of a pair are kept, and how a stored plan names its places.
 #[derive(Debug, Clone, Copy)]
