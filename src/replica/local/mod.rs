@@ -83,7 +83,7 @@ impl Local {
         if let Some(root) = &*slot {
             return Ok(Arc::clone(root));
         }
-        let root = Arc::new(Root::open(&self.path)?);
+        let root = Arc::new(Root::open(&self.path).map_err(|error| Error { cause: Cause::Stop, ..error })?);
         *slot = Some(Arc::clone(&root));
         Ok(root)
     }

@@ -363,7 +363,7 @@ async fn a_root_must_be_there_and_may_be_made_for_a_destination() {
     let dir = tree(&["file"]);
     let missing = Local::open(&dir.path().join("new")).unwrap();
     let error = missing.connect(Contact::Look).await.unwrap_err();
-    assert_eq!(error.cause, Cause::Stop);
+    assert_eq!(error.cause, Cause::NotFound);
     assert!(error.hint.is_some());
     assert!(!dir.path().join("new").exists());
     let made = missing.connect(Contact::Prepare).await.unwrap();
@@ -371,7 +371,7 @@ async fn a_root_must_be_there_and_may_be_made_for_a_destination() {
     assert_eq!(missing.connect(Contact::Look).await.unwrap().identity, made.identity);
     assert_ne!(connected(dir.path()).await.connect(Contact::Look).await.unwrap().identity, made.identity);
     let too_deep = Local::open(&dir.path().join("x/y")).unwrap();
-    assert_eq!(too_deep.connect(Contact::Prepare).await.unwrap_err().cause, Cause::Stop);
+    assert_eq!(too_deep.connect(Contact::Prepare).await.unwrap_err().cause, Cause::NotFound);
     let file = Local::open(&dir.path().join("file")).unwrap();
     assert!(file.connect(Contact::Prepare).await.unwrap_err().message.contains("not a directory"));
 }
