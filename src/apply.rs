@@ -36,6 +36,8 @@ pub struct Origin {
     pub dest: Option<String>,
     /// How people call both.
     pub names: (String, String),
+    /// The canned ACL for new objects at the destination; `None` if none is sent.
+    pub acl: Option<String>,
 }
 
 /// The first line of a plan file.
