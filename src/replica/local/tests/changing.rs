@@ -4,6 +4,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::replica::Pieces;
+use crate::replica::local::pool::Pool;
 use crate::replica::local::write::Temp;
 use crate::replica::local::{read, root as roots, seam, write};
 
@@ -204,7 +205,7 @@ fn content_that_changes_while_it_is_read_is_not_given_out() {
             }
             Ok(())
         };
-        let error = seam::with(act, || read::open(&root, &key("d/x"), &old).unwrap_err());
+        let error = seam::with(act, || read::open(&root, &key("d/x"), &old, &Pool::new()).unwrap_err());
         assert_eq!(error.cause, Cause::Changed, "change {i}");
     }
 }
