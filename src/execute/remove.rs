@@ -70,7 +70,8 @@ impl Executor<'_> {
         let results = place.delete(&targets).await;
         for (action, result) in deleting.into_iter().zip(results) {
             let outcome = match result {
-                Ok(()) => {
+                // Somebody else deleted it meanwhile: both sides lost the key.
+                Ok(()) | Err(Error { cause: Cause::NotFound, .. }) => {
                     let record = Record::Forget(action.key.clone());
                     Outcome::Done(Box::new(action), record)
                 }

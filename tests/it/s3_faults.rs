@@ -7,7 +7,7 @@ use std::time::Duration;
 use mediasync::model::{Expect, Version};
 use mediasync::replica::retry::{Patience, Retrying};
 use mediasync::replica::s3::S3;
-use mediasync::replica::{Cause, Content, Replica, WHOLE_LIMIT};
+use mediasync::replica::{Ability, Cause, Content, Replica, WHOLE_LIMIT};
 
 use crate::s3_replica::{Memory, Putter, cause, key, keys, listed, whole};
 use crate::s3_server::Site;
@@ -75,6 +75,31 @@ async fn somebody_elses_write_in_between_wins() {
     let (result, ()) = tokio::join!(putter.put(s3.as_ref(), "a", &content, &expect, None), edit);
     assert_eq!(cause(result), Cause::Precondition);
     assert_eq!(site.bucket.content("p/a"), "theirs");
+}
+
+#[tokio::test]
+async fn an_object_that_vanishes_before_it_is_replaced_is_not_made_anew() {
+    let site = Site::new();
+    let s3 = site.connected().await;
+    let putter = Putter::new();
+    let entry = putter.create(s3.as_ref(), "a", b"1").await.unwrap();
+    let gate = site.server.hold(Moment::BeforeHandling, "PutObject", "*");
+    let expect = Expect::Version(entry.version);
+    let (content, edit) = (whole("ours"), async {
+        gate.reached(1).await;
+        site.bucket.remove("p/a");
+        gate.release();
+    });
+    let (result, ()) = tokio::join!(putter.put(s3.as_ref(), "a", &content, &expect, None), edit);
+    assert_eq!(cause(result), Cause::Precondition);
+    assert!(site.bucket.get("p/a").is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_is_busy_during_the_trial_is_asked_again() {
+    let site = Site::new();
+    fail(&site.server, "DeleteObject", Effect::Status(503, "SlowDown"), 1);
+    assert_eq!(site.connected().await.probe().conditional_delete, Ability::Proven);
 }
 
 #[tokio::test]
@@ -205,6 +230,7 @@ async fn without_batches_keys_are_deleted_one_by_one() {
     fail(&site.server, "DeleteObjects", Effect::Status(501, "NotImplemented"), 9);
     assert!(s3.delete(&batch).await.iter().all(Result::is_ok));
     assert_eq!(site.server.count("DeleteObject"), 3);
+    assert_eq!(site.connected().await.probe().batch_delete, Ability::Missing, "and it is seen at the first contact");
 }
 
 /// Releases a gate after the server saw that the client of the held request went away.
@@ -318,7 +344,8 @@ async fn an_upload_that_vanished_is_begun_again() {
 
 #[tokio::test]
 async fn tidying_removes_our_uploads_and_nobody_elses() {
-    let site = Site::new();
+    // Ten minutes are less than what signatures tolerate and more than what an intent claims.
+    let site = Site::with(|quirks| quirks.clock_ahead = 600);
     let s3 = site.connected().await;
     let (memory, hashes) = large();
     let (ours, theirs) = (Putter::new(), Putter::new());

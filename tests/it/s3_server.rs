@@ -128,6 +128,8 @@ async fn what_a_server_does_not_do_is_seen() {
     assert_eq!(probed(|q| q.checksums = ChecksumSupport::Ignored).await.checksums, missing);
     assert_eq!(probed(|q| q.checksums = ChecksumSupport::Refused).await.checksums, missing);
     assert_eq!(probed(|q| q.copies = Support::Missing).await.copy, missing);
+    let probe = probed(|q| q.delete_objects_md5 = Need::Required).await;
+    assert_eq!(probe.batch_delete, Ability::Proven, "what some servers insist on is sent");
     let probe = probed(|q| q.listing_order = ListingOrder::Components).await;
     assert_eq!((probe.ordered, probe.start_after), (missing, missing));
     assert_eq!(probed(|q| q.acls = Acls::NotImplemented).await.acl, missing);

@@ -108,12 +108,8 @@ impl Inner {
         if failure.is_not_implemented() {
             self.learn(|probe| probe.copy = Ability::Missing);
         }
-        let error = self.wire.fold(failure, Op::CopyObject, Some(target));
-        match error.cause {
-            // The source went away between the look and the copy.
-            Cause::NotFound => Error { cause: Cause::Precondition, ..error },
-            _ => error,
-        }
+        // NotFound: the source went away between the look and the copy.
+        self.write_error(failure, Op::CopyObject, target)
     }
 
     /// Copies in parts, journaled like an upload.

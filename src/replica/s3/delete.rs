@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_s3::operation::delete_objects::DeleteObjectsOutput;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -113,18 +114,7 @@ impl Inner {
         };
         let objects: Vec<ObjectIdentifier> = targets.iter().map(identifier).collect();
         let delete = Delete::builder().set_objects(Some(objects)).build().expect("the objects are set");
-        let answer = self.wire.send(Op::DeleteObjects, 0, |client| {
-            let request = client.delete_objects().bucket(self.wire.bucket()).delete(delete.clone());
-            // Older servers insist on Content-MD5 here; the SDK sends a CRC-32 only.
-            let with_md5 = request.customize().mutate_request(|request| {
-                let md5 = request.body().bytes().map(|body| BASE64.encode(Md5::digest(body)));
-                if let Some(md5) = md5 {
-                    request.headers_mut().insert("content-md5", md5);
-                }
-            });
-            with_md5.send()
-        });
-        let output = answer.await?;
+        let output = self.send_delete_objects(&delete).await?;
         let unnamed = Failure::at(Stage::Unreadable);
         let mut failures: HashMap<String, Failure> =
             targets.iter().map(|target| (target.object.clone(), unnamed.clone())).collect();
@@ -138,6 +128,21 @@ impl Inner {
             failures.insert(error.key().unwrap_or_default().to_owned(), failure);
         }
         Ok(failures)
+    }
+
+    /// DeleteObjects. Older servers insist on Content-MD5 here; the SDK sends a CRC-32 only.
+    pub(super) async fn send_delete_objects(&self, delete: &Delete) -> Result<DeleteObjectsOutput, Failure> {
+        let answer = self.wire.send(Op::DeleteObjects, 0, |client| {
+            let request = client.delete_objects().bucket(self.wire.bucket()).delete(delete.clone());
+            let with_md5 = request.customize().mutate_request(|request| {
+                let md5 = request.body().bytes().map(|body| BASE64.encode(Md5::digest(body)));
+                if let Some(md5) = md5 {
+                    request.headers_mut().insert("content-md5", md5);
+                }
+            });
+            with_md5.send()
+        });
+        answer.await
     }
 
     async fn delete_each(&self, targets: &[Target<'_>], check: Check, results: &mut [Result<(), Error>]) {

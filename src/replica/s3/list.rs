@@ -234,7 +234,7 @@ impl Inner {
 }
 
 /// Answers of servers that have no ListObjectsV2.
-fn is_unknown_v2(failure: &Failure) -> bool {
+pub(super) fn is_unknown_v2(failure: &Failure) -> bool {
     failure.is_not_implemented()
         || (failure.status == Some(400) && failure.is(&["InvalidArgument", "InvalidRequest", "UnsupportedParameter"]))
 }

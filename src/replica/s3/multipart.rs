@@ -220,7 +220,7 @@ impl Inner {
             if let Some(entry) = self.is_there(object, size, put).await? {
                 return Ok(entry);
             }
-            let error = self.wire.fold(&failure, Op::CompleteMultipartUpload, Some(object));
+            let error = self.write_error(&failure, Op::CompleteMultipartUpload, object);
             if failure.is(&["NoSuchUpload"]) && attempts.is_repeated() {
                 return Err(raced(object, "was uploaded, and is not there"));
             }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Inner;
 use super::error::{Failure, Stage};
 use super::keep::{Acl, Headers};
-use super::list::From;
+use super::list::{From, is_unknown_v2};
 use super::names::{OWN, shown};
 use super::ops::Op;
 use super::sender::{Ack, Condition, Proof};
@@ -57,6 +57,14 @@ pub struct Probe {
     pub conditional_batch_delete: Ability,
     /// Objects have ACLs.
     pub acl: Ability,
+}
+
+impl Probe {
+    /// Whether every question that decides how content is written was answered.
+    fn is_settled(&self) -> bool {
+        let decisive = [self.conditional_put, self.checksums, self.copy, self.conditional_delete, self.batch_delete];
+        !decisive.contains(&Ability::Unknown)
+    }
 }
 
 /// See [`Replica::connect`](crate::replica::Replica::connect).
@@ -104,7 +112,7 @@ impl Inner {
             }
             return Ok(());
         };
-        if failure.is_not_implemented() {
+        if is_unknown_v2(&failure) {
             // The listing itself falls back to the older request.
             return self.page(prefix, &From::Start, 1).await.map(drop);
         }
@@ -186,12 +194,18 @@ impl Inner {
 
     /// Asks the server everything. Errors that say nothing about an ability leave it unknown.
     async fn find_out(&self, id: Option<String>) -> Result<(), Error> {
-        let folder = self.names.own(&format!("{OWN}probe/{:016x}/", fastrand::u64(..)));
-        let trial = Trial::new(self, folder);
-        self.forget();
-        let result = trial.run().await;
-        trial.clean_up().await;
-        result?;
+        // A server that is busy answers nothing: it is asked once more.
+        for _ in 0..2 {
+            let folder = self.names.own(&format!("{OWN}probe/{:016x}/", fastrand::u64(..)));
+            let trial = Trial::new(self, folder);
+            self.forget();
+            let result = trial.run().await;
+            trial.clean_up().await;
+            result?;
+            if self.probe().is_settled() {
+                break;
+            }
+        }
         self.learn(|probe| probe.id = id);
         Ok(())
     }

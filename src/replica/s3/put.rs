@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Inner;
+use super::error::Failure;
 use super::keep::{Acl, Headers};
 use super::names::shown;
 use super::ops::Op;
@@ -29,7 +30,7 @@ impl Inner {
             match self.send_object(object, bytes, proof, &headers, &condition).await {
                 Ok(ack) => break ack,
                 Err(failure) if headers.drop_acl(&failure) => {}
-                Err(failure) => return Err(self.wire.fold(&failure, Op::PutObject, Some(object))),
+                Err(failure) => return Err(self.write_error(&failure, Op::PutObject, object)),
             }
         };
         if had_acl && headers.acl == Acl::Unset {
@@ -85,6 +86,15 @@ impl Inner {
             (Expect::Absent, Some(_)) => Err(raced(object, "was created by somebody else")),
             (Expect::Version(_), Some(_)) => Err(raced(object, "was changed by somebody else")),
             (Expect::Version(_), None) => Err(raced(object, "is gone")),
+        }
+    }
+
+    /// The error of a failed write. S3 answers 404 to `If-Match` if the object is gone.
+    pub(super) fn write_error(&self, failure: &Failure, op: Op, object: &str) -> Error {
+        let error = self.wire.fold(failure, op, Some(object));
+        match error.cause {
+            Cause::NotFound => Error { cause: Cause::Precondition, ..error },
+            _ => error,
         }
     }
 

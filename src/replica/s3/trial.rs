@@ -215,12 +215,7 @@ impl<'a> Trial<'a> {
             async move {
                 let identifier = ObjectIdentifier::builder().key(many).e_tag(etag).build().expect("the key is set");
                 let delete = Delete::builder().objects(identifier).build().expect("the objects are set");
-                inner
-                    .wire
-                    .send(Op::DeleteObjects, 0, |client| {
-                        client.delete_objects().bucket(inner.wire.bucket()).delete(delete.clone()).send()
-                    })
-                    .await
+                inner.send_delete_objects(&delete).await
             }
         };
         let (mut batches, mut conditional) = (Ability::Unknown, Ability::Unknown);
@@ -238,7 +233,7 @@ impl<'a> Trial<'a> {
                 }
             }
             Err(failure) if matches!(failure.status, Some(400 | 405 | 411 | 501)) => {
-                conditional = Ability::Missing;
+                (batches, conditional) = (Ability::Missing, Ability::Missing);
             }
             Err(_) => {}
         }
