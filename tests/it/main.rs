@@ -2,8 +2,10 @@
 #![cfg(test)]
 #![expect(unreachable_pub, reason = "a test program has no outside")]
 
+mod cli_adopt;
 mod cli_changes;
 mod cli_conflicts;
+mod cli_errors;
 mod cli_kill;
 mod cli_names;
 mod cli_safety;
