@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::{Pair, PlanFile};
 use crate::plan_store::PlanStore;
 use crate::replica::{Cause, Error};
-use crate::sync::{Approval, Cycle, Ending, Halt, Met, Observer, Report, Watcher, carry_out, meet};
+use crate::report::Watcher;
+use crate::sync::{Approval, Cycle, Ending, Halt, Met, Observer, Report, carry_out, meet};
 
 /// Where the plans of a pair are kept, and how a stored plan names its places.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +36,8 @@ pub struct Origin {
     pub dest: Option<String>,
     /// How people call both.
     pub names: (String, String),
+    /// The canned ACL for new objects at the destination; `None` if none is sent.
+    pub acl: Option<String>,
 }
 
 /// The first line of a plan file.

@@ -51,6 +51,7 @@ pub mod plan;
 mod plan_store;
 mod recover;
 pub mod replica;
+mod report;
 pub mod secret;
 mod survey;
 pub mod sync;

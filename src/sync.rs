@@ -4,27 +4,26 @@
 //! what moved, let the guard look at the whole plan, and only then change anything: execute, record.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::apply::{self, Shelf};
 use crate::execute::{Book, Executor};
 use crate::manifest::{Manifest, RunId};
-use crate::model::{Action, Conflict, Counts, Filter, Key, Problem, Side, SkipReason};
+use crate::model::{Counts, Filter, Key, Side};
 use crate::pair_up::pair_up;
 use crate::plan::guard::{self, GuardVerdict, Place, Situation, Stranger};
 use crate::plan::{Budget, Policy};
-use crate::plan_store::PlanStore;
+use crate::plan_store::{Phase, PlanStore};
 use crate::recover::recover;
-use crate::replica::{Buffers, Cause, Connected, Contact, Error, Journal, Meter, ReadCost, Replica};
+use crate::replica::{Buffers, Cause, Connected, Contact, Error, Journal, ReadCost, Replica, Upload, UploadedPart};
+use crate::report::Watcher;
 use crate::survey::{Findings, survey};
+
+pub use crate::report::{Ending, Halt, Observer, Progress, Report, Stage};
 
 /// The sliding window of the budgets.
 const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
-
-/// Problems and conflicts that a report lists; the rest is counted.
-const LISTED: usize = 100;
 
 /// Both sides of a cycle.
 #[derive(Debug, Clone)]
@@ -100,95 +99,6 @@ pub enum Run {
     Execute(RunId),
 }
 
-/// Counters for progress bars; written by the cycle, read by whoever draws.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Entries seen at the source so far.
-    pub scanned: AtomicU64,
-    /// Keys listed at the destination so far.
-    pub listed: AtomicU64,
-    /// Files to hash, known so far.
-    pub to_hash: AtomicU64,
-    /// Files hashed.
-    pub hashed: AtomicU64,
-    /// Bytes hashed.
-    pub bytes_hashed: AtomicU64,
-    /// Actions to execute; 0 until the plan is complete.
-    pub actions: AtomicU64,
-    /// Actions done, failed ones included.
-    pub actions_done: AtomicU64,
-    /// Bytes to send.
-    pub bytes_to_send: AtomicU64,
-    /// Bytes sent.
-    pub sent: Meter,
-}
-
-/// What the cycle tells as it goes; `cli` prints it, tests collect it.
-pub trait Observer: Send + Sync {
-    /// An action was planned (dry run, saved plan) or carried out.
-    fn action(&self, action: &Action, stage: Stage);
-    /// Something could not be handled.
-    fn problem(&self, problem: &Problem);
-    /// Both sides changed.
-    fn conflict(&self, conflict: &Conflict);
-    /// Something that people should know, once.
-    fn notice(&self, text: &str);
-}
-
-/// Where an action stands when it is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Planned; nothing happened.
-    Planned,
-    /// Carried out and acknowledged.
-    Done,
-}
-
-/// How a cycle ended.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Ending {
-    /// Everything that was to be done is done (problems and conflicts are counted in the report).
-    Finished,
-    /// The guard refused to go on; nothing was changed.
-    Halted(Halt),
-}
-
-/// Why a guard refused, and what resolves it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Halt {
-    /// What was found, in full sentences.
-    pub message: String,
-    /// The hash of the stored plan; `None` in a dry run.
-    pub plan: Option<String>,
-}
-
-/// What a cycle did, or in a dry run would do.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// How it ended.
-    pub ending: Ending,
-    /// What the plan held.
-    pub planned: Counts,
-    /// What was carried out.
-    pub done: Counts,
-    /// Keys that were equal on both sides.
-    pub in_sync: u64,
-    /// Keys only at the destination that were left alone.
-    pub extras: u64,
-    /// Keys deleted at the source that a copy without `--delete` keeps at the destination.
-    pub kept: u64,
-    /// Left out by rules, by reason.
-    pub skipped: Vec<(SkipReason, u64)>,
-    /// The first 100 problems, and how many there were.
-    pub problems: Vec<Problem>,
-    /// How many problems.
-    pub problem_count: u64,
-    /// The first 100 conflicts.
-    pub conflicts: Vec<Conflict>,
-    /// How many conflicts.
-    pub conflict_count: u64,
-}
-
 impl Cycle<'_> {
     pub(crate) fn sides(&self) -> Sides {
         Sides { source: Arc::clone(&self.source), dest: Arc::clone(&self.dest) }
@@ -215,7 +125,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     let verdict = guard::check(&situation(&cycle, &met, &findings)?);
     cycle.progress.actions.store(findings.plan.counts().changes(), Relaxed);
     cycle.progress.bytes_to_send.store(findings.plan.counts().bytes_sent, Relaxed);
-    let mut report = Report::of(&findings);
+    let mut report = report_of(&findings);
     match (&cycle.run, verdict) {
         (Run::DryRun, verdict) => {
             tell(&findings.plan, &watcher)?;
@@ -341,14 +251,6 @@ pub(crate) async fn carry_out(
             observer.notice(notice);
         }
         dest = prepared.identity;
-        match cycle.dest.tidy(cycle.journal).await {
-            Ok(0) => {}
-            Ok(count) => {
-                observer.notice(&format!("{}: removed {count} leftovers of an earlier run", cycle.dest.name()))
-            }
-            Err(error) if error.cause == Cause::Stop => return Err(error),
-            Err(error) => observer.notice(&format!("{error}; leftovers of an earlier run stay for now")),
-        }
     }
     let sides = cycle.sides();
     let executor = Executor {
@@ -363,6 +265,13 @@ pub(crate) async fn carry_out(
         unaccounted: &met.unaccounted,
     };
     executor.run(plan, observer, done).await?;
+    // What this plan sends may be resumed by the next run; everything else in flight is nobody's any more.
+    match cycle.dest.tidy(&Abandoned { journal: cycle.journal, plan }).await {
+        Ok(0) => {}
+        Ok(count) => observer.notice(&format!("{}: removed {count} leftovers of an earlier run", cycle.dest.name())),
+        Err(error) if error.cause == Cause::Stop => return Err(error),
+        Err(error) => observer.notice(&format!("{error}; leftovers of an earlier run stay for now")),
+    }
     for (side, identity) in [(Side::Source, &met.source), (Side::Dest, &dest)] {
         if let Some(identity) = identity {
             cycle.manifest.set_identity(side, identity)?;
@@ -371,92 +280,49 @@ pub(crate) async fn carry_out(
     Ok(())
 }
 
-impl Report {
-    /// Nothing happened.
-    pub(crate) fn empty() -> Self {
-        Self {
-            ending: Ending::Finished,
-            planned: Counts::default(),
-            done: Counts::default(),
-            in_sync: 0,
-            extras: 0,
-            kept: 0,
-            skipped: Vec::new(),
-            problems: Vec::new(),
-            problem_count: 0,
-            conflicts: Vec::new(),
-            conflict_count: 0,
-        }
+/// The journal without the uploads that a plan still wants.
+#[derive(Debug)]
+struct Abandoned<'a> {
+    journal: &'a dyn Journal,
+    plan: &'a PlanStore,
+}
+
+impl Journal for Abandoned<'_> {
+    fn upload(&self, key: &Key) -> Result<Option<Upload>, Error> {
+        self.journal.upload(key)
     }
 
-    fn of(findings: &Findings) -> Self {
-        Self {
-            planned: findings.plan.counts(),
-            in_sync: findings.in_sync,
-            extras: findings.extras,
-            kept: findings.kept,
-            skipped: findings.skipped.iter().map(|(reason, count)| (*reason, *count)).collect(),
-            ..Self::empty()
+    fn uploads(&self) -> Result<Vec<Upload>, Error> {
+        let mut abandoned = Vec::new();
+        for upload in self.journal.uploads()? {
+            if !self.plan.has(Phase::Send, &upload.key)? && !self.plan.has(Phase::Copy, &upload.key)? {
+                abandoned.push(upload);
+            }
         }
+        Ok(abandoned)
+    }
+
+    fn intend(&self, upload: &Upload) -> Result<(), Error> {
+        self.journal.intend(upload)
+    }
+
+    fn part(&self, key: &Key, part: &UploadedPart) -> Result<(), Error> {
+        self.journal.part(key, part)
+    }
+
+    fn done(&self, key: &Key) -> Result<(), Error> {
+        self.journal.done(key)
     }
 }
 
-/// Passes on what it hears, and keeps the first of each for the report.
-pub(crate) struct Watcher<'a> {
-    inner: &'a dyn Observer,
-    heard: Mutex<Heard>,
-}
-
-#[derive(Default)]
-struct Heard {
-    problems: Vec<Problem>,
-    problem_count: u64,
-    conflicts: Vec<Conflict>,
-    conflict_count: u64,
-}
-
-impl<'a> Watcher<'a> {
-    pub(crate) fn new(inner: &'a dyn Observer) -> Self {
-        Self { inner, heard: Mutex::default() }
-    }
-
-    pub(crate) fn into_report(self, report: &mut Report) {
-        let heard = self.heard.into_inner().unwrap_or_else(PoisonError::into_inner);
-        report.problems = heard.problems;
-        report.problem_count = heard.problem_count;
-        report.conflicts = heard.conflicts;
-        report.conflict_count = heard.conflict_count;
-    }
-
-    fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Observer for Watcher<'_> {
-    fn action(&self, action: &Action, stage: Stage) {
-        self.inner.action(action, stage);
-    }
-
-    fn problem(&self, problem: &Problem) {
-        self.inner.problem(problem);
-        let mut heard = self.heard();
-        heard.problem_count += 1;
-        if heard.problems.len() < LISTED {
-            heard.problems.push(problem.clone());
-        }
-    }
-
-    fn conflict(&self, conflict: &Conflict) {
-        self.inner.conflict(conflict);
-        let mut heard = self.heard();
-        heard.conflict_count += 1;
-        if heard.conflicts.len() < LISTED {
-            heard.conflicts.push(conflict.clone());
-        }
-    }
-
-    fn notice(&self, text: &str) {
-        self.inner.notice(text);
+/// What a survey found, before anything is done.
+fn report_of(findings: &Findings) -> Report {
+    Report {
+        planned: findings.plan.counts(),
+        in_sync: findings.in_sync,
+        extras: findings.extras,
+        kept: findings.kept,
+        skipped: findings.skipped.iter().map(|(reason, count)| (*reason, *count)).collect(),
+        ..Report::empty()
     }
 }

@@ -77,7 +77,7 @@ fn task(path: &Path, args: &RunArgs, setup: &Setup, world: World<'_>) -> Result<
     let header = apply::header(path)?;
     let task = match header.origin.job.as_deref().and_then(|name| setup.config.job(name)) {
         Some(job) => resolve::job_task(job, args, world)?,
-        None => spelled(&header, path, args, setup, world)?,
+        None => spelled(&header, path, args, world)?,
     };
     if pair(&task.source, &task.dest).id() == header.pair {
         return Ok(task);
@@ -87,15 +87,14 @@ fn task(path: &Path, args: &RunArgs, setup: &Setup, world: World<'_>) -> Result<
     Err(Failure::usage(message).hint("make the plan again"))
 }
 
-fn spelled(header: &Header, path: &Path, args: &RunArgs, setup: &Setup, world: World<'_>) -> Result<Task, Failure> {
+fn spelled(header: &Header, path: &Path, args: &RunArgs, world: World<'_>) -> Result<Task, Failure> {
     let (Some(source), Some(dest)) = (&header.origin.source, &header.origin.dest) else {
         let message = format!("{} was made with a DSN on the command line, which is not stored", shown(path));
         return Err(Failure::usage(message).hint("put the DSN into a variable, and make the plan again with env:NAME"));
     };
     let mut dest = end(dest, world)?;
-    // What `--acl` said, and that a mirror does not take the DSN's ACL, is not in the plan.
-    let known = pairs::known(&setup.state_dir).into_iter().find(|known| known.pair().id() == header.pair);
-    dest.acl = known.and_then(|known| known.acl);
+    // The ACL is the plan's: what `--acl` said, and that a mirror does not take the DSN's.
+    dest.acl.clone_from(&header.origin.acl);
     if let Location::S3(address) = &mut dest.location {
         address.acl.clone_from(&dest.acl);
     }

@@ -402,7 +402,7 @@ mod tests {
         let output = Output::with(Box::new(Sink::default()), Box::new(err.clone()), Format::Human, Verbosity::Normal);
         output.data("lost");
         output.data("lost too");
-        output.closed().await;
+        tokio::time::timeout(Duration::from_secs(5), output.closed()).await.unwrap();
         output.say("still here");
         assert_eq!(err.text(), "still here\n");
     }

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::failure::Failure;
 use super::resolve::Task;
 use super::setup::shown;
-use crate::location::Location;
 use crate::manifest::Pair;
 
 /// The file's name, in the pair's directory.
@@ -32,19 +31,12 @@ pub struct Known {
     pub dest: String,
     /// How people call both.
     pub names: (String, String),
-    /// The ACL of new objects.
-    pub acl: Option<String>,
 }
 
 impl Known {
     /// The pair of a task.
     pub fn of(task: &Task) -> Self {
-        let acl = match &task.dest.location {
-            Location::S3(address) => address.acl.clone(),
-            Location::Local(_) => None,
-        };
         Self {
-            acl,
             job: task.job.clone(),
             command: task.command.to_owned(),
             source: task.source.location.canonical(),
@@ -101,7 +93,6 @@ mod tests {
             source: "file:///a".into(),
             dest: "s3://aws/b/".into(),
             names: ("/a".into(), "s3://b".into()),
-            acl: None,
         };
         fs::create_dir_all(one.pair().dir(state.path())).unwrap();
         remember(state.path(), &one).unwrap();

@@ -68,7 +68,7 @@ impl Lines {
         look.set_message(looking(progress));
         look.tick();
         let (to_hash, hashed) = (progress.to_hash.load(Relaxed), progress.hashed.load(Relaxed));
-        if to_hash > 0 {
+        if to_hash > 0 && self.send.is_none() {
             let hash = self.hash.get_or_insert_with(|| add(multi, "  hashing  {wide_bar} {msg}"));
             hash.set_length(to_hash);
             hash.set_position(hashed);
@@ -77,6 +77,10 @@ impl Lines {
         }
         let actions = progress.actions.load(Relaxed);
         if actions > 0 {
+            // The plan is complete: nothing is hashed for it any more.
+            if let Some(hash) = self.hash.take() {
+                hash.finish_and_clear();
+            }
             let send = self.send.get_or_insert_with(|| {
                 add(multi, "  sending  {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {msg}, {eta} left")
             });
@@ -118,11 +122,13 @@ mod tests {
         progress.to_hash.store(4, Relaxed);
         progress.hashed.store(3, Relaxed);
         progress.bytes_hashed.store(2048, Relaxed);
+        lines.draw(&multi, &progress);
+        assert_eq!(lines.hash.as_ref().unwrap().message(), "3/4 files, 2.0 KiB");
         progress.actions.store(10, Relaxed);
         progress.bytes_to_send.store(100, Relaxed);
         progress.sent.add(150);
         lines.draw(&multi, &progress);
-        assert_eq!(lines.hash.unwrap().message(), "3/4 files, 2.0 KiB");
+        assert!(lines.hash.is_none());
         let send = lines.send.unwrap();
         assert_eq!((send.message(), send.position()), ("0/10 actions".to_owned(), 100));
     }

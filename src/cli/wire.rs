@@ -123,6 +123,10 @@ impl Session {
             source: task.source.spelled.clone(),
             dest: task.dest.spelled.clone(),
             names: (task.source.location.display(), task.dest.location.display()),
+            acl: match &task.dest.location {
+                Location::S3(address) => address.acl.clone(),
+                Location::Local(_) => None,
+            },
         };
         let scratch = if state_dir.is_dir() { state_dir.to_owned() } else { std::env::temp_dir() };
         let state_dir = state_dir.to_owned();

@@ -81,7 +81,8 @@ fn xdg(env: Env<'_>, variable: &str, below_home: &str) -> Option<PathBuf> {
 
 /// The warning about a file with secrets that others can read; `mode` are its Unix permissions.
 pub fn mode_warning(path: &Path, mode: u32) -> Option<String> {
-    if mode & 0o077 == 0 {
+    let others = mode & 0o077;
+    if others == 0 {
         return None;
     }
     let shown = path.display().to_string();

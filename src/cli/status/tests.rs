@@ -37,8 +37,8 @@ fn run_that(end: impl FnOnce(&Manifest, crate::manifest::RunId)) -> Run {
     run
 }
 
-fn ended(ending: &str, record: String) -> Run {
-    run_that(|manifest, id| manifest.finish_run(id, ending, &record, START + MINUTE).unwrap())
+fn ended(ending: &str, record: &str) -> Run {
+    run_that(|manifest, id| manifest.finish_run(id, ending, record, START + MINUTE).unwrap())
 }
 
 fn text(job: Option<&str>, run: Option<&Run>) -> String {
@@ -50,7 +50,7 @@ fn a_run_that_left_nothing_is_in_sync() {
     let mut done = report();
     done.in_sync = 1000;
     done.done.creates = 2;
-    let run = ended("finished", lines::record(&Totals::of(&done, Stage::Done)));
+    let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
     assert_eq!(State::of(Some(&run)).exit(), Exit::Done);
     let expected = "media: /data/media -> s3://bucket
   in sync: 1,002 files
@@ -62,7 +62,7 @@ fn a_run_that_left_nothing_is_in_sync() {
 fn a_halt_comes_with_the_command_that_resolves_it() {
     let mut halted = report();
     halted.ending = Ending::Halted(Halt { message: "The source is empty.".into(), plan: Some("abc123".into()) });
-    let run = ended("halted", lines::record(&Totals::of(&halted, Stage::Done)));
+    let run = ended("halted", &lines::record(&Totals::of(&halted, Stage::Done)));
     assert_eq!(State::of(Some(&run)).exit(), Exit::Halted);
     let told = text(Some("media"), Some(&run));
     assert!(
@@ -78,9 +78,9 @@ fn problems_failures_and_unfinished_runs_are_stale() {
     let mut left = report();
     left.problem_count = 2;
     left.conflict_count = 1;
-    let problems = ended("problems", lines::record(&Totals::of(&left, Stage::Done)));
-    let failed = ended("failed", lines::failed(&Failure::error("no bucket")));
-    let interrupted = ended("interrupted", lines::failed(&Failure::error("interrupted")));
+    let problems = ended("problems", &lines::record(&Totals::of(&left, Stage::Done)));
+    let failed = ended("failed", &lines::failed(&Failure::error("no bucket")));
+    let interrupted = ended("interrupted", &lines::failed(&Failure::error("interrupted")));
     let unfinished = run_that(|_, _| {});
     for (run, part) in [
         (Some(&problems), "left: 2 problems, 1 conflicts\n  hint: mediasync sync media shows them"),
@@ -99,7 +99,7 @@ fn problems_failures_and_unfinished_runs_are_stale() {
 fn scripts_get_the_same_as_json() {
     let mut done = report();
     done.in_sync = 5;
-    let run = ended("finished", lines::record(&Totals::of(&done, Stage::Done)));
+    let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
     let line = run_line(&subject(Some("media")), &run);
     assert_eq!((&line["v"], &line["type"], &line["job"]), (&1.into(), &"run".into(), &"media".into()));
     assert_eq!(line["started"], "2023-11-14T22:13:20Z");
@@ -111,7 +111,7 @@ fn scripts_get_the_same_as_json() {
 fn a_line_of_the_history_says_what_was_done() {
     let mut done = report();
     done.done.deletes = 3;
-    let run = ended("finished", lines::record(&Totals::of(&done, Stage::Done)));
+    let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
     let expected = "media  finished      2023-11-14 22:13:20 UTC, sync, took 1 min 0 s  \
                     created 0, overwrote 0, copied 0, deleted 3  (/data/media -> s3://bucket)";
     assert_eq!(history_line(&subject(Some("media")), &run, &TimeZone::UTC), expected);

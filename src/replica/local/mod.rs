@@ -23,6 +23,7 @@ use rustix::fs::{CWD, Mode, mkdirat};
 use tokio::sync::mpsc;
 
 use self::fault::shown;
+use self::pool::Pool;
 use self::root::Root;
 use self::tidy::Leftovers;
 use super::{
@@ -32,6 +33,7 @@ use crate::model::{Entry, Filter, Key, Namespace, OWN_PREFIX, Version};
 
 mod fault;
 mod names;
+mod pool;
 mod read;
 mod root;
 mod scan;
@@ -60,6 +62,7 @@ pub struct Local {
     /// Set by `connect`, or by the first use.
     root: Mutex<Option<Arc<Root>>>,
     leftovers: Arc<Leftovers>,
+    pool: Pool,
 }
 
 impl Local {
@@ -74,7 +77,7 @@ impl Local {
             Error::new(Cause::Stop, message).hint("name a directory, for example `./data/media`")
         })?;
         let name = shown(&path);
-        Ok(Self { path, name, root: Mutex::new(None), leftovers: Arc::default() })
+        Ok(Self { path, name, root: Mutex::new(None), leftovers: Arc::default(), pool: Pool::new() })
     }
 
     /// The root as `connect` found it.
@@ -83,7 +86,7 @@ impl Local {
         if let Some(root) = &*slot {
             return Ok(Arc::clone(root));
         }
-        let root = Arc::new(Root::open(&self.path)?);
+        let root = Arc::new(Root::open(&self.path).map_err(|error| Error { cause: Cause::Stop, ..error })?);
         *slot = Some(Arc::clone(&root));
         Ok(root)
     }
@@ -184,7 +187,13 @@ impl Replica for Local {
     async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
         self.refuse("read", key)?;
         let (root, key, expect) = (self.root()?, key.clone(), expect.clone());
-        blocking(move || read::open(&root, &key, &expect)).await
+        let (pool, turn) = (self.pool.clone(), self.pool.turn().await);
+        blocking(move || {
+            let opened = read::open(&root, &key, &expect, &pool);
+            drop(turn);
+            opened
+        })
+        .await
     }
 
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rustix::buffer::spare_capacity;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, OFlags, fstat, statat};
 use rustix::io::Errno;
 
 use super::blocking;
 use super::fault::failed;
+use super::pool::Pool;
 use super::root::Root;
 use super::stamp::{Stamp, now_ns};
 use crate::model::{Digest, DigestKind, Entry, Key, Version};
@@ -63,7 +63,7 @@ fn not_a_file(key: &Key, what: &str) -> Error {
 }
 
 /// Opens content of this version.
-pub(super) fn open(root: &Arc<Root>, key: &Key, expect: &Version) -> Result<Content, Error> {
+pub(super) fn open(root: &Arc<Root>, key: &Key, expect: &Version, pool: &Pool) -> Result<Content, Error> {
     let failed = |errno| failed("read", key, &root.path, errno);
     let fd = root.open_at(key.as_str(), FILE).map_err(failed)?;
     let mut stamp = Stamp::of(&fstat(&fd).map_err(failed)?);
@@ -78,17 +78,18 @@ pub(super) fn open(root: &Arc<Root>, key: &Key, expect: &Version) -> Result<Cont
     }
     let file = File { root: Arc::clone(root), key: key.clone(), fd, stamp, entry: stamp.entry_seen(root.fs) };
     if stamp.size > WHOLE_LIMIT {
-        return Ok(Content::Pieces(Arc::new(Opened(Arc::new(file)))));
+        return Ok(Content::Pieces(Arc::new(Opened { file: Arc::new(file), pool: pool.clone() })));
     }
     #[cfg(test)]
     super::seam::hit("read", key.as_str()).map_err(failed)?;
-    let bytes = file.read_all().map_err(failed)?;
+    let (buffer, len) = file.read_all(pool).map_err(failed)?;
     file.unchanged()?;
-    if bytes.len() as u64 != stamp.size {
+    if len as u64 != stamp.size {
         return Err(changed(key));
     }
+    let bytes = pool.give(buffer, len);
     let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&bytes).as_bytes());
-    Ok(Content::Whole { entry: file.entry, bytes: bytes.into(), blake3 })
+    Ok(Content::Whole { entry: file.entry, bytes, blake3 })
 }
 
 fn changed(key: &Key) -> Error {
@@ -106,32 +107,33 @@ struct File {
 }
 
 impl File {
-    fn read_all(&self) -> Result<Vec<u8>, Errno> {
+    /// The whole content, as a buffer and its length. A file that grew gives a byte more than it had.
+    fn read_all(&self, pool: &Pool) -> Result<(Vec<u8>, usize), Errno> {
         // One byte more than there should be, so that a file that grew is seen without another call.
-        let mut bytes = Vec::with_capacity(usize::try_from(self.stamp.size).unwrap_or(usize::MAX).saturating_add(1));
-        while (bytes.len() as u64) <= self.stamp.size {
-            match rustix::io::read(&self.fd, spare_capacity(&mut bytes)) {
+        let room = usize::try_from(self.stamp.size).unwrap_or(usize::MAX).saturating_add(1);
+        let (mut buffer, mut filled) = (pool.take(room), 0);
+        while filled < room {
+            match rustix::io::read(&self.fd, &mut buffer[filled..room]) {
                 Ok(0) => break,
-                Ok(_) | Err(Errno::INTR) => {}
+                Ok(read) => filled += read,
+                Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno),
             }
         }
-        Ok(bytes)
+        Ok((buffer, filled))
     }
 
-    fn read_exactly(&self, offset: u64, len: usize) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::with_capacity(len);
-        while bytes.len() < len {
-            let at = offset + bytes.len() as u64;
-            match rustix::io::pread(&self.fd, spare_capacity(&mut bytes), at) {
+    fn read_exactly(&self, offset: u64, len: usize, pool: &Pool) -> Result<Bytes, Error> {
+        let (mut buffer, mut filled) = (pool.take(len), 0);
+        while filled < len {
+            match rustix::io::pread(&self.fd, &mut buffer[filled..len], offset + filled as u64) {
                 Ok(0) => return Err(changed(&self.key)),
-                Ok(_) | Err(Errno::INTR) => {}
+                Ok(read) => filled += read,
+                Err(Errno::INTR) => {}
                 Err(errno) => return Err(failed("read", &self.key, &self.root.path, errno)),
             }
         }
-        // The allocator may have given more room than was asked for.
-        bytes.truncate(len);
-        Ok(bytes)
+        Ok(pool.give(buffer, len))
     }
 
     /// The open file and what the key leads to now are both the version that was opened. Links on the way do no harm
@@ -153,21 +155,24 @@ impl File {
 
 /// A large file, read in pieces.
 #[derive(Debug)]
-struct Opened(Arc<File>);
+struct Opened {
+    file: Arc<File>,
+    pool: Pool,
+}
 
 #[async_trait]
 impl Pieces for Opened {
     fn entry(&self) -> &Entry {
-        &self.0.entry
+        &self.file.entry
     }
 
     async fn read(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
-        let file = Arc::clone(&self.0);
-        blocking(move || file.read_exactly(offset, len).map(Bytes::from)).await
+        let (file, pool) = (Arc::clone(&self.file), self.pool.clone());
+        blocking(move || file.read_exactly(offset, len, &pool)).await
     }
 
     async fn unchanged(&self) -> Result<(), Error> {
-        let file = Arc::clone(&self.0);
+        let file = Arc::clone(&self.file);
         blocking(move || file.unchanged()).await
     }
 }

@@ -67,6 +67,8 @@ impl Root {
                 let fs = FsKind::of_magic(magic);
                 Ok(Self { path: path.to_owned(), fd, stamp, fs, stepwise: AtomicBool::new(false) })
             }
+            // Only a first contact may say that the place was never there; later that is the end of the run.
+            Err(Errno::NOENT) => Err(Error { cause: Cause::NotFound, ..cannot_open(path, Errno::NOENT) }),
             Err(errno) => Err(cannot_open(path, errno)),
         }
     }
@@ -225,8 +227,7 @@ fn cannot_open(path: &Path, errno: Errno) -> Error {
         ),
         errno => (format!("could not open the directory `{shown}`: {}", reason(errno)), hint(errno, path)),
     };
-    let cause = if errno == Errno::NOENT { Cause::NotFound } else { Cause::Stop };
-    let error = Error::new(cause, message);
+    let error = Error::new(Cause::Stop, message);
     match way_out {
         Some(hint) => error.hint(hint),
         None => error,

@@ -76,7 +76,7 @@ impl Bench {
             ears: Ears::default(),
             state: tempfile::tempdir().unwrap(),
             pair: Pair::new("source", "dest"),
-            origin: Origin { job: None, source: None, dest: None, names: ("source".into(), "dest".into()) },
+            origin: Origin { job: None, source: None, dest: None, names: ("source".into(), "dest".into()), acl: None },
         }
     }
 

@@ -4,6 +4,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::replica::Pieces;
+use crate::replica::local::pool::Pool;
 use crate::replica::local::write::Temp;
 use crate::replica::local::{read, root as roots, seam, write};
 
@@ -204,7 +205,7 @@ fn content_that_changes_while_it_is_read_is_not_given_out() {
             }
             Ok(())
         };
-        let error = seam::with(act, || read::open(&root, &key("d/x"), &old).unwrap_err());
+        let error = seam::with(act, || read::open(&root, &key("d/x"), &old, &Pool::new()).unwrap_err());
         assert_eq!(error.cause, Cause::Changed, "change {i}");
     }
 }
@@ -363,7 +364,7 @@ async fn a_root_must_be_there_and_may_be_made_for_a_destination() {
     let dir = tree(&["file"]);
     let missing = Local::open(&dir.path().join("new")).unwrap();
     let error = missing.connect(Contact::Look).await.unwrap_err();
-    assert_eq!(error.cause, Cause::Stop);
+    assert_eq!(error.cause, Cause::NotFound);
     assert!(error.hint.is_some());
     assert!(!dir.path().join("new").exists());
     let made = missing.connect(Contact::Prepare).await.unwrap();
@@ -371,7 +372,7 @@ async fn a_root_must_be_there_and_may_be_made_for_a_destination() {
     assert_eq!(missing.connect(Contact::Look).await.unwrap().identity, made.identity);
     assert_ne!(connected(dir.path()).await.connect(Contact::Look).await.unwrap().identity, made.identity);
     let too_deep = Local::open(&dir.path().join("x/y")).unwrap();
-    assert_eq!(too_deep.connect(Contact::Prepare).await.unwrap_err().cause, Cause::Stop);
+    assert_eq!(too_deep.connect(Contact::Prepare).await.unwrap_err().cause, Cause::NotFound);
     let file = Local::open(&dir.path().join("file")).unwrap();
     assert!(file.connect(Contact::Prepare).await.unwrap_err().message.contains("not a directory"));
 }

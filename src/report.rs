@@ -1,0 +1,179 @@
+//! What a cycle tells while it runs and when it ends: events for whoever prints, counters for whoever draws bars, and
+//! the report that exit codes are made from.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
+
+use crate::model::{Action, Conflict, Counts, Problem, SkipReason};
+use crate::replica::Meter;
+
+/// Problems and conflicts that a report lists; the rest is counted.
+const LISTED: usize = 100;
+
+/// Counters for progress bars; written by the cycle, read by whoever draws.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Entries seen at the source so far.
+    pub scanned: AtomicU64,
+    /// Keys listed at the destination so far.
+    pub listed: AtomicU64,
+    /// Files to hash, known so far.
+    pub to_hash: AtomicU64,
+    /// Files hashed.
+    pub hashed: AtomicU64,
+    /// Bytes hashed.
+    pub bytes_hashed: AtomicU64,
+    /// Actions to execute; 0 until the plan is complete.
+    pub actions: AtomicU64,
+    /// Actions done, failed ones included.
+    pub actions_done: AtomicU64,
+    /// Bytes to send.
+    pub bytes_to_send: AtomicU64,
+    /// Bytes sent.
+    pub sent: Meter,
+}
+
+/// What the cycle tells as it goes; `cli` prints it, tests collect it.
+pub trait Observer: Send + Sync {
+    /// An action was planned (dry run, saved plan) or carried out.
+    fn action(&self, action: &Action, stage: Stage);
+    /// Something could not be handled.
+    fn problem(&self, problem: &Problem);
+    /// Both sides changed.
+    fn conflict(&self, conflict: &Conflict);
+    /// Something that people should know, once.
+    fn notice(&self, text: &str);
+}
+
+/// Where an action stands when it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Planned; nothing happened.
+    Planned,
+    /// Carried out and acknowledged.
+    Done,
+}
+
+/// How a cycle ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// Everything that was to be done is done (problems and conflicts are counted in the report).
+    Finished,
+    /// The guard refused to go on; nothing was changed.
+    Halted(Halt),
+}
+
+/// Why a guard refused, and what resolves it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Halt {
+    /// What was found, in full sentences.
+    pub message: String,
+    /// The hash of the stored plan; `None` in a dry run.
+    pub plan: Option<String>,
+}
+
+/// What a cycle did, or in a dry run would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// How it ended.
+    pub ending: Ending,
+    /// What the plan held.
+    pub planned: Counts,
+    /// What was carried out.
+    pub done: Counts,
+    /// Keys that were equal on both sides.
+    pub in_sync: u64,
+    /// Keys only at the destination that were left alone.
+    pub extras: u64,
+    /// Keys deleted at the source that a copy without `--delete` keeps at the destination.
+    pub kept: u64,
+    /// Left out by rules, by reason.
+    pub skipped: Vec<(SkipReason, u64)>,
+    /// The first 100 problems, and how many there were.
+    pub problems: Vec<Problem>,
+    /// How many problems.
+    pub problem_count: u64,
+    /// The first 100 conflicts.
+    pub conflicts: Vec<Conflict>,
+    /// How many conflicts.
+    pub conflict_count: u64,
+}
+
+impl Report {
+    /// Nothing happened.
+    pub(crate) fn empty() -> Self {
+        Self {
+            ending: Ending::Finished,
+            planned: Counts::default(),
+            done: Counts::default(),
+            in_sync: 0,
+            extras: 0,
+            kept: 0,
+            skipped: Vec::new(),
+            problems: Vec::new(),
+            problem_count: 0,
+            conflicts: Vec::new(),
+            conflict_count: 0,
+        }
+    }
+}
+
+/// Passes on what it hears, and keeps the first of each for the report.
+pub(crate) struct Watcher<'a> {
+    inner: &'a dyn Observer,
+    heard: Mutex<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    problems: Vec<Problem>,
+    problem_count: u64,
+    conflicts: Vec<Conflict>,
+    conflict_count: u64,
+}
+
+impl<'a> Watcher<'a> {
+    pub(crate) fn new(inner: &'a dyn Observer) -> Self {
+        Self { inner, heard: Mutex::default() }
+    }
+
+    pub(crate) fn into_report(self, report: &mut Report) {
+        let heard = self.heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+        report.problems = heard.problems;
+        report.problem_count = heard.problem_count;
+        report.conflicts = heard.conflicts;
+        report.conflict_count = heard.conflict_count;
+    }
+
+    fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Watcher<'_> {
+    fn action(&self, action: &Action, stage: Stage) {
+        self.inner.action(action, stage);
+    }
+
+    fn problem(&self, problem: &Problem) {
+        self.inner.problem(problem);
+        let mut heard = self.heard();
+        heard.problem_count += 1;
+        if heard.problems.len() < LISTED {
+            heard.problems.push(problem.clone());
+        }
+    }
+
+    fn conflict(&self, conflict: &Conflict) {
+        self.inner.conflict(conflict);
+        let mut heard = self.heard();
+        heard.conflict_count += 1;
+        if heard.conflicts.len() < LISTED {
+            heard.conflicts.push(conflict.clone());
+        }
+    }
+
+    fn notice(&self, text: &str) {
+        self.inner.notice(text);
+    }
+}
