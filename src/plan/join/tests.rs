@@ -1,3 +1,5 @@
+//! The join of streams, against a join of maps too.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
