@@ -258,7 +258,10 @@ fn a_lost_manifest_adopts_without_sending_or_deleting() {
     sandbox.lose_the_manifest();
     sandbox.server.clear_log();
     sandbox.push(&["--delete"]).exits(0);
-    assert_eq!(sandbox.server.count("PutObject"), sandbox.requested("PutObject").iter().filter(|key| key.starts_with(".mediasync")).count());
+    assert_eq!(
+        sandbox.server.count("PutObject"),
+        sandbox.requested("PutObject").iter().filter(|key| key.starts_with(".mediasync")).count()
+    );
     assert!(sandbox.remote().contains_key("foreign"));
     sandbox.assert_second_run_does_nothing(&["--delete"]);
 }
