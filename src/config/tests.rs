@@ -1,3 +1,5 @@
+//! Files, their mistakes and the example.
+
 use super::*;
 use crate::model::Rule;
 use crate::plan::Limit;
@@ -196,7 +198,7 @@ fn the_example_as_it_stands_is_one_job_with_the_defaults() {
     let config = parse(&example(|_| false)).unwrap();
     assert!(config.remotes.is_empty());
     let [job] = &config.jobs[..] else { panic!("{:?}", config.jobs) };
-    assert_eq!((job.source.reveal(), job.destination.reveal()), ("examples/media", "target/example-backup"));
+    assert_eq!((job.source.reveal(), job.destination.reveal()), ("examples/media", "examples/backup"));
     assert_eq!((job.mode, &job.options), (Mode::Copy, &Options::default()));
 }
 

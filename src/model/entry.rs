@@ -68,7 +68,7 @@ pub enum Presence {
     Present(Entry),
     /// Neither is known. Never to be read as absent.
     Unknown(Problem),
-    /// The side has something there that rules leave out (a symlink, a socket, junk beside its original).
+    /// The side has something there that rules leave out (a symlink, a socket, AppleDouble data).
     Skipped(SkipReason),
 }
 

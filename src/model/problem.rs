@@ -70,7 +70,7 @@ pub struct Conflict {
 pub enum SkipReason {
     /// On the list of certain junk (`.DS_Store`, `Thumbs.db`, ...).
     Junk,
-    /// A user's `--exclude`, or no `--include` matched, or a line of `.mediasyncignore`.
+    /// The last rule that matches it excludes it: an `--exclude`, the job's, or a line of `.mediasyncignore`.
     Excluded,
     /// Outside the size limits.
     Size,

@@ -1,8 +1,9 @@
 //! One side of a pair, behind one trait.
 //!
 //! [`Replica`] is what the engine knows of a local directory, a bucket prefix or a memory map. Its contract is
-//! the prose on its methods; `tests/it/contract.rs` is the same contract as tests, run against every replica and
-//! every server. Differences between providers are [`Capabilities`], never questions like "is it S3?".
+//! the prose on its methods. [`memory`] is the same contract as running code; `tests/it/s3_replica.rs` holds it for
+//! buckets, on the server in the test process and on real ones. Differences between providers are [`Capabilities`],
+//! never questions like "is it S3?".
 //!
 //! Cross-cutting behaviour is a stack of decorators: [`retry`] repeats what is worth repeating, [`throttle`] bounds
 //! concurrency and bandwidth, [`access`] enforces what the user allowed.
@@ -157,7 +158,8 @@ pub struct Capabilities {
     pub copy: Ability,
     /// Whether a file and a directory of one name can both exist.
     pub namespace: Namespace,
-    /// The granularity of its change times in nanoseconds; 0 where versions are exact (ETags).
+    /// The granularity of its change times in nanoseconds; 0 where versions are exact (ETags). For people and tests:
+    /// the replica itself gives out no version that this could fool.
     pub granularity_ns: i64,
 }
 

@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![expect(unreachable_pub, reason = "a test program has no outside")]
 
+mod architecture;
 mod cli_adopt;
 mod cli_changes;
 mod cli_conflicts;

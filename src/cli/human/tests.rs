@@ -1,3 +1,5 @@
+//! What people read, line by line.
+
 use super::*;
 use crate::cli::fixtures::{action as planned, entry as seen, key, report};
 use crate::model::Version;

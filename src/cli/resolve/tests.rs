@@ -1,3 +1,5 @@
+//! What is typed and what it means, as tables.
+
 use clap::Parser;
 
 use super::super::args::{Cli, Cmd};

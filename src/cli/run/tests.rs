@@ -1,3 +1,5 @@
+//! Commands between two directories, from task to exit code.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

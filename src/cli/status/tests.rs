@@ -1,3 +1,5 @@
+//! Stored runs and what is said about them.
+
 use jiff::tz::TimeZone;
 
 use super::*;

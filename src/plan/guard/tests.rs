@@ -1,3 +1,5 @@
+//! Situations and verdicts.
+
 use super::*;
 
 fn calm() -> Situation {
