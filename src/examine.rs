@@ -42,7 +42,9 @@ impl Examiner<'_> {
             Need::Hash(side, want) => {
                 let seen = entry_of(triple, *side)?;
                 let digests = self.digests(*side, &triple.key, seen, want).await?;
-                evidence.of_mut(*side).digests.merge(&digests);
+                let known = evidence.of_mut(*side);
+                known.digests.merge(&digests);
+                known.hashed.push(want.clone());
             }
         }
         Ok(())

@@ -16,6 +16,8 @@ pub struct Known {
     pub digests: Digests,
     /// A look-up was made.
     pub looked_up: bool,
+    /// What hashing was asked for. It may have given less: no part size gives the number of parts of some ETags.
+    pub hashed: Vec<Want>,
     /// What reading the content costs at this side.
     pub cost: ReadCost,
 }
@@ -23,7 +25,7 @@ pub struct Known {
 impl Known {
     /// Nothing but the cost.
     pub const fn nothing(cost: ReadCost) -> Self {
-        Self { digests: Digests::none(), looked_up: false, cost }
+        Self { digests: Digests::none(), looked_up: false, hashed: Vec::new(), cost }
     }
 }
 
@@ -129,7 +131,7 @@ pub(super) fn both_same(
     }
     match same_content(source.size, &ours_and_base, dest.size, &theirs) {
         Sameness::CannotTell => {}
-        told => return Ok(told),
+        told @ (Sameness::Same | Sameness::Different) => return Ok(told),
     }
     let next = find_out(Side::Source, source, &evidence.source, &theirs, Compare::Metadata)
         .filter(|need| matches!(need, Need::LookUp(_)) || !theirs.is_empty())
@@ -145,7 +147,7 @@ fn find_out(side: Side, entry: &Entry, known: &Known, other: &Digests, compare: 
         let want = comparable(other);
         let have = |kind| known.digests.get(kind).is_some();
         let news = !have(DigestKind::Blake3) || want.kinds.iter().any(|kind| !have(*kind));
-        news.then_some(Need::Hash(side, want))
+        (news && !known.hashed.contains(&want)).then_some(Need::Hash(side, want))
     };
     match known.cost {
         ReadCost::Cheap => hash(),

@@ -135,7 +135,7 @@ impl Memory {
 
     /// Another place is behind the name from now on.
     pub fn change_identity(&self, identity: &str) {
-        self.lock().identity = identity.to_owned();
+        identity.clone_into(&mut self.lock().identity);
     }
 
     /// Asks `plan` before each call from now on.
@@ -155,7 +155,7 @@ impl Memory {
 
     /// Times that no two writes share, also not at two replicas of different roles.
     fn mtime(&self, write: u64) -> i64 {
-        let role = if self.role == Role::Bucket { 1 } else { 0 };
+        let role = i64::from(self.role == Role::Bucket);
         i64::try_from(write).expect("few writes") * 1_000 + role
     }
 

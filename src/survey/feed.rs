@@ -74,11 +74,13 @@ fn sorted(listing: Streamed, name: &str, scratch: &Path) -> Result<Items<'static
             ended = true;
             break;
         }
-        let place = item.place().map(|place| place.to_text().into_bytes()).unwrap_or_else(|| {
+        let place = if let Some(place) = item.place() {
+            place.to_text().into_bytes()
+        } else {
             // Statements without a place go first; the number keeps them apart.
             nameless += 1;
             [&b"\0"[..], &nameless.to_be_bytes()].concat()
-        });
+        };
         spool.insert(&place, &encode(&item))?;
     }
     if !ended {

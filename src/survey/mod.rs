@@ -98,11 +98,12 @@ impl Findings {
             self.base_bytes += base.size;
             self.base_at_source += u64::from(!matches!(triple.source, Presence::Absent));
         }
-        if matches!(triple.source, Presence::Absent) && triple.dest.entry().is_some() {
-            if let Some(form) = pairing::twin_form(&triple.key) {
-                let hash = self.hasher.hash_one(form);
-                self.lonely.insert(hash);
-            }
+        if matches!(triple.source, Presence::Absent)
+            && triple.dest.entry().is_some()
+            && let Some(form) = pairing::twin_form(&triple.key)
+        {
+            let hash = self.hasher.hash_one(form);
+            self.lonely.insert(hash);
         }
     }
 }
@@ -229,9 +230,10 @@ async fn attempt(
     };
     let listings = Listings {
         source: feed(sides.source.list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, Side::Source, sort)),
-        dest: match dest_is_new {
-            true => Feed::Nothing,
-            false => feed(sides.dest.list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, Side::Dest, sort)),
+        dest: if dest_is_new {
+            Feed::Nothing
+        } else {
+            feed(sides.dest.list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, Side::Dest, sort))
         },
     };
     let base = cycle.manifest.base(cycle.only.as_ref()).map_err(Error::from)?;

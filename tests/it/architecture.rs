@@ -104,7 +104,7 @@ fn sources() -> Vec<(String, String)> {
     rust_files("src").into_iter().filter(|path| !is_test(path)).map(|path| (path.clone(), code(&path))).collect()
 }
 
-/// The part of the crate that a file belongs to: `src/plan/join.rs` is of `plan`.
+/// The part of the crate that a file belongs to: `src/plan/join/mod.rs` is of `plan`.
 fn part(path: &str) -> &str {
     let path = path.strip_prefix("src/").unwrap();
     path.split('/').next().unwrap().trim_end_matches(".rs")

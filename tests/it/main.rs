@@ -3,6 +3,13 @@
 #![expect(unreachable_pub, reason = "a test program has no outside")]
 
 mod architecture;
+mod cli_adopt;
+mod cli_changes;
+mod cli_conflicts;
+mod cli_errors;
+mod cli_kill;
+mod cli_names;
+mod cli_safety;
 mod cycle;
 mod model;
 mod s3_faults;

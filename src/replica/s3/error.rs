@@ -46,6 +46,8 @@ pub(super) enum Stage {
     Refused,
     /// The TLS handshake failed on the certificate.
     Certificate,
+    /// The TLS handshake failed: the other side does not speak TLS, or refused ours.
+    Tls,
     /// The connection broke, or could not be made for another reason.
     Network,
     /// Nothing came in time.
@@ -161,6 +163,9 @@ where
         if text.contains("certificate") {
             return Stage::Certificate;
         }
+        if text.contains("corrupt message") || text.contains("received fatal alert") {
+            return Stage::Tls;
+        }
         source = e.source();
     }
     match error {
@@ -210,7 +215,7 @@ pub(super) fn fold(failure: &Failure, about: About<'_>) -> Error {
 fn cause_of(failure: &Failure, op: Op) -> Cause {
     let again = Cause::Transient { throttled: failure.is_throttled(), after: failure.after };
     match failure.stage {
-        Stage::Credentials | Stage::Certificate => return Cause::Stop,
+        Stage::Credentials | Stage::Certificate | Stage::Tls => return Cause::Stop,
         Stage::Request => return Cause::Refused,
         Stage::Dns | Stage::Refused | Stage::Network | Stage::Timeout | Stage::Unreadable => return again,
         Stage::Answered => {}
@@ -266,6 +271,7 @@ fn message(failure: &Failure, about: About<'_>) -> String {
         Stage::Dns => format!("the host name of {host} does not resolve"),
         Stage::Refused => format!("{host} refused the connection"),
         Stage::Certificate => format!("the TLS certificate of {host} is not trusted"),
+        Stage::Tls => format!("{host} does not speak TLS, or not with this program"),
         Stage::Network => format!("the connection to {host} broke"),
         Stage::Timeout => format!("{host} did not answer in time"),
         Stage::Request => "the request could not be built".to_owned(),
@@ -294,7 +300,11 @@ fn hint(failure: &Failure, about: About<'_>) -> Option<String> {
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile, or use a storage DSN with a key"
                 .to_owned()
         }
-        (Stage::Dns | Stage::Refused, _) => {
+        (Stage::Tls, _) => {
+            "Check the endpoint's scheme (http:// or https://) and port; proxies in between may answer instead"
+                .to_owned()
+        }
+        (Stage::Dns | Stage::Refused | Stage::Network | Stage::Timeout, _) => {
             format!(
                 "Check the endpoint ({}) and the network; the endpoint belongs to the provider and region",
                 about.endpoint
@@ -384,6 +394,7 @@ mod tests {
             (Stage::Timeout, AGAIN),
             (Stage::Unreadable, AGAIN),
             (Stage::Certificate, Cause::Stop),
+            (Stage::Tls, Cause::Stop),
             (Stage::Credentials, Cause::Stop),
             (Stage::Request, Cause::Refused),
         ] {

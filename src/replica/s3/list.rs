@@ -78,6 +78,9 @@ async fn walk(inner: &Inner, prefix: &str, sender: &Batches) -> Result<(), Error
                     ));
                 }
             }
+            if is_own(relative) {
+                inner.leftovers.note(relative, &object);
+            }
             items.extend(item(relative, &object));
         }
         for name in page.undecodable {

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use self::client::Wire;
+use self::leftovers::Leftovers;
 use self::names::Names;
 use super::throttle::Gate;
 use super::{
@@ -31,6 +32,7 @@ pub mod endpoint;
 mod error;
 mod hosts;
 mod keep;
+mod leftovers;
 mod list;
 mod metadata;
 mod multipart;
@@ -65,6 +67,7 @@ struct Inner {
     /// A server refused to be asked for checksums.
     checksums_off: AtomicBool,
     notices: Mutex<Vec<String>>,
+    leftovers: Leftovers,
 }
 
 impl S3 {
@@ -86,6 +89,7 @@ impl S3 {
             acls_off: AtomicBool::new(false),
             checksums_off: AtomicBool::new(false),
             notices: Mutex::new(Vec::new()),
+            leftovers: Leftovers::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -204,6 +208,6 @@ impl Replica for S3 {
     }
 
     async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {
-        self.inner.tidy(journal).await
+        Ok(self.inner.tidy(journal).await? + self.inner.remove_leftovers().await?)
     }
 }

@@ -84,6 +84,12 @@ pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected
         inner.find_out(identity.clone()).await?;
     }
     let mut notices = std::mem::take(&mut *inner.notices.lock().unwrap_or_else(PoisonError::into_inner));
+    if let (Some(acl), Ability::Missing) = (&inner.wire.address().acl, inner.ability(|probe| probe.acl)) {
+        notices.push(format!(
+            "{} has no object ACLs: {acl} is not set on new objects, who may read them is decided by the bucket",
+            inner.name
+        ));
+    }
     if inner.ability(|probe| probe.conditional_put) == Ability::Missing {
         notices.push(format!(
             "{} ignores preconditions: each key is looked at right before it is written, a change by somebody else in \

@@ -2,3 +2,4 @@
 
 pub mod bench;
 pub mod s3;
+pub mod sandbox;

@@ -216,7 +216,10 @@ impl<I> View<I> {
                     self.cover(reach, Presence::Unknown(problem));
                 }
                 Item::Skipped(reach, reason) => {
-                    aside.push(Joined::Skipped(side, reason));
+                    // A link is stated twice, for its own key and for what was below it; it counts once.
+                    if !(reason == SkipReason::Symlink && matches!(reach, Reach::Below(_))) {
+                        aside.push(Joined::Skipped(side, reason));
+                    }
                     self.cover(reach, Presence::Skipped(reason));
                 }
                 Item::Nameless(problem) => aside.push(Joined::Problem(problem)),

@@ -1,0 +1,248 @@
+//! What goes wrong on the way to the bucket: got over where that is safe, and else told so that a person knows what to
+//! change.
+
+use crate::support::s3::{Acls, Conditional, Effect, Region, Rule, Support};
+use crate::support::sandbox::{BUCKET, PREFIX, REMOTE, Ran, Sandbox, bytes};
+
+fn fail(sandbox: &Sandbox, operation: &'static str, key: &str, effect: Effect, times: usize) {
+    sandbox.server.faults(|faults| faults.add(Rule::new(operation, effect).key(key).times(times)));
+}
+
+fn small() -> Sandbox {
+    Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")])
+}
+
+/// A push with another DSN fails with this code, changes nothing, and says these texts.
+fn refuses(dsn: &str, code: i32, says: &[&str]) -> Ran {
+    let mut sandbox = small();
+    sandbox.env("DEFAULT_STORAGE_DSN", dsn);
+    let ran = sandbox.push(&[]).exits(code).says(says);
+    sandbox.assert_changes(&[]);
+    assert_eq!(sandbox.bucket.keys(), Vec::<String>::new());
+    ran
+}
+
+#[test]
+fn refusals_for_now_are_got_over() {
+    for (status, code) in [(503, "SlowDown"), (429, "TooManyRequests"), (500, "InternalError")] {
+        let sandbox = small();
+        fail(&sandbox, "ListObjectsV2", "*", Effect::Status(status, code), 1);
+        fail(&sandbox, "PutObject", "site/a.jpg", Effect::Status(status, code), 2);
+        sandbox.push(&[]).exits(0);
+        assert_eq!(sandbox.server.faults(|faults| faults.fired()), 3);
+        sandbox.assert_equal();
+        sandbox.assert_second_run_does_nothing(&[]);
+    }
+}
+
+#[test]
+fn lost_answers_and_resets_send_nothing_twice_and_conflict_with_nobody() {
+    let sandbox = small();
+    sandbox.push(&[]).exits(0);
+    sandbox.write("a.jpg", "changed");
+    sandbox.write("c.jpg", "new");
+    sandbox.remove("b.jpg");
+    fail(&sandbox, "PutObject", "site/a.jpg", Effect::LoseAnswer, 1);
+    fail(&sandbox, "PutObject", "site/c.jpg", Effect::Reset, 1);
+    fail(&sandbox, "DeleteObject", "site/b.jpg", Effect::LoseAnswer, 1);
+    sandbox.push(&["--delete"]).exits(0);
+    sandbox.assert_equal();
+    sandbox.assert_second_run_does_nothing(&["--delete"]);
+}
+
+#[test]
+fn a_batch_of_deletions_with_errors_inside_tells_them_key_by_key() {
+    let sandbox = Sandbox::new();
+    for n in 0..6 {
+        sandbox.write(&format!("{n}.jpg"), format!("{n}"));
+    }
+    sandbox.push(&["--delete"]).exits(0);
+    for n in 1..5 {
+        sandbox.remove(&format!("{n}.jpg"));
+    }
+    fail(&sandbox, "DeleteObjects", "site/2.jpg", Effect::KeyErrors("AccessDenied"), usize::MAX);
+    let ran = sandbox.push(&["--delete"]).exits(3).says(&["2.jpg", "s3:DeleteObject", "media"]);
+    assert!(!ran.all().contains("3.jpg"), "{ran:?}");
+    let keys: Vec<String> = sandbox.remote().into_keys().collect();
+    assert_eq!(keys, ["0.jpg", "2.jpg", "5.jpg"]);
+    sandbox.server.faults(crate::support::s3::Faults::clear);
+    sandbox.push(&["--delete"]).exits(0);
+    sandbox.assert_equal();
+    sandbox.assert_second_run_does_nothing(&["--delete"]);
+}
+
+#[test]
+fn success_with_an_error_inside_is_no_success() {
+    let sandbox = small();
+    sandbox.write("large.bin", bytes(1, 9 * 1024 * 1024));
+    fail(&sandbox, "CompleteMultipartUpload", "*", Effect::OkWithError("InternalError"), 1);
+    sandbox.push(&["--delete"]).exits(0);
+    sandbox.assert_equal();
+    // A copy that says 200 and means no: the content is sent instead.
+    std::fs::rename(sandbox.media("a.jpg"), sandbox.media("moved.jpg")).unwrap();
+    fail(&sandbox, "CopyObject", "site/moved.jpg", Effect::OkWithError("InternalError"), usize::MAX);
+    sandbox.push(&["--delete"]).exits(0);
+    sandbox.assert_equal();
+    sandbox.assert_second_run_does_nothing(&["--delete"]);
+}
+
+#[test]
+fn a_redirect_without_a_target_is_an_error_that_names_the_setting() {
+    let sandbox = small();
+    fail(&sandbox, "*", "*", Effect::BareRedirect, usize::MAX);
+    sandbox.push(&[]).exits(1).says(&["301", "media", "region"]);
+    assert_eq!(sandbox.bucket.keys(), Vec::<String>::new());
+}
+
+#[test]
+fn a_key_that_is_redirected_is_a_problem_and_the_rest_goes_on() {
+    let sandbox = small();
+    fail(&sandbox, "PutObject", "site/a.jpg", Effect::BareRedirect, usize::MAX);
+    let ran = sandbox.push(&[]);
+    assert!(matches!(ran.code, 1 | 3), "{ran:?}");
+    assert!(!sandbox.remote().contains_key("a.jpg"));
+}
+
+#[test]
+fn a_wrong_region_is_recovered_once() {
+    for region in [Region::Redirect("eu-north-1".into()), Region::Malformed("eu-north-1".into())] {
+        let sandbox = small();
+        sandbox.server.quirks(|quirks| quirks.region = region);
+        sandbox.push(&[]).exits(0);
+        sandbox.assert_equal();
+        sandbox.assert_second_run_does_nothing(&[]);
+        let statuses: Vec<_> = sandbox.server.requests().iter().map(|entry| entry.status).collect();
+        assert!(statuses.iter().all(|status| matches!(status, Some(200 | 206))), "not remembered: {statuses:?}");
+    }
+}
+
+#[test]
+fn a_missing_permission_is_named_with_the_bucket() {
+    for (operation, permission) in [("ListObjectsV2", "s3:ListBucket"), ("PutObject", "s3:PutObject")] {
+        let sandbox = small();
+        fail(&sandbox, operation, "*", Effect::Status(403, "AccessDenied"), usize::MAX);
+        sandbox.push(&[]).exits(1).says(&["error: ", BUCKET, permission]);
+        assert_eq!(sandbox.bucket.keys(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_key_that_may_not_be_written_is_told_and_the_rest_goes_on() {
+    let sandbox = small();
+    fail(&sandbox, "PutObject", "site/a.jpg", Effect::Status(403, "AccessDenied"), usize::MAX);
+    sandbox.push(&[]).exits(3).says(&["a.jpg", "s3:PutObject"]);
+    let keys: Vec<String> = sandbox.remote().into_keys().collect();
+    assert_eq!(keys, ["b.jpg"]);
+}
+
+#[test]
+fn wrong_keys_are_told_as_such() {
+    let sandbox = Sandbox::new();
+    let right = sandbox.dsn(&format!("endpoint={}", sandbox.server.endpoint()));
+    for (from, to, says) in [("AKIA", "BKIA", "access key"), ("knows@", "knows-not@", "secret")] {
+        let mut sandbox = small();
+        let dsn = right.replace(from, to);
+        assert_ne!(dsn, right);
+        sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
+        sandbox.push(&[]).exits(1).says(&["error: ", says]).never_says("knows");
+    }
+}
+
+#[test]
+fn a_bucket_that_is_not_there_is_named() {
+    let sandbox = Sandbox::new();
+    let dsn = sandbox.dsn(&format!("endpoint={}", sandbox.server.endpoint())).replace("@media/", "@no-such-bucket/");
+    refuses(&dsn, 1, &["error: ", "no-such-bucket", "bucket"]);
+}
+
+#[test]
+fn a_host_that_does_not_resolve_is_named() {
+    refuses("s3://AK:SK@media/site?endpoint=http://name.invalid", 1, &["error: ", "name.invalid", "endpoint"]);
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_is_named() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dsn = format!("s3://AK:SK@media/site?endpoint=http://{free}");
+    refuses(&dsn, 1, &["error: ", &free.to_string(), "endpoint"]);
+}
+
+#[test]
+fn an_endpoint_without_tls_is_told_as_such() {
+    let sandbox = Sandbox::new();
+    let https = sandbox.server.endpoint().replace("http://", "https://");
+    let host = https.trim_start_matches("https://").to_owned();
+    refuses(&sandbox.dsn(&format!("endpoint={https}")), 1, &["error: ", "TLS", &host, "endpoint"]);
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_a_mistake_of_the_user() {
+    for endpoint in ["ftp://example.org", "http://", "not%20a%20host"] {
+        refuses(&format!("s3://AK:SK@media/site?endpoint={endpoint}"), 2, &["error: ", "DEFAULT_STORAGE_DSN"]);
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_no_s3_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // A web server that answers everything with a page.
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request = [0; 4096];
+            if stream.read(&mut request).is_ok() {
+                let page = "<!doctype html><title>It works</title>";
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", page.len());
+                drop(stream.write_all(format!("{head}{page}").as_bytes()));
+            }
+        }
+    });
+    refuses(&format!("s3://AK:SK@media/site?endpoint=http://{address}"), 1, &["error: ", &address.to_string()]);
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_named() {
+    let mut sandbox = small();
+    sandbox.env("DEFAULT_STORAGE_DSN", "");
+    sandbox.push(&[]).exits(2).says(&["DEFAULT_STORAGE_DSN"]);
+    sandbox.env("DEFAULT_STORAGE_DSN", "nonsense");
+    sandbox.push(&[]).exits(2).says(&["DEFAULT_STORAGE_DSN"]).never_says("nonsense");
+}
+
+#[test]
+fn a_bucket_that_refuses_acls_is_told_once_and_filled() {
+    for acls in [Acls::Refused, Acls::NotImplemented, Acls::Ignored] {
+        let sandbox = small();
+        sandbox.write("large.bin", bytes(1, 9 * 1024 * 1024));
+        sandbox.server.quirks(|quirks| quirks.acls = acls);
+        let ran = sandbox.push(&["--concurrency", "1"]).exits(0);
+        sandbox.assert_equal();
+        let told = ran.stderr.lines().filter(|line| line.contains("object ACLs")).count();
+        assert_eq!(told, 1, "{acls:?}: {ran:?}");
+        sandbox.assert_second_run_does_nothing(&[]);
+    }
+}
+
+#[test]
+fn a_server_that_knows_little_is_synced_all_the_same() {
+    let sandbox = small();
+    sandbox.server.quirks(|quirks| {
+        quirks.put_conditions = Conditional::Ignored;
+        quirks.delete_conditions = Conditional::Ignored;
+        quirks.copies = Support::Missing;
+        quirks.list_uploads = Support::Missing;
+    });
+    sandbox.push(&["--delete"]).exits(0).says(&["preconditions"]);
+    sandbox.assert_equal();
+    std::fs::rename(sandbox.media("a.jpg"), sandbox.media("moved.jpg")).unwrap();
+    sandbox.push(&["--delete"]).exits(0);
+    sandbox.assert_equal();
+    sandbox.put("b.jpg", "somebody else's");
+    sandbox.remove("b.jpg");
+    sandbox.push(&["--delete"]).exits(3).says(&["conflict: b.jpg"]);
+    assert!(sandbox.bucket.get(&format!("{PREFIX}b.jpg")).is_some());
+    sandbox.run(&["push", sandbox.path("media").to_str().unwrap(), REMOTE, "--delete", "--overwrite"]).exits(0);
+    sandbox.assert_equal();
+}
