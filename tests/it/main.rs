@@ -9,6 +9,7 @@ mod cli_conflicts;
 mod cli_errors;
 mod cli_kill;
 mod cli_names;
+mod cli_output;
 mod cli_safety;
 mod cycle;
 mod model;
