@@ -54,7 +54,7 @@ const STAGES: &[&str] = &[
 /// Lines of a file before its tests.
 const LONGEST: usize = 450;
 /// Files that were longer when the limit came; they may only shrink.
-const LONGER: &[(&str, usize)] = &[("src/manifest/spool.rs", 495)];
+const LONGER: &[(&str, usize)] = &[];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
