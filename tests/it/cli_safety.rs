@@ -145,7 +145,7 @@ fn survives(effect: Effect) {
 
 #[test]
 fn a_listing_that_breaks_half_way_deletes_nothing() {
-    survives(Effect::Status(400, "InvalidArgument"));
+    survives(Effect::Status(403, "AccessDenied"));
 }
 
 #[test]
