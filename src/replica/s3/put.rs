@@ -67,12 +67,14 @@ impl Inner {
                 Headers::fresh(object, self.acl_of_new())
             }
             Expect::Version(version) => {
-                let Some(head) = self.head(object).await? else { return Err(raced(object, "is gone")) };
+                // One round trip for both.
+                let (head, acl) = tokio::join!(self.head(object), self.acl_of(object));
+                let Some(head) = head? else { return Err(raced(object, "is gone")) };
                 let entry = self.entry_of_head(object, &head).await?;
                 if entry.version != *version {
                     return Err(raced(object, "was changed by somebody else"));
                 }
-                let acl = self.acl_of(object).await?;
+                let acl = acl?;
                 Headers { tagging: self.tags_of(object, &head).await?, ..Headers::kept(object, &head, acl) }
             }
         };
