@@ -78,7 +78,7 @@ pub fn push(args: &Push, world: World<'_>) -> Result<Task, Failure> {
     };
     if !matches!(source.location, Location::Local(_)) {
         let message = format!("push sends a local directory, and {} is none", source.location.display());
-        let hint = "write the directory first: mediasync push DIRECTORY REMOTE; to copy from a remote: mediasync mirror SRC DST";
+        let hint = "write the directory first: mediasync push DIRECTORY REMOTE; pulling comes with the next release";
         return Err(Failure::usage(message).hint(hint));
     }
     let mode = if args.delete { Mode::CopyAndDelete } else { Mode::Copy };
