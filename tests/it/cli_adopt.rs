@@ -60,7 +60,7 @@ fn with_opaque_etag(attributes: impl FnOnce(&[u8]) -> Attributes, checksum: Opti
     sandbox.write("a.bin", &content);
     let attributes = attributes(&content);
     let etag = Some("0123456789abcdef0123456789abcdef-3".to_owned());
-    let spec = ObjectSpec { attributes, checksum, etag, ..ObjectSpec::default() };
+    let spec = ObjectSpec { attributes, etag, checksum, ..ObjectSpec::default() };
     sandbox.bucket.put_with(&format!("{PREFIX}a.bin"), content, spec);
     adopted(&sandbox);
 }
