@@ -35,7 +35,7 @@ pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Vec<Key>, Error> {
     let (mut records, mut left) = (Vec::new(), Vec::new());
     while let Some((line, found)) = looked.next().await {
         match found {
-            Ok(Some(entry)) => records.push(Record::Put(BaseRecord {
+            Ok(Found::Ours(entry)) => records.push(Record::Put(BaseRecord {
                 key: line.key,
                 size: entry.size,
                 source: line.version,
@@ -43,7 +43,9 @@ pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Vec<Key>, Error> {
                 digests: entry.digests,
                 lapsed: false,
             })),
-            Ok(None) => {}
+            Ok(Found::Nothing) => {}
+            // Comparing may not happen before the next kill: the line stays until a record accounts for it.
+            Ok(Found::SameSource) => left.push(line.key),
             Err(error) if error.cause == Cause::Stop => return Err(error),
             Err(_) => left.push(line.key),
         }
@@ -54,14 +56,23 @@ pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Vec<Key>, Error> {
     Ok(left)
 }
 
-/// What we sent, if that is what the destination has and the source has something else by now.
-async fn look(cycle: &Cycle<'_>, line: Sending) -> (Sending, Result<Option<Entry>, Error>) {
+/// What became of content that was about to be sent.
+enum Found {
+    /// The source still has it: the contents will be compared as always.
+    SameSource,
+    /// The destination has it, and the source something else by now.
+    Ours(Entry),
+    /// The destination has something else, or nothing.
+    Nothing,
+}
+
+async fn look(cycle: &Cycle<'_>, line: Sending) -> (Sending, Result<Found, Error>) {
     let found = match cycle.source.look_up(&line.key).await {
-        // Still the same: the contents will be compared.
-        Ok(Some(source)) if source.version == line.version => Ok(None),
-        Ok(_) => {
-            cycle.dest.look_up(&line.key).await.map(|found| found.filter(|entry| is_ours(&*cycle.dest, &line, entry)))
-        }
+        Ok(Some(source)) if source.version == line.version => Ok(Found::SameSource),
+        Ok(_) => cycle.dest.look_up(&line.key).await.map(|found| match found {
+            Some(entry) if is_ours(&*cycle.dest, &line, &entry) => Found::Ours(entry),
+            Some(_) | None => Found::Nothing,
+        }),
         Err(error) => Err(error),
     };
     (line, found)

@@ -206,7 +206,7 @@ fn in_scope(cycle: &Cycle<'_>, findings: &Findings) -> Result<(), Error> {
         return Ok(());
     }
     if findings.ruled_out > 0 {
-        let message = format!("the rules leave out everything in {}; nothing was changed", cycle.source.name());
+        let message = format!("the rules leave out all that is in {}; nothing was changed", cycle.source.name());
         return Err(Error::new(Cause::Usage, message).hint("look at --include, --exclude and the size limits"));
     }
     match &cycle.only {
