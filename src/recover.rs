@@ -44,10 +44,9 @@ pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Vec<Key>, Error> {
                 lapsed: false,
             })),
             Ok(Found::Nothing) => {}
-            // Comparing may not happen before the next kill: the line stays until a record accounts for it.
-            Ok(Found::SameSource) => left.push(line.key),
             Err(error) if error.cause == Cause::Stop => return Err(error),
-            Err(_) => left.push(line.key),
+            // Comparing may not happen before the next kill: the line stays until a record accounts for it.
+            Ok(Found::SameSource) | Err(_) => left.push(line.key),
         }
     }
     drop(looked);
