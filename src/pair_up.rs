@@ -90,7 +90,7 @@ impl Pairer<'_> {
                 findings.plan.take(Phase::Send, &action.key)?;
                 findings.plan.add(&copy)?;
                 if let Reason::Renamed { from } = &copy.reason {
-                    self.name_the_old_half(findings, from, &action.key)?;
+                    Self::name_the_old_half(findings, from, &action.key)?;
                 }
             }
         }
@@ -125,7 +125,7 @@ impl Pairer<'_> {
 
     /// The deletion of the old key is the other half of a rename, and shown and counted as that. Each deletion is
     /// the half of one rename.
-    fn name_the_old_half(&self, findings: &mut Findings, from: &Key, to: &Key) -> Result<(), Error> {
+    fn name_the_old_half(findings: &mut Findings, from: &Key, to: &Key) -> Result<(), Error> {
         if let Some(mut delete) = findings.plan.take(Phase::Delete, from)? {
             if delete.reason == Reason::DeletedAtSource {
                 delete.reason = Reason::Renamed { from: to.clone() };
@@ -164,9 +164,8 @@ impl Pairer<'_> {
     ) -> Result<(), Error> {
         let found = match self.sides.dest.look_up(twin).await {
             Ok(Some(found)) => found,
-            Ok(None) => return Ok(()),
             Err(error) if error.cause == Cause::Stop => return Err(error),
-            Err(_) => return Ok(()),
+            Ok(None) | Err(_) => return Ok(()),
         };
         // A twin that the source has too is a key of its own.
         if !matches!(self.sides.source.look_up(twin).await, Ok(None)) {

@@ -199,14 +199,23 @@ pub(crate) async fn meet(cycle: &Cycle<'_>, observer: &dyn Observer) -> Result<M
     Ok(Met { source: source.identity, dest: dest.identity, dest_is_new, strangers, unaccounted: Vec::new() })
 }
 
-/// A run in which rules leave nothing is a mistake in the rules, not a wish to have nothing.
+/// A run in which rules leave nothing is a mistake in the rules, not a wish to have nothing; and a subtree that is
+/// nowhere is a mistyped name.
 fn in_scope(cycle: &Cycle<'_>, findings: &Findings) -> Result<(), Error> {
-    if findings.source_keys > 0 || findings.ruled_out == 0 {
+    if findings.source_keys > 0 {
         return Ok(());
     }
-    let message =
-        format!("the rules leave out all {} keys of {}; nothing was changed", findings.ruled_out, cycle.source.name());
-    Err(Error::new(Cause::Usage, message).hint("look at --include, --exclude and the size limits"))
+    if findings.ruled_out > 0 {
+        let message = format!("the rules leave out everything in {}; nothing was changed", cycle.source.name());
+        return Err(Error::new(Cause::Usage, message).hint("look at --include, --exclude and the size limits"));
+    }
+    match &cycle.only {
+        Some(only) if findings.dest_keys == 0 && findings.base_keys == 0 => {
+            let message = format!("there is nothing called {only} at either side; nothing was changed");
+            Err(Error::new(Cause::Usage, message).hint("--only takes a path below the directory that is synced"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situation, Error> {

@@ -54,7 +54,9 @@ fn known_pair(name: &str, setup: &Setup) -> Result<String, Failure> {
         return Ok(name.to_owned());
     }
     let known: Vec<&str> = setup.config.jobs.iter().map(|job| job.name.as_str()).collect();
-    let failure = Failure::usage(format!("no job and no pair is called \"{}\"", name.escape_debug()));
+    // What was typed may be a DSN in the wrong place.
+    let shown = crate::dsn::redact(name).escape_debug().to_string();
+    let failure = Failure::usage(format!("no job and no pair is called \"{shown}\""));
     Err(if known.is_empty() { failure } else { failure.hint(format!("known jobs are {}", known.join(", "))) })
 }
 

@@ -54,8 +54,8 @@ Examples:
     /// Make a place exactly like another; what it has besides is deleted there
     #[command(after_help = help("\
 Examples:
-  mediasync mirror -n live: /backup/media    show what would be done
-  mediasync mirror live: backup:             from one remote to another
+  mediasync mirror -n ./media live:          show what would be done
+  mediasync mirror ./media /backup/media     to another directory
   mediasync mirror ./media s3://b --max-delete 10"))]
     Mirror(Mirror),
     /// Run the jobs of the configuration once; goes on past a failed one

@@ -35,6 +35,8 @@ fn targets(verbose: u8) -> Targets {
     Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("aws_runtime::env_config", LevelFilter::ERROR)
+        // Most machines have no such service, and that is no news.
+        .with_target("aws_config::imds", LevelFilter::ERROR)
         .with_target("mediasync", ours)
 }
 

@@ -24,6 +24,21 @@ pub struct Setup {
     pub config_file: Option<PathBuf>,
     /// Where to remember what both sides held. May not exist yet.
     pub state_dir: PathBuf,
+    /// What a later command has to repeat to find the same configuration and state: ` --state-dir DIR`, or nothing.
+    pub repeated: String,
+}
+
+/// The flags that say where configuration and state are, as they were given.
+fn repeated(global: &Global) -> String {
+    let mut flags = String::new();
+    for (flag, path) in [("--config", &global.config), ("--state-dir", &global.state_dir)] {
+        if let Some(path) = path {
+            let path = shown(path);
+            let quote = if path.contains(char::is_whitespace) { "'" } else { "" };
+            flags.push_str(&format!(" {flag} {quote}{path}{quote}"));
+        }
+    }
+    flags
 }
 
 impl Setup {
@@ -38,7 +53,8 @@ impl Setup {
             None => (Config::default(), None),
         };
         let state_dir = state_dir(global, &config, origin, env)?;
-        Ok(Self { output, config_file: found.map(|_| config.path.clone()), config, state_dir })
+        let repeated = repeated(global);
+        Ok(Self { output, config_file: found.map(|_| config.path.clone()), config, state_dir, repeated })
     }
 
     /// The world as the commands see it.

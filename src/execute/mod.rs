@@ -21,7 +21,7 @@ use crate::sync::{Observer, Progress, Sides, Stage};
 /// Records are committed at the latest after this many.
 const BATCH: usize = 1_000;
 /// Actions taken from the plan at a time, and written down as about to be sent.
-const PAGE: usize = 512;
+const PAGE: usize = 64;
 /// Records are committed at the latest after this time.
 const LINGER: Duration = Duration::from_secs(1);
 /// Refusals without a single success after which the rest is not tried.
@@ -198,6 +198,7 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
+    /// Commits what was acknowledged since the last time.
     fn flush(&mut self) -> Result<(), ManifestError> {
         let overwrites = std::mem::take(&mut self.overwrites);
         self.manifest.spend(self.book.run, Spent { overwrites, ..Spent::default() }, self.book.now_ns)?;
@@ -205,6 +206,16 @@ impl<'a> Ledger<'a> {
         self.records.clear();
         self.since = Instant::now();
         Ok(())
+    }
+}
+
+/// An interrupted run drops its ledger: what was acknowledged until then is recorded all the same.
+impl Drop for Ledger<'_> {
+    fn drop(&mut self) {
+        // A process that dies by panic must not look as if it had recorded; and there is nobody to tell an error to.
+        if !std::thread::panicking() {
+            self.flush().ok();
+        }
     }
 }
 

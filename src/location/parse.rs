@@ -79,7 +79,7 @@ fn directory(
         let name = shown(&path);
         return Err(UsageError::new(
             format!("{name} is a file, and a location is a directory"),
-            "to copy one file use `mediasync cp`",
+            "name its directory, with --only for one file (`mediasync cp` comes with a later release)",
         ));
     }
     Ok(Parsed { location: Location::Local(path), warnings, spelled })

@@ -131,7 +131,7 @@ pub(super) fn both_same(
     }
     match same_content(source.size, &ours_and_base, dest.size, &theirs) {
         Sameness::CannotTell => {}
-        told => return Ok(told),
+        told @ (Sameness::Same | Sameness::Different) => return Ok(told),
     }
     let next = find_out(Side::Source, source, &evidence.source, &theirs, Compare::Metadata)
         .filter(|need| matches!(need, Need::LookUp(_)) || !theirs.is_empty())

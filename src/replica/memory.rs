@@ -14,7 +14,7 @@ use md5::{Digest as _, Md5};
 use tokio::sync::mpsc;
 
 use crate::model::{
-    Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, Namespace, ReadCost, Readable, Version,
+    Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, Namespace, OWN_PREFIX, ReadCost, Readable, Version,
 };
 
 use super::{
@@ -135,7 +135,7 @@ impl Memory {
 
     /// Another place is behind the name from now on.
     pub fn change_identity(&self, identity: &str) {
-        self.lock().identity = identity.to_owned();
+        identity.clone_into(&mut self.lock().identity);
     }
 
     /// Asks `plan` before each call from now on.
@@ -155,7 +155,7 @@ impl Memory {
 
     /// Times that no two writes share, also not at two replicas of different roles.
     fn mtime(&self, write: u64) -> i64 {
-        let role = if self.role == Role::Bucket { 1 } else { 0 };
+        let role = i64::from(self.role == Role::Bucket);
         i64::try_from(write).expect("few writes") * 1_000 + role
     }
 
@@ -218,6 +218,7 @@ impl Memory {
     }
 
     fn store(&self, state: &mut State, key: &Key, bytes: Bytes, put: &Put<'_>) -> Result<Entry, Error> {
+        self.accepts(key).map_err(|why| Error::new(Cause::Refused, format!("{key}: {why}")))?;
         self.expect(state, key, put.expect)?;
         state.writes += 1;
         let object = Object {
@@ -230,6 +231,11 @@ impl Memory {
         state.objects.insert(key.clone(), object);
         Ok(entry)
     }
+}
+
+/// Whether a component of the key is reserved.
+fn is_own(key: &Key) -> bool {
+    key.components().any(|component| component.starts_with(OWN_PREFIX))
 }
 
 /// How closely an object is looked at.
@@ -261,7 +267,13 @@ impl Replica for Memory {
     }
 
     fn accepts(&self, key: &Key) -> Result<(), String> {
-        if key.as_str().len() > 1024 { Err("longer than 1,024 bytes".to_owned()) } else { Ok(()) }
+        if key.as_str().len() > 1024 {
+            return Err("longer than 1,024 bytes".to_owned());
+        }
+        if is_own(key) {
+            return Err(format!("names that begin with `{OWN_PREFIX}` are reserved"));
+        }
+        Ok(())
     }
 
     async fn connect(&self, _contact: Contact) -> Result<Connected, Error> {
@@ -273,7 +285,7 @@ impl Replica for Memory {
     fn list(&self, only: Option<&Key>, _filter: &Arc<Filter>) -> Listing {
         let listed = self.call("list", None, |state| {
             let inside = |key: &Key| only.is_none_or(|only| key == only || key.is_below(only.as_str()));
-            let objects = state.objects.iter().filter(|(key, _)| inside(key));
+            let objects = state.objects.iter().filter(|(key, _)| inside(key) && !is_own(key));
             Ok(objects
                 .map(|(key, object)| Item::Present(key.clone(), self.entry(object, Depth::Listing)))
                 .chain([Item::End])
@@ -358,7 +370,11 @@ impl Pieces for Held {
 
     async fn read(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
         let start = usize::try_from(offset).expect("fits: it is in memory");
-        Ok(self.bytes.slice(start..start + len))
+        let end = start.saturating_add(len);
+        if end > self.bytes.len() {
+            return Err(Error::new(Cause::Changed, "the content ends earlier"));
+        }
+        Ok(self.bytes.slice(start..end))
     }
 
     async fn unchanged(&self) -> Result<(), Error> {

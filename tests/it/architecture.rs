@@ -29,6 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("execute", STAGES),
     ("recover", STAGES),
     ("apply", STAGES),
+    ("report", STAGES),
     ("sync", STAGES),
 ];
 
@@ -45,6 +46,7 @@ const STAGES: &[&str] = &[
     "plan_store",
     "recover",
     "replica",
+    "report",
     "survey",
     "sync",
 ];
@@ -52,7 +54,7 @@ const STAGES: &[&str] = &[
 /// Lines of a file before its tests.
 const LONGEST: usize = 450;
 /// Files that were longer when the limit came; they may only shrink.
-const LONGER: &[(&str, usize)] = &[("src/manifest/spool.rs", 495), ("src/survey.rs", 495), ("src/sync.rs", 465)];
+const LONGER: &[(&str, usize)] = &[];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -102,7 +104,7 @@ fn sources() -> Vec<(String, String)> {
     rust_files("src").into_iter().filter(|path| !is_test(path)).map(|path| (path.clone(), code(&path))).collect()
 }
 
-/// The part of the crate that a file belongs to: `src/plan/join.rs` is of `plan`.
+/// The part of the crate that a file belongs to: `src/plan/join/mod.rs` is of `plan`.
 fn part(path: &str) -> &str {
     let path = path.strip_prefix("src/").unwrap();
     path.split('/').next().unwrap().trim_end_matches(".rs")

@@ -60,7 +60,7 @@ fn with_opaque_etag(attributes: impl FnOnce(&[u8]) -> Attributes, checksum: Opti
     sandbox.write("a.bin", &content);
     let attributes = attributes(&content);
     let etag = Some("0123456789abcdef0123456789abcdef-3".to_owned());
-    let spec = ObjectSpec { attributes, checksum, etag, ..ObjectSpec::default() };
+    let spec = ObjectSpec { attributes, etag, checksum, ..ObjectSpec::default() };
     sandbox.bucket.put_with(&format!("{PREFIX}a.bin"), content, spec);
     adopted(&sandbox);
 }
@@ -92,7 +92,8 @@ fn wrong_metadata_is_a_conflict_and_never_adopted() {
     sandbox.write("a.bin", &ours);
     let metadata = [("md5chksum".to_owned(), BASE64.encode(Md5::digest(&theirs)))].into();
     let attributes = Attributes { metadata, ..Attributes::default() };
-    let spec = ObjectSpec { attributes, etag: Some("0123456789abcdef0123456789abcdef-3".into()), ..ObjectSpec::default() };
+    let spec =
+        ObjectSpec { attributes, etag: Some("0123456789abcdef0123456789abcdef-3".into()), ..ObjectSpec::default() };
     sandbox.bucket.put_with(&format!("{PREFIX}a.bin"), theirs.clone(), spec);
     sandbox.push(&[]).exits(3).says(&["conflict: a.bin"]);
     assert_eq!(sandbox.content("a.bin"), theirs);

@@ -14,10 +14,21 @@ fn a_third_partys_change_is_told_with_both_sides_and_kept() {
     sandbox.write("a.jpg", "ours again");
     sandbox.write("b.jpg", "changed");
     let ran = sandbox.push(&[]).exits(3);
-    let ran = ran.says(&["conflict: a.jpg", "changed by somebody else", "--overwrite", "10 B", "15 B", "source", "destination"]);
+    let ran = ran.says(&[
+        "conflict: a.jpg",
+        "changed by somebody else",
+        "--overwrite",
+        "10 B",
+        "15 B",
+        "source",
+        "destination",
+    ]);
     let year = ran.all().matches("20").count();
     assert!(year >= 2, "times of both sides: {ran:?}");
-    assert_eq!((&sandbox.content("a.jpg")[..], &sandbox.content("b.jpg")[..]), (&b"somebody else's"[..], &b"changed"[..]));
+    assert_eq!(
+        (&sandbox.content("a.jpg")[..], &sandbox.content("b.jpg")[..]),
+        (&b"somebody else's"[..], &b"changed"[..])
+    );
     sandbox.assert_idle(&[], 3);
     sandbox.push(&["--overwrite", "-v"]).exits(0).says(&["a.jpg", "replaces a change at destination"]);
     sandbox.assert_equal();
@@ -105,8 +116,8 @@ fn a_write_between_the_listing_and_our_deletion_is_never_deleted() {
     sandbox.push(&["--delete"]).exits(0);
     sandbox.remove("a.jpg");
     let operation = "DeleteObjects";
-    let gates = [operation, "DeleteObject"]
-        .map(|operation| sandbox.server.hold(Moment::BeforeHandling, operation, "*"));
+    let gates =
+        [operation, "DeleteObject"].map(|operation| sandbox.server.hold(Moment::BeforeHandling, operation, "*"));
     let run = sandbox.start_push(&["--delete"]);
     let begun = std::time::Instant::now();
     while sandbox.server.count(operation) + sandbox.server.count("DeleteObject") == 0 {

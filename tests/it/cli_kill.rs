@@ -170,7 +170,8 @@ fn a_damaged_manifest_never_deletes() {
         let sandbox = synced();
         let manifest = sandbox.manifest();
         for ending in ["-wal", "-shm"] {
-            let beside = manifest.with_file_name(format!("{}{ending}", manifest.file_name().unwrap().to_str().unwrap()));
+            let beside =
+                manifest.with_file_name(format!("{}{ending}", manifest.file_name().unwrap().to_str().unwrap()));
             fs::remove_file(beside).ok();
         }
         fs::write(&manifest, damage).unwrap();

@@ -127,7 +127,8 @@ fn a_name_that_is_not_utf_8_is_a_problem_and_the_rest_goes_on() {
 
 #[test]
 fn our_own_names_are_never_sent_or_listed_as_theirs() {
-    let sandbox = Sandbox::with(&[(".mediasync/id", "fake"), (".mediasync-x/y", "z"), ("MANIFEST", "m"), ("sub/MANIFEST", "s")]);
+    let sandbox =
+        Sandbox::with(&[(".mediasync/id", "fake"), (".mediasync-x/y", "z"), ("MANIFEST", "m"), ("sub/MANIFEST", "s")]);
     sandbox.push(&["--delete"]).exits(0);
     let keys: Vec<String> = sandbox.remote().into_keys().collect();
     assert_eq!(keys, ["sub/MANIFEST"]);

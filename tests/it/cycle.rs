@@ -275,6 +275,25 @@ fn a_broken_listing_changes_nothing() {
 }
 
 #[test]
+fn the_side_that_is_not_in_order_is_the_one_that_is_named() {
+    let bench = seeded(Mode::CopyAndDelete, 5);
+    bench.source.remove(&key("dir0/file0.jpg"));
+    for (side, name) in [(&bench.source, "source"), (&bench.dest, "dest")] {
+        let mut first = true;
+        side.inject(move |call| {
+            let descends = call.operation == "list" && std::mem::take(&mut first);
+            if descends { Fault::Before(Error::new(Cause::Unordered, "it descends")) } else { Fault::None }
+        });
+        bench.heard();
+        assert_eq!(bench.dry_run().planned.deletes, 1);
+        let notices = bench.heard().notices;
+        assert!(matches!(&notices[..], [one] if one.starts_with(name) && one.contains("sorted here")), "{notices:?}");
+        side.heal();
+    }
+    assert_eq!(bench.run().done.deletes, 1);
+}
+
+#[test]
 fn a_dry_run_changes_nothing_and_tells_the_same_actions() {
     let bench = seeded(Mode::CopyAndDelete, 5);
     bench.source.write(&key("new"), "new");

@@ -78,7 +78,7 @@ impl Pieces for Memory {
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     pub(crate) lines: Mutex<HashMap<String, Upload>>,
-    pub(crate) log: Mutex<Vec<String>>,
+    pub(crate) log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Memo {

@@ -7,11 +7,10 @@ use mediasync::replica::s3::{Addressing, Credentials, Probe, S3, S3Address};
 use mediasync::replica::{Ability, Cause, Contact, Replica};
 use mediasync::secret::Secret;
 
-use crate::s3_live::everything;
 use crate::s3_replica::{Putter, cause, key, keys, listed, whole};
 use crate::support::s3::{
-    Acls, Algorithm, Attributes, ChecksumSupport, Conditional, ETags, Handle, ListingOrder, Need, ObjectSpec, Quirks,
-    Region, S3Server, Support, Versioning,
+    Acls, Algorithm, Attributes, ChecksumSupport, Conditional, Handle, ListingOrder, Need, ObjectSpec, Quirks, Region,
+    S3Server, Support, Versioning,
 };
 
 /// A server with one bucket.
@@ -70,28 +69,6 @@ impl Site {
 
 async fn probed(change: impl FnOnce(&mut Quirks)) -> Probe {
     Site::with(change).connected().await.probe()
-}
-
-#[tokio::test]
-async fn the_whole_contract_holds() {
-    everything(Site::new().address()).await;
-}
-
-#[tokio::test]
-async fn the_whole_contract_holds_where_servers_differ() {
-    everything(Site::with(|quirks| quirks.listing_order = ListingOrder::Components).address()).await;
-    everything(Site::with(|quirks| quirks.checksums = ChecksumSupport::Refused).address()).await;
-    everything(Site::with(|quirks| quirks.etags = ETags::Opaque).address()).await;
-    everything(Site::with(|quirks| quirks.acls = Acls::NotImplemented).address()).await;
-    everything(Site::with(|quirks| quirks.delete_objects_md5 = Need::Required).address()).await;
-    for conditional in [Conditional::Ignored, Conditional::Refused] {
-        let change = |quirks: &mut Quirks| {
-            quirks.put_conditions = conditional;
-            quirks.delete_conditions = conditional;
-            quirks.copy_conditions = conditional;
-        };
-        everything(Site::with(change).address()).await;
-    }
 }
 
 #[tokio::test]

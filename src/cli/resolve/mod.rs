@@ -78,7 +78,7 @@ pub fn push(args: &Push, world: World<'_>) -> Result<Task, Failure> {
     };
     if !matches!(source.location, Location::Local(_)) {
         let message = format!("push sends a local directory, and {} is none", source.location.display());
-        let hint = "write the directory first: mediasync push DIRECTORY REMOTE; to copy from a remote: mediasync mirror SRC DST";
+        let hint = "write the directory first: mediasync push DIRECTORY REMOTE; pulling comes with the next release";
         return Err(Failure::usage(message).hint(hint));
     }
     let mode = if args.delete { Mode::CopyAndDelete } else { Mode::Copy };
@@ -255,6 +255,7 @@ fn task(
     mut options: Options,
     args: &RunArgs,
 ) -> Result<Task, Failure> {
+    refuse_bucket_source(&source)?;
     refuse_overlap(&source, &dest)?;
     override_options(&mut options, args)?;
     set_acl(&mut dest, mode, args.leave.acl.as_deref())?;
@@ -277,6 +278,15 @@ fn task(
     };
     let only = args.scope.only.as_deref().map(only).transpose()?;
     Ok(Task { command, job: None, source, dest, mode, options, only, run, confirm })
+}
+
+/// The engine could do it; what a hostile bucket may do to a directory is not tested before the next release.
+fn refuse_bucket_source(source: &End) -> Result<(), Failure> {
+    if !matches!(source.location, Location::S3(_)) {
+        return Ok(());
+    }
+    let message = format!("{} is a bucket, and a bucket can't be the source yet", source.location.display());
+    Err(Failure::usage(message).hint("this release syncs directories to directories and buckets; pulling comes next"))
 }
 
 fn refuse_overlap(source: &End, dest: &End) -> Result<(), Failure> {

@@ -91,7 +91,7 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     if let Ending::Halted(halt) = &report.ending {
         let handle = task.job.as_deref().unwrap_or(session.pair.id());
         let approve = Some(handle).filter(|_| task.run == Wish::Execute && halt.plan.is_some());
-        output.halt(task.job.as_deref(), halt, approve, &way_out(task, work, halt, handle));
+        output.halt(task.job.as_deref(), halt, approve, &way_out(task, work, halt, handle, &setup.repeated));
     }
     let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
     output.summary(task.job.as_deref(), &Totals { took, ..totals(task, &session, &report, stage) });
@@ -101,8 +101,8 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     Ok(Exit::of(&report))
 }
 
-/// What resolves a halt. `handle` is what `approve` calls the pair.
-fn way_out(task: &Task, work: Work<'_>, halt: &Halt, handle: &str) -> String {
+/// What resolves a halt. `handle` is what `approve` calls the pair; `repeated` are the flags that it needs to find it.
+fn way_out(task: &Task, work: Work<'_>, halt: &Halt, handle: &str, repeated: &str) -> String {
     match (&task.run, work, &halt.plan) {
         (Wish::DryRun, ..) => "run it without --dry-run to get a plan that can be approved".to_owned(),
         (Wish::SavePlan(file), ..) => {
@@ -111,7 +111,9 @@ fn way_out(task: &Task, work: Work<'_>, halt: &Halt, handle: &str) -> String {
                 "on a terminal mediasync apply {file} asks whether to do it; else run it without --save-plan, and approve"
             )
         }
-        (Wish::Execute, Work::Cycle, Some(plan)) => format!("to do exactly this: mediasync approve {handle} {plan}"),
+        (Wish::Execute, Work::Cycle, Some(plan)) => {
+            format!("to do exactly this: mediasync approve {handle} {plan}{repeated}")
+        }
         (Wish::Execute, ..) => "run it on a terminal to be asked; or make the plan again".to_owned(),
     }
 }

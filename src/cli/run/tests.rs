@@ -31,6 +31,7 @@ impl Desk {
             config: Config::default(),
             config_file: None,
             state_dir: dir.path().join("state"),
+            repeated: String::new(),
         };
         Self { dir, setup }
     }
@@ -204,8 +205,9 @@ fn the_first_line_names_source_destination_and_host() {
 async fn a_halt_names_the_way_out_of_its_own_command() {
     let desk = Desk::new();
     let halt = Halt { message: "why".into(), plan: Some("abc".into()) };
-    let way = |run: Wish, work: Work<'_>| way_out(&desk.task(Mode::Mirror, run), work, &halt, "media");
-    assert_eq!(way(Wish::Execute, Work::Cycle), "to do exactly this: mediasync approve media abc");
+    let way =
+        |run: Wish, work: Work<'_>| way_out(&desk.task(Mode::Mirror, run), work, &halt, "media", " --state-dir s");
+    assert_eq!(way(Wish::Execute, Work::Cycle), "to do exactly this: mediasync approve media abc --state-dir s");
     assert!(way(Wish::DryRun, Work::Cycle).contains("without --dry-run"));
     assert!(way(Wish::SavePlan("p".into()), Work::Cycle).contains("mediasync apply p"));
     assert!(way(Wish::Execute, Work::Apply(Path::new("p"), Approval::Missing)).contains("terminal"));

@@ -223,7 +223,7 @@ fn cannot_open(path: &Path, errno: Errno) -> Error {
         ),
         Errno::NOTDIR => (
             format!("`{shown}` is not a directory"),
-            Some("name the directory that holds the files; `mediasync cp` copies a single file".to_owned()),
+            Some("name the directory that holds the files, with --only for one of them".to_owned()),
         ),
         errno => (format!("could not open the directory `{shown}`: {}", reason(errno)), hint(errno, path)),
     };

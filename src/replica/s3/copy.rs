@@ -44,12 +44,14 @@ impl Inner {
         if self.ability(|probe| probe.copy) == Ability::Missing {
             return Err(Error::new(Cause::Unsupported, format!("{} can't copy objects", self.name)));
         }
-        let Some(head) = self.head(from).await? else { return Err(raced(from, "is gone")) };
+        // One round trip for both.
+        let (head, acl) = tokio::join!(self.head(from), self.acl_of(from));
+        let Some(head) = head? else { return Err(raced(from, "is gone")) };
         let found = self.entry_of_head(from, &head).await?;
         if found.version != *from_version {
             return Err(raced(from, "was changed by somebody else"));
         }
-        let acl = self.acl_of(from).await?;
+        let acl = acl?;
         let mut headers = copied_headers(target, &head, acl, put);
         // Where listings show other ETags than requests take, the one that HEAD showed is the one to send.
         let etag = Facts::of_head(&head).etag.map(super::names::unquoted).unwrap_or_default().to_owned();

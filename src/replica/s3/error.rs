@@ -301,7 +301,8 @@ fn hint(failure: &Failure, about: About<'_>) -> Option<String> {
                 .to_owned()
         }
         (Stage::Tls, _) => {
-            "Check the endpoint's scheme (http:// or https://) and port; proxies in between may answer instead".to_owned()
+            "Check the endpoint's scheme (http:// or https://) and port; proxies in between may answer instead"
+                .to_owned()
         }
         (Stage::Dns | Stage::Refused | Stage::Network | Stage::Timeout, _) => {
             format!(

@@ -142,9 +142,17 @@ impl Inner {
         !self.acls_off.load(Ordering::Relaxed) && self.ability(|probe| probe.acl) != Ability::Missing
     }
 
+    /// See [`Replica::accepts`].
+    fn accepts(&self, key: &Key) -> Result<(), String> {
+        if key.as_str().contains('\\') && self.ability(|probe| probe.backslashes) == Ability::Missing {
+            return Err("this server takes a backslash for a slash, and would keep it under another name".to_owned());
+        }
+        self.names.accepts(key)
+    }
+
     /// The name of the object that a key may be stored under.
     fn object(&self, key: &Key) -> Result<String, Error> {
-        match self.names.accepts(key) {
+        match self.accepts(key) {
             Ok(()) => Ok(self.names.object(key)),
             Err(why) => Err(Error::new(Cause::Refused, format!("{key} can't be stored in {}: {why}", self.name))),
         }
@@ -171,7 +179,7 @@ impl Replica for S3 {
     }
 
     fn accepts(&self, key: &Key) -> Result<(), String> {
-        self.inner.names.accepts(key)
+        self.inner.accepts(key)
     }
 
     async fn connect(&self, contact: Contact) -> Result<Connected, Error> {

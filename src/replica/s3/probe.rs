@@ -31,6 +31,8 @@ pub struct Probe {
     pub id: Option<String>,
     /// The bucket's region, where it is not the configured one.
     pub region: Option<String>,
+    /// A backslash in a name stays one (SeaweedFS 4.48 makes it a slash).
+    pub backslashes: Ability,
     /// Listings come in the byte order of keys.
     pub ordered: Ability,
     /// A listing can begin after a key.

@@ -34,9 +34,15 @@ impl Inner {
                 earlier.id.clone().filter(|_| earlier.blake3 == blake3 && earlier.part_size == hashes.size)
             {
                 let patience = Patience::default();
-                if let Some(listed) = repeat(patience, || self.parts_of(object, &id)).await? {
-                    let sent = reusable(&earlier, &listed, hashes);
-                    return Ok((earlier, sent));
+                match repeat(patience, || self.parts_of(object, &id)).await {
+                    Ok(Some(listed)) => {
+                        let sent = reusable(&earlier, &listed, hashes);
+                        return Ok((earlier, sent));
+                    }
+                    Ok(None) => {}
+                    // Without the permission, or with an answer that can't be read, there is nothing to go on with.
+                    Err(error) if error.cause == Cause::Refused => self.discard(object, &earlier).await.map(drop)?,
+                    Err(error) => return Err(error),
                 }
             } else {
                 self.discard(object, &earlier).await?;
@@ -91,8 +97,12 @@ impl Inner {
                 Err(failure) if failure.status == Some(404) && !failure.is(&["NoSuchBucket"]) => return Ok(()),
                 Err(failure) => return Err(self.wire.fold(&failure, Op::AbortMultipartUpload, Some(object))),
             }
-            if self.parts_of(object, id).await?.is_none() {
-                return Ok(());
+            match self.parts_of(object, id).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                // It was aborted; what is left of it can't be seen.
+                Err(error) if error.cause == Cause::Refused => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
         let again = Cause::Transient { throttled: false, after: None };

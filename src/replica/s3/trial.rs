@@ -1,7 +1,7 @@
 //! The questions of the [`probe`](super::probe), one function each: what must be refused, what must be done, and what
 //! either says about the server.
 
-use aws_sdk_s3::types::{Delete, MetadataDirective, ObjectIdentifier};
+use aws_sdk_s3::types::{Delete, MetadataDirective, Object, ObjectIdentifier};
 use bytes::Bytes;
 
 use super::Inner;
@@ -17,6 +17,8 @@ use crate::replica::{Ability, Error};
 const WRONG: &str = "\"00000000000000000000000000000000\"";
 /// Names that show order, encoding and, with a slash, how directories sort; in the byte order that S3 promises.
 const NAMES: [&str; 3] = ["k + é%2B", "k-b", "k/a"];
+/// In a folder of its own, so that a listing shows what became of it.
+const BACKSLASH: &str = "b/x\\y";
 
 /// Whether a question was answered with yes or no; anything else leaves it unknown.
 fn verdict(refused: Result<(), &Failure>, expected: impl Fn(&Failure) -> bool) -> Ability {
@@ -65,6 +67,7 @@ impl<'a> Trial<'a> {
             etags.push(made.etag);
         }
         self.listing(&etags).await?;
+        self.backslashes().await;
         let object = self.object(NAMES[1]);
         let etag = self.conditions(&object, &etags[1]).await;
         self.checksums(&object).await;
@@ -109,6 +112,22 @@ impl<'a> Trial<'a> {
             }
         });
         Ok(())
+    }
+
+    /// An object with a backslash in its name must be there under this name, and only this.
+    async fn backslashes(&self) {
+        let (inner, folder, object) = (self.inner, self.object("b/"), self.object(BACKSLASH));
+        let made = inner.write(&object, body(), Proof::Signed, &Condition::Unchecked).await;
+        let ability = match made {
+            Ok(_) => match inner.page(&folder, &From::Start, 1000).await {
+                Ok(page) if page.objects.iter().map(Object::key).eq([Some(object.as_str())]) => Ability::Proven,
+                Ok(_) => Ability::Missing,
+                Err(_) => Ability::Unknown,
+            },
+            Err(failure) if matches!(failure.status, Some(400..=499 | 501)) => Ability::Missing,
+            Err(_) => Ability::Unknown,
+        };
+        inner.learn(|probe| probe.backslashes = ability);
     }
 
     /// Creating twice and replacing a wrong version must fail; replacing the right one must work.
@@ -247,7 +266,7 @@ impl<'a> Trial<'a> {
     /// Removes what is left of the round. Without the permission to delete it stays, which is told.
     pub(super) async fn clean_up(&self) {
         let inner = self.inner;
-        for name in NAMES.into_iter().chain(["copy"]) {
+        for name in NAMES.into_iter().chain([BACKSLASH, "copy"]) {
             if let Err(failure) = inner.send_delete(&self.object(name), None).await
                 && failure.status != Some(404)
             {

@@ -259,7 +259,8 @@ impl Sandbox {
     pub(crate) fn manifest(&self) -> PathBuf {
         let mut found = Vec::new();
         walk(&self.path("state"), &mut |path| found.push(path.to_owned()));
-        let manifest = found.into_iter().find(|path| path.extension().is_some_and(|end| end == "sqlite" || end == "db"));
+        let manifest =
+            found.into_iter().find(|path| path.extension().is_some_and(|end| end == "sqlite" || end == "db"));
         manifest.expect("a pair that ran has a manifest")
     }
 

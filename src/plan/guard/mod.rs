@@ -141,7 +141,7 @@ fn first_mirror(situation: &Situation) -> Option<String> {
     (extras > 0 && !situation.mirror_approved).then(|| {
         format!(
             "The destination holds {} that the source does not have and that this pair never synced; a mirror deletes \
-             them. Look at the plan with --dry-run; if they may go, approve it",
+             them. Look at the plan with --dry-run; if they may go, approve it. From then on mirrors of this pair delete such keys without asking, within the budgets",
             keys(extras)
         )
     })

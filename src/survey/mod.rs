@@ -3,6 +3,8 @@
 //! The join runs on a thread of its own and feeds two places: actions go straight into the plan store, keys that need
 //! evidence go through a bounded channel to the examiners. Nothing is changed anywhere.
 
+mod feed;
+
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -12,14 +14,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 
+use self::feed::{Feed, Items, Order, feed};
 use crate::examine::Examiner;
-use crate::manifest::{BaseCursor, ManifestError, Spool, read_entry, write_entry};
+use crate::manifest::{BaseCursor, ManifestError};
 use crate::model::{Conflict, Entry, Filter, Item, Key, Presence, Problem, Reach, Side, SkipReason, Verdict};
 use crate::plan::{
     Context, Decision, Evidence, Input, Join, JoinError, Joined, Known, Need, Policy, Triple, decide, pairing,
 };
 use crate::plan_store::PlanStore;
-use crate::replica::{Ability, Cause, Error, Listing};
+use crate::replica::{Ability, Cause, Error};
 use crate::sync::{Cycle, Observer, Progress, Sides};
 
 /// Keys examined at the same time.
@@ -95,11 +98,12 @@ impl Findings {
             self.base_bytes += base.size;
             self.base_at_source += u64::from(!matches!(triple.source, Presence::Absent));
         }
-        if matches!(triple.source, Presence::Absent) && triple.dest.entry().is_some() {
-            if let Some(form) = pairing::twin_form(&triple.key) {
-                let hash = self.hasher.hash_one(form);
-                self.lonely.insert(hash);
-            }
+        if matches!(triple.source, Presence::Absent)
+            && triple.dest.entry().is_some()
+            && let Some(form) = pairing::twin_form(&triple.key)
+        {
+            let hash = self.hasher.hash_one(form);
+            self.lonely.insert(hash);
         }
     }
 }
@@ -167,16 +171,28 @@ pub(crate) async fn survey(cycle: &Cycle<'_>, dest_is_new: bool, observer: &dyn 
     let mut sort = Sorted::default();
     loop {
         match attempt(cycle, dest_is_new, observer, sort).await {
-            Err(error) if error.cause == Cause::Unordered && !sort.dest => {
-                observer.notice(&format!("{}: its listing is not in key order; it is sorted here", cycle.dest.name()));
-                sort.dest = true;
+            Ok(findings) => return Ok(findings),
+            Err(Ended::Unordered(side, _)) if !sort.has(side) => {
+                let name = cycle.sides().of(side).name().to_owned();
+                observer.notice(&format!("{name}: its listing is not in key order; it is sorted here"));
+                match side {
+                    Side::Source => sort.source = true,
+                    Side::Dest => sort.dest = true,
+                }
             }
-            Err(error) if error.cause == Cause::Unordered && !sort.source => {
-                sort.source = true;
-            }
-            done => return done,
+            Err(Ended::Unordered(_, error) | Ended::Failed(error)) => return Err(error),
         }
     }
+}
+
+/// Why an attempt ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    /// The listing of this side must be sorted first.
+    #[error("{1}")]
+    Unordered(Side, Error),
+    #[error(transparent)]
+    Failed(#[from] Error),
 }
 
 /// Which listings are sorted before they are joined.
@@ -186,12 +202,21 @@ struct Sorted {
     dest: bool,
 }
 
+impl Sorted {
+    fn has(self, side: Side) -> bool {
+        match side {
+            Side::Source => self.source,
+            Side::Dest => self.dest,
+        }
+    }
+}
+
 async fn attempt(
     cycle: &Cycle<'_>,
     dest_is_new: bool,
     observer: &dyn Observer,
     sort: Sorted,
-) -> Result<Findings, Error> {
+) -> Result<Findings, Ended> {
     cycle.progress.scanned.store(0, Relaxed);
     cycle.progress.listed.store(0, Relaxed);
     let sides = cycle.sides();
@@ -205,12 +230,13 @@ async fn attempt(
     };
     let listings = Listings {
         source: feed(sides.source.list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, Side::Source, sort)),
-        dest: match dest_is_new {
-            true => Feed::Nothing,
-            false => feed(sides.dest.list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, Side::Dest, sort)),
+        dest: if dest_is_new {
+            Feed::Nothing
+        } else {
+            feed(sides.dest.list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, Side::Dest, sort))
         },
     };
-    let base = cycle.manifest.base(cycle.only.as_ref())?;
+    let base = cycle.manifest.base(cycle.only.as_ref()).map_err(Error::from)?;
     let (sender, messages) = mpsc::channel(64);
     let joiner = {
         let shared = shared.clone();
@@ -225,18 +251,7 @@ async fn attempt(
 }
 
 fn sorts(sides: &Sides, side: Side, sort: Sorted) -> Order {
-    let asked = match side {
-        Side::Source => sort.source,
-        Side::Dest => sort.dest,
-    };
-    if asked || sides.of(side).capabilities().ordered == Ability::Missing { Order::Sort } else { Order::Trust }
-}
-
-/// Whether a listing goes to the join as it comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    Trust,
-    Sort,
+    if sort.has(side) || sides.of(side).capabilities().ordered == Ability::Missing { Order::Sort } else { Order::Trust }
 }
 
 struct Listings {
@@ -244,126 +259,21 @@ struct Listings {
     dest: Feed,
 }
 
-/// How a listing reaches the join thread.
-enum Feed {
-    /// The place does not exist yet: it is empty.
-    Nothing,
-    Stream(Listing),
-    /// Sorted on the join thread, before the join begins.
-    Unsorted(Listing),
-}
-
-fn feed(listing: Listing, order: Order) -> Feed {
-    match order {
-        Order::Trust => Feed::Stream(listing),
-        Order::Sort => Feed::Unsorted(listing),
-    }
-}
-
-type Items<'a> = Box<dyn Iterator<Item = Result<Item, Error>> + 'a>;
-
-impl Feed {
-    fn items(self, name: &str, scratch: &Path) -> Result<Items<'static>, Error> {
-        match self {
-            Self::Nothing => Ok(Box::new(std::iter::once(Ok(Item::End)))),
-            Self::Stream(listing) => Ok(Box::new(Streamed { listing, batch: Vec::new().into_iter() })),
-            Self::Unsorted(listing) => sorted(Streamed { listing, batch: Vec::new().into_iter() }, name, scratch),
-        }
-    }
-}
-
-/// A listing as a blocking iterator.
-struct Streamed {
-    listing: Listing,
-    batch: std::vec::IntoIter<Item>,
-}
-
-impl Iterator for Streamed {
-    type Item = Result<Item, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(item) = self.batch.next() {
-                return Some(Ok(item));
-            }
-            match self.listing.items.blocking_recv()? {
-                Ok(batch) => self.batch = batch.into_iter(),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    }
-}
-
-/// Spools a whole listing to disk and reads it back in key order. A key that comes twice makes it incomplete.
-fn sorted(listing: Streamed, name: &str, scratch: &Path) -> Result<Items<'static>, Error> {
-    let mut spool = Spool::new(scratch);
-    let mut ended = false;
-    let mut nameless = 0_u64;
-    for item in listing {
-        let item = item?;
-        if item == Item::End {
-            ended = true;
-            break;
-        }
-        let place = item.place().map(|place| place.to_text().into_bytes()).unwrap_or_else(|| {
-            // Statements without a place go first; the number keeps them apart.
-            nameless += 1;
-            [&b"\0"[..], &nameless.to_be_bytes()].concat()
-        });
-        spool.insert(&place, &encode(&item))?;
-    }
-    if !ended {
-        return Err(Error::new(Cause::Incomplete, format!("the listing of {name} stopped before its end")));
-    }
-    if spool.replaced()? > 0 {
-        return Err(Error::new(Cause::Incomplete, format!("the listing of {name} names a key twice")));
-    }
-    let rows = spool.drain()?.map(|row| {
-        let (place, value) = row?;
-        Ok(decode(&place, &value))
-    });
-    Ok(Box::new(rows.chain(std::iter::once(Ok(Item::End)))))
-}
-
-/// Almost every item is a present key, whose place is the key.
-fn encode(item: &Item) -> Vec<u8> {
-    let mut value = Vec::with_capacity(64);
-    if let Item::Present(_, entry) = item {
-        value.push(b'P');
-        write_entry(&mut value, entry);
-    } else {
-        value.push(b'J');
-        value.extend(serde_json::to_vec(item).expect("an item is plain data"));
-    }
-    value
-}
-
-fn decode(place: &[u8], value: &[u8]) -> Item {
-    const WHY: &str = "the spool holds only what was put";
-    match value.split_first().expect(WHY) {
-        (b'P', entry) => {
-            let key = std::str::from_utf8(place).ok().and_then(|text| Key::new(text).ok()).expect(WHY);
-            Item::Present(key, read_entry(entry).expect(WHY))
-        }
-        (_, item) => serde_json::from_slice(item).expect(WHY),
-    }
-}
-
 /// The body of the join thread.
-fn join(shared: &Shared, listings: Listings, base: BaseCursor, sender: &mpsc::Sender<Message>) -> Result<(), Error> {
+fn join(shared: &Shared, listings: Listings, base: BaseCursor, sender: &mpsc::Sender<Message>) -> Result<(), Ended> {
     let Listings { source, dest } = listings;
     let source =
         counted(source.items(shared.sides.source.name(), &shared.scratch)?, Arc::clone(&shared.progress), Side::Source);
     let dest =
         counted(dest.items(shared.sides.dest.name(), &shared.scratch)?, Arc::clone(&shared.progress), Side::Dest);
-    let base = base.map(|record| record.map_err(Error::from));
+    let base = base.map(|record| record.map_err(|error| Ended::Failed(error.into())));
     let evidence = shared.evidence();
     for joined in Join::new(source, dest, base) {
         let message = match joined.map_err(|error| fold(error, &shared.sides))? {
             Joined::Triple(triple) => {
                 let scope = shared.scope(&triple);
                 shared.findings.lock().unwrap_or_else(PoisonError::into_inner).count(&triple, scope);
-                shared.settle(&triple, scope, &evidence)?
+                shared.settle(&triple, scope, &evidence).map_err(Error::from)?
             }
             Joined::Problem(problem) => Some(Message::Problem(problem)),
             Joined::Skipped(_, reason) => {
@@ -382,34 +292,43 @@ fn join(shared: &Shared, listings: Listings, base: BaseCursor, sender: &mpsc::Se
     Ok(())
 }
 
-fn counted(items: Items<'static>, progress: Arc<Progress>, side: Side) -> Items<'static> {
-    Box::new(items.inspect(move |item| {
-        if let Ok(Item::Present(..)) = item {
-            let counter = match side {
-                Side::Source => &progress.scanned,
-                Side::Dest => &progress.listed,
-            };
-            counter.fetch_add(1, Relaxed);
+fn counted(items: Items<'static>, progress: Arc<Progress>, side: Side) -> impl Iterator<Item = Result<Item, Ended>> {
+    let counter = move |progress: &Progress| match side {
+        Side::Source => progress.scanned.fetch_add(1, Relaxed),
+        Side::Dest => progress.listed.fetch_add(1, Relaxed),
+    };
+    items.map(move |item| match item {
+        Err(error) if error.cause == Cause::Unordered => Err(Ended::Unordered(side, error)),
+        Err(error) => Err(Ended::Failed(error)),
+        Ok(item) => {
+            if let Item::Present(..) = item {
+                counter(&progress);
+            }
+            Ok(item)
         }
-    }))
+    })
 }
 
-fn fold(error: JoinError<Error>, sides: &Sides) -> Error {
+fn fold(error: JoinError<Ended>, sides: &Sides) -> Ended {
+    let told = error.to_string();
+    let unordered = |side| Ended::Unordered(side, Error::new(Cause::Unordered, told.clone()));
+    let incomplete = |input| {
+        let name = match input {
+            Input::Source => sides.source.name(),
+            Input::Dest => sides.dest.name(),
+            Input::Base => "the manifest",
+        };
+        let error = Error::new(Cause::Incomplete, format!("{name}: {told}"));
+        Ended::Failed(error.hint("nothing was changed; run again, and report it if it stays"))
+    };
     match error {
-        JoinError::Input(error) => error,
+        JoinError::Input(ended) => ended,
+        JoinError::Unordered { input: Input::Source, .. } => unordered(Side::Source),
+        JoinError::Unordered { input: Input::Dest, .. } => unordered(Side::Dest),
         JoinError::Unordered { input: Input::Base, .. } => {
-            Error::new(Cause::Stop, error.to_string()).hint("the manifest is damaged; move it aside and run again")
+            Ended::Failed(Error::new(Cause::Stop, told).hint("the manifest is damaged; move it aside and run again"))
         }
-        JoinError::Unordered { .. } => Error::new(Cause::Unordered, error.to_string()),
-        JoinError::Repeated { input, .. } | JoinError::NoEnd { input } => {
-            let name = match input {
-                Input::Source => sides.source.name(),
-                Input::Dest => sides.dest.name(),
-                Input::Base => "the manifest",
-            };
-            Error::new(Cause::Incomplete, format!("{name}: {error}"))
-                .hint("nothing was changed; run again, and report it if it stays")
-        }
+        JoinError::Repeated { input, .. } | JoinError::NoEnd { input } => incomplete(input),
     }
 }
 
