@@ -9,10 +9,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Pair, PlanFile};
+use crate::plan::guard::{self, GuardVerdict, Range, Situation};
+use crate::plan::{Budget, Mode};
 use crate::plan_store::PlanStore;
+use crate::recover::recover;
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{Approval, Cycle, Ending, Halt, Met, Observer, Report, carry_out, meet};
+use crate::sync::{Approval, Cycle, Ending, Halt, Met, Observer, Report, carry_out, meet, spent};
 
 /// Where the plans of a pair are kept, and how a stored plan names its places.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +44,7 @@ pub struct Origin {
 }
 
 /// The first line of a plan file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// The version of this format.
     pub v: u32,
@@ -53,6 +56,8 @@ pub struct Header {
     pub identities: (Option<String>, Option<String>),
     /// Why a guard halted on it; `None` if it may be applied without approval.
     pub halt: Option<String>,
+    /// How much the run that made it was allowed to delete.
+    pub budget: Budget,
     /// When it was made, ns since the epoch.
     pub time: i64,
 }
@@ -74,10 +79,15 @@ pub(crate) fn save(
         origin: cycle.shelf.origin.clone(),
         identities: (met.source.clone(), met.dest.clone()),
         halt: halt.map(str::to_owned),
+        budget: cycle.budget,
         time: cycle.now_ns,
     };
     let header = serde_json::to_value(header).expect("a header is plain data");
     Ok(match path {
+        Some(path) if path.exists() && PlanFile::read(path).is_err() => {
+            let message = format!("{} exists and is not a plan; it is not replaced", path.display());
+            return Err(Error::new(Cause::Usage, message).hint("name another file for --save-plan"));
+        }
         Some(path) => PlanFile::write(path, &header, plan.iter())?,
         None => PlanFile::store(cycle.shelf.state_dir, cycle.shelf.pair, &header, plan.iter())?,
     })
@@ -93,6 +103,25 @@ pub fn header(path: &Path) -> Result<Header, Error> {
         let message = format!("{}: not a plan of this version ({error})", path.display());
         Error::new(Cause::Usage, message).hint("make the plan again with --save-plan")
     })
+}
+
+fn within_budgets(cycle: &Cycle<'_>, header: &Header, plan: &PlanStore) -> Result<GuardVerdict, Error> {
+    let (base_keys, base_bytes) = cycle.manifest.base_totals()?;
+    let planned = plan.counts();
+    Ok(guard::check(&Situation {
+        mode: Mode::CopyAndDelete,
+        range: Range::Part,
+        budget: header.budget,
+        planned,
+        base_keys,
+        base_bytes,
+        base_at_source: base_keys,
+        source_keys: base_keys,
+        spent: spent(cycle)?,
+        strangers: Vec::new(),
+        // Whether its extras may go was asked when it was made.
+        mirror_approved: true,
+    }))
 }
 
 /// Carries out the plan in `path` with the places, manifest and limits of `cycle`.
@@ -116,7 +145,7 @@ pub async fn apply(
         report.ending = Ending::Halted(Halt { message: halt.clone(), plan: None });
         return Ok(report);
     }
-    let met = meet(&cycle, &watcher).await?;
+    let mut met = meet(&cycle, &watcher).await?;
     if (&met.source, &met.dest) != (&header.identities.0, &header.identities.1) {
         let message = "One of the places is not the one that the plan was made for. Make the plan again".to_owned();
         report.ending = Ending::Halted(Halt { message, plan: None });
@@ -129,6 +158,12 @@ pub async fn apply(
     }
     crate::pair_up::order(&cycle, &mut plan)?;
     report.planned = plan.counts();
+    // Budgets hold across all commands: several plans, each within them, may be too much together.
+    if let (GuardVerdict::Halt(message), Approval::Missing) = (within_budgets(&cycle, &header, &plan)?, approval) {
+        report.ending = Ending::Halted(Halt { message, plan: None });
+        return Ok(report);
+    }
+    met.unaccounted = recover(&cycle).await?;
     cycle.progress.actions.store(plan.counts().changes(), Relaxed);
     cycle.progress.bytes_to_send.store(plan.counts().bytes_sent, Relaxed);
     if plan.counts().extra_deletes > 0 && approval == Approval::Given {

@@ -116,6 +116,12 @@ impl Pairer<'_> {
             if record.lapsed || record.key == action.key {
                 continue;
             }
+            // A file can't be copied into the directory that takes its place, nor the other way round.
+            let (old, new) = (&record.key, &action.key);
+            let tree = self.sides.dest.capabilities().namespace == Namespace::Tree;
+            if tree && (new.is_below(old.as_str()) || old.is_below(new.as_str())) {
+                continue;
+            }
             let deleted = findings.plan.has(Phase::Delete, &record.key)?;
             let gone = deleted || matches!(self.sides.source.look_up(&record.key).await, Ok(None));
             candidates.push(Candidate { record, origin: if gone { Origin::Gone } else { Origin::There } });

@@ -1,59 +1,69 @@
 //! After a killed run: finds out what of it reached the destination.
 //!
 //! A run may have sent content and died before it recorded that. If the source is still the same, the two sides are
-//! found equal and adopted. If the source has changed since, the destination would look like somebody else's change:
-//! so what was about to be sent is written down first, and looked at here. An object of that size, with our digest and
-//! the source's exact mtime in its metadata, is what we sent; then both sides did agree, and that is recorded.
+//! compared as always, and adopted if they are equal. If the source has changed since, the destination would look like
+//! somebody else's change: so what was about to be sent is written down first, and looked at here. What is there now, if it
+//! is not what was there then, and has that size, the source's exact mtime and (in a bucket) our digest, is what we
+//! sent; then both sides did agree, and that is recorded.
 
 use futures_util::stream::{StreamExt, iter};
 
 use crate::manifest::{Record, Sending};
-use crate::model::{BaseRecord, DigestKind, Entry, Key, ReadCost, Side};
+use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, ReadCost, Side, Version};
 use crate::replica::{Cause, Error, Replica};
 use crate::sync::Cycle;
 
 /// Look-ups at the same time.
 const LOOK_UPS: usize = 32;
 
-/// Records what a killed run sent. Returns the keys that can't be looked at now; their lines stay for the next run.
+/// Records what a killed run sent to the destination. Returns the keys that can't be looked at now; their lines stay for
+/// the next run.
 ///
 /// # Errors
-/// The manifest failed, or the destination can't be used at all.
+/// The manifest failed, or a side can't be used at all.
 pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Vec<Key>, Error> {
-    let lines = cycle.manifest.sending()?;
-    if lines.is_empty() {
-        return Ok(Vec::new());
+    let mut lines = cycle.manifest.sending(Side::Dest)?;
+    // What was recorded needs no look.
+    let mut open = Vec::new();
+    for line in lines.drain(..) {
+        let recorded = cycle.manifest.get(&line.key)?.is_some_and(|base| base.source == line.version);
+        if !recorded {
+            open.push(line);
+        }
     }
-    let dest = &*cycle.dest;
-    let mut looked = iter(lines).map(|line| look(dest, line)).buffered(LOOK_UPS);
+    let mut looked = iter(open).map(|line| look(cycle, line)).buffered(LOOK_UPS);
     let (mut records, mut left) = (Vec::new(), Vec::new());
     while let Some((line, found)) = looked.next().await {
         match found {
-            Ok(Some(entry)) if is_ours(dest, &line, &entry) => {
-                let known = cycle.manifest.get(&line.key)?;
-                if known.is_none_or(|base| base.dest != entry.version) {
-                    records.push(Record::Put(BaseRecord {
-                        key: line.key,
-                        size: entry.size,
-                        source: line.version,
-                        dest: entry.version,
-                        digests: entry.digests,
-                        lapsed: false,
-                    }));
-                }
-            }
-            Ok(_) => {}
+            Ok(Some(entry)) => records.push(Record::Put(BaseRecord {
+                key: line.key,
+                size: entry.size,
+                source: line.version,
+                dest: entry.version,
+                digests: entry.digests,
+                lapsed: false,
+            })),
+            Ok(None) => {}
             Err(error) if error.cause == Cause::Stop => return Err(error),
             Err(_) => left.push(line.key),
         }
     }
+    drop(looked);
     cycle.manifest.record(&records)?;
-    cycle.manifest.end_sending(&left)?;
+    cycle.manifest.end_sending(Side::Dest, &left)?;
     Ok(left)
 }
 
-async fn look(dest: &dyn Replica, line: Sending) -> (Sending, Result<Option<Entry>, Error>) {
-    let found = dest.look_up(&line.key).await;
+/// What we sent, if that is what the destination has and the source has something else by now.
+async fn look(cycle: &Cycle<'_>, line: Sending) -> (Sending, Result<Option<Entry>, Error>) {
+    let found = match cycle.source.look_up(&line.key).await {
+        // Still the same: the contents will be compared.
+        Ok(Some(source)) if source.version == line.version => Ok(None),
+        Ok(_) => {
+            cycle.dest.look_up(&line.key).await.map(|found| found.filter(|entry| is_ours(&*cycle.dest, &line, entry)))
+        }
+        Err(error) => Err(error),
+    };
     (line, found)
 }
 
@@ -63,20 +73,27 @@ fn is_ours(dest: &dyn Replica, line: &Sending, entry: &Entry) -> bool {
         ReadCost::Cheap => true,
         ReadCost::Transfer => entry.digests.get(DigestKind::Blake3).is_some(),
     };
-    marked && entry.size == line.size && line.modified_ns.is_some() && entry.modified_ns == line.modified_ns
+    let new = line.replaces.as_ref() != Some(&entry.version);
+    marked && new && entry.size == line.size && line.modified_ns.is_some() && entry.modified_ns == line.modified_ns
 }
 
 /// The lines for a page of actions that send content to the destination.
-pub(crate) fn lines(actions: &[crate::model::Action]) -> Vec<Sending> {
+pub(crate) fn lines(actions: &[Action]) -> Vec<Sending> {
     let to_dest = actions.iter().filter(|action| action.side == Side::Dest);
-    let line = |action: &crate::model::Action| {
-        let from = action.from.as_ref()?;
-        Some(Sending {
-            key: action.key.clone(),
-            size: from.size,
-            version: from.version.clone(),
-            modified_ns: from.modified_ns,
-        })
-    };
     to_dest.filter_map(line).collect()
+}
+
+fn line(action: &Action) -> Option<Sending> {
+    let from = action.from.as_ref()?;
+    let replaces = match &action.expect {
+        Expect::Absent => None,
+        Expect::Version(version) => Some(Version::clone(version)),
+    };
+    Some(Sending {
+        key: action.key.clone(),
+        size: from.size,
+        version: from.version.clone(),
+        modified_ns: from.modified_ns,
+        replaces,
+    })
 }

@@ -12,7 +12,7 @@ use crate::execute::{Book, Executor};
 use crate::manifest::{Manifest, RunId};
 use crate::model::{Counts, Filter, Key, Side};
 use crate::pair_up::pair_up;
-use crate::plan::guard::{self, GuardVerdict, Place, Situation, Stranger};
+use crate::plan::guard::{self, GuardVerdict, Place, Range, Situation, Stranger};
 use crate::plan::{Budget, Policy};
 use crate::plan_store::{Phase, PlanStore};
 use crate::recover::recover;
@@ -165,7 +165,7 @@ pub(crate) struct Met {
     dest_is_new: bool,
     strangers: Vec<Stranger>,
     /// Keys that a killed run was sending and that could not be looked at yet.
-    unaccounted: Vec<Key>,
+    pub(crate) unaccounted: Vec<Key>,
 }
 
 /// Contacts both sides without changing anything, and compares who answers with who answered last time.
@@ -219,19 +219,25 @@ fn in_scope(cycle: &Cycle<'_>, findings: &Findings) -> Result<(), Error> {
 }
 
 fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situation, Error> {
-    let spent = cycle.manifest.spent_since(cycle.now_ns - DAY_NS)?;
     Ok(Situation {
         mode: cycle.policy.mode,
+        range: if cycle.only.is_some() { Range::Part } else { Range::Whole },
         budget: cycle.budget,
         planned: findings.plan.counts(),
         base_keys: findings.base_keys,
         base_bytes: findings.base_bytes,
         base_at_source: findings.base_at_source,
         source_keys: findings.source_keys,
-        spent: guard::Spent { deletes: spent.deletes, delete_bytes: spent.delete_bytes, overwrites: spent.overwrites },
+        spent: spent(cycle)?,
         strangers: met.strangers.clone(),
         mirror_approved: cycle.manifest.mirror_approved()?,
     })
+}
+
+/// What the pair's runs spent in the window of the budgets.
+pub(crate) fn spent(cycle: &Cycle<'_>) -> Result<guard::Spent, Error> {
+    let spent = cycle.manifest.spent_since(cycle.now_ns - DAY_NS)?;
+    Ok(guard::Spent { deletes: spent.deletes, delete_bytes: spent.delete_bytes, overwrites: spent.overwrites })
 }
 
 fn tell(plan: &PlanStore, observer: &dyn Observer) -> Result<(), Error> {
@@ -273,9 +279,16 @@ pub(crate) async fn carry_out(
         identities: (&met.source, &dest),
         unaccounted: &met.unaccounted,
     };
+    // Whoever is met for the first time is remembered before anything is changed there: a run that is killed must not
+    // leave a pair that takes anybody for its own.
+    for (side, identity) in [(Side::Source, &met.source), (Side::Dest, &dest)] {
+        if let (Some(identity), None) = (identity, cycle.manifest.identity(side)?) {
+            cycle.manifest.set_identity(side, identity)?;
+        }
+    }
     executor.run(plan, observer, done).await?;
     // What this plan sends may be resumed by the next run; everything else in flight is nobody's any more.
-    match cycle.dest.tidy(&Abandoned { journal: cycle.journal, plan }).await {
+    match cycle.dest.tidy(&abandoned(cycle, plan).await?).await {
         Ok(0) => {}
         Ok(count) => observer.notice(&format!("{}: removed {count} leftovers of an earlier run", cycle.dest.name())),
         Err(error) if error.cause == Cause::Stop => return Err(error),
@@ -289,11 +302,28 @@ pub(crate) async fn carry_out(
     Ok(())
 }
 
-/// The journal without the uploads that a plan still wants.
+/// The uploads in flight that no run will go on with: the source does not have the key any more, or had nothing to send
+/// for it. What this run did not look at, or could not, stays.
+async fn abandoned<'a>(cycle: &'a Cycle<'_>, plan: &PlanStore) -> Result<Abandoned<'a>, Error> {
+    let mut uploads = Vec::new();
+    for upload in cycle.journal.uploads()? {
+        let key = &upload.key;
+        let outside = cycle.only.as_ref().is_some_and(|only| key != only && !key.is_below(only.as_str()));
+        if outside || plan.has(Phase::Send, key)? || plan.has(Phase::Copy, key)? {
+            continue;
+        }
+        if cycle.source.look_up(key).await.is_ok() {
+            uploads.push(upload);
+        }
+    }
+    Ok(Abandoned { journal: cycle.journal, uploads })
+}
+
+/// A journal that names only some uploads.
 #[derive(Debug)]
 struct Abandoned<'a> {
     journal: &'a dyn Journal,
-    plan: &'a PlanStore,
+    uploads: Vec<Upload>,
 }
 
 impl Journal for Abandoned<'_> {
@@ -302,13 +332,7 @@ impl Journal for Abandoned<'_> {
     }
 
     fn uploads(&self) -> Result<Vec<Upload>, Error> {
-        let mut abandoned = Vec::new();
-        for upload in self.journal.uploads()? {
-            if !self.plan.has(Phase::Send, &upload.key)? && !self.plan.has(Phase::Copy, &upload.key)? {
-                abandoned.push(upload);
-            }
-        }
-        Ok(abandoned)
+        Ok(self.uploads.clone())
     }
 
     fn intend(&self, upload: &Upload) -> Result<(), Error> {

@@ -30,15 +30,12 @@ pub struct Setup {
 
 /// The flags that say where configuration and state are, as they were given.
 fn repeated(global: &Global) -> String {
-    let mut flags = String::new();
-    for (flag, path) in [("--config", &global.config), ("--state-dir", &global.state_dir)] {
-        if let Some(path) = path {
-            let path = shown(path);
-            let quote = if path.contains(char::is_whitespace) { "'" } else { "" };
-            flags.push_str(&format!(" {flag} {quote}{path}{quote}"));
-        }
-    }
-    flags
+    let flag = |(flag, path): (&str, &Option<PathBuf>)| {
+        let path = shown(path.as_ref()?);
+        let quote = if path.contains(char::is_whitespace) { "'" } else { "" };
+        Some(format!(" {flag} {quote}{path}{quote}"))
+    };
+    [("--config", &global.config), ("--state-dir", &global.state_dir)].into_iter().filter_map(flag).collect()
 }
 
 impl Setup {

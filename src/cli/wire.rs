@@ -9,6 +9,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::place::End;
 use super::resolve::Task;
+use super::setup::shown;
 use crate::apply::{Origin, Shelf};
 use crate::config::BUFFER_BYTES;
 use crate::location::Location;
@@ -83,12 +84,32 @@ pub fn pair(source: &End, dest: &End) -> Pair {
     Pair::new(&source.location.canonical(), &dest.location.canonical())
 }
 
+/// The state must not be part of what is synced: each run would change what it looks at.
+fn refuse_state_inside(state_dir: &Path, end: &End) -> Result<(), Failure> {
+    let Location::Local(root) = &end.location else { return Ok(()) };
+    let real = |path: &Path| {
+        let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+        there.map(|(above, real)| real.join(path.strip_prefix(above).unwrap_or(Path::new(""))))
+    };
+    let state = std::path::absolute(state_dir).ok().and_then(|path| real(&path));
+    match (state, real(root)) {
+        (Some(state), Some(root)) if state.starts_with(&root) => {
+            let message = format!("the state directory {} lies inside {}", shown(state_dir), end.location.display());
+            Err(Failure::usage(message).hint("name another one with --state-dir or [state] dir"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Session {
     /// Takes the lock, opens the manifest, and makes the replicas. Contacts nobody.
     ///
     /// # Errors
     /// The pair is held by another process, the state can't be used, or a rule is no glob.
     pub fn open(task: &Task, state_dir: &Path, purpose: Purpose) -> Result<Self, Failure> {
+        for end in [&task.source, &task.dest] {
+            refuse_state_inside(state_dir, end)?;
+        }
         let pair = pair(&task.source, &task.dest);
         let orientation = pair.orientation(&task.source.location.canonical());
         let filter = Arc::new(filter(task)?);
@@ -221,7 +242,7 @@ fn ignore_file(root: &Path) -> Result<Vec<crate::model::Rule>, Failure> {
         Ok(text) => Ok(parse_ignore(&text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         // A rule that can't be read may have been there to protect something.
-        Err(error) => Err(Failure::error(format!("can't read {}: {error}", super::setup::shown(&path)))),
+        Err(error) => Err(Failure::error(format!("can't read {}: {error}", shown(&path)))),
     }
 }
 

@@ -69,7 +69,7 @@ impl Executor<'_> {
         let result = self.phases(plan, &mut ledger).await;
         ledger.flush()?;
         result?;
-        Ok(self.manifest.end_sending(&ledger.open)?)
+        Ok(self.manifest.end_sending(Side::Dest, &ledger.open)?)
     }
 
     async fn phases(&self, plan: &PlanStore, ledger: &mut Ledger<'_>) -> Result<(), Error> {
@@ -92,7 +92,11 @@ impl Executor<'_> {
                     let next = plan.page(phase, last.as_ref(), PAGE)?;
                     let Some(action) = next.last() else { break };
                     last = Some(action.key.clone());
-                    self.manifest.begin_sending(&crate::recover::lines(&next))?;
+                    self.manifest.begin_sending(Side::Dest, &crate::recover::lines(&next))?;
+                    // Booked before acting: a crash counts too much, never too little.
+                    let overwrites = next.iter().filter(|action| action.verb == Verb::Overwrite).count() as u64;
+                    let spent = Spent { overwrites, ..Spent::default() };
+                    self.manifest.spend(self.book.run, spent, self.book.now_ns)?;
                     page = next.into_iter();
                 }
                 let Some(action) = page.next() else { break };
@@ -143,9 +147,6 @@ struct Ledger<'a> {
     records: Vec<Record>,
     since: Instant,
     done: &'a mut Counts,
-    /// Overwrites that are not booked yet.
-    overwrites: u64,
-    book: Book,
     refusals: u64,
     /// Keys whose sending failed in a way that leaves open what is at the destination.
     open: Vec<Key>,
@@ -160,8 +161,6 @@ impl<'a> Ledger<'a> {
             records: Vec::new(),
             since: Instant::now(),
             done,
-            overwrites: 0,
-            book: executor.book,
             refusals: 0,
             open: executor.unaccounted.to_vec(),
         }
@@ -174,7 +173,6 @@ impl<'a> Ledger<'a> {
                     self.progress.actions_done.fetch_add(1, Relaxed);
                 }
                 self.done.add(&action);
-                self.overwrites += u64::from(action.verb == Verb::Overwrite);
                 self.observer.action(&action, Stage::Done);
                 self.records.push(record);
                 if self.records.len() >= BATCH || self.since.elapsed() >= LINGER {
@@ -200,8 +198,6 @@ impl<'a> Ledger<'a> {
 
     /// Commits what was acknowledged since the last time.
     fn flush(&mut self) -> Result<(), ManifestError> {
-        let overwrites = std::mem::take(&mut self.overwrites);
-        self.manifest.spend(self.book.run, Spent { overwrites, ..Spent::default() }, self.book.now_ns)?;
         self.manifest.record(&self.records)?;
         self.records.clear();
         self.since = Instant::now();

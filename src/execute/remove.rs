@@ -32,6 +32,8 @@ impl Executor<'_> {
 
     async fn remove_batch(&self, batch: Vec<Action>, side: Side, ledger: &mut Ledger<'_>) -> Result<(), Error> {
         self.same_places().await?;
+        // What was acknowledged is recorded first: the new halves of renames are looked up there.
+        ledger.flush()?;
         let (witness, place) = match side {
             Side::Dest => (&self.sides.source, &self.sides.dest),
             Side::Source => (&self.sides.dest, &self.sides.source),
@@ -48,6 +50,10 @@ impl Executor<'_> {
         let mut targets: Vec<(Key, Version)> = Vec::with_capacity(sure.len());
         let mut deleting = Vec::with_capacity(sure.len());
         for action in sure {
+            if let Some(problem) = self.without_its_new_half(&action)? {
+                ledger.settle(Outcome::Problem(problem))?;
+                continue;
+            }
             match &action.expect {
                 Expect::Version(version) => {
                     targets.push((action.key.clone(), version.clone()));
@@ -80,6 +86,17 @@ impl Executor<'_> {
             ledger.settle(outcome)?;
         }
         Ok(())
+    }
+
+    /// The old half of a rename stays while the new one was not made: it may be the only copy of the content there.
+    fn without_its_new_half(&self, action: &Action) -> Result<Option<Problem>, Error> {
+        let Reason::Renamed { from: new } = &action.reason else { return Ok(None) };
+        let made = self.manifest.get(new)?.is_some_and(|record| record.size == action.size && !record.lapsed);
+        if made {
+            return Ok(None);
+        }
+        let message = format!("{}: not deleted, because its new name {new} could not be made", action.key);
+        Ok(Some(Problem::of(&action.key, ProblemKind::Failed, message).hint("the next run tries both again")))
     }
 
     /// Both sides are still who they were when the plan was made: a disk may have been unmounted since.

@@ -54,10 +54,13 @@ fn v1(tx: &Transaction<'_>) -> rusqlite::Result<()> {
          ) WITHOUT ROWID, STRICT;
 
          CREATE TABLE sending (
-             key      TEXT PRIMARY KEY NOT NULL,
+             side     INTEGER NOT NULL,
+             key      TEXT NOT NULL,
              size     INTEGER NOT NULL,
              version  TEXT NOT NULL,
-             modified INTEGER
+             modified INTEGER,
+             replaces TEXT,
+             PRIMARY KEY (side, key)
          ) WITHOUT ROWID, STRICT;
 
          CREATE TABLE memo (

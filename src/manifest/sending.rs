@@ -3,9 +3,12 @@
 //! A line is written before the content is sent, and says which version of the source that is. It is no base record
 //! and proves nothing by itself: the next run looks at the destination and records what it finds there.
 
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row};
+
 use super::Manifest;
 use super::error::ManifestError;
-use crate::model::{Key, Version};
+use crate::model::{Key, Side, Version};
 
 /// Content that a run meant to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,73 +17,83 @@ pub struct Sending {
     pub key: Key,
     /// Bytes.
     pub size: u64,
-    /// The source's version.
+    /// The version at the side that it comes from.
     pub version: Version,
-    /// The source's mtime, ns since the epoch.
+    /// The mtime there, ns since the epoch.
     pub modified_ns: Option<i64>,
+    /// The version that it replaces at the side that it goes to; `None` if nothing was there.
+    pub replaces: Option<Version>,
 }
 
 impl Manifest {
-    /// Writes down what is about to be sent.
+    /// Writes down what is about to be sent to `side`.
     ///
     /// # Errors
     /// [`ManifestError`]; then nothing may be sent.
-    pub fn begin_sending(&self, lines: &[Sending]) -> Result<(), ManifestError> {
+    pub fn begin_sending(&self, side: Side, lines: &[Sending]) -> Result<(), ManifestError> {
         if lines.is_empty() {
             return Ok(());
         }
+        let side = self.orientation.number(side);
         self.write("write", |conn| {
-            let mut add = conn.prepare_cached("INSERT OR REPLACE INTO sending VALUES (?1, ?2, ?3, ?4)")?;
+            let mut add = conn.prepare_cached("INSERT OR REPLACE INTO sending VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
             for line in lines {
                 let size = i64::try_from(line.size).unwrap_or(i64::MAX);
-                add.execute((line.key.as_str(), size, line.version.as_str(), line.modified_ns))?;
+                let replaces = line.replaces.as_ref().map(Version::as_str);
+                add.execute((side, line.key.as_str(), size, line.version.as_str(), line.modified_ns, replaces))?;
             }
             Ok(())
         })
     }
 
-    /// What earlier runs meant to send and did not account for, in key order.
+    /// What earlier runs meant to send to `side` and did not account for, in key order.
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn sending(&self) -> Result<Vec<Sending>, ManifestError> {
-        self.read("read", |conn| {
-            let mut statement = conn.prepare_cached("SELECT key, size, version, modified FROM sending ORDER BY key")?;
-            let lines = statement.query_map([], |row| {
-                let key = Key::new(row.get_ref(0)?.as_str()?);
-                Ok(Sending {
-                    key: key.map_err(|e| {
-                        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into())
-                    })?,
-                    size: row.get::<_, i64>(1)?.cast_unsigned(),
-                    version: Version::new(row.get_ref(2)?.as_str()?),
-                    modified_ns: row.get(3)?,
-                })
-            })?;
-            lines.collect()
-        })
+    pub fn sending(&self, side: Side) -> Result<Vec<Sending>, ManifestError> {
+        let side = self.orientation.number(side);
+        let sql = "SELECT key, size, version, modified, replaces FROM sending WHERE side = ?1 ORDER BY key";
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
     }
 
-    /// Everything is accounted for but `left`, whose sending failed in a way that leaves open what is there.
+    /// Everything that went to `side` is accounted for but `left`, whose sending failed in a way that leaves open what
+    /// is there.
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn end_sending(&self, left: &[Key]) -> Result<(), ManifestError> {
+    pub fn end_sending(&self, side: Side, left: &[Key]) -> Result<(), ManifestError> {
+        let side = self.orientation.number(side);
         self.write("write", |conn| {
             if left.is_empty() {
-                conn.execute("DELETE FROM sending", [])?;
-                return Ok(());
+                return conn.execute("DELETE FROM sending WHERE side = ?1", [side]).map(drop);
             }
-            conn.execute("CREATE TEMP TABLE IF NOT EXISTS left_over (key TEXT PRIMARY KEY) WITHOUT ROWID", [])?;
-            conn.execute("DELETE FROM left_over", [])?;
-            let mut add = conn.prepare_cached("INSERT OR IGNORE INTO left_over VALUES (?1)")?;
-            for key in left {
-                add.execute([key.as_str()])?;
-            }
-            conn.execute("DELETE FROM sending WHERE key NOT IN (SELECT key FROM left_over)", [])?;
-            Ok(())
+            keep(conn, left)?;
+            let sql = "DELETE FROM sending WHERE side = ?1 AND key NOT IN (SELECT key FROM temp.left_over)";
+            conn.execute(sql, [side]).map(drop)
         })
     }
+}
+
+fn keep(conn: &Connection, left: &[Key]) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "CREATE TEMP TABLE IF NOT EXISTS left_over (key TEXT PRIMARY KEY) WITHOUT ROWID; DELETE FROM temp.left_over;",
+    )?;
+    let mut add = conn.prepare_cached("INSERT OR IGNORE INTO temp.left_over VALUES (?1)")?;
+    for key in left {
+        add.execute([key.as_str()])?;
+    }
+    Ok(())
+}
+
+fn sending(row: &Row<'_>) -> rusqlite::Result<Sending> {
+    let key = Key::new(row.get_ref(0)?.as_str()?);
+    Ok(Sending {
+        key: key.map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))?,
+        size: row.get::<_, i64>(1)?.cast_unsigned(),
+        version: Version::new(row.get_ref(2)?.as_str()?),
+        modified_ns: row.get(3)?,
+        replaces: row.get_ref(4)?.as_str_or_null()?.map(Version::new),
+    })
 }
 
 #[cfg(test)]
@@ -89,20 +102,24 @@ mod tests {
     use crate::manifest::Orientation;
 
     #[test]
-    fn what_is_left_over_stays() {
+    fn what_is_left_over_stays_and_sides_are_kept_apart() {
         let manifest = Manifest::empty(Orientation::Forward).unwrap();
         let line = |key: &str| Sending {
             key: Key::new(key).unwrap(),
             size: 3,
             version: Version::new("v"),
             modified_ns: Some(-1),
+            replaces: (key == "b").then(|| Version::new("old")),
         };
-        manifest.begin_sending(&[line("a"), line("b")]).unwrap();
-        manifest.begin_sending(&[line("b"), line("c")]).unwrap();
-        assert_eq!(manifest.sending().unwrap(), [line("a"), line("b"), line("c")]);
-        manifest.end_sending(&[line("b").key]).unwrap();
-        assert_eq!(manifest.sending().unwrap(), [line("b")]);
-        manifest.end_sending(&[]).unwrap();
-        assert!(manifest.sending().unwrap().is_empty());
+        let (there, back) = (Side::Dest, Side::Source);
+        manifest.begin_sending(there, &[line("a"), line("b")]).unwrap();
+        manifest.begin_sending(there, &[line("b"), line("c")]).unwrap();
+        manifest.begin_sending(back, &[line("a")]).unwrap();
+        assert_eq!(manifest.sending(there).unwrap(), [line("a"), line("b"), line("c")]);
+        manifest.end_sending(there, &[line("b").key]).unwrap();
+        assert_eq!(manifest.sending(there).unwrap(), [line("b")]);
+        assert_eq!(manifest.sending(back).unwrap(), [line("a")]);
+        manifest.end_sending(there, &[]).unwrap();
+        assert!(manifest.sending(there).unwrap().is_empty());
     }
 }

@@ -4,7 +4,7 @@ use mediasync::model::{Reason, Verb};
 use mediasync::plan::{Mode, OnConflict};
 use mediasync::replica::memory::Fault;
 use mediasync::replica::{Cause, Error};
-use mediasync::sync::{Approval, Ending};
+use mediasync::sync::{Approval, Ending, Run, run_cycle};
 
 use crate::support::bench::{Bench, key};
 
@@ -220,7 +220,7 @@ fn a_lost_acknowledgement_is_adopted_by_the_next_run() {
     assert_eq!((report.problem_count, report.done.creates), (10, 0));
     bench.dest.heal();
     let report = bench.run();
-    assert_eq!((report.done.changes(), report.in_sync, report.problem_count), (0, 10, 0));
+    assert_eq!((report.done.changes(), report.done.records, report.problem_count), (0, 10, 0));
 }
 
 #[test]
@@ -352,4 +352,131 @@ fn large_content_is_sent_in_pieces_and_compared_like_small_content() {
     assert_eq!(bench.source.contents(), bench.dest.contents());
     bench.forget_manifest();
     assert_eq!(bench.run().done.changes(), 0);
+}
+
+/// Runs one cycle that dies by its fault plan.
+fn dies(bench: &Bench) {
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bench.try_run()));
+    assert!(ended.is_err(), "it did not die");
+    bench.source.heal();
+    bench.dest.heal();
+    bench.heard();
+}
+
+fn dying_at(operation: &'static str, nth: usize) -> impl FnMut(&mediasync::replica::memory::Call) -> Fault + Send {
+    let mut seen = 0;
+    move |call| {
+        seen += usize::from(call.operation == operation);
+        if call.operation == operation && seen == nth { Fault::DieAfter } else { Fault::None }
+    }
+}
+
+#[test]
+fn a_killed_push_proves_nothing_to_a_run_the_other_way() {
+    let mut bench = Bench::new(Mode::CopyAndDelete);
+    for n in 0..40 {
+        bench.source.write(&key(&format!("{n:02}")), format!("content {n}"));
+    }
+    bench.dest.inject(dying_at("put", 25));
+    dies(&bench);
+    let before = bench.source.contents();
+    bench.turn();
+    let report = bench.try_run().unwrap();
+    assert_eq!((report.done.deletes, report.problem_count), (0, 0), "{:?}", bench.heard());
+    assert_eq!(bench.dest.contents(), before);
+}
+
+#[test]
+fn what_was_there_before_a_killed_overwrite_is_not_ours() {
+    let mut bench = Bench::new(Mode::Copy);
+    bench.policy.on_conflict = OnConflict::SourceWins;
+    bench.source.write(&key("a"), "good");
+    bench.dest.write(&key("a"), "evil");
+    bench.dest.inject(|call| if call.operation == "put" { Fault::DieBefore } else { Fault::None });
+    dies(&bench);
+    bench.policy.on_conflict = OnConflict::Report;
+    assert_eq!(bench.try_run().unwrap().conflict_count, 1);
+}
+
+#[test]
+fn the_old_half_of_a_rename_stays_while_the_new_one_can_not_be_made() {
+    let bench = seeded(Mode::CopyAndDelete, 60);
+    let all = bench.source.contents();
+    for (old, bytes) in &all {
+        bench.source.remove(old);
+        bench.source.write(&key(&format!("moved/{}", old.as_str())), bytes.clone());
+    }
+    let refused = Error::new(Cause::Transient { throttled: false, after: None }, "503");
+    bench.dest.inject(move |call| match call.operation {
+        "copy" | "put" => Fault::Before(refused.clone()),
+        _ => Fault::None,
+    });
+    let report = bench.try_run().unwrap();
+    assert_eq!((report.done.deletes, report.done.copies), (0, 0));
+    assert_eq!(bench.dest.contents(), all);
+    bench.dest.heal();
+    bench.heard();
+    assert_eq!(bench.run().done.deletes, 60);
+    assert_eq!(bench.source.contents(), bench.dest.contents());
+}
+
+#[test]
+fn a_run_over_a_part_does_not_introduce_a_stranger() {
+    let mut bench = seeded(Mode::CopyAndDelete, 20);
+    bench.source.change_identity("another disk");
+    bench.source.remove(&key("dir0/file0.jpg"));
+    bench.only = Some(key("nowhere"));
+    assert_eq!(bench.try_run().unwrap_err().cause, Cause::Usage);
+    bench.only = Some(key("dir1"));
+    halted(&bench.try_run().unwrap(), "another disk or directory");
+    bench.only = None;
+    halted(&bench.try_run().unwrap(), "another disk or directory");
+}
+
+#[test]
+fn a_killed_first_run_remembers_whom_it_met() {
+    let bench = Bench::new(Mode::CopyAndDelete);
+    for n in 0..10 {
+        bench.source.write(&key(&format!("{n}")), format!("content {n}"));
+    }
+    bench.dest.inject(dying_at("put", 1));
+    dies(&bench);
+    bench.source.change_identity("another disk");
+    halted(&bench.try_run().unwrap(), "another disk or directory");
+}
+
+#[test]
+fn plans_within_the_budget_may_be_too_much_together() {
+    let bench = seeded(Mode::CopyAndDelete, 180);
+    let keys: Vec<_> = bench.source.contents().into_keys().collect();
+    let state = tempfile::tempdir().unwrap();
+    let mut plans = Vec::new();
+    for (n, part) in keys.chunks(40).take(2).enumerate() {
+        let path = state.path().join(format!("{n}.plan"));
+        let gone: Vec<_> = part.iter().map(|key| (key.clone(), bench.source.contents()[key].clone())).collect();
+        for (key, _) in &gone {
+            bench.source.remove(key);
+        }
+        let run = Run::SavePlan(path.clone());
+        let report = bench.with_cycle(false, async |mut cycle, ears| {
+            cycle.run = run;
+            run_cycle(cycle, ears).await
+        });
+        assert_eq!(report.unwrap().ending, Ending::Finished);
+        for (key, bytes) in gone {
+            bench.source.write(&key, bytes);
+        }
+        plans.push((path, part.to_vec()));
+    }
+    let mut endings = Vec::new();
+    for (path, part) in plans {
+        for key in &part {
+            bench.source.remove(key);
+        }
+        let report = bench
+            .with_cycle(true, async |cycle, ears| mediasync::apply::apply(cycle, &path, Approval::Missing, ears).await)
+            .unwrap();
+        endings.push((report.done.deletes, matches!(report.ending, Ending::Halted(_))));
+    }
+    assert_eq!(endings, [(40, false), (0, true)]);
 }

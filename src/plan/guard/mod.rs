@@ -21,6 +21,8 @@ const OVERWRITES_PERCENT: u64 = 50;
 pub struct Situation {
     /// How the sides relate.
     pub mode: Mode,
+    /// How much of the pair the run looks at.
+    pub range: Range,
     /// How much may be deleted.
     pub budget: Budget,
     /// What the plan would do.
@@ -39,6 +41,15 @@ pub struct Situation {
     pub strangers: Vec<Stranger>,
     /// A person has approved a mirror of this pair before.
     pub mirror_approved: bool,
+}
+
+/// How much of a pair a run looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// All of it.
+    Whole,
+    /// `--only`: a part says nothing about the whole.
+    Part,
 }
 
 /// What a pair's runs did in a stretch of time.
@@ -95,7 +106,8 @@ pub fn check(situation: &Situation) -> GuardVerdict {
 /// Another directory or bucket behind the name: the base says nothing about it.
 fn stranger(situation: &Situation) -> Option<String> {
     let stranger = situation.strangers.first()?;
-    if situation.planned.changes() == 0 && situation.base_at_source == situation.base_keys {
+    let all_there = situation.base_keys > 0 && situation.base_at_source == situation.base_keys;
+    if situation.range == Range::Whole && all_there && situation.planned.changes() == 0 {
         return None;
     }
     let what = match stranger.place {

@@ -5,6 +5,7 @@ use super::*;
 fn calm() -> Situation {
     Situation {
         mode: Mode::CopyAndDelete,
+        range: Range::Whole,
         budget: Budget::Sliding,
         planned: Counts::default(),
         base_keys: 5_000,
@@ -106,5 +107,9 @@ fn a_stranger_may_not_be_changed() {
     let planned = Counts { creates: 1, ..Counts::default() };
     halts(&Situation { planned, strangers: strangers.clone(), ..calm() }, "s3://b");
     // The same content behind a new identity: nothing to do, nothing to ask.
-    proceeds(&Situation { strangers, ..calm() });
+    proceeds(&Situation { strangers: strangers.clone(), ..calm() });
+    // A part, or nothing at all, proves nothing about the whole.
+    halts(&Situation { strangers: strangers.clone(), range: Range::Part, ..calm() }, "s3://b");
+    let unknown = Situation { base_keys: 0, base_bytes: 0, base_at_source: 0, ..calm() };
+    halts(&Situation { strangers, ..unknown }, "s3://b");
 }

@@ -45,7 +45,7 @@ impl Inner {
             return Err(Error::new(Cause::Unsupported, format!("{} can't copy objects", self.name)));
         }
         // One round trip for both.
-        let (head, acl) = tokio::join!(self.head(from), self.acl_of(from));
+        let (head, acl) = tokio::join!(Box::pin(self.head(from)), Box::pin(self.acl_of(from)));
         let Some(head) = head? else { return Err(raced(from, "is gone")) };
         let found = self.entry_of_head(from, &head).await?;
         if found.version != *from_version {

@@ -68,7 +68,7 @@ impl Inner {
             }
             Expect::Version(version) => {
                 // One round trip for both.
-                let (head, acl) = tokio::join!(self.head(object), self.acl_of(object));
+                let (head, acl) = tokio::join!(Box::pin(self.head(object)), Box::pin(self.acl_of(object)));
                 let Some(head) = head? else { return Err(raced(object, "is gone")) };
                 let entry = self.entry_of_head(object, &head).await?;
                 if entry.version != *version {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use mediasync::apply::{Origin, Shelf};
-use mediasync::manifest::{Manifest, Orientation, Pair};
+use mediasync::manifest::{Manifest, Pair};
 use mediasync::model::{Action, Conflict, Filter, Key, Problem, Side};
 use mediasync::plan::{Budget, Compare, Mode, OnConflict, Policy};
 use mediasync::replica::memory::{Memory, Role};
@@ -82,9 +82,13 @@ impl Bench {
 
     /// Opens the manifest as a run would.
     pub fn manifest(&self) -> Manifest {
-        let orientation = self.pair.orientation("source");
-        assert_ne!(orientation, Orientation::Forward, "`dest` sorts before `source`");
+        let orientation = self.pair.orientation(mediasync::replica::Replica::name(&*self.source));
         Manifest::open(self.state.path(), &self.pair, orientation).unwrap().manifest
+    }
+
+    /// From now on the other way round.
+    pub fn turn(&mut self) {
+        std::mem::swap(&mut self.source, &mut self.dest);
     }
 
     /// The manifest is lost.
