@@ -1,0 +1,1 @@
+"""What `peers.py` and `keys.py` share. Standard library only."""
