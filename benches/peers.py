@@ -105,6 +105,7 @@ def pushed_once(lab, row, title, directory, with_full):
     def step(tool, place):
         def run(_):
             lab.fresh(place)
+            corpus.warm(directory)
             used = tool.measured(tool.push(directory, place), place)
             if tool is lab.full:
                 if tool.unpacked != sum(len(files) for _, _, files in os.walk(directory)):
