@@ -15,7 +15,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from lab import corpus, report, tools
+from lab import corpus, measure, report, tools
 from peers import ROOT, built
 
 
@@ -42,6 +42,7 @@ def row(count, tool, work, trees):
     rows = []
     try:
         corpus.empty(directory, count)
+        corpus.write(directory / "keep.txt", 4, "keep", corpus.EPOCH_2024)
         place = tools.Place(port, "keys", state)
         for title in ("both sides equal, nothing recorded", "nothing changed"):
             before = requests(port)
@@ -57,6 +58,10 @@ def row(count, tool, work, trees):
                     "tools": {tool.name: {"samples": [used], "median": used}},
                 }
             )
+        for name, command in tool.alone(directory, place, work):
+            used = measure.median([measure.run(command, tool.env(place)) for _ in range(3)])
+            print(f"{count} keys, {name}: {used}", flush=True)
+            rows[-1]["tools"][name] = {"samples": [used], "median": used}
     finally:
         process.kill()
         process.wait()

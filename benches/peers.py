@@ -105,6 +105,7 @@ def pushed_once(lab, row, title, directory, with_full):
     def step(tool, place):
         def run(_):
             lab.fresh(place)
+            corpus.warm(directory)
             used = tool.measured(tool.push(directory, place), place)
             if tool is lab.full:
                 if tool.unpacked != sum(len(files) for _, _, files in os.walk(directory)):
@@ -166,18 +167,8 @@ def nochange(lab):
     place = places[ours.name]
     env = ours.env(place)
     steps = [(tool.name, lambda _, tool=tool: tool.measured(tool.push(directory, places[tool.name]), places[tool.name])) for tool in lab.tools]
-    # Everything but one file is ruled out, so that a side is read and nothing is compared.
-    nothing = lab.work / "one-file"
-    nothing.mkdir(exist_ok=True)
-    (nothing / "keep.txt").write_text("kept")
-    alone = tools.Place(lab.port, place.bucket, lab.work / "state" / "alone")
-    rules = ["--dry-run", "--exclude", "*.jpg", "--state-dir", str(alone.state)]
-    scan = [ours.program, "push", str(directory), f"s3://{place.bucket}/nothing", *rules]
-    listing = [ours.program, "push", str(nothing), place.url, *rules]
-    steps[1:1] = [
-        ("mediasync: scan alone", lambda _: measure.run(scan, env)),
-        ("mediasync: listing alone", lambda _: measure.run(listing, env)),
-    ]
+    alone = ours.alone(directory, place, lab.work)
+    steps[1:1] = [(name, lambda _, command=command: measure.run(command, env)) for name, command in alone]
     row = lab.rounds(f"nothing changed, {lab.args.many} files", steps)
     for unchanged in {place.bucket: place for place in places.values()}.values():
         lab.check(unchanged, directory)

@@ -80,6 +80,19 @@ class Mediasync(Tool):
     def push_delete(self, directory, place):
         return [*self.push(directory, place), "--delete"]
 
+    def alone(self, directory, place, work):
+        """Two commands that each read one side and compare nothing: the walk of `directory`, and the listing of `place`.
+
+        The rules leave out everything but `keep.txt`, which both sides have to hold; the other side is all but empty.
+        """
+        single = Path(work) / "one-file"
+        single.mkdir(exist_ok=True)
+        shutil.copy2(Path(directory) / "keep.txt", single)
+        rules = ["--dry-run", "--exclude", "*.jpg", "--state-dir", str(Path(work) / "state" / "alone")]
+        scan = [self.program, "push", str(directory), f"s3://{place.bucket}/nothing", *rules]
+        listing = [self.program, "push", str(single), place.url, *rules]
+        return [("mediasync: scan alone", scan), ("mediasync: listing alone", listing)]
+
 
 class Rclone(Tool):
     name = "rclone"
