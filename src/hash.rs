@@ -1,11 +1,12 @@
 //! Hashing content: all digests that are wanted, in one pass.
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
 use crate::model::{Digest, DigestKind, Digests, Want};
-use crate::replica::{Cause, Error, PartHashes, Pieces};
+use crate::replica::{Buffers, Cause, Error, PartHasher, PartHashes, Pieces};
 
 /// Bytes read at a time from large content.
 const STEP: u64 = 2 * 1024 * 1024;
@@ -156,35 +157,46 @@ pub(crate) async fn hash_pieces(pieces: &dyn Pieces, want: &Want) -> Result<Dige
     Ok(hasher.finish())
 }
 
-/// Reads large content once before it is uploaded: the BLAKE3 of the whole and of each part of `part_size` bytes.
+/// Reads large content once before it is uploaded: the BLAKE3 of the whole and the hashes of its parts of `part_size`
+/// bytes, as many parts at once as there are processors.
 ///
 /// # Errors
 /// As reading; [`Cause::Changed`] if the content moved meanwhile.
-pub(crate) async fn hash_parts(pieces: &dyn Pieces, part_size: u64) -> Result<(Digest, PartHashes), Error> {
+pub(crate) async fn hash_parts(
+    pieces: &dyn Pieces,
+    part_size: u64,
+    buffers: &Buffers,
+) -> Result<(Digest, PartHashes), Error> {
     let size = pieces.entry().size;
-    let mut whole = blake3::Hasher::new();
-    let mut part = blake3::Hasher::new();
-    let mut hashes = Vec::new();
-    let mut offset = 0;
-    while offset < size {
-        // Steps end at part borders, so that a step belongs to one part.
-        let border = size.min((offset / part_size + 1) * part_size);
-        let bytes = read_step(pieces, offset, border).await?;
+    let offsets = (0..size.div_ceil(part_size)).map(|at| at * part_size);
+    let parts = stream::iter(offsets).map(|offset| hash_part(pieces, part_size, offset, buffers));
+    let hashes = parts.buffered(processors()).try_collect().await?;
+    pieces.unchanged().await?;
+    let parts = PartHashes { size: part_size, hashes };
+    Ok((parts.whole(size), parts))
+}
+
+async fn hash_part(pieces: &dyn Pieces, part_size: u64, mut offset: u64, buffers: &Buffers) -> Result<[u8; 32], Error> {
+    let size = pieces.entry().size;
+    let end = size.min(offset + part_size);
+    let mut hasher = PartHasher::new(part_size, offset, size);
+    while offset < end {
+        let room = buffers.take(STEP.min(end - offset)).await;
+        let bytes = read_step(pieces, offset, end).await?;
         offset += bytes.len() as u64;
-        (whole, part) = blocking(move || {
-            whole.update(&bytes);
-            part.update(&bytes);
-            (whole, part)
+        hasher = blocking(move || {
+            hasher.update(&bytes);
+            drop((bytes, room));
+            hasher
         })
         .await?;
-        if offset == border {
-            hashes.push(*part.finalize().as_bytes());
-            part.reset();
-        }
     }
-    pieces.unchanged().await?;
-    let digest = Digest::from_bytes(DigestKind::Blake3, whole.finalize().as_bytes());
-    Ok((digest, PartHashes { size: part_size, hashes }))
+    Ok(hasher.finish())
+}
+
+/// Parts to hash at once. More than four would only wait for the disk.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
 }
 
 async fn read_step(pieces: &dyn Pieces, offset: u64, end: u64) -> Result<Bytes, Error> {
@@ -199,6 +211,34 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Entry;
+    use crate::replica::fake;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    /// Content in memory that counts the bytes which were read.
+    #[derive(Debug)]
+    struct Held {
+        entry: Entry,
+        bytes: Vec<u8>,
+        read: AtomicU64,
+    }
+
+    #[async_trait::async_trait]
+    impl Pieces for Held {
+        fn entry(&self) -> &Entry {
+            &self.entry
+        }
+
+        async fn read(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
+            self.read.fetch_add(len as u64, Relaxed);
+            let at = usize::try_from(offset).unwrap();
+            Ok(Bytes::copy_from_slice(&self.bytes[at..at + len]))
+        }
+
+        async fn unchanged(&self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
 
     fn all(want: &Want, bytes: &[u8], step: usize) -> Digests {
         let mut hasher = Hasher::new(want, bytes.len() as u64);
@@ -233,5 +273,15 @@ mod tests {
         let joined = [md5(&bytes[..eight]), md5(&bytes[eight..])].concat();
         let expected = format!("{}-2", crate::model::hex(&md5(&joined)));
         assert!(digests.iter().any(|d| *d.text == *expected), "{digests:?}");
+    }
+
+    #[tokio::test]
+    async fn parts_are_hashed_beside_each_other_and_every_byte_is_read_once() {
+        let size = 5 * 1024 * 1024 + 7;
+        let bytes: Vec<u8> = (0..size).map(|n| u8::try_from(n % 253).unwrap()).collect();
+        let pieces = Held { entry: fake::entry_of(&bytes, "1"), bytes, read: AtomicU64::new(0) };
+        let (whole, parts) = hash_parts(&pieces, MIB, &Buffers::new(4 * MIB)).await.unwrap();
+        assert_eq!(*whole.text, *blake3::hash(&pieces.bytes).to_hex());
+        assert_eq!((parts.hashes.len(), pieces.read.load(Relaxed)), (6, size as u64));
     }
 }

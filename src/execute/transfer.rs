@@ -44,7 +44,7 @@ impl Executor<'_> {
                 None
             }
             Content::Pieces(pieces) => {
-                let (blake3, parts) = hash_parts(&**pieces, part_size(planned.size)).await?;
+                let (blake3, parts) = hash_parts(&**pieces, part_size(planned.size), self.buffers).await?;
                 digests.add(blake3);
                 Some(parts)
             }

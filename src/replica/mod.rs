@@ -19,12 +19,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
 
 pub use crate::model::{Namespace, ReadCost, Want};
+pub use parts::{PartHasher, PartHashes, part_size};
 
 pub mod access;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod local;
 pub mod memory;
+mod parts;
 pub mod retry;
 pub mod s3;
 pub mod throttle;
@@ -234,7 +236,7 @@ pub struct Put<'a> {
     pub digests: &'a Digests,
     /// The source's mtime, recorded where the replica can.
     pub mtime_ns: Option<i64>,
-    /// For content in pieces: the BLAKE3 of each part of [`PartHashes::size`] bytes.
+    /// For content in pieces that is stored in parts.
     pub parts: Option<&'a PartHashes>,
     /// Where multipart uploads are journaled.
     pub journal: &'a dyn Journal,
@@ -242,28 +244,6 @@ pub struct Put<'a> {
     pub buffers: &'a Buffers,
     /// Counts bytes as they are sent.
     pub meter: &'a Meter,
-}
-
-/// The hashes of a large content's parts, from the pass that came before the upload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartHashes {
-    /// Bytes of every part but the last.
-    pub size: u64,
-    /// BLAKE3 of each part, in order.
-    pub hashes: Vec<[u8; 32]>,
-}
-
-/// The part size for content of `size` bytes: 8 MiB, doubled until 1,000 parts are enough up to 64 MiB, and then
-/// until 10,000 are. 1,000 is the lowest limit known (Scaleway), 10,000 the common one.
-pub fn part_size(size: u64) -> u64 {
-    let mut part = WHOLE_LIMIT;
-    while size.div_ceil(part) > 1_000 && part < 64 * 1024 * 1024 {
-        part *= 2;
-    }
-    while size.div_ceil(part) > 10_000 {
-        part *= 2;
-    }
-    part
 }
 
 /// The memory for bodies: one pool for all transfers of a process.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mediasync::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, Readable, Version};
 use mediasync::replica::{
-    Buffers, Cause, Content, Error, Journal, Meter, PartHashes, Pieces, Put, Replica, Upload, UploadedPart,
+    Buffers, Cause, Content, Error, Journal, Meter, PartHasher, PartHashes, Pieces, Put, Replica, Upload, UploadedPart,
 };
 
 pub(crate) fn key(text: &str) -> Key {
@@ -52,8 +52,14 @@ impl Memory {
     }
 
     pub(crate) fn hashes(&self, size: u64) -> PartHashes {
-        let chunk = usize::try_from(size).unwrap();
-        PartHashes { size, hashes: self.bytes.chunks(chunk).map(|part| blake3::hash(part).into()).collect() }
+        let hash = |(offset, part): (u64, &[u8])| {
+            let mut hasher = PartHasher::new(size, offset, self.entry.size);
+            hasher.update(part);
+            hasher.finish()
+        };
+        let parts =
+            (0..).step_by(usize::try_from(size).unwrap()).zip(self.bytes.chunks(usize::try_from(size).unwrap()));
+        PartHashes { size, hashes: parts.map(hash).collect() }
     }
 }
 

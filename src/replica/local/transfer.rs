@@ -9,7 +9,7 @@ use super::blocking;
 use super::root::Root;
 use super::write::Temp;
 use crate::model::{Digest, DigestKind, Entry, Key};
-use crate::replica::{Buffers, Cause, Content, Error, PartHashes, Pieces, Put};
+use crate::replica::{Buffers, Cause, Content, Error, Pieces, Put};
 
 /// Bytes a read of large content. Two are in flight: one is written while the next is read.
 const PIECE: u64 = 4 * 1024 * 1024;
@@ -57,14 +57,14 @@ pub(super) async fn put(root: Arc<Root>, key: &Key, content: &Content, put: &Put
 /// Reads all pieces and writes them; one is written while the next one is read.
 async fn pour(key: &Key, pieces: &dyn Pieces, temp: &Arc<Temp>, put: &Put<'_>) -> Result<Digest, Error> {
     let size = pieces.entry().size;
-    let mut hasher = Hasher::new(put.parts);
+    let mut hasher = blake3::Hasher::new();
     let mut offset = 0;
     let mut next = if size > 0 { Some(piece(key, pieces, put.buffers, 0).await?) } else { None };
     while let Some((bytes, room)) = next.take() {
         let len = bytes.len() as u64;
         let after = offset + len;
         let writing = async {
-            let state = write(Arc::clone(temp), bytes, offset, hasher, key.clone()).await;
+            let state = write(Arc::clone(temp), bytes, offset, hasher).await;
             // Given back as soon as it is written, so that a transfer that waits for its second buffer while it
             // holds the first never keeps another one waiting for ever.
             drop(room);
@@ -78,7 +78,7 @@ async fn pour(key: &Key, pieces: &dyn Pieces, temp: &Arc<Temp>, put: &Put<'_>) -
         next = read?;
         offset = after;
     }
-    hasher.finish(key)
+    Ok(Digest::from_bytes(DigestKind::Blake3, hasher.finalize().as_bytes()))
 }
 
 async fn piece(
@@ -93,66 +93,18 @@ async fn piece(
     if bytes.len() as u64 == len { Ok((bytes, room)) } else { Err(other_content(key)) }
 }
 
-async fn write(temp: Arc<Temp>, bytes: Bytes, offset: u64, mut state: Hasher, key: Key) -> Result<Hasher, Error> {
+async fn write(
+    temp: Arc<Temp>,
+    bytes: Bytes,
+    offset: u64,
+    mut hasher: blake3::Hasher,
+) -> Result<blake3::Hasher, Error> {
     blocking(move || {
-        state.update(&bytes, &key)?;
+        hasher.update(&bytes);
         temp.write(&bytes, offset)?;
-        Ok(state)
+        Ok(hasher)
     })
     .await
-}
-
-/// The hash of the whole and of the part under way.
-#[derive(Debug)]
-struct Hasher {
-    whole: blake3::Hasher,
-    part: blake3::Hasher,
-    filled: u64,
-    expected: Option<PartHashes>,
-    done: usize,
-}
-
-impl Hasher {
-    fn new(parts: Option<&PartHashes>) -> Self {
-        let expected = parts.filter(|parts| parts.size > 0).cloned();
-        Self { whole: blake3::Hasher::new(), part: blake3::Hasher::new(), filled: 0, expected, done: 0 }
-    }
-
-    fn update(&mut self, bytes: &[u8], key: &Key) -> Result<(), Error> {
-        self.whole.update(bytes);
-        let Some(size) = self.expected.as_ref().map(|parts| parts.size) else { return Ok(()) };
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room = usize::try_from(size - self.filled).unwrap_or(usize::MAX).min(rest.len());
-            let (now, later) = rest.split_at(room);
-            self.part.update(now);
-            self.filled += now.len() as u64;
-            rest = later;
-            if self.filled == size {
-                self.end_part(key)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn end_part(&mut self, key: &Key) -> Result<(), Error> {
-        let hash = *self.part.finalize().as_bytes();
-        let expected = self.expected.as_ref().and_then(|parts| parts.hashes.get(self.done));
-        if expected != Some(&hash) {
-            return Err(other_content(key));
-        }
-        self.part.reset();
-        self.filled = 0;
-        self.done += 1;
-        Ok(())
-    }
-
-    fn finish(mut self, key: &Key) -> Result<Digest, Error> {
-        if self.expected.is_some() && self.filled > 0 {
-            self.end_part(key)?;
-        }
-        Ok(Digest::from_bytes(DigestKind::Blake3, self.whole.finalize().as_bytes()))
-    }
 }
 
 fn other_content(key: &Key) -> Error {

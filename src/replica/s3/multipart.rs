@@ -175,11 +175,10 @@ impl Inner {
     }
 
     async fn send_one(&self, transfer: &Transfer<'_>, pieces: &dyn Pieces, part: Part) -> Result<Sent, Error> {
-        let (put, at) = (transfer.put, part.number as usize - 1);
+        let put = transfer.put;
         let _room = put.buffers.take(part.len).await;
         let body = pieces.read(part.offset, usize::try_from(part.len).unwrap_or(usize::MAX)).await?;
-        let hash: [u8; 32] = blake3::hash(&body).into();
-        if transfer.hashes.hashes.get(at) != Some(&hash) {
+        if !transfer.hashes.has(part.offset, &body, pieces.entry().size) {
             return Err(Error::new(Cause::Changed, format!("{} changed while it was sent", shown(transfer.object))));
         }
         let proof = self.proof(&body);
@@ -194,7 +193,11 @@ impl Inner {
         });
         let ack = ack.await?.map_err(|failure| self.wire.fold(&failure, Op::UploadPart, Some(transfer.object)))?;
         put.meter.add(part.len);
-        let line = UploadedPart { number: part.number, etag: ack.etag.clone(), blake3: hash };
+        let line = UploadedPart {
+            number: part.number,
+            etag: ack.etag.clone(),
+            blake3: transfer.hashes.hashes[part.number as usize - 1],
+        };
         put.journal.part(transfer.key, &line)?;
         let crc = match proof {
             Proof::Crc(crc) | Proof::SignedAndCrc(crc) => crc,

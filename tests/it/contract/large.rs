@@ -15,8 +15,8 @@ use super::looks::{empty, present};
 use super::{Behind, Subject};
 use crate::s3_replica::{Memory, Putter, cause, key};
 
-/// The least that servers take.
-const PART: u64 = 5 << 20;
+/// What we send.
+const PART: u64 = 8 << 20;
 const LAST: u64 = 500_003;
 
 /// Three parts that no other seed shares.

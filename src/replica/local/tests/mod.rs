@@ -12,7 +12,7 @@ use super::scan;
 use super::tidy::Leftovers;
 use super::*;
 use crate::model::{Digest, DigestKind, Digests, Expect, Item, Place, Reach};
-use crate::replica::{Buffers, Meter, PartHashes, Upload, UploadedPart};
+use crate::replica::{Buffers, Meter, Upload, UploadedPart};
 
 mod changing;
 mod scanning;
@@ -126,12 +126,11 @@ struct Order {
     expect: Expect,
     digests: Digests,
     mtime_ns: Option<i64>,
-    parts: Option<PartHashes>,
 }
 
 impl Order {
     fn new(expect: Expect) -> Self {
-        Self { expect, digests: Digests::none(), mtime_ns: None, parts: None }
+        Self { expect, digests: Digests::none(), mtime_ns: None }
     }
 
     async fn put(&self, replica: &Local, at: &str, content: &Content) -> Result<Entry, Error> {
@@ -140,7 +139,7 @@ impl Order {
             expect: &self.expect,
             digests: &self.digests,
             mtime_ns: self.mtime_ns,
-            parts: self.parts.as_ref(),
+            parts: None,
             journal: &NoJournal,
             buffers: &buffers,
             meter: &meter,
