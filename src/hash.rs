@@ -277,11 +277,10 @@ mod tests {
 
     #[tokio::test]
     async fn parts_are_hashed_beside_each_other_and_every_byte_is_read_once() {
-        let size = 5 * 1024 * 1024 + 7;
-        let bytes: Vec<u8> = (0..size).map(|n| u8::try_from(n % 253).unwrap()).collect();
+        let bytes: Vec<u8> = (0..5 * MIB + 7).map(|n| u8::try_from(n % 253).unwrap()).collect();
         let pieces = Held { entry: fake::entry_of(&bytes, "1"), bytes, read: AtomicU64::new(0) };
         let (whole, parts) = hash_parts(&pieces, MIB, &Buffers::new(4 * MIB)).await.unwrap();
         assert_eq!(*whole.text, *blake3::hash(&pieces.bytes).to_hex());
-        assert_eq!((parts.hashes.len(), pieces.read.load(Relaxed)), (6, size as u64));
+        assert_eq!((parts.hashes.len(), pieces.read.load(Relaxed)), (6, 5 * MIB + 7));
     }
 }

@@ -7,7 +7,7 @@ use aws_sdk_s3::types::MetadataDirective;
 use super::Inner;
 use super::concurrent::each;
 use super::error::{Failure, Stage};
-use super::keep::{Acl, Headers, with_headers};
+use super::keep::{Acl, Headers};
 use super::metadata::{BLAKE3, Facts, MTIME};
 use super::multipart::{Part, Sent, plan};
 use super::names::{copy_source, quoted};
@@ -83,11 +83,13 @@ impl Inner {
         let ack = loop {
             let answer = self.wire.send(Op::CopyObject, 0, |client| {
                 let request = client.copy_object().bucket(self.wire.bucket()).key(target).copy_source(&from);
-                with_headers!(request, headers)
+                request
                     .copy_source_if_match(quoted(&source.etag))
                     .metadata_directive(MetadataDirective::Replace)
                     .set_if_none_match(condition.if_none_match())
                     .set_if_match(condition.if_match())
+                    .customize()
+                    .map_request(headers.on_request())
                     .send()
             });
             let answer = answer.await.and_then(|output| {
@@ -126,7 +128,7 @@ impl Inner {
         let size = part_size(source.size).max(PART);
         let mut upload = Upload {
             key: to.clone(),
-            intended_ns: self.wire.server_now_ns(),
+            intended_ns: self.wire.clock().now_ns(),
             id: None,
             blake3: put.digests.get(DigestKind::Blake3).map(|d| d.text.to_string()).unwrap_or_default(),
             part_size: size,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use super::ops::Op;
 use crate::replica::{Cause, Error};
@@ -74,20 +75,32 @@ impl Failure {
             _ => stage_of(error),
         });
         if let Some(raw) = error.raw_response() {
-            let status = raw.status().as_u16();
-            failure.status = Some(status);
-            let header = |name: &str| raw.headers().get(name).filter(|v| is_plain(v)).map(Box::from);
-            failure.request_id = header("x-amz-request-id");
-            failure.region = header("x-amz-bucket-region").or_else(|| region_in(raw.body().bytes()));
-            failure.after = raw.headers().get("retry-after").and_then(|v| v.parse().ok()).map(Duration::from_secs);
-            if status >= 300 {
-                failure.stage = Stage::Answered;
-            }
+            failure.read(raw);
         }
         if let SdkError::ServiceError(service) = error {
             failure.code = service.err().meta().code().filter(|code| is_plain(code)).map(Box::from);
         }
         failure
+    }
+
+    /// What an error answer says whose body is in memory.
+    pub(super) fn of_answer(answer: &HttpResponse) -> Self {
+        let mut failure = Self::at(Stage::Answered);
+        failure.read(answer);
+        failure.code = element(answer.body().bytes(), "Code");
+        failure
+    }
+
+    fn read(&mut self, raw: &HttpResponse) {
+        let status = raw.status().as_u16();
+        self.status = Some(status);
+        let header = |name: &str| raw.headers().get(name).filter(|v| is_plain(v)).map(Box::from);
+        self.request_id = header("x-amz-request-id");
+        self.region = header("x-amz-bucket-region").or_else(|| element(raw.body().bytes(), "Region"));
+        self.after = raw.headers().get("retry-after").and_then(|v| v.parse().ok()).map(Duration::from_secs);
+        if status >= 300 {
+            self.stage = Stage::Answered;
+        }
     }
 
     /// Whether the code is one of these.
@@ -138,50 +151,57 @@ impl Failure {
     }
 }
 
-/// The stage of an error without an answer, found in its chain of sources.
+/// The stage of an error without an answer.
 fn stage_of<E>(error: &SdkError<E, HttpResponse>) -> Stage
 where
     E: StdError + 'static,
 {
-    let (mut io, mut timeout) = (false, false);
-    if let SdkError::DispatchFailure(dispatch) = error {
-        (io, timeout) = (dispatch.is_io(), dispatch.is_timeout());
-    }
-    let mut source: Option<&(dyn StdError + 'static)> = Some(error);
+    let otherwise = match error {
+        SdkError::DispatchFailure(dispatch) if dispatch.is_timeout() => Stage::Timeout,
+        SdkError::DispatchFailure(_) => Stage::Network,
+        _ => Stage::Request,
+    };
+    stage_in(error).unwrap_or(otherwise)
+}
+
+/// The stage of a request that the connector could not get answered.
+pub(super) fn stage_of_connector(error: &ConnectorError) -> Stage {
+    let otherwise = if error.is_timeout() { Stage::Timeout } else { Stage::Network };
+    stage_in(error).unwrap_or(otherwise)
+}
+
+/// The stage that an error's chain of sources tells.
+fn stage_in(error: &(dyn StdError + 'static)) -> Option<Stage> {
+    let mut source = Some(error);
     while let Some(e) = source {
         if e.is::<CredentialsError>() {
-            return Stage::Credentials;
+            return Some(Stage::Credentials);
         }
         if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused) {
-            return Stage::Refused;
+            return Some(Stage::Refused);
         }
         // The connector gives these two only as text.
         let text = e.to_string().to_ascii_lowercase();
         if text.contains("dns error") || text.contains("failed to lookup address") {
-            return Stage::Dns;
+            return Some(Stage::Dns);
         }
         if text.contains("certificate") {
-            return Stage::Certificate;
+            return Some(Stage::Certificate);
         }
         if text.contains("corrupt message") || text.contains("received fatal alert") {
-            return Stage::Tls;
+            return Some(Stage::Tls);
         }
         source = e.source();
     }
-    match error {
-        _ if timeout => Stage::Timeout,
-        SdkError::DispatchFailure(_) if io => Stage::Network,
-        SdkError::DispatchFailure(_) => Stage::Network,
-        _ => Stage::Request,
-    }
+    None
 }
 
-/// `<Region>` of an error document.
-fn region_in(body: Option<&[u8]>) -> Option<Box<str>> {
+/// An element of an error document.
+fn element(body: Option<&[u8]>, name: &str) -> Option<Box<str>> {
     let text = std::str::from_utf8(body?).ok()?;
-    let (_, rest) = text.split_once("<Region>")?;
-    let (region, _) = rest.split_once("</Region>")?;
-    is_plain(region).then(|| region.into())
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    let (value, _) = rest.split_once(&format!("</{name}>"))?;
+    is_plain(value).then(|| value.into())
 }
 
 /// Codes, ids and regions are short words; anything else is not repeated.
@@ -413,9 +433,10 @@ mod tests {
     #[test]
     fn a_region_is_read_from_an_error_document_and_only_as_a_plain_word() {
         let xml = b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-central-1</Region></Error>";
-        assert_eq!(region_in(Some(xml)).as_deref(), Some("eu-central-1"));
-        assert_eq!(region_in(Some(b"<Region>a b</Region>")), None);
-        assert_eq!(region_in(Some(b"<Region></Region>")), None);
+        assert_eq!(element(Some(xml), "Region").as_deref(), Some("eu-central-1"));
+        assert_eq!(element(Some(xml), "Code").as_deref(), Some("AuthorizationHeaderMalformed"));
+        assert_eq!(element(Some(b"<Region>a b</Region>"), "Region"), None);
+        assert_eq!(element(Some(b"<Region></Region>"), "Region"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What an object carries besides its bytes: the headers and the ACL of a new one, and what an overwrite or a copy
 //! takes over from the object that was there.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
@@ -8,9 +9,12 @@ use aws_sdk_s3::operation::get_object_acl::GetObjectAclOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use aws_sdk_s3::types::{Grant, ObjectCannedAcl, Permission, StorageClass, Tag};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::http::HttpError;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Inner;
+use super::direct::Header;
 use super::error::Failure;
 use super::metadata::{BLAKE3, MTIME, content_type, format_mtime};
 use super::ops::Op;
@@ -54,37 +58,6 @@ pub(super) struct Grants {
     pub(super) read_acp: Option<String>,
     pub(super) write_acp: Option<String>,
 }
-
-/// Puts headers on any of the requests that make an object; their builders have the same methods in different types.
-macro_rules! with_headers {
-    ($request:expr, $headers:expr) => {{
-        let headers: &$crate::replica::s3::keep::Headers = $headers;
-        let mut request = $request
-            .set_content_type(headers.content_type.clone())
-            .set_cache_control(headers.cache_control.clone())
-            .set_content_disposition(headers.content_disposition.clone())
-            .set_content_encoding(headers.content_encoding.clone())
-            .set_content_language(headers.content_language.clone())
-            .set_expires(headers.expires)
-            .set_website_redirect_location(headers.website_redirect.clone())
-            .set_storage_class(headers.storage_class.clone())
-            .set_metadata(Some(headers.metadata.clone()))
-            .set_tagging(headers.tagging.clone());
-        match &headers.acl {
-            $crate::replica::s3::keep::Acl::Unset => {}
-            $crate::replica::s3::keep::Acl::Canned(canned) => request = request.acl(canned.clone()),
-            $crate::replica::s3::keep::Acl::Grants(grants) => {
-                request = request
-                    .set_grant_full_control(grants.full_control.clone())
-                    .set_grant_read(grants.read.clone())
-                    .set_grant_read_acp(grants.read_acp.clone())
-                    .set_grant_write_acp(grants.write_acp.clone());
-            }
-        }
-        request
-    }};
-}
-pub(super) use with_headers;
 
 impl Headers {
     /// For a new object.
@@ -130,6 +103,42 @@ impl Headers {
         true
     }
 
+    /// As request headers.
+    pub(super) fn pairs(&self) -> Vec<Header> {
+        let mut pairs: Vec<Header> = Vec::with_capacity(8);
+        let mut add = |name: &'static str, value: Option<&str>| {
+            pairs.extend(value.map(|value| (Cow::Borrowed(name), value.to_owned())));
+        };
+        add("content-type", self.content_type.as_deref());
+        add("cache-control", self.cache_control.as_deref());
+        add("content-disposition", self.content_disposition.as_deref());
+        add("content-encoding", self.content_encoding.as_deref());
+        add("content-language", self.content_language.as_deref());
+        let expires = self.expires.as_ref().and_then(|at| at.fmt(DateTimeFormat::HttpDate).ok());
+        add("expires", expires.as_deref());
+        add("x-amz-website-redirect-location", self.website_redirect.as_deref());
+        add("x-amz-storage-class", self.storage_class.as_ref().map(StorageClass::as_str));
+        add("x-amz-tagging", self.tagging.as_deref());
+        match &self.acl {
+            Acl::Unset => {}
+            Acl::Canned(canned) => add("x-amz-acl", Some(canned.as_str())),
+            Acl::Grants(grants) => {
+                add("x-amz-grant-full-control", grants.full_control.as_deref());
+                add("x-amz-grant-read", grants.read.as_deref());
+                add("x-amz-grant-read-acp", grants.read_acp.as_deref());
+                add("x-amz-grant-write-acp", grants.write_acp.as_deref());
+            }
+        }
+        let metadata = self.metadata.iter();
+        pairs.extend(metadata.map(|(name, value)| (Cow::Owned(format!("x-amz-meta-{name}")), value.clone())));
+        pairs
+    }
+
+    /// For a request of the SDK.
+    pub(super) fn on_request(&self) -> impl Fn(HttpRequest) -> Result<HttpRequest, HttpError> + use<> {
+        put_on_request(self.pairs())
+    }
+
     /// Adds our digest and the source's mtime.
     pub(super) fn state(&mut self, put: &Put<'_>) {
         if let Some(blake3) = put.digests.get(DigestKind::Blake3) {
@@ -138,6 +147,16 @@ impl Headers {
         if let Some(ns) = put.mtime_ns {
             self.metadata.insert(MTIME.to_owned(), format_mtime(ns));
         }
+    }
+}
+
+/// Puts headers on a request of the SDK before it is signed.
+pub(super) fn put_on_request(headers: Vec<Header>) -> impl Fn(HttpRequest) -> Result<HttpRequest, HttpError> {
+    move |mut request| {
+        for (name, value) in &headers {
+            request.headers_mut().try_insert(name.clone(), value.clone())?;
+        }
+        Ok(request)
     }
 }
 

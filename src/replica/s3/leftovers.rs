@@ -39,7 +39,7 @@ impl Inner {
         // A listing that was begun again noted them again.
         noted.sort();
         noted.dedup();
-        let before = self.wire.server_now_ns().saturating_sub(IDLE_NS);
+        let before = self.wire.clock().now_ns().saturating_sub(IDLE_NS);
         let mut removed = 0;
         for (relative, _) in noted.iter().filter(|(_, modified)| *modified < before) {
             let object = self.names.own(relative);

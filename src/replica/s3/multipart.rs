@@ -9,7 +9,7 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use super::Inner;
 use super::concurrent::each;
 use super::error::Failure;
-use super::keep::{Acl, Headers, with_headers};
+use super::keep::{Acl, Headers};
 use super::metadata::crc64_text;
 use super::names::shown;
 use super::ops::Op;
@@ -124,9 +124,11 @@ impl Inner {
         let id = loop {
             let answer = self.wire.send(Op::CreateMultipartUpload, 0, |client| {
                 let request = client.create_multipart_upload().bucket(self.wire.bucket()).key(object);
-                with_headers!(request, headers)
+                request
                     .set_checksum_algorithm(verified.then_some(ChecksumAlgorithm::Crc64Nvme))
                     .set_checksum_type(verified.then_some(ChecksumType::FullObject))
+                    .customize()
+                    .map_request(headers.on_request())
                     .send()
             });
             match answer.await {

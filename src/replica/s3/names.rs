@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 use crate::model::Key;
 
@@ -92,12 +92,24 @@ pub(super) fn fits_xml(object: &str) -> bool {
 }
 
 /// Unreserved characters of RFC 3986 and `/` stay.
-const COPY_SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// An object name in the path of a URL.
+pub(super) fn in_path(object: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(object, PATH)
+}
+
+/// A value in a query.
+pub(super) fn in_query(value: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(value, QUERY)
+}
+
+const QUERY: &AsciiSet = &PATH.add(b'/');
 
 /// The value of `x-amz-copy-source`.
 pub(super) fn copy_source(bucket: &str, object: &str) -> String {
     let mut source = String::with_capacity(bucket.len() + object.len() + 8);
-    write!(source, "{bucket}/{}", utf8_percent_encode(object, COPY_SOURCE)).expect("a String takes any text");
+    write!(source, "{bucket}/{}", in_path(object)).expect("a String takes any text");
     source
 }
 

@@ -116,7 +116,7 @@ impl Inner {
         let Err(failure) = answer.await.map(drop) else {
             let date = date.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(date) = date {
-                self.wire.saw_date(&date);
+                self.wire.clock().saw_date(&date);
             }
             return Ok(());
         };

@@ -51,7 +51,7 @@ impl Inner {
         }
         let upload = Upload {
             key: key.clone(),
-            intended_ns: self.wire.server_now_ns(),
+            intended_ns: self.wire.clock().now_ns(),
             id: None,
             blake3: blake3.to_owned(),
             part_size: hashes.size,

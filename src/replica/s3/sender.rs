@@ -1,14 +1,16 @@
-//! The narrow seam to the network for bodies: two requests, plain values in and out. A faster way of sending them can
-//! replace this file without touching its callers.
+//! The narrow seam to the network for bodies: two requests, plain values in and out, sent [directly](super::direct)
+//! where that is possible.
 
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::Inner;
+use super::direct::{Header, Payload, PutRequest};
 use super::error::{Failure, Stage};
-use super::keep::{Headers, with_headers};
+use super::keep::{Headers, put_on_request};
 use super::metadata::crc64_text;
-use super::names::{quoted, unquoted};
+use super::names::{in_query, quoted, unquoted};
 use super::ops::Op;
 use crate::model::Expect;
 use crate::replica::Ability;
@@ -21,6 +23,10 @@ pub(super) struct Ack {
 }
 
 impl Ack {
+    fn of(answer: &HttpResponse) -> Result<Self, Failure> {
+        Self::new(answer.headers().get("etag"))
+    }
+
     /// No ETag, no proof.
     pub(super) fn new(etag: Option<&str>) -> Result<Self, Failure> {
         match etag.map(unquoted).filter(|etag| !etag.is_empty()) {
@@ -77,10 +83,17 @@ pub(super) enum Proof {
 }
 
 impl Proof {
-    fn crc(self) -> Option<String> {
+    fn header(self) -> Option<Header> {
         match self {
             Self::Signed => None,
-            Self::SignedAndCrc(crc) | Self::Crc(crc) => Some(crc64_text(crc)),
+            Self::SignedAndCrc(crc) | Self::Crc(crc) => Some(("x-amz-checksum-crc64nvme".into(), crc64_text(crc))),
+        }
+    }
+
+    fn payload(self) -> Payload {
+        match self {
+            Self::Signed | Self::SignedAndCrc(_) => Payload::Signed,
+            Self::Crc(_) => Payload::Unsigned,
         }
     }
 }
@@ -104,18 +117,26 @@ impl Inner {
         headers: &Headers,
         condition: &Condition,
     ) -> Result<Ack, Failure> {
-        let output = self.wire.send(Op::PutObject, body.len() as u64, |client| {
-            let request = client.put_object().bucket(self.wire.bucket()).key(object);
-            let request = with_headers!(request, headers)
-                .set_if_none_match(condition.if_none_match())
-                .set_if_match(condition.if_match())
-                .set_checksum_crc64_nvme(proof.crc())
-                .body(ByteStream::from(body.clone()))
-                .customize();
-            let request = if matches!(proof, Proof::Crc(_)) { request.disable_payload_signing() } else { request };
-            request.send()
+        let mut pairs = headers.pairs();
+        pairs.extend(condition.if_none_match().map(|value| ("if-none-match".into(), value)));
+        pairs.extend(condition.if_match().map(|value| ("if-match".into(), value)));
+        pairs.extend(proof.header());
+        let answer = self.wire.exchange(Op::PutObject, body.len() as u64, |session| {
+            let headers = pairs.clone();
+            async move {
+                if let Some(direct) = session.direct().await {
+                    let put = PutRequest { object, query: None, headers, body, payload: proof.payload() };
+                    return Ack::of(&direct.put(put).await?);
+                }
+                let request = session.client.put_object().bucket(self.wire.bucket()).key(object);
+                let request = request.body(ByteStream::from(body.clone())).customize();
+                let request = request.map_request(put_on_request(headers));
+                let request =
+                    if proof.payload() == Payload::Signed { request } else { request.disable_payload_signing() };
+                Ack::new(request.send().await.map_err(|error| Failure::from_sdk(&error))?.e_tag())
+            }
         });
-        Ack::new(output.await?.e_tag())
+        answer.await
     }
 
     /// UploadPart.
@@ -127,17 +148,21 @@ impl Inner {
         body: &Bytes,
         proof: Proof,
     ) -> Result<Ack, Failure> {
-        let output = self.wire.send(Op::UploadPart, body.len() as u64, |client| {
-            let request = client.upload_part().bucket(self.wire.bucket()).key(object).upload_id(upload);
-            let request = request
-                .part_number(i32::try_from(number).unwrap_or(i32::MAX))
-                .set_checksum_crc64_nvme(proof.crc())
-                .body(ByteStream::from(body.clone()))
-                .customize();
-            let request = if matches!(proof, Proof::Crc(_)) { request.disable_payload_signing() } else { request };
-            request.send()
+        let answer = self.wire.exchange(Op::UploadPart, body.len() as u64, |session| async move {
+            let headers: Vec<Header> = proof.header().into_iter().collect();
+            if let Some(direct) = session.direct().await {
+                let query = Some(format!("partNumber={number}&uploadId={}", in_query(upload)));
+                let put = PutRequest { object, query, headers, body, payload: proof.payload() };
+                return Ack::of(&direct.put(put).await?);
+            }
+            let request = session.client.upload_part().bucket(self.wire.bucket()).key(object).upload_id(upload);
+            let request = request.part_number(i32::try_from(number).unwrap_or(i32::MAX));
+            let request = request.body(ByteStream::from(body.clone())).customize();
+            let request = request.map_request(put_on_request(headers));
+            let request = if proof.payload() == Payload::Signed { request } else { request.disable_payload_signing() };
+            Ack::new(request.send().await.map_err(|error| Failure::from_sdk(&error))?.e_tag())
         });
-        Ack::new(output.await?.e_tag())
+        answer.await
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Inner;
 use super::error::Failure;
-use super::keep::{Acl, Headers, with_headers};
+use super::keep::{Acl, Headers};
 use super::list::{From, Page};
 use super::names::{copy_source, quoted, shown, unquoted};
 use super::ops::Op;
@@ -189,10 +189,12 @@ impl<'a> Trial<'a> {
             async move {
                 let answer = inner.wire.send(Op::CopyObject, 0, |client| {
                     let request = client.copy_object().bucket(inner.wire.bucket()).key(&to).copy_source(&from);
-                    with_headers!(request, &Headers::fresh(&to, Acl::Unset))
+                    request
                         .metadata_directive(MetadataDirective::Replace)
                         .copy_source_if_match(&etag)
                         .set_if_none_match(none_match.map(str::to_owned))
+                        .customize()
+                        .map_request(Headers::fresh(&to, Acl::Unset).on_request())
                         .send()
                 });
                 answer.await.and_then(|output| Ack::new(output.copy_object_result().and_then(|result| result.e_tag())))
