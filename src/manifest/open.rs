@@ -295,7 +295,8 @@ mod tests {
 
     use super::*;
     use crate::manifest::{Record, RunId};
-    use crate::model::{BaseRecord, Digests, Key, Version};
+    use crate::model::{BaseRecord, Digests, Key, Side, Version};
+    use crate::replica::Journal as _;
 
     fn pair() -> Pair {
         Pair::new("file:///a", "s3://b")
@@ -505,33 +506,33 @@ mod tests {
 
     #[test]
     fn migrations_run_once_after_a_copy_was_made() {
-        const TWO: &[Migration] = &[MIGRATIONS[0], |tx| {
+        const MORE: &[Migration] = &[MIGRATIONS[0], MIGRATIONS[1], |tx| {
             tx.execute_batch("ALTER TABLE runs ADD COLUMN host TEXT; UPDATE base SET size = size + 1")
         }];
         let state = tempfile::tempdir().unwrap();
         put(&open(state.path()).manifest, many());
         for _ in 0..2 {
-            let opened = open_with(state.path(), &pair(), Orientation::Forward, TWO).unwrap();
+            let opened = open_with(state.path(), &pair(), Orientation::Forward, MORE).unwrap();
             assert_eq!(opened.manifest.base_totals().unwrap(), (3000, 6000));
-            assert_eq!(version(&opened.manifest.lock().conn).unwrap(), 2);
+            assert_eq!(version(&opened.manifest.lock().conn).unwrap(), 3);
         }
-        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-1"]);
-        let copy = Connection::open(pair().dir(state.path()).join("manifest.db.version-1")).unwrap();
-        assert_eq!(version(&copy).unwrap(), 1);
+        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-2"]);
+        let copy = Connection::open(pair().dir(state.path()).join("manifest.db.version-2")).unwrap();
+        assert_eq!(version(&copy).unwrap(), 2);
         assert_eq!(copy.query_row("SELECT sum(size) FROM base", [], |r| r.get::<_, i64>(0)).unwrap(), 3000);
 
         let error = Manifest::open(state.path(), &pair(), Orientation::Forward).unwrap_err();
         assert_eq!(error.reaction, Reaction::Newer);
-        assert!(error.message.contains("newer mediasync (format 2, this one knows 1)"), "{error}");
+        assert!(error.message.contains("newer mediasync (format 3, this one knows 2)"), "{error}");
         let error = Manifest::open_read_only(state.path(), &pair(), Orientation::Forward).unwrap_err();
         assert_eq!(error.reaction, Reaction::Newer);
-        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-1"], "a refusal leaves it in its place");
+        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-2"], "a refusal leaves it in its place");
     }
 
     #[test]
     fn a_failed_migration_changes_nothing() {
         const FAILING: &[Migration] =
-            &[MIGRATIONS[0], |tx| tx.execute_batch("UPDATE base SET size = 9; SELECT * FROM nothing")];
+            &[MIGRATIONS[0], MIGRATIONS[1], |tx| tx.execute_batch("UPDATE base SET size = 9; SELECT * FROM nothing")];
         let state = tempfile::tempdir().unwrap();
         put(&open(state.path()).manifest, many());
         let error = open_with(state.path(), &pair(), Orientation::Forward, FAILING).unwrap_err();
@@ -547,6 +548,7 @@ mod tests {
         private_dir(&pair().dir(state.path())).unwrap();
         let conn = Connection::open(file(state.path())).unwrap();
         conn.execute_batch(include_str!("fixtures/version-1.sql")).unwrap();
+        conn.execute("INSERT INTO uploads VALUES (1, 'b.mov', 7, 'id', 'ab', 5)", []).unwrap();
         drop(conn);
         let Opened { manifest, notices } = open(state.path());
         assert_eq!(notices, Vec::<String>::new());
@@ -559,6 +561,9 @@ mod tests {
         );
         assert_eq!((&*records[1].source.0, &*records[1].dest.0), ("7:1:1:2", "etag-2"));
         assert_eq!(manifest.runs(1).unwrap()[0].id, RunId(1));
+        let uploads = manifest.upload_journal(Side::Dest).uploads().unwrap();
+        let [upload] = &uploads[..] else { panic!("{uploads:?}") };
+        assert_eq!((upload.key.as_str(), upload.id.as_deref(), upload.begun_with.as_str()), ("b.mov", Some("id"), ""));
     }
 
     #[test]

@@ -319,6 +319,8 @@ pub struct Upload {
     pub blake3: String,
     /// Bytes a part.
     pub part_size: u64,
+    /// What the object will carry besides its bytes, as its replica writes it down; compared by that replica only.
+    pub begun_with: String,
     /// Finished parts.
     pub parts: Vec<UploadedPart>,
 }

@@ -130,6 +130,7 @@ impl Inner {
             id: None,
             blake3: put.digests.get(DigestKind::Blake3).map(|d| d.text.to_string()).unwrap_or_default(),
             part_size: size,
+            begun_with: String::new(),
             parts: Vec::new(),
         };
         put.journal.intend(&upload)?;

@@ -1,7 +1,7 @@
 //! What an object carries besides its bytes: the headers and the ACL of a new one, and what an overwrite or a copy
 //! takes over from the object that was there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 use aws_sdk_s3::operation::get_object_acl::GetObjectAclOutput;
@@ -130,6 +130,16 @@ impl Headers {
         true
     }
 
+    /// What an upload that is begun with these headers is marked with: a hash of them, and one of the ACL.
+    pub(super) fn mark(&self) -> String {
+        let hash = |text: String| blake3::hash(text.as_bytes()).to_hex();
+        // In the debug form texts are quoted; whenever it changes, uploads are begun anew.
+        let Self { metadata, acl, .. } = self;
+        let metadata: BTreeMap<_, _> = metadata.iter().collect();
+        let named = Self { metadata: HashMap::new(), acl: Acl::Unset, ..self.clone() };
+        format!("{}.{}", hash(format!("{named:?}{metadata:?}")), hash(format!("{acl:?}")))
+    }
+
     /// Adds our digest and the source's mtime.
     pub(super) fn state(&mut self, put: &Put<'_>) {
         if let Some(blake3) = put.digests.get(DigestKind::Blake3) {
@@ -142,6 +152,12 @@ impl Headers {
 }
 
 impl Inner {
+    /// Whether an upload with this mark makes an object with these headers, and with their ACL where ACLs are sent.
+    pub(super) fn is_begun_with(&self, mark: &str, headers: &Headers) -> bool {
+        let own = headers.mark();
+        if self.uses_acls() { own == mark } else { own.split('.').next() == mark.split('.').next() }
+    }
+
     /// The ACL for new objects.
     pub(super) fn acl_of_new(&self) -> Acl {
         match &self.wire.address().acl {

@@ -17,7 +17,7 @@ use super::put::raced;
 use super::sender::{Ack, Condition, Proof, crc64};
 use crate::model::{Digest, DigestKind, Entry, Expect, Key, Sameness};
 use crate::replica::retry::{Attempts, Patience, repeat};
-use crate::replica::{Ability, Cause, Error, PartHashes, Pieces, Put, Upload, UploadedPart};
+use crate::replica::{Ability, Cause, Error, PartHashes, Pieces, Put, UploadedPart};
 
 /// Parts of one object sent at the same time.
 const PARALLEL: usize = 4;
@@ -85,9 +85,19 @@ impl Inner {
         hashes: &PartHashes,
         put: &Put<'_>,
     ) -> Result<Entry, Error> {
-        let (mut upload, sent) = self.resume(key, object, hashes, put).await?;
+        let mut headers = match self.prepare(object, put).await {
+            Ok((headers, _)) => headers,
+            Err(error) => {
+                if !is_passing(&error) {
+                    self.drop_earlier(key, object, put.journal).await?;
+                }
+                return Err(error);
+            }
+        };
+        let (mut upload, sent) = self.resume(key, object, hashes, &headers, put).await?;
         if upload.id.is_none() {
-            upload.id = Some(self.begin(object, &upload, put).await?);
+            put.journal.intend(&upload)?;
+            upload.id = Some(self.create_upload(object, &mut headers).await?);
             put.journal.intend(&upload)?;
         }
         let transfer = Transfer { key, object, id: upload.id.as_deref().unwrap_or_default(), hashes, put };
@@ -100,7 +110,7 @@ impl Inner {
         match &result {
             Ok(_) => put.journal.done(key)?,
             // What was sent is of use to the next attempt.
-            Err(error) if matches!(error.cause, Cause::Transient { .. } | Cause::Stop) => {}
+            Err(error) if is_passing(error) => {}
             Err(_) => {
                 if self.abort(object, transfer.id).await.is_ok() {
                     put.journal.done(key)?;
@@ -108,13 +118,6 @@ impl Inner {
             }
         }
         result
-    }
-
-    /// CreateMultipartUpload, journaled before and after.
-    async fn begin(&self, object: &str, upload: &Upload, put: &Put<'_>) -> Result<String, Error> {
-        let (mut headers, _) = self.prepare(object, put).await?;
-        put.journal.intend(upload)?;
-        self.create_upload(object, &mut headers).await
     }
 
     /// CreateMultipartUpload.
@@ -270,6 +273,11 @@ impl Inner {
             replaced && entry.size == size && entry.digests.compare(put.digests) == Sameness::Same
         }))
     }
+}
+
+/// Whether the same upload may succeed later.
+fn is_passing(error: &Error) -> bool {
+    matches!(error.cause, Cause::Transient { .. } | Cause::Stop)
 }
 
 /// What the steps of one upload share.

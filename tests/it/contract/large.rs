@@ -225,7 +225,8 @@ pub(super) async fn tidy(subject: &Subject) {
             let intended_ns = i64::try_from(now.as_nanos()).unwrap() - 500_000_000;
             for (name, id) in [("known.bin", Some(ours)), ("lost.bin", None)] {
                 let (key, blake3) = (key(name), String::new());
-                let upload = Upload { key, intended_ns, id, blake3, part_size: PART, parts: vec![] };
+                let begun_with = String::new();
+                let upload = Upload { key, intended_ns, id, blake3, part_size: PART, begun_with, parts: vec![] };
                 putter.journal.intend(&upload).unwrap();
             }
             let found = subject.expected.claims == Claims::Found;
