@@ -10,6 +10,7 @@ use super::Inner;
 use super::concurrent::each;
 use super::error::Failure;
 use super::keep::{Acl, Headers, with_headers};
+use super::list::{From, Next};
 use super::metadata::crc64_text;
 use super::names::shown;
 use super::ops::Op;
@@ -238,6 +239,43 @@ impl Inner {
 
     /// CompleteMultipartUpload. Parts are named by ETags only: checksums that the upload was not begun with are refused.
     pub(super) async fn complete(
+        &self,
+        object: &str,
+        id: &str,
+        sent: &[Sent],
+        condition: &Condition,
+        crc: Option<u64>,
+    ) -> Result<Ack, Failure> {
+        let answer = self.complete_once(object, id, sent, condition, crc).await;
+        match answer {
+            Err(failure) if *condition == Condition::Absent && failure.is_precondition() => {
+                // What can't be told or removed leaves the refusal as it is.
+                if !self.remove_folder(object).await.unwrap_or(false) {
+                    return Err(failure);
+                }
+                self.complete_once(object, id, sent, condition, crc).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// SeaweedFS 4.48 keeps the folder that a name was before: it refuses a creation because of it, and can't complete
+    /// an upload over it without the condition either. Removes it, if there is no object of this name, none below it,
+    /// and none that marks the folder. A folder that holds something it keeps.
+    async fn remove_folder(&self, object: &str) -> Result<bool, Error> {
+        let folder = format!("{object}/");
+        let below = self.page(&folder, &From::Start, 1).await?;
+        let is_empty = below.objects.is_empty() && below.undecodable.is_empty() && below.next == Next::End;
+        if !is_empty || self.look_up(object).await?.is_some() {
+            return Ok(false);
+        }
+        let answer = self
+            .wire
+            .send(Op::DeleteObject, 0, |client| client.delete_object().bucket(self.wire.bucket()).key(&folder).send());
+        answer.await.map(|_| true).map_err(|failure| self.wire.fold(&failure, Op::DeleteObject, Some(&folder)))
+    }
+
+    async fn complete_once(
         &self,
         object: &str,
         id: &str,
