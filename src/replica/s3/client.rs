@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -265,6 +268,9 @@ async fn build(address: &S3Address, region: Option<String>) -> Client {
             if let Some(profile) = profile {
                 loader = loader.profile_name(profile);
             }
+            if address.endpoint.as_deref().is_some_and(|url| !is_aws(url)) {
+                loader = loader.region(region_without_metadata(profile.as_deref()));
+            }
             let shared = loader.load().await;
             let of_chain = shared.region().map(|region| region.as_ref().to_owned());
             let region = region.clone().or(configured).or(of_chain).unwrap_or_else(|| "us-east-1".to_owned());
@@ -291,6 +297,17 @@ async fn build(address: &S3Address, region: Option<String>) -> Client {
         builder.set_endpoint_url((!moved).then(|| endpoint.clone()));
     }
     Client::from_conf(builder.build())
+}
+
+/// The region that the environment or the profile names. The metadata service of a virtual machine knows only where
+/// that machine is, which says nothing about a server outside AWS, and elsewhere it is waited for in vain.
+fn region_without_metadata(profile: Option<&str>) -> RegionProviderChain {
+    let mut files = ProfileFileRegionProvider::builder();
+    if let Some(profile) = profile {
+        files = files.profile_name(profile);
+    }
+    let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
+    chain.or_else(files.build()).or_else(Region::from_static("us-east-1"))
 }
 
 fn http_client(address: &S3Address) -> SharedHttpClient {
