@@ -176,7 +176,7 @@ pub(crate) async fn meet(cycle: &Cycle<'_>, observer: &dyn Observer) -> Result<M
         Ok(dest) => (dest, false),
         // A place that was never there is an empty destination. One that vanished is a stranger.
         Err(error) if error.cause == Cause::NotFound && known_dest.is_none() => {
-            (Connected { identity: None, notices: Vec::new() }, true)
+            (Connected { identity: None, notices: Vec::new(), findings: None }, true)
         }
         Err(error) => return Err(Error { cause: Cause::Stop, ..error }),
     };
@@ -262,6 +262,10 @@ pub(crate) async fn carry_out(
     let mut dest = met.dest.clone();
     if first || !met.strangers.is_empty() || plan.counts().changes() > 0 {
         let prepared = cycle.dest.connect(Contact::Prepare).await?;
+        // A run that is killed later must not leave it to be found out again.
+        if let Some(findings) = &prepared.findings {
+            cycle.manifest.set_probe(Side::Dest, findings)?;
+        }
         for notice in &prepared.notices {
             observer.notice(notice);
         }

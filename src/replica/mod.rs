@@ -128,6 +128,8 @@ pub struct Connected {
     pub identity: Option<String>,
     /// What people should know, once a run.
     pub notices: Vec<String>,
+    /// What was found out about the server, in the replica's own text: to be kept for the next run.
+    pub findings: Option<String>,
 }
 
 /// What is known about one ability.

@@ -80,6 +80,22 @@ fn kills_during_the_first_contact_leave_nothing_behind() {
 }
 
 #[test]
+fn what_a_killed_first_run_found_out_about_the_server_is_not_asked_again() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    let gate = sandbox.server.hold(Moment::BeforeHandling, "PutObject", "site/a.jpg");
+    let run = sandbox.start_push(&[]);
+    gate.reached_blocking(1);
+    run.kill();
+    gate.release();
+    sandbox.server.clear_log();
+    sandbox.push(&[]).exits(0);
+    let log = sandbox.server.requests();
+    let probes = log.iter().filter(|entry| entry.call.key.contains("/.mediasync/probe/")).count();
+    assert_eq!(probes, 0, "{log:?}");
+    ends_equal(&sandbox);
+}
+
+#[test]
 fn an_upload_goes_on_without_sending_finished_parts_again() {
     let sandbox = Sandbox::new();
     sandbox.write("large.bin", bytes(1, 39 * MIB));
