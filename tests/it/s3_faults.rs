@@ -186,6 +186,24 @@ async fn a_server_without_the_newer_listing_is_listed() {
 }
 
 #[tokio::test]
+async fn a_refused_listing_is_the_servers_age_only_if_the_older_request_works() {
+    for code in ["InvalidArgument", "InvalidRequest"] {
+        let site = Site::new();
+        let s3 = site.connected().await;
+        site.bucket.put("p/a", "1");
+        fail(&site.server, "ListObjectsV2", Effect::Status(400, code), 9);
+        fail(&site.server, "ListObjects", Effect::Status(403, "AccessDenied"), 1);
+        let error = listed(s3.as_ref(), None).await.unwrap_err();
+        assert!(error.message.contains(code), "{error}");
+        assert_ne!(s3.probe().list_v2, Ability::Missing);
+        // A passing refusal is repeated, and then the answer counts.
+        fail(&site.server, "ListObjects", Effect::Status(500, "InternalError"), 1);
+        assert_eq!(keys(s3.as_ref()).await, ["a"]);
+        assert_eq!(s3.probe().list_v2, Ability::Missing);
+    }
+}
+
+#[tokio::test]
 async fn a_404_is_no_absence_while_the_bucket_is_gone() {
     let site = Site::new();
     let s3 = site.connected().await;
