@@ -112,8 +112,18 @@ impl Cycle<'_> {
 pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Report, Error> {
     let watcher = Watcher::new(observer);
     let mut met = meet(&cycle, &watcher).await?;
-    if let (Run::Execute(_), []) = (&cycle.run, &met.strangers[..]) {
-        met.unaccounted = recover(&cycle).await?;
+    let copy;
+    let mut cycle: Cycle<'_> = cycle;
+    if met.strangers.is_empty() {
+        let nothing_left = cycle.manifest.sending(Side::Dest)?.is_empty();
+        if !matches!(cycle.run, Run::Execute(_)) && !nothing_left {
+            // What is planned is what a run would plan, which first records what a killed one left.
+            copy = cycle.manifest.copy()?;
+            cycle.manifest = &copy;
+        }
+        if !nothing_left {
+            met.unaccounted = recover(&cycle).await?;
+        }
     }
     let mut findings = survey(&cycle, met.dest_is_new, &watcher).await?;
     in_scope(&cycle, &findings)?;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::{ManifestError, Reaction, reaction, shown};
@@ -90,6 +91,22 @@ impl Manifest {
         });
         let store = store.map_err(|e| ManifestError::sqlite("begin", Path::new(":memory:"), &e))?;
         Ok(Self::from_store(store, Access::Memory, orientation))
+    }
+
+    /// A copy without a name, to be changed instead of this one: what a dry run would record goes there.
+    ///
+    /// As [`Self::empty`], its cursor has no snapshot.
+    ///
+    /// # Errors
+    /// There is no room for it, or this one can't be read.
+    pub fn copy(&self) -> Result<Self, ManifestError> {
+        let copied = |mut to: Store| {
+            migrate(&mut to.conn, MIGRATIONS)?;
+            self.lock().read(|from| copy_rows(from, &to.conn))?;
+            Ok(to)
+        };
+        let store = Store::unnamed().and_then(copied).map_err(|e| self.failed("copy", &e))?;
+        Ok(Self::from_store(store, Access::Memory, self.orientation))
     }
 
     fn from_store(store: Store, access: Access, orientation: Orientation) -> Self {
@@ -253,6 +270,27 @@ fn back_up(conn: &Connection, path: &Path, from: usize) -> Result<(), ManifestEr
     })?;
     conn.execute("VACUUM INTO ?1", [text]).map_err(|e| ManifestError::sqlite("copy to", &copy, &e))?;
     Ok(())
+}
+
+/// Replaces all rows of `to` by those of `from`, which has the same tables, in one transaction of both.
+fn copy_rows(from: &Connection, to: &Connection) -> rusqlite::Result<()> {
+    let (from, to) = (from.unchecked_transaction()?, to.unchecked_transaction()?);
+    let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let tables: Vec<String> = from.prepare(names)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for table in tables {
+        to.execute(&format!("DELETE FROM {table}"), [])?;
+        let mut read = from.prepare(&format!("SELECT * FROM {table}"))?;
+        let width = read.column_count();
+        let mut write = to.prepare(&format!("INSERT INTO {table} VALUES (?1{})", ", ?".repeat(width - 1)))?;
+        let mut rows = read.query([])?;
+        while let Some(row) = rows.next()? {
+            for column in 0..width {
+                write.raw_bind_parameter(column + 1, ToSqlOutput::Borrowed(row.get_ref(column)?))?;
+            }
+            write.raw_execute()?;
+        }
+    }
+    to.commit()
 }
 
 /// Renames the file and its log, so that a person can still look at them.
@@ -626,6 +664,29 @@ mod tests {
         assert_eq!(cursor.map(Result::unwrap).count(), 511);
         drop(writer);
         assert_eq!(count(&open_read_only(state.path()).unwrap()), 10);
+    }
+
+    #[test]
+    fn a_copy_holds_the_same_and_changes_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        let writer = open(state.path()).manifest;
+        put(&writer, many());
+        writer.set_identity(Side::Dest, "who").unwrap();
+        writer.set_probe(Side::Source, "{}").unwrap();
+        writer.begin_run("push", "a", "b", 7).unwrap();
+        drop(writer);
+        let before = fs::read(file(state.path())).unwrap();
+        let reader = open_read_only(state.path()).unwrap();
+        let copy = reader.copy().unwrap();
+        let records =
+            |manifest: &Manifest| -> Vec<BaseRecord> { manifest.base(None).unwrap().map(Result::unwrap).collect() };
+        assert_eq!(records(&copy), records(&reader));
+        assert_eq!(copy.identity(Side::Dest).unwrap().as_deref(), Some("who"));
+        assert_eq!(copy.runs(9).unwrap(), reader.runs(9).unwrap());
+        put(&copy, ["new".to_owned()]);
+        assert_eq!((count(&copy), count(&reader)), (3001, 3000));
+        assert_eq!(names(state.path()), ["manifest.db"]);
+        assert_eq!(fs::read(file(state.path())).unwrap(), before);
     }
 
     #[test]
