@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use futures_util::future;
+use futures_util::stream::{StreamExt, iter};
+
 use crate::apply::{self, Shelf};
 use crate::execute::{Book, Executor};
 use crate::manifest::{Manifest, RunId};
@@ -319,17 +322,16 @@ pub(crate) async fn carry_out(
 /// The uploads in flight that no run will go on with: the source does not have the key any more, or had nothing to send
 /// for it. What this run did not look at, or could not, stays.
 async fn abandoned<'a>(cycle: &'a Cycle<'_>, plan: &PlanStore) -> Result<Abandoned<'a>, Error> {
-    let mut uploads = Vec::new();
+    let mut unplanned = Vec::new();
     for upload in cycle.journal.uploads()? {
         let key = &upload.key;
         let outside = cycle.only.as_ref().is_some_and(|only| key != only && !key.is_below(only.as_str()));
-        if outside || plan.has(Phase::Send, key)? || plan.has(Phase::Copy, key)? {
-            continue;
-        }
-        if cycle.source.look_up(key).await.is_ok() {
-            uploads.push(upload);
+        if !outside && !plan.has(Phase::Send, key)? && !plan.has(Phase::Copy, key)? {
+            unplanned.push(upload);
         }
     }
+    let looked = iter(unplanned).map(async |upload| cycle.source.look_up(&upload.key).await.is_ok().then_some(upload));
+    let uploads = looked.buffered(cycle.concurrency.max(1)).filter_map(future::ready).collect().await;
     Ok(Abandoned { journal: cycle.journal, uploads })
 }
 
