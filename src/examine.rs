@@ -5,9 +5,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::hash::{Hasher, hash_pieces};
+use crate::hash::{Hasher, hash_pieces, part_sizes};
 use crate::manifest::Manifest;
-use crate::model::{Digest, Digests, Entry, Key, Side, Want};
+use crate::model::{Digest, DigestKind, Digests, Entry, Key, Side, Want};
 use crate::plan::{Evidence, Need, Triple};
 use crate::replica::{Buffers, Cause, Content, Error, WHOLE_LIMIT};
 use crate::sync::{Progress, Sides};
@@ -53,11 +53,14 @@ impl Examiner<'_> {
     /// The digests of the content that `entry` is, from the memo or by reading it.
     pub(crate) async fn digests(&self, side: Side, key: &Key, entry: &Entry, want: &Want) -> Result<Digests, Error> {
         let memo = self.manifest.memo_get(side, key, &entry.version, self.now_ns).map_err(Error::from)?;
-        if let Some(known) = memo.filter(|known| want.is_met_by(known)) {
+        let known = memo.unwrap_or_else(Digests::none);
+        if want.is_met_by(&known, entry.size) {
             return Ok(known);
         }
         self.progress.to_hash.fetch_add(1, Relaxed);
-        let digests = self.read(side, key, entry, want).await?;
+        let mut digests = self.read(side, key, entry, want).await?;
+        // What was asked for earlier will be asked for again.
+        digests.merge(&known);
         self.progress.hashed.fetch_add(1, Relaxed);
         self.progress.bytes_hashed.fetch_add(entry.size, Relaxed);
         let line = [(key.clone(), entry.version.clone(), digests)];
@@ -102,14 +105,54 @@ fn changed(key: &Key, side: &str) -> Error {
 }
 
 impl Want {
-    /// Whether `known` answers this.
-    fn is_met_by(&self, known: &Digests) -> bool {
+    /// Whether reading content of `size` bytes would tell no more than `known` does.
+    fn is_met_by(&self, known: &Digests, size: u64) -> bool {
         let has = |kind| known.get(kind).is_some();
         let multipart = |digest: &Digest| self.multipart_parts.is_none() || digest.parts() == self.multipart_parts;
-        has(crate::model::DigestKind::Blake3)
-            && self
-                .kinds
-                .iter()
-                .all(|kind| known.iter().any(|d| d.kind == *kind && (d.parts().is_none() || multipart(d))))
+        // No part size that is tried may give the number of parts that an ETag shows.
+        let untold = |kind| kind == DigestKind::MultipartMd5 && part_sizes(size, self.multipart_parts).is_empty();
+        has(DigestKind::Blake3)
+            && self.kinds.iter().all(|kind| {
+                untold(*kind) || known.iter().any(|d| d.kind == *kind && (d.parts().is_none() || multipart(d)))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::manifest::Orientation;
+    use crate::replica::Replica;
+    use crate::replica::memory::{Memory, Role};
+
+    #[tokio::test]
+    async fn what_reading_can_not_tell_is_not_read_for_again() {
+        let source = Arc::new(Memory::new("source", Role::Directory));
+        let key = Key::new("a").unwrap();
+        source.write(&key, vec![1; 1_000]);
+        let sides = Sides { source: source.clone(), dest: Arc::new(Memory::new("dest", Role::Bucket)) };
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let (buffers, progress) = (Buffers::new(1 << 20), Progress::default());
+        let examiner =
+            Examiner { sides: &sides, manifest: &manifest, buffers: &buffers, progress: &progress, now_ns: 7 };
+        let entry = source.look_up(&key).await.unwrap().unwrap();
+        let want = |kinds: &[DigestKind], parts| Want { kinds: kinds.to_vec(), multipart_parts: parts };
+        // No whole number of MiB makes three parts of a thousand bytes; one part is found out.
+        let wants = [
+            want(&[DigestKind::MultipartMd5], Some(3)),
+            want(&[DigestKind::MultipartMd5], Some(1)),
+            want(&[DigestKind::Sha256, DigestKind::MultipartMd5], Some(3)),
+            want(&[DigestKind::Md5], None),
+        ];
+        for _ in 0..3 {
+            for want in &wants {
+                let digests = examiner.digests(Side::Source, &key, &entry, want).await.unwrap();
+                assert!(digests.get(DigestKind::Blake3).is_some());
+            }
+        }
+        let opened = source.take_calls().iter().filter(|call| call.operation == "open").count();
+        assert_eq!((opened, progress.hashed.load(Relaxed)), (4, 4), "once for each");
     }
 }

@@ -82,7 +82,7 @@ impl Hasher {
 }
 
 /// The part sizes that give `parts` parts: the common ones, and the smallest whole number of MiB.
-fn part_sizes(size: u64, parts: Option<u32>) -> Vec<u64> {
+pub(crate) fn part_sizes(size: u64, parts: Option<u32>) -> Vec<u64> {
     let Some(parts) = parts.filter(|parts| *parts > 0) else { return Vec::new() };
     let parts = u64::from(parts);
     let exact = size.div_ceil(parts).div_ceil(MIB);

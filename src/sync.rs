@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use futures_util::future;
+use futures_util::stream::{StreamExt, iter};
+
 use crate::apply::{self, Shelf};
 use crate::execute::{Book, Executor};
 use crate::manifest::{Manifest, RunId};
@@ -112,8 +115,18 @@ impl Cycle<'_> {
 pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Report, Error> {
     let watcher = Watcher::new(observer);
     let mut met = meet(&cycle, &watcher).await?;
-    if let (Run::Execute(_), []) = (&cycle.run, &met.strangers[..]) {
-        met.unaccounted = recover(&cycle).await?;
+    let copy;
+    let mut cycle: Cycle<'_> = cycle;
+    if met.strangers.is_empty() {
+        let nothing_left = cycle.manifest.sending(Side::Dest)?.is_empty();
+        if !matches!(cycle.run, Run::Execute(_)) && !nothing_left {
+            // What is planned is what a run would plan, which first records what a killed one left.
+            copy = cycle.manifest.copy()?;
+            cycle.manifest = &copy;
+        }
+        if !nothing_left {
+            met.unaccounted = recover(&cycle).await?;
+        }
     }
     let mut findings = survey(&cycle, met.dest_is_new, &watcher).await?;
     in_scope(&cycle, &findings)?;
@@ -176,7 +189,7 @@ pub(crate) async fn meet(cycle: &Cycle<'_>, observer: &dyn Observer) -> Result<M
         Ok(dest) => (dest, false),
         // A place that was never there is an empty destination. One that vanished is a stranger.
         Err(error) if error.cause == Cause::NotFound && known_dest.is_none() => {
-            (Connected { identity: None, notices: Vec::new() }, true)
+            (Connected { identity: None, notices: Vec::new(), findings: None }, true)
         }
         Err(error) => return Err(Error { cause: Cause::Stop, ..error }),
     };
@@ -262,6 +275,10 @@ pub(crate) async fn carry_out(
     let mut dest = met.dest.clone();
     if first || !met.strangers.is_empty() || plan.counts().changes() > 0 {
         let prepared = cycle.dest.connect(Contact::Prepare).await?;
+        // A run that is killed later must not leave it to be found out again.
+        if let Some(findings) = &prepared.findings {
+            cycle.manifest.set_probe(Side::Dest, findings)?;
+        }
         for notice in &prepared.notices {
             observer.notice(notice);
         }
@@ -305,17 +322,16 @@ pub(crate) async fn carry_out(
 /// The uploads in flight that no run will go on with: the source does not have the key any more, or had nothing to send
 /// for it. What this run did not look at, or could not, stays.
 async fn abandoned<'a>(cycle: &'a Cycle<'_>, plan: &PlanStore) -> Result<Abandoned<'a>, Error> {
-    let mut uploads = Vec::new();
+    let mut unplanned = Vec::new();
     for upload in cycle.journal.uploads()? {
         let key = &upload.key;
         let outside = cycle.only.as_ref().is_some_and(|only| key != only && !key.is_below(only.as_str()));
-        if outside || plan.has(Phase::Send, key)? || plan.has(Phase::Copy, key)? {
-            continue;
-        }
-        if cycle.source.look_up(key).await.is_ok() {
-            uploads.push(upload);
+        if !outside && !plan.has(Phase::Send, key)? && !plan.has(Phase::Copy, key)? {
+            unplanned.push(upload);
         }
     }
+    let looked = iter(unplanned).map(async |upload| cycle.source.look_up(&upload.key).await.is_ok().then_some(upload));
+    let uploads = looked.buffered(cycle.concurrency.max(1)).filter_map(future::ready).collect().await;
     Ok(Abandoned { journal: cycle.journal, uploads })
 }
 

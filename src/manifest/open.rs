@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::{ManifestError, Reaction, reaction, shown};
@@ -90,6 +91,22 @@ impl Manifest {
         });
         let store = store.map_err(|e| ManifestError::sqlite("begin", Path::new(":memory:"), &e))?;
         Ok(Self::from_store(store, Access::Memory, orientation))
+    }
+
+    /// A copy without a name, to be changed instead of this one: what a dry run would record goes there.
+    ///
+    /// As [`Self::empty`], its cursor has no snapshot.
+    ///
+    /// # Errors
+    /// There is no room for it, or this one can't be read.
+    pub fn copy(&self) -> Result<Self, ManifestError> {
+        let copied = |mut to: Store| {
+            migrate(&mut to.conn, MIGRATIONS)?;
+            self.lock().read(|from| copy_rows(from, &to.conn))?;
+            Ok(to)
+        };
+        let store = Store::unnamed().and_then(copied).map_err(|e| self.failed("copy", &e))?;
+        Ok(Self::from_store(store, Access::Memory, self.orientation))
     }
 
     fn from_store(store: Store, access: Access, orientation: Orientation) -> Self {
@@ -255,6 +272,27 @@ fn back_up(conn: &Connection, path: &Path, from: usize) -> Result<(), ManifestEr
     Ok(())
 }
 
+/// Replaces all rows of `to` by those of `from`, which has the same tables, in one transaction of both.
+fn copy_rows(from: &Connection, to: &Connection) -> rusqlite::Result<()> {
+    let (from, to) = (from.unchecked_transaction()?, to.unchecked_transaction()?);
+    let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let tables: Vec<String> = from.prepare(names)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for table in tables {
+        to.execute(&format!("DELETE FROM {table}"), [])?;
+        let mut read = from.prepare(&format!("SELECT * FROM {table}"))?;
+        let width = read.column_count();
+        let mut write = to.prepare(&format!("INSERT INTO {table} VALUES (?1{})", ", ?".repeat(width - 1)))?;
+        let mut rows = read.query([])?;
+        while let Some(row) = rows.next()? {
+            for column in 0..width {
+                write.raw_bind_parameter(column + 1, ToSqlOutput::Borrowed(row.get_ref(column)?))?;
+            }
+            write.raw_execute()?;
+        }
+    }
+    to.commit()
+}
+
 /// Renames the file and its log, so that a person can still look at them.
 fn move_aside(path: &Path) -> Result<std::path::PathBuf, ManifestError> {
     let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
@@ -295,7 +333,8 @@ mod tests {
 
     use super::*;
     use crate::manifest::{Record, RunId};
-    use crate::model::{BaseRecord, Digests, Key, Version};
+    use crate::model::{BaseRecord, Digests, Key, Side, Version};
+    use crate::replica::Journal as _;
 
     fn pair() -> Pair {
         Pair::new("file:///a", "s3://b")
@@ -505,33 +544,33 @@ mod tests {
 
     #[test]
     fn migrations_run_once_after_a_copy_was_made() {
-        const TWO: &[Migration] = &[MIGRATIONS[0], |tx| {
+        const MORE: &[Migration] = &[MIGRATIONS[0], MIGRATIONS[1], |tx| {
             tx.execute_batch("ALTER TABLE runs ADD COLUMN host TEXT; UPDATE base SET size = size + 1")
         }];
         let state = tempfile::tempdir().unwrap();
         put(&open(state.path()).manifest, many());
         for _ in 0..2 {
-            let opened = open_with(state.path(), &pair(), Orientation::Forward, TWO).unwrap();
+            let opened = open_with(state.path(), &pair(), Orientation::Forward, MORE).unwrap();
             assert_eq!(opened.manifest.base_totals().unwrap(), (3000, 6000));
-            assert_eq!(version(&opened.manifest.lock().conn).unwrap(), 2);
+            assert_eq!(version(&opened.manifest.lock().conn).unwrap(), 3);
         }
-        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-1"]);
-        let copy = Connection::open(pair().dir(state.path()).join("manifest.db.version-1")).unwrap();
-        assert_eq!(version(&copy).unwrap(), 1);
+        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-2"]);
+        let copy = Connection::open(pair().dir(state.path()).join("manifest.db.version-2")).unwrap();
+        assert_eq!(version(&copy).unwrap(), 2);
         assert_eq!(copy.query_row("SELECT sum(size) FROM base", [], |r| r.get::<_, i64>(0)).unwrap(), 3000);
 
         let error = Manifest::open(state.path(), &pair(), Orientation::Forward).unwrap_err();
         assert_eq!(error.reaction, Reaction::Newer);
-        assert!(error.message.contains("newer mediasync (format 2, this one knows 1)"), "{error}");
+        assert!(error.message.contains("newer mediasync (format 3, this one knows 2)"), "{error}");
         let error = Manifest::open_read_only(state.path(), &pair(), Orientation::Forward).unwrap_err();
         assert_eq!(error.reaction, Reaction::Newer);
-        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-1"], "a refusal leaves it in its place");
+        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-2"], "a refusal leaves it in its place");
     }
 
     #[test]
     fn a_failed_migration_changes_nothing() {
         const FAILING: &[Migration] =
-            &[MIGRATIONS[0], |tx| tx.execute_batch("UPDATE base SET size = 9; SELECT * FROM nothing")];
+            &[MIGRATIONS[0], MIGRATIONS[1], |tx| tx.execute_batch("UPDATE base SET size = 9; SELECT * FROM nothing")];
         let state = tempfile::tempdir().unwrap();
         put(&open(state.path()).manifest, many());
         let error = open_with(state.path(), &pair(), Orientation::Forward, FAILING).unwrap_err();
@@ -547,6 +586,7 @@ mod tests {
         private_dir(&pair().dir(state.path())).unwrap();
         let conn = Connection::open(file(state.path())).unwrap();
         conn.execute_batch(include_str!("fixtures/version-1.sql")).unwrap();
+        conn.execute("INSERT INTO uploads VALUES (1, 'b.mov', 7, 'id', 'ab', 5)", []).unwrap();
         drop(conn);
         let Opened { manifest, notices } = open(state.path());
         assert_eq!(notices, Vec::<String>::new());
@@ -559,6 +599,9 @@ mod tests {
         );
         assert_eq!((&*records[1].source.0, &*records[1].dest.0), ("7:1:1:2", "etag-2"));
         assert_eq!(manifest.runs(1).unwrap()[0].id, RunId(1));
+        let uploads = manifest.upload_journal(Side::Dest).uploads().unwrap();
+        let [upload] = &uploads[..] else { panic!("{uploads:?}") };
+        assert_eq!((upload.key.as_str(), upload.id.as_deref(), upload.begun_with.as_str()), ("b.mov", Some("id"), ""));
     }
 
     #[test]
@@ -621,6 +664,29 @@ mod tests {
         assert_eq!(cursor.map(Result::unwrap).count(), 511);
         drop(writer);
         assert_eq!(count(&open_read_only(state.path()).unwrap()), 10);
+    }
+
+    #[test]
+    fn a_copy_holds_the_same_and_changes_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        let writer = open(state.path()).manifest;
+        put(&writer, many());
+        writer.set_identity(Side::Dest, "who").unwrap();
+        writer.set_probe(Side::Source, "{}").unwrap();
+        writer.begin_run("push", "a", "b", 7).unwrap();
+        drop(writer);
+        let before = fs::read(file(state.path())).unwrap();
+        let reader = open_read_only(state.path()).unwrap();
+        let copy = reader.copy().unwrap();
+        let records =
+            |manifest: &Manifest| -> Vec<BaseRecord> { manifest.base(None).unwrap().map(Result::unwrap).collect() };
+        assert_eq!(records(&copy), records(&reader));
+        assert_eq!(copy.identity(Side::Dest).unwrap().as_deref(), Some("who"));
+        assert_eq!(copy.runs(9).unwrap(), reader.runs(9).unwrap());
+        put(&copy, ["new".to_owned()]);
+        assert_eq!((count(&copy), count(&reader)), (3001, 3000));
+        assert_eq!(names(state.path()), ["manifest.db"]);
+        assert_eq!(fs::read(file(state.path())).unwrap(), before);
     }
 
     #[test]

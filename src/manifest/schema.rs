@@ -12,7 +12,7 @@ pub(super) const APPLICATION_ID: i32 = 0x6d73_7963;
 pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// All steps, oldest first.
-pub(super) const MIGRATIONS: &[Migration] = &[v1];
+pub(super) const MIGRATIONS: &[Migration] = &[v1, v2];
 
 /// The file's version: how many migrations it has seen.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<usize> {
@@ -116,4 +116,9 @@ fn v1(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              PRIMARY KEY (at, run)
          ) WITHOUT ROWID, STRICT;",
     )
+}
+
+/// What an upload was begun with. Of older ones it is not known: none of them is gone on with.
+fn v2(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch("ALTER TABLE uploads ADD COLUMN begun_with TEXT NOT NULL DEFAULT ''")
 }

@@ -46,6 +46,11 @@ impl Store {
         Ok(Self { conn, frozen: None })
     }
 
+    /// On disk, without a name: it goes with the connection.
+    pub(super) fn unnamed() -> rusqlite::Result<Self> {
+        Ok(Self { conn: Connection::open("")?, frozen: None })
+    }
+
     pub(super) fn memory() -> rusqlite::Result<Self> {
         Ok(Self { conn: Connection::open_in_memory()?, frozen: None })
     }

@@ -37,7 +37,8 @@ impl UploadJournal<'_> {
 impl Journal for UploadJournal<'_> {
     fn upload(&self, key: &Key) -> Result<Option<Upload>, Error> {
         self.read(|conn| {
-            let sql = "SELECT key, intended, id, blake3, part_size FROM uploads WHERE side = ?1 AND key = ?2";
+            let sql =
+                "SELECT key, intended, id, blake3, part_size, begun_with FROM uploads WHERE side = ?1 AND key = ?2";
             let found = conn.prepare_cached(sql)?.query_row((self.side(), key.as_str()), upload).optional()?;
             found.map(|found| with_parts(conn, self.side(), found)).transpose()
         })
@@ -45,7 +46,8 @@ impl Journal for UploadJournal<'_> {
 
     fn uploads(&self) -> Result<Vec<Upload>, Error> {
         self.read(|conn| {
-            let sql = "SELECT key, intended, id, blake3, part_size FROM uploads WHERE side = ?1 ORDER BY key";
+            let sql =
+                "SELECT key, intended, id, blake3, part_size, begun_with FROM uploads WHERE side = ?1 ORDER BY key";
             let mut statement = conn.prepare_cached(sql)?;
             let found = statement.query_map([self.side()], upload)?;
             found.map(|found| with_parts(conn, self.side(), found?)).collect()
@@ -56,8 +58,8 @@ impl Journal for UploadJournal<'_> {
         self.write(|conn| {
             forget_parts(conn, self.side(), &upload.key)?;
             conn.prepare_cached(
-                "INSERT OR REPLACE INTO uploads (side, key, intended, id, blake3, part_size)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT OR REPLACE INTO uploads (side, key, intended, id, blake3, part_size, begun_with)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute((
                 self.side(),
@@ -66,6 +68,7 @@ impl Journal for UploadJournal<'_> {
                 &upload.id,
                 &upload.blake3,
                 upload.part_size.cast_signed(),
+                &upload.begun_with,
             ))?;
             // An upload that goes on keeps the parts that are given.
             for part in &upload.parts {
@@ -98,6 +101,7 @@ fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
         id: row.get(2)?,
         blake3: row.get(3)?,
         part_size: row.get::<_, i64>(4)?.cast_unsigned(),
+        begun_with: row.get(5)?,
         parts: Vec::new(),
     })
 }
@@ -139,6 +143,7 @@ mod tests {
             id: None,
             blake3: "ab".repeat(32),
             part_size: 8 << 20,
+            begun_with: "headers.acl".into(),
             parts: Vec::new(),
         }
     }

@@ -70,7 +70,7 @@ impl Replica for Fake {
 
     async fn connect(&self, contact: Contact) -> Result<Connected, Error> {
         self.called("connect", &format!(" {contact:?}"))?;
-        Ok(Connected { identity: None, notices: Vec::new() })
+        Ok(Connected { identity: None, notices: Vec::new(), findings: None })
     }
 
     fn list(&self, _only: Option<&Key>, _filter: &Arc<Filter>) -> Listing {

@@ -278,7 +278,7 @@ impl Replica for Memory {
 
     async fn connect(&self, _contact: Contact) -> Result<Connected, Error> {
         self.call("connect", None, |state| {
-            Ok(Connected { identity: Some(state.identity.clone()), notices: Vec::new() })
+            Ok(Connected { identity: Some(state.identity.clone()), notices: Vec::new(), findings: None })
         })
     }
 

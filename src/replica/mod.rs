@@ -130,6 +130,8 @@ pub struct Connected {
     pub identity: Option<String>,
     /// What people should know, once a run.
     pub notices: Vec<String>,
+    /// What was found out about the server, in the replica's own text: to be kept for the next run.
+    pub findings: Option<String>,
 }
 
 /// What is known about one ability.
@@ -299,6 +301,8 @@ pub struct Upload {
     pub blake3: String,
     /// Bytes a part.
     pub part_size: u64,
+    /// What the object will carry besides its bytes, as its replica writes it down; compared by that replica only.
+    pub begun_with: String,
     /// Finished parts.
     pub parts: Vec<UploadedPart>,
 }

@@ -1,6 +1,8 @@
 //! What goes wrong on the way to the bucket: got over where that is safe, and else told so that a person knows what to
 //! change.
 
+use std::net::TcpListener;
+
 use crate::support::s3::{Acls, Conditional, Effect, Region, Rule, Support};
 use crate::support::sandbox::{BUCKET, PREFIX, REMOTE, Ran, Sandbox, bytes};
 
@@ -162,7 +164,7 @@ fn a_host_that_does_not_resolve_is_named() {
 
 #[test]
 fn an_endpoint_that_does_not_answer_is_named() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dsn = format!("s3://AK:SK@media/site?endpoint=http://{free}");
     refuses(&dsn, 1, &["error: ", &free.to_string(), "endpoint"]);
 }
@@ -184,7 +186,7 @@ fn an_endpoint_that_is_none_is_a_mistake_of_the_user() {
 
 #[test]
 fn an_endpoint_that_is_no_s3_is_told() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     // A web server that answers everything with a page.
     std::thread::spawn(move || {
@@ -245,4 +247,22 @@ fn a_server_that_knows_little_is_synced_all_the_same() {
     assert!(sandbox.bucket.get(&format!("{PREFIX}b.jpg")).is_some());
     sandbox.run(&["push", sandbox.path("media").to_str().unwrap(), REMOTE, "--delete", "--overwrite"]).exits(0);
     sandbox.assert_equal();
+}
+
+#[test]
+fn a_server_outside_aws_needs_no_metadata_service_for_its_region() {
+    let metadata = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut sandbox = small();
+    let (key, secret) = (sandbox.server.access_key().to_owned(), sandbox.server.secret_key().to_owned());
+    sandbox.env("AWS_ACCESS_KEY_ID", &key);
+    sandbox.env("AWS_SECRET_ACCESS_KEY", &secret);
+    sandbox.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &format!("http://{}", metadata.local_addr().unwrap()));
+    let remote =
+        format!("[remote.chain]\nurl = \"s3://{BUCKET}/{PREFIX}\"\nendpoint = \"{}\"\n", sandbox.server.endpoint());
+    std::fs::write(sandbox.path("work/mediasync.toml"), remote).unwrap();
+    let media = sandbox.path("media");
+    sandbox.run(&["push", media.to_str().unwrap(), "chain:"]).exits(0);
+    sandbox.assert_equal();
+    metadata.set_nonblocking(true).unwrap();
+    assert!(metadata.accept().is_err(), "the metadata service was asked");
 }

@@ -80,6 +80,51 @@ fn kills_during_the_first_contact_leave_nothing_behind() {
 }
 
 #[test]
+fn what_a_killed_first_run_found_out_about_the_server_is_not_asked_again() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    let gate = sandbox.server.hold(Moment::BeforeHandling, "PutObject", "site/a.jpg");
+    let run = sandbox.start_push(&[]);
+    gate.reached_blocking(1);
+    run.kill();
+    gate.release();
+    sandbox.server.clear_log();
+    sandbox.push(&[]).exits(0);
+    let keys = sandbox.server.requests().into_iter().map(|entry| entry.call.key);
+    let probes: Vec<String> = keys.filter(|key| key.contains("/.mediasync/probe/")).collect();
+    assert_eq!(probes, Vec::<String>::new());
+    ends_equal(&sandbox);
+}
+
+#[test]
+fn a_dry_run_after_a_kill_shows_what_the_run_will_do() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+    sandbox.push(&[]).exits(0);
+    for (name, content) in [("a.jpg", "first edit"), ("b.jpg", "first edit of b")] {
+        sandbox.write(name, content);
+    }
+    // Both are stored, and the program does not live to hear of it.
+    let gate = sandbox.server.hold(Moment::BeforeAnswer, "PutObject", "site/*.jpg");
+    let run = sandbox.start_push(&[]);
+    gate.reached_blocking(2);
+    run.kill();
+    gate.release();
+    sandbox.write("a.jpg", "the second edit");
+    let (state, plan) = (sandbox.files("state"), sandbox.path("work/plan"));
+    let manifest = fs::read(sandbox.manifest()).unwrap();
+    sandbox.server.clear_log();
+    let planned = |ran: &crate::support::sandbox::Ran| ran.line("summary")["planned"].clone();
+    let dry = planned(&sandbox.push(&["--dry-run", "--json"]).exits(0));
+    let saved = planned(&sandbox.push(&["--save-plan", plan.to_str().unwrap(), "--json"]).exits(0));
+    sandbox.assert_changes(&[]);
+    assert_eq!((sandbox.files("state"), fs::read(sandbox.manifest()).unwrap()), (state, manifest));
+    fs::remove_file(plan).unwrap();
+    let real = planned(&sandbox.push(&["--json"]).exits(0));
+    assert_eq!((&dry, &saved), (&real, &real));
+    assert_eq!(real["overwrites"], 1, "{real}");
+    ends_equal(&sandbox);
+}
+
+#[test]
 fn an_upload_goes_on_without_sending_finished_parts_again() {
     let sandbox = Sandbox::new();
     sandbox.write("large.bin", bytes(1, 39 * MIB));

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use mediasync::model::{Expect, Version};
 use mediasync::replica::retry::{Patience, Retrying};
-use mediasync::replica::s3::S3;
+use mediasync::replica::s3::{S3, S3Address};
 use mediasync::replica::{Ability, Cause, Content, Replica, WHOLE_LIMIT};
 
 use crate::s3_replica::{Memory, Putter, cause, key, keys, listed, whole};
 use crate::s3_server::Site;
-use crate::support::s3::{Attributes, Conditional, Effect, Gate, Moment, ObjectSpec, Rule, S3Server};
+use crate::support::s3::{Acls, Attributes, Conditional, Effect, Gate, Moment, ObjectSpec, Rule, S3Server};
 
 fn fail(server: &S3Server, operation: &'static str, effect: Effect, times: usize) {
     server.faults(|faults| faults.add(Rule::new(operation, effect).times(times)));
@@ -186,6 +186,24 @@ async fn a_server_without_the_newer_listing_is_listed() {
 }
 
 #[tokio::test]
+async fn a_refused_listing_is_the_servers_age_only_if_the_older_request_works() {
+    for code in ["InvalidArgument", "InvalidRequest"] {
+        let site = Site::new();
+        let s3 = site.connected().await;
+        site.bucket.put("p/a", "1");
+        fail(&site.server, "ListObjectsV2", Effect::Status(400, code), 9);
+        fail(&site.server, "ListObjects", Effect::Status(403, "AccessDenied"), 1);
+        let error = listed(s3.as_ref(), None).await.unwrap_err();
+        assert!(error.message.contains(code), "{error}");
+        assert_ne!(s3.probe().list_v2, Ability::Missing);
+        // A passing refusal is repeated, and then the answer counts.
+        fail(&site.server, "ListObjects", Effect::Status(500, "InternalError"), 1);
+        assert_eq!(keys(s3.as_ref()).await, ["a"]);
+        assert_eq!(s3.probe().list_v2, Ability::Missing);
+    }
+}
+
+#[tokio::test]
 async fn a_404_is_no_absence_while_the_bucket_is_gone() {
     let site = Site::new();
     let s3 = site.connected().await;
@@ -288,6 +306,82 @@ async fn an_interrupted_upload_goes_on_with_the_parts_that_are_there() {
         blake3::hash(&site.bucket.content("p/a")).to_hex().as_str(),
         &*crate::s3_replica::blake3(&memory_bytes()).text
     );
+}
+
+/// An upload that was held right before its completion, and then put again by `again`.
+async fn put_again(site: &Site, first: &S3, again: &S3, expect: &Expect, meanwhile: impl FnOnce()) {
+    let (memory, hashes) = large();
+    let (putter, content) = (Putter::new(), Content::Pieces(memory));
+    let gate = site.server.hold(Moment::BeforeHandling, "CompleteMultipartUpload", "*");
+    tokio::select! {
+        _ = putter.put(first, "a", &content, expect, Some(&hashes)) => panic!("it was held"),
+        () = gate.reached(1) => {}
+    }
+    gone(gate).await;
+    meanwhile();
+    site.server.clear_log();
+    putter.put(again, "a", &content, expect, Some(&hashes)).await.unwrap();
+    assert!(putter.journal.lines.lock().unwrap().is_empty() && site.bucket.uploads().is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_that_was_begun_with_other_headers_is_begun_anew() {
+    let site = Site::new();
+    let first = site.connected().await;
+    site.bucket.put("p/a", "old");
+    let expect = Expect::Version(first.look_up(&key("a")).await.unwrap().unwrap().version);
+    put_again(&site, &first, &first, &expect, || {
+        let attributes = Attributes { cache_control: Some("max-age=9".into()), ..Attributes::default() };
+        site.bucket.put_with("p/a", "old", ObjectSpec { attributes, ..ObjectSpec::default() });
+    })
+    .await;
+    assert_eq!(["CreateMultipartUpload", "UploadPart"].map(|op| site.server.count(op)), [1, 4]);
+    assert_eq!(site.bucket.get("p/a").unwrap().attributes.cache_control.as_deref(), Some("max-age=9"));
+}
+
+#[tokio::test]
+async fn an_upload_that_was_begun_with_another_acl_is_begun_anew_where_acls_are_sent() {
+    for (acls, begun) in [(Acls::Supported, 1), (Acls::Refused, 0)] {
+        let site = Site::with(|quirks| quirks.acls = acls);
+        let public = S3Address { acl: Some("public-read".to_owned()), ..site.address() };
+        let (first, again) = (site.connected().await, site.connected_to(public).await);
+        if acls == Acls::Refused {
+            // The refusal is known before the upload goes on.
+            Putter::new().create(&*again, "b", b"1").await.unwrap();
+        }
+        put_again(&site, &first, &again, &Expect::Absent, || {}).await;
+        assert_eq!(site.server.count("CreateMultipartUpload"), begun, "{acls:?}");
+        assert_eq!(site.server.count("HeadObject"), 1, "only the look before the end");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_whose_acl_was_refused_goes_on_also_in_another_process() {
+    let site = Site::with(|quirks| quirks.acls = Acls::Refused);
+    let public = S3Address { acl: Some("public-read".to_owned()), ..site.address() };
+    let (first, again) = (site.connected_to(public.clone()).await, site.connected_to(public).await);
+    put_again(&site, &first, &again, &Expect::Absent, || {}).await;
+    assert_eq!(["CreateMultipartUpload", "UploadPart"].map(|op| site.server.count(op)), [0, 0]);
+}
+
+#[tokio::test]
+async fn an_earlier_upload_to_a_key_that_is_somebody_elses_by_now_is_aborted() {
+    let site = Site::with(|quirks| quirks.put_conditions = Conditional::Ignored);
+    let s3 = site.connected().await;
+    let (memory, hashes) = large();
+    let (putter, content) = (Putter::new(), Content::Pieces(memory));
+    let gate = site.server.hold(Moment::BeforeHandling, "CompleteMultipartUpload", "*");
+    tokio::select! {
+        _ = putter.put(&*s3, "a", &content, &Expect::Absent, Some(&hashes)) => panic!("it was held"),
+        () = gate.reached(1) => {}
+    }
+    gone(gate).await;
+    site.bucket.put("p/a", "theirs");
+    site.server.clear_log();
+    let result = putter.put(&*s3, "a", &content, &Expect::Absent, Some(&hashes)).await;
+    assert_eq!(cause(result), Cause::Precondition);
+    assert_eq!((site.bucket.content("p/a"), site.server.count("UploadPart")), ("theirs".into(), 0));
+    assert!(putter.journal.lines.lock().unwrap().is_empty() && site.bucket.uploads().is_empty());
 }
 
 fn memory_bytes() -> Vec<u8> {

@@ -149,7 +149,7 @@ impl Replica for Local {
         .await?;
         let identity = Some(root.identity());
         *self.root.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(root));
-        Ok(Connected { identity, notices: Vec::new() })
+        Ok(Connected { identity, notices: Vec::new(), findings: None })
     }
 
     fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {

@@ -12,7 +12,7 @@ use super::metadata::{BLAKE3, Facts, MTIME};
 use super::multipart::{Part, Sent, plan};
 use super::names::{copy_source, quoted};
 use super::ops::Op;
-use super::put::raced;
+use super::put::{Denials, raced};
 use super::sender::{Ack, Condition};
 use crate::model::{DigestKind, Entry, Key, Version};
 use crate::replica::retry::{Patience, repeat};
@@ -64,7 +64,7 @@ impl Inner {
         let ack = if found.size > LARGEST {
             self.copy_parts(&source, to, target, &mut headers, put).await?
         } else {
-            self.copy_whole(&source, target, &mut headers, &condition).await?
+            self.copy_whole(&source, target, &mut headers, condition).await?
         };
         let mut entry = self.stored(target, found.size, &ack, put).await?;
         entry.digests.merge(&found.digests.iter().filter(|d| is_contents(d.kind)).cloned().collect());
@@ -76,8 +76,9 @@ impl Inner {
         source: &Source<'_>,
         target: &str,
         headers: &mut Headers,
-        condition: &Condition,
+        mut condition: Condition,
     ) -> Result<Ack, Error> {
+        let mut denials = Denials::default();
         let from = copy_source(self.wire.bucket(), source.object);
         let had_acl = headers.acl != Acl::Unset;
         let ack = loop {
@@ -99,6 +100,7 @@ impl Inner {
             match answer {
                 Ok(ack) => break ack,
                 Err(failure) if headers.drop_acl(&failure) => {}
+                Err(failure) if self.denied(target, &failure, &mut condition, &mut denials).await? => {}
                 Err(failure) => return Err(self.copy_error(&failure, target)),
             }
         };
@@ -132,6 +134,7 @@ impl Inner {
             id: None,
             blake3: put.digests.get(DigestKind::Blake3).map(|d| d.text.to_string()).unwrap_or_default(),
             part_size: size,
+            begun_with: String::new(),
             parts: Vec::new(),
         };
         put.journal.intend(&upload)?;

@@ -139,6 +139,16 @@ impl Headers {
         put_on_request(self.pairs())
     }
 
+    /// What an upload that is begun with these headers is marked with: a hash of them, and one of the ACL.
+    pub(super) fn mark(&self) -> String {
+        let mut pairs = self.pairs();
+        pairs.sort_unstable();
+        let is_acl = |(name, _): &Header| name.starts_with("x-amz-acl") || name.starts_with("x-amz-grant-");
+        let (acl, named): (Vec<Header>, Vec<Header>) = pairs.into_iter().partition(is_acl);
+        let hash = |pairs: Vec<Header>| blake3::hash(format!("{pairs:?}").as_bytes()).to_hex();
+        format!("{}.{}", hash(named), hash(acl))
+    }
+
     /// Adds our digest and the source's mtime.
     pub(super) fn state(&mut self, put: &Put<'_>) {
         if let Some(blake3) = put.digests.get(DigestKind::Blake3) {
@@ -161,6 +171,12 @@ pub(super) fn put_on_request(headers: Vec<Header>) -> impl Fn(HttpRequest) -> Re
 }
 
 impl Inner {
+    /// Whether an upload with this mark makes an object with these headers, and with their ACL where ACLs are sent.
+    pub(super) fn is_begun_with(&self, mark: &str, headers: &Headers) -> bool {
+        let own = headers.mark();
+        if self.uses_acls() { own == mark } else { own.split('.').next() == mark.split('.').next() }
+    }
+
     /// The ACL for new objects.
     pub(super) fn acl_of_new(&self) -> Acl {
         match &self.wire.address().acl {

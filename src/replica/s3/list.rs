@@ -153,9 +153,17 @@ impl Inner {
             self.page_v1(prefix, from, most).await
         } else {
             match self.page_v2(prefix, from, most).await {
+                // A 400 says much else as well: only an answer to the older request shows that it is the request.
                 Err(failure) if *from == From::Start && is_unknown_v2(&failure) => {
-                    self.learn(|probe| probe.list_v2 = Ability::Missing);
-                    self.page_v1(prefix, from, most).await
+                    match self.page_v1(prefix, from, most).await {
+                        Ok(page) => {
+                            self.learn(|probe| probe.list_v2 = Ability::Missing);
+                            Ok(page)
+                        }
+                        // What passes shows nothing: both are asked again.
+                        Err(older) if self.is_passing(&older) => Err(older),
+                        Err(_) => Err(failure),
+                    }
                 }
                 answer => answer,
             }
@@ -168,6 +176,10 @@ impl Inner {
                 _ => error,
             }
         })
+    }
+
+    fn is_passing(&self, failure: &Failure) -> bool {
+        matches!(self.wire.fold(failure, Op::ListObjects, None).cause, Cause::Transient { .. })
     }
 
     async fn page_v2(&self, prefix: &str, from: &From, most: i32) -> Result<Page, Failure> {

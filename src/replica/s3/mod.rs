@@ -99,9 +99,7 @@ impl S3 {
 
     /// What is known about the server; keep it for the next run.
     pub fn probe(&self) -> Probe {
-        let region = self.inner.wire.learned_region();
-        let probe = self.inner.probe();
-        Probe { region: region.or(probe.region.clone()), ..probe }
+        self.inner.findings()
     }
 
     /// Requests made so far, by kind.
@@ -119,6 +117,12 @@ impl Inner {
     /// What is known about the server.
     fn probe(&self) -> Probe {
         self.probe.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What to keep for the next run.
+    fn findings(&self) -> Probe {
+        let probe = self.probe();
+        Probe { region: self.wire.learned_region().or(probe.region.clone()), ..probe }
     }
 
     /// One thing that is known about the server.

@@ -10,6 +10,7 @@ use super::Inner;
 use super::concurrent::each;
 use super::error::Failure;
 use super::keep::{Acl, Headers};
+use super::list::{From, Next};
 use super::metadata::crc64_text;
 use super::names::shown;
 use super::ops::Op;
@@ -17,7 +18,7 @@ use super::put::raced;
 use super::sender::{Ack, Condition, Proof, crc64};
 use crate::model::{Digest, DigestKind, Entry, Expect, Key, Sameness};
 use crate::replica::retry::{Attempts, Patience, repeat};
-use crate::replica::{Ability, Cause, Error, PartHashes, Pieces, Put, Upload, UploadedPart};
+use crate::replica::{Ability, Cause, Error, PartHashes, Pieces, Put, UploadedPart};
 
 /// Parts of one object sent at the same time.
 const PARALLEL: usize = 4;
@@ -85,9 +86,19 @@ impl Inner {
         hashes: &PartHashes,
         put: &Put<'_>,
     ) -> Result<Entry, Error> {
-        let (mut upload, sent) = self.resume(key, object, hashes, put).await?;
+        let mut headers = match self.prepare(object, put).await {
+            Ok((headers, _)) => headers,
+            Err(error) => {
+                if !is_passing(&error) {
+                    self.drop_earlier(key, object, put.journal).await?;
+                }
+                return Err(error);
+            }
+        };
+        let (mut upload, sent) = self.resume(key, object, hashes, &headers, put).await?;
         if upload.id.is_none() {
-            upload.id = Some(self.begin(object, &upload, put).await?);
+            put.journal.intend(&upload)?;
+            upload.id = Some(self.create_upload(object, &mut headers).await?);
             put.journal.intend(&upload)?;
         }
         let transfer = Transfer { key, object, id: upload.id.as_deref().unwrap_or_default(), hashes, put };
@@ -100,7 +111,7 @@ impl Inner {
         match &result {
             Ok(_) => put.journal.done(key)?,
             // What was sent is of use to the next attempt.
-            Err(error) if matches!(error.cause, Cause::Transient { .. } | Cause::Stop) => {}
+            Err(error) if is_passing(error) => {}
             Err(_) => {
                 if self.abort(object, transfer.id).await.is_ok() {
                     put.journal.done(key)?;
@@ -108,13 +119,6 @@ impl Inner {
             }
         }
         result
-    }
-
-    /// CreateMultipartUpload, journaled before and after.
-    async fn begin(&self, object: &str, upload: &Upload, put: &Put<'_>) -> Result<String, Error> {
-        let (mut headers, _) = self.prepare(object, put).await?;
-        put.journal.intend(upload)?;
-        self.create_upload(object, &mut headers).await
     }
 
     /// CreateMultipartUpload.
@@ -247,6 +251,43 @@ impl Inner {
         condition: &Condition,
         crc: Option<u64>,
     ) -> Result<Ack, Failure> {
+        let answer = self.complete_once(object, id, sent, condition, crc).await;
+        match answer {
+            Err(failure) if *condition == Condition::Absent && failure.is_precondition() => {
+                // What can't be told or removed leaves the refusal as it is.
+                if !self.remove_folder(object).await.unwrap_or(false) {
+                    return Err(failure);
+                }
+                self.complete_once(object, id, sent, condition, crc).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// SeaweedFS 4.48 keeps the folder that a name was before: it refuses a creation because of it, and can't complete
+    /// an upload over it without the condition either. Removes it, if there is no object of this name, none below it,
+    /// and none that marks the folder. A folder that holds something it keeps.
+    async fn remove_folder(&self, object: &str) -> Result<bool, Error> {
+        let folder = format!("{object}/");
+        let below = self.page(&folder, &From::Start, 1).await?;
+        let is_empty = below.objects.is_empty() && below.undecodable.is_empty() && below.next == Next::End;
+        if !is_empty || self.look_up(object).await?.is_some() {
+            return Ok(false);
+        }
+        let answer = self
+            .wire
+            .send(Op::DeleteObject, 0, |client| client.delete_object().bucket(self.wire.bucket()).key(&folder).send());
+        answer.await.map(|_| true).map_err(|failure| self.wire.fold(&failure, Op::DeleteObject, Some(&folder)))
+    }
+
+    async fn complete_once(
+        &self,
+        object: &str,
+        id: &str,
+        sent: &[Sent],
+        condition: &Condition,
+        crc: Option<u64>,
+    ) -> Result<Ack, Failure> {
         let crc = crc.filter(|_| self.ability(|probe| probe.checksums) == Ability::Proven);
         let part = |(at, sent): (usize, &Sent)| {
             let number = i32::try_from(at + 1).unwrap_or(i32::MAX);
@@ -275,6 +316,11 @@ impl Inner {
             replaced && entry.size == size && entry.digests.compare(put.digests) == Sameness::Same
         }))
     }
+}
+
+/// Whether the same upload may succeed later.
+fn is_passing(error: &Error) -> bool {
+    matches!(error.cause, Cause::Transient { .. } | Cause::Stop)
 }
 
 /// What the steps of one upload share.

@@ -99,7 +99,8 @@ pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected
             inner.name
         ));
     }
-    Ok(Connected { identity, notices })
+    let findings = serde_json::to_string(&inner.findings()).expect("a probe is plain data");
+    Ok(Connected { identity, notices, findings: Some(findings) })
 }
 
 impl Inner {

@@ -4,6 +4,7 @@
 use aws_sdk_s3::types::{MultipartUpload, Part as ListedPart};
 
 use super::Inner;
+use super::keep::Headers;
 use super::metadata::{crc64_value, epoch_ns};
 use super::multipart::Sent;
 use super::names::{shown, unquoted};
@@ -20,19 +21,23 @@ const ABORTS: u32 = 5;
 
 impl Inner {
     /// The upload to go on with and the parts that the server has; a new one without an id if there is none.
+    ///
+    /// An object gets the headers and the ACL that its upload was begun with: one that was begun with others than
+    /// `headers` is not gone on with.
     pub(super) async fn resume(
         &self,
         key: &Key,
         object: &str,
         hashes: &PartHashes,
+        headers: &Headers,
         put: &Put<'_>,
     ) -> Result<(Upload, Vec<Option<Sent>>), Error> {
         let nothing = vec![None; hashes.hashes.len().max(1)];
         let blake3 = put.digests.get(DigestKind::Blake3).map_or("", |digest| &digest.text);
         if let Some(earlier) = put.journal.upload(key)? {
-            if let Some(id) =
-                earlier.id.clone().filter(|_| earlier.blake3 == blake3 && earlier.part_size == hashes.size)
-            {
+            let same_bytes = earlier.blake3 == blake3 && earlier.part_size == hashes.size;
+            let is_same = same_bytes && self.is_begun_with(&earlier.begun_with, headers);
+            if let Some(id) = earlier.id.clone().filter(|_| is_same) {
                 let patience = Patience::default();
                 match repeat(patience, || self.parts_of(object, &id)).await {
                     Ok(Some(listed)) => {
@@ -55,9 +60,18 @@ impl Inner {
             id: None,
             blake3: blake3.to_owned(),
             part_size: hashes.size,
+            begun_with: headers.mark(),
             parts: Vec::new(),
         };
         Ok((upload, nothing))
+    }
+
+    /// Aborts the upload of a key that can't be stored now. If that fails, it stays in the journal.
+    pub(super) async fn drop_earlier(&self, key: &Key, object: &str, journal: &dyn Journal) -> Result<(), Error> {
+        match journal.upload(key)? {
+            Some(earlier) if self.discard(object, &earlier).await.is_ok() => journal.done(key),
+            _ => Ok(()),
+        }
     }
 
     /// Aborts all uploads that the journal knows. Returns how many there were.
@@ -199,6 +213,7 @@ mod tests {
             id: Some("u".into()),
             blake3: "b".into(),
             part_size: 5,
+            begun_with: String::new(),
             parts: vec![part(1, "one", 1), part(2, "two", 2), part(3, "three", 3), part(4, "four", 9), part(9, "x", 1)],
         };
         let listed = |number, etag: &str| ListedPart::builder().part_number(number).e_tag(etag).build();

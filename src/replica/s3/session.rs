@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -79,6 +82,9 @@ impl Session {
                 if let Some(profile) = profile {
                     loader = loader.profile_name(profile);
                 }
+                if address.endpoint.as_deref().is_some_and(|url| !is_aws(url)) {
+                    loader = loader.region(region_without_metadata(profile.as_deref()));
+                }
                 let shared = loader.load().await;
                 let of_chain = shared.region().map(|region| region.as_ref().to_owned());
                 let region = region.clone().or(configured).or(of_chain).unwrap_or_else(|| "us-east-1".to_owned());
@@ -108,6 +114,17 @@ impl Session {
         let bucket = address.bucket.clone();
         Self { client, bucket, connector, provider, clock, direct: OnceCell::new() }
     }
+}
+
+/// The region that the environment or the profile names. The metadata service of a virtual machine knows only where
+/// that machine is, which says nothing about a server outside AWS, and elsewhere it is waited for in vain.
+fn region_without_metadata(profile: Option<&str>) -> RegionProviderChain {
+    let mut files = ProfileFileRegionProvider::builder();
+    if let Some(profile) = profile {
+        files = files.profile_name(profile);
+    }
+    let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
+    chain.or_else(files.build()).or_else(Region::from_static("us-east-1"))
 }
 
 /// The connections to the bucket, which the SDK and [`Direct`] share.

@@ -89,6 +89,30 @@ async fn copy(subject: &Subject, entry: &Entry) {
     assert!(putter.journal.lines.lock().unwrap().is_empty());
 }
 
+/// A name that only was the beginning of others can be taken, however the content gets there.
+pub(super) async fn former_folders(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    if !subject.is_flat() {
+        return;
+    }
+    for folder in ["small", "large", "copied"] {
+        let inside = key(&format!("{folder}/inside"));
+        let entry = putter.create(replica, inside.as_str(), b"1").await.unwrap();
+        assert_eq!(replica.delete(&[(inside, entry.version)]).await, [Ok(())]);
+    }
+    let small = putter.create(replica, "small", b"small").await.unwrap();
+    let large = Memory::new(bytes(3));
+    let hashes = large.hashes(PART);
+    putter.put(replica, "large", &Content::Pieces(large), &Expect::Absent, Some(&hashes)).await.unwrap();
+    assert!(content(replica, "large").await == bytes(3));
+    if subject.can(|can| can.copy) {
+        let put = putter.as_put(&Expect::Absent, &small.digests, None);
+        replica.copy(&key("small"), &small.version, &key("copied"), &put).await.unwrap();
+        assert_eq!(content(replica, "copied").await, b"small");
+    }
+    empty(replica).await;
+}
+
 /// Whatever can't be done changes nothing.
 async fn stuck(subject: &Subject, entry: &Entry, why: &str) {
     let (replica, putter) = (subject.replica(), Putter::new());
@@ -225,7 +249,8 @@ pub(super) async fn tidy(subject: &Subject) {
             let intended_ns = i64::try_from(now.as_nanos()).unwrap() - 500_000_000;
             for (name, id) in [("known.bin", Some(ours)), ("lost.bin", None)] {
                 let (key, blake3) = (key(name), String::new());
-                let upload = Upload { key, intended_ns, id, blake3, part_size: PART, parts: vec![] };
+                let begun_with = String::new();
+                let upload = Upload { key, intended_ns, id, blake3, part_size: PART, begun_with, parts: vec![] };
                 putter.journal.intend(&upload).unwrap();
             }
             let found = subject.expected.claims == Claims::Found;

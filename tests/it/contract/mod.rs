@@ -6,18 +6,18 @@
 
 use std::sync::Arc;
 
-use mediasync::model::Namespace;
+use mediasync::model::{Expect, Namespace};
 use mediasync::replica::local::Local;
 use mediasync::replica::memory::{self, Role};
 use mediasync::replica::s3::{S3, S3Address};
-use mediasync::replica::{Ability, Cause, Replica};
+use mediasync::replica::{Ability, Cause, Content, Replica};
 
 use self::expected::Expected;
 use crate::live::{self, RawBucket};
-use crate::s3_replica::{Putter, cause};
+use crate::s3_replica::{Memory, Putter, cause, key};
 use crate::s3_server::Site;
 use crate::support::s3::{
-    Acls, ChecksumSupport, Conditional, ETags, Effect, ListingOrder, Need, Quirks, Rule, Support,
+    Acls, ChecksumSupport, Conditional, ETags, Effect, ListingOrder, Moment, Need, Quirks, Rule, Support,
 };
 
 mod changes;
@@ -98,6 +98,7 @@ async fn keeps_the_contract(subject: Subject) {
     looks::listings(&subject).await;
     looks::absence(&subject).await;
     large::parts(&subject).await;
+    large::former_folders(&subject).await;
     large::torn(&subject).await;
     large::resume(&subject).await;
     large::tidy(&subject).await;
@@ -181,6 +182,56 @@ async fn a_server_that_takes_a_folder_for_an_object_does_not_block_a_creation() 
     site.server.faults(|faults| faults.add(deny(5)));
     assert_eq!(cause(Putter::new().create(&*s3, "b", b"ours").await), Cause::Precondition);
     assert_eq!(site.bucket.content("p/b"), "theirs");
+}
+
+/// The same for large content and for copies.
+#[tokio::test]
+async fn a_server_that_takes_a_folder_for_an_object_blocks_neither_large_content_nor_a_copy() {
+    let site = Site::new();
+    let (s3, putter) = (site.connected().await, Putter::new());
+    let deny = |operation, times| Rule::new(operation, Effect::Status(412, "PreconditionFailed")).times(times);
+    let large = Memory::new(vec![7; 6 << 20]);
+    let hashes = large.hashes(5 << 20);
+    let large = Content::Pieces(large);
+    let put = async |to: &str| putter.put(&*s3, to, &large, &Expect::Absent, Some(&hashes)).await;
+    let small = putter.create(&*s3, "small", b"1").await.unwrap();
+    let as_put = putter.as_put(&Expect::Absent, &small.digests, None);
+    let copy = async |to: &str| s3.copy(&key("small"), &small.version, &key(to), &as_put).await;
+
+    site.server.faults(|faults| faults.add(deny("CompleteMultipartUpload", 1)));
+    site.server.faults(|faults| faults.add(deny("CopyObject", 2)));
+    put("large").await.unwrap();
+    copy("copied").await.unwrap();
+    assert_eq!((site.bucket.content("p/large").len(), &site.bucket.content("p/copied")[..]), (6 << 20, &b"1"[..]));
+    assert_eq!(site.server.faults(|faults| faults.fired()), 3);
+
+    // A folder that holds something, or is marked by an object, is no leftover.
+    for name in ["p/held/inside", "p/marked/"] {
+        site.bucket.put(name, "");
+        site.server.faults(|faults| faults.add(deny("CompleteMultipartUpload", 1)));
+        let folder = name.trim_start_matches("p/").split('/').next().unwrap();
+        assert_eq!(cause(put(folder).await), Cause::Precondition);
+        assert!(site.bucket.get(name).is_some());
+    }
+    assert_eq!(site.server.count("DeleteObject"), 1);
+
+    // Where something is, its word holds: here it comes between the look and the request.
+    for (operation, at) in [("CompleteMultipartUpload", "large-2"), ("CopyObject", "copied-2")] {
+        site.server.faults(|faults| faults.add(deny(operation, 1)));
+        let gate = site.server.hold(Moment::BeforeHandling, operation, "*");
+        let theirs = async {
+            gate.reached(1).await;
+            site.bucket.put(&format!("p/{at}"), "theirs");
+            gate.release();
+        };
+        let ours = async { if operation == "CopyObject" { copy(at).await } else { put(at).await } };
+        let (result, ()) = tokio::join!(ours, theirs);
+        assert_eq!(
+            (cause(result), &site.bucket.content(&format!("p/{at}"))[..]),
+            (Cause::Precondition, &b"theirs"[..])
+        );
+    }
+    assert!(site.bucket.uploads().is_empty());
 }
 
 #[tokio::test]
