@@ -143,6 +143,23 @@ fn a_job_that_fails_does_not_stop_the_others_and_the_worst_exit_wins() {
 }
 
 #[test]
+fn status_counts_the_pair_and_not_the_last_run() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "bb"), ("sub/c.jpg", "c")]);
+    sandbox.put("a.jpg", "a");
+    let equal = |files: u64, bytes: u64| {
+        let line = sandbox.run(&["status", "--json"]).exits(0).line("status");
+        assert_eq!((&line["files"], &line["bytes"]), (&files.into(), &bytes.into()), "{line}");
+    };
+    sandbox.push(&["--only", "a.jpg"]).exits(0);
+    equal(1, 1);
+    sandbox.push(&[]).exits(0);
+    equal(3, 4);
+    sandbox.push(&["--only", "sub"]).exits(0);
+    equal(3, 4);
+    sandbox.run(&["status"]).exits(0).says(&["known equal on both sides: 3 files, 4 B", "; nothing changed"]);
+}
+
+#[test]
 fn status_tells_stale_and_halted_jobs_by_its_exit_code() {
     let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
     with_config(&sandbox, JOBS, &["sync"]).exits(0);

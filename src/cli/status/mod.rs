@@ -28,6 +28,16 @@ struct Subject {
     names: (String, String),
 }
 
+/// What a pair's manifest says.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Files that are known to be equal on both sides, and their bytes: of the whole pair, whatever the last run
+    /// looked at.
+    equal: (u64, u64),
+    /// The last run.
+    run: Option<Run>,
+}
+
 /// How things stand, by the last run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -72,19 +82,18 @@ pub fn status(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit
     let output = &*setup.output;
     let (subjects, mut worst) = subjects(job, setup, world)?;
     for subject in &subjects {
-        let runs = match runs(subject, setup, 1) {
-            Ok(runs) => runs,
+        let seen = match subject.look(setup) {
+            Ok(seen) => seen,
             Err(failure) => {
                 output.failure(subject.job.as_deref(), &failure);
                 worst = worst.max(failure.exit);
                 continue;
             }
         };
-        let run = runs.first();
-        worst = worst.max(State::of(run).exit());
+        worst = worst.max(State::of(seen.run.as_ref()).exit());
         match output.format() {
-            Format::Json => output.data(&status_line(subject, run, setup).to_string()),
-            Format::Human => output.data(&told(subject, run, output.zone())),
+            Format::Json => output.data(&status_line(subject, &seen, setup).to_string()),
+            Format::Human => output.data(&told(subject, &seen, output.zone())),
         }
     }
     if output.format() == Format::Human {
@@ -105,7 +114,7 @@ pub fn history(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exi
     let output = &*setup.output;
     let (subjects, mut worst) = subjects(job, setup, world)?;
     for subject in &subjects {
-        match runs(subject, setup, SHOWN) {
+        match subject.runs(setup) {
             Ok(runs) => runs.iter().for_each(|run| match output.format() {
                 Format::Json => output.data(&run_line(subject, run).to_string()),
                 Format::Human => output.data(&history_line(subject, run, output.zone())),
@@ -156,29 +165,39 @@ fn subjects(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<(Vec<S
     Ok((found, worst))
 }
 
-fn runs(subject: &Subject, setup: &Setup, limit: u32) -> Result<Vec<Run>, Failure> {
-    let orientation = subject.pair.orientation(&subject.source_canonical);
-    match Manifest::open_read_only(&setup.state_dir, &subject.pair, orientation)? {
-        Some(manifest) => Ok(manifest.runs(limit)?),
-        None => Ok(Vec::new()),
-    }
-}
-
 fn record(run: &Run) -> Option<Record> {
     serde_json::from_str(run.summary_json.as_deref()?).ok()
 }
 
 impl Subject {
+    /// Its manifest; `None` before its first run.
+    fn manifest(&self, setup: &Setup) -> Result<Option<Manifest>, Failure> {
+        let orientation = self.pair.orientation(&self.source_canonical);
+        Ok(Manifest::open_read_only(&setup.state_dir, &self.pair, orientation)?)
+    }
+
+    fn look(&self, setup: &Setup) -> Result<Seen, Failure> {
+        let Some(manifest) = self.manifest(setup)? else { return Ok(Seen::default()) };
+        Ok(Seen { equal: manifest.base_totals()?, run: manifest.runs(1)?.pop() })
+    }
+
+    fn runs(&self, setup: &Setup) -> Result<Vec<Run>, Failure> {
+        match self.manifest(setup)? {
+            Some(manifest) => Ok(manifest.runs(SHOWN)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// What `approve` takes.
     fn handle(&self) -> &str {
         self.job.as_deref().unwrap_or(self.pair.id())
     }
 }
 
-/// A subject for people.
-fn told(subject: &Subject, run: Option<&Run>, zone: &TimeZone) -> String {
+/// A subject for people: how it stands, what both sides hold, and what the last run did.
+fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     let head = format!("{}: {} -> {}", subject.handle(), subject.names.0, subject.names.1);
-    let Some(run) = run else { return format!("{head}\n  never run") };
+    let Some(run) = &seen.run else { return format!("{head}\n  never run") };
     let record = record(run);
     let count = |field: &str| record.as_ref().and_then(|r| r.summary.as_ref()?.get(field)?.as_u64()).unwrap_or(0);
     let again = match &subject.job {
@@ -186,13 +205,7 @@ fn told(subject: &Subject, run: Option<&Run>, zone: &TimeZone) -> String {
         None => format!("the same {} again", run.command),
     };
     let what = match State::of(Some(run)) {
-        State::InSync if run.command == "approve" || run.command == "apply" => {
-            format!(
-                "a plan was carried out: {} changes",
-                human::count(changed(record.as_ref()) + done(record.as_ref(), "deletes"))
-            )
-        }
-        State::InSync => format!("in sync: {}", human::files(count("in_sync") + changed(record.as_ref()))),
+        State::InSync => "in sync".to_owned(),
         State::Problems => format!(
             "left: {} problems, {} conflicts\n  hint: {again} shows them",
             human::count(count("problems")),
@@ -207,16 +220,28 @@ fn told(subject: &Subject, run: Option<&Run>, zone: &TimeZone) -> String {
         State::Unfinished => format!("not finished: it runs now, or was killed; then {again} does the rest"),
         State::Never => "never run".to_owned(),
     };
-    format!("{head}\n  {}\n  last run: {}", what, when(run, zone))
+    let (files, bytes) = seen.equal;
+    let equal = format!("known equal on both sides: {}, {}", human::files(files), human::size(bytes));
+    format!("{head}\n  {what}\n  {equal}\n  last run: {}{}", when(run, zone), did(record.as_ref()))
+}
+
+/// What a run did, for the end of a line; nothing for a run that was not decided.
+fn did(record: Option<&Record>) -> String {
+    if record.is_none_or(|record| record.summary.is_none()) {
+        return String::new();
+    }
+    let words = [("created", "creates"), ("overwrote", "overwrites"), ("copied", "copies"), ("deleted", "deletes")];
+    let parts: Vec<String> = words
+        .into_iter()
+        .map(|(word, field)| (word, done(record, field)))
+        .filter(|(_, n)| *n > 0)
+        .map(|(word, n)| format!("{word} {}", human::count(n)))
+        .collect();
+    if parts.is_empty() { "; nothing changed".to_owned() } else { format!("; {}", parts.join(", ")) }
 }
 
 fn done(record: Option<&Record>, field: &str) -> u64 {
     record.and_then(|record| record.summary.as_ref()?.get("done")?.get(field)?.as_u64()).unwrap_or(0)
-}
-
-/// Files that a run made equal.
-fn changed(record: Option<&Record>) -> u64 {
-    ["creates", "overwrites", "copies"].iter().map(|field| done(record, field)).sum()
 }
 
 fn halted(subject: &Subject, record: Option<&Record>) -> String {
@@ -253,7 +278,7 @@ fn history_line(subject: &Subject, run: &Run, zone: &TimeZone) -> String {
 }
 
 /// A subject for scripts.
-fn status_line(subject: &Subject, run: Option<&Run>, setup: &Setup) -> Value {
+fn status_line(subject: &Subject, seen: &Seen, setup: &Setup) -> Value {
     json!({
         "v": 1,
         "type": "status",
@@ -261,8 +286,10 @@ fn status_line(subject: &Subject, run: Option<&Run>, setup: &Setup) -> Value {
         "pair": subject.pair.id(),
         "source": subject.names.0,
         "destination": subject.names.1,
-        "state": State::of(run),
-        "run": run.map(run_fields),
+        "state": State::of(seen.run.as_ref()),
+        "files": seen.equal.0,
+        "bytes": seen.equal.1,
+        "run": seen.run.as_ref().map(run_fields),
         "config": setup.config_file.as_deref().map(shown),
         "state_dir": shown(&setup.state_dir),
     })

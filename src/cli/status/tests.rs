@@ -42,20 +42,27 @@ fn ended(ending: &str, record: &str) -> Run {
 }
 
 fn text(job: Option<&str>, run: Option<&Run>) -> String {
-    told(&subject(job), run, &TimeZone::UTC)
+    told(&subject(job), &Seen { equal: (1002, 2048), run: run.cloned() }, &TimeZone::UTC)
 }
 
 #[test]
-fn a_run_that_left_nothing_is_in_sync() {
+fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
     let mut done = report();
-    done.in_sync = 1000;
+    // A run with --only, or an adoption: it looked at less than the pair holds.
+    done.in_sync = 1;
     done.done.creates = 2;
+    done.done.deletes = 1000;
     let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
     assert_eq!(State::of(Some(&run)).exit(), Exit::Done);
     let expected = "media: /data/media -> s3://bucket
-  in sync: 1,002 files
-  last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s";
+  in sync
+  known equal on both sides: 1,002 files, 2.0 KiB
+  last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s; created 2, deleted 1,000";
     assert_eq!(text(Some("media"), Some(&run)), expected);
+    let idle = ended("finished", &lines::record(&Totals::of(&report(), Stage::Done)));
+    assert!(text(None, Some(&idle)).ends_with("took 1 min 0 s; nothing changed"));
+    let failed = ended("failed", &lines::failed(&Failure::error("no bucket")));
+    assert!(text(None, Some(&failed)).ends_with("took 1 min 0 s"), "nothing is claimed about a run that failed");
 }
 
 #[test]
