@@ -256,8 +256,17 @@ pub fn size(bytes: u64) -> String {
 
 /// A time in `zone`, to the second.
 pub fn time(ns: i64, zone: &TimeZone) -> String {
+    formatted(ns, zone, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+/// The same without the zone's name: always 19 columns, for tables.
+pub fn local_time(ns: i64, zone: &TimeZone) -> String {
+    formatted(ns, zone, "%Y-%m-%d %H:%M:%S")
+}
+
+fn formatted(ns: i64, zone: &TimeZone, form: &str) -> String {
     match Timestamp::from_nanosecond(i128::from(ns)) {
-        Ok(time) => time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+        Ok(time) => time.to_zoned(zone.clone()).strftime(form).to_string(),
         Err(_) => "time unknown".into(),
     }
 }

@@ -1,5 +1,7 @@
 //! `status` and `history`: what the manifests say. Contacts nobody and takes no lock.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,8 +18,9 @@ use super::setup::{Setup, shown};
 use super::wire;
 use crate::manifest::{Manifest, Pair, Run};
 
-/// Runs that `history` shows of each pair, at most.
-const SHOWN: u32 = 50;
+mod history;
+
+pub use history::history;
 
 /// A job, or a pair that no job names.
 #[derive(Debug)]
@@ -106,28 +109,6 @@ pub fn status(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit
     Ok(worst)
 }
 
-/// `history [JOB]`.
-///
-/// # Errors
-/// An unknown job.
-pub fn history(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
-    let output = &*setup.output;
-    let (subjects, mut worst) = subjects(job, setup, world)?;
-    for subject in &subjects {
-        match subject.runs(setup) {
-            Ok(runs) => runs.iter().for_each(|run| match output.format() {
-                Format::Json => output.data(&run_line(subject, run).to_string()),
-                Format::Human => output.data(&history_line(subject, run, output.zone())),
-            }),
-            Err(failure) => {
-                output.failure(subject.job.as_deref(), &failure);
-                worst = worst.max(failure.exit);
-            }
-        }
-    }
-    Ok(worst)
-}
-
 /// The jobs, and the pairs that no job names; with a name only that. Jobs whose places can't be resolved are told, and
 /// the worst of their exits is returned.
 fn subjects(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<(Vec<Subject>, Exit), Failure> {
@@ -181,22 +162,20 @@ impl Subject {
         Ok(Seen { equal: manifest.base_totals()?, run: manifest.runs(1)?.pop() })
     }
 
-    fn runs(&self, setup: &Setup) -> Result<Vec<Run>, Failure> {
-        match self.manifest(setup)? {
-            Some(manifest) => Ok(manifest.runs(SHOWN)?),
-            None => Ok(Vec::new()),
-        }
-    }
-
     /// What `approve` takes.
     fn handle(&self) -> &str {
         self.job.as_deref().unwrap_or(self.pair.id())
+    }
+
+    /// What it is called, and its places.
+    fn head(&self) -> String {
+        format!("{}: {} -> {}", self.handle(), self.names.0, self.names.1)
     }
 }
 
 /// A subject for people: how it stands, what both sides hold, and what the last run did.
 fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
-    let head = format!("{}: {} -> {}", subject.handle(), subject.names.0, subject.names.1);
+    let head = subject.head();
     let Some(run) = &seen.run else { return format!("{head}\n  never run") };
     let record = record(run);
     let count = |field: &str| record.as_ref().and_then(|r| r.summary.as_ref()?.get(field)?.as_u64()).unwrap_or(0);
@@ -257,24 +236,14 @@ fn halted(subject: &Subject, record: Option<&Record>) -> String {
 /// `2026-11-22 13:00:00 CET, sync, took 3.2 s`.
 fn when(run: &Run, zone: &TimeZone) -> String {
     let began = human::time(run.started_ns, zone);
-    let took = run.ended_ns.and_then(|ended| u64::try_from(ended.saturating_sub(run.started_ns)).ok());
-    let took = took.map(|ns| format!(", took {}", human::duration(std::time::Duration::from_nanos(ns))));
+    let took = took(run).map(|took| format!(", took {}", human::duration(took)));
     format!("{began}, {}{}", run.command, took.unwrap_or_default())
 }
 
-/// A run for people: one line.
-fn history_line(subject: &Subject, run: &Run, zone: &TimeZone) -> String {
-    let record = record(run);
-    let count = |field: &str| human::count(done(record.as_ref(), field));
-    let ending = run.ending.as_deref().unwrap_or("not finished");
-    let counts = format!(
-        "created {}, overwrote {}, copied {}, deleted {}",
-        count("creates"),
-        count("overwrites"),
-        count("copies"),
-        count("deletes")
-    );
-    format!("{}  {ending:<12}  {}  {counts}  ({} -> {})", subject.handle(), when(run, zone), run.source, run.dest)
+/// `None` for a run that has not ended.
+fn took(run: &Run) -> Option<Duration> {
+    let ns = run.ended_ns?.saturating_sub(run.started_ns);
+    u64::try_from(ns).ok().map(Duration::from_nanos)
 }
 
 /// A subject for scripts.

@@ -13,7 +13,7 @@ use crate::sync::{Ending, Halt, Stage};
 const MINUTE: i64 = 60_000_000_000;
 const START: i64 = 1_700_000_000_000_000_000;
 
-fn subject(job: Option<&str>) -> Subject {
+pub(super) fn subject(job: Option<&str>) -> Subject {
     let (source, dest) = ("file:///data/media", "s3://aws/bucket/");
     Subject {
         job: job.map(str::to_owned),
@@ -24,7 +24,7 @@ fn subject(job: Option<&str>) -> Subject {
 }
 
 /// The last run of a pair after `end` wrote how it ended.
-fn run_that(end: impl FnOnce(&Manifest, crate::manifest::RunId)) -> Run {
+pub(super) fn run_that(end: impl FnOnce(&Manifest, crate::manifest::RunId)) -> Run {
     let state = tempfile::tempdir().unwrap();
     let subject = subject(None);
     let lock = Lock::take(state.path(), &subject.pair, "test").unwrap();
@@ -37,7 +37,7 @@ fn run_that(end: impl FnOnce(&Manifest, crate::manifest::RunId)) -> Run {
     run
 }
 
-fn ended(ending: &str, record: &str) -> Run {
+pub(super) fn ended(ending: &str, record: &str) -> Run {
     run_that(|manifest, id| manifest.finish_run(id, ending, record, START + MINUTE).unwrap())
 }
 
@@ -112,14 +112,4 @@ fn scripts_get_the_same_as_json() {
     assert_eq!(line["started"], "2023-11-14T22:13:20Z");
     assert_eq!(line["ended"], "2023-11-14T22:14:20Z");
     assert_eq!(line["summary"]["in_sync"], 5);
-}
-
-#[test]
-fn a_line_of_the_history_says_what_was_done() {
-    let mut done = report();
-    done.done.deletes = 3;
-    let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
-    let expected = "media  finished      2023-11-14 22:13:20 UTC, sync, took 1 min 0 s  \
-                    created 0, overwrote 0, copied 0, deleted 3  (/data/media -> s3://bucket)";
-    assert_eq!(history_line(&subject(Some("media")), &run, &TimeZone::UTC), expected);
 }
