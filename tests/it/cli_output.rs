@@ -160,6 +160,26 @@ fn status_counts_the_pair_and_not_the_last_run() {
 }
 
 #[test]
+fn a_pair_that_failed_can_be_forgotten_and_another_one_stays() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    sandbox.push(&[]).exits(0);
+    let media = sandbox.path("media");
+    let missing = format!("{}-missing", media.display());
+    sandbox.run(&["mirror", &missing, sandbox.path("home").to_str().unwrap()]).exits(1);
+    let told = sandbox.run(&["status"]).exits(3);
+    let at = told.stdout.find("mediasync forget ").unwrap_or_else(|| panic!("no way out: {told:?}"));
+    let words: Vec<&str> = told.stdout[at..].split_whitespace().skip(1).take(2).collect();
+    sandbox.run(&words).exits(0);
+    sandbox.run(&["status"]).exits(0).never_says("missing");
+    sandbox.run(&words).exits(2).says(&["no job and no pair"]);
+    let pair = sandbox.run(&["status", "--json"]).line("status")["pair"].as_str().unwrap().to_owned();
+    sandbox.run(&["forget", &pair]).exits(0);
+    let again = sandbox.push(&["--delete", "--json"]).exits(0).line("summary");
+    assert_eq!((&again["done"]["creates"], &again["done"]["deletes"]), (&0.into(), &0.into()), "{again}");
+    sandbox.assert_equal();
+}
+
+#[test]
 fn status_tells_stale_and_halted_jobs_by_its_exit_code() {
     let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
     with_config(&sandbox, JOBS, &["sync"]).exits(0);

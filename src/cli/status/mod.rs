@@ -193,7 +193,13 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
         State::Halted => halted(subject, record.as_ref()),
         State::Failed => {
             let error = record.as_ref().and_then(|r| r.error.as_deref()).unwrap_or("for an unknown reason");
-            format!("failed: {error}")
+            match &subject.job {
+                Some(_) => format!("failed: {error}"),
+                // Nobody may ever run it again: a mistyped place, a removed bucket.
+                None => {
+                    format!("failed: {error}\n  hint: mediasync forget {} takes it out of this list", subject.handle())
+                }
+            }
         }
         State::Interrupted => format!("interrupted; {again} does the rest"),
         State::Unfinished => format!("not finished: it runs now, or was killed; then {again} does the rest"),

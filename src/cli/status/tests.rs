@@ -62,7 +62,10 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
     let idle = ended("finished", &lines::record(&Totals::of(&report(), Stage::Done)));
     assert!(text(None, Some(&idle)).ends_with("took 1 min 0 s; nothing changed"));
     let failed = ended("failed", &lines::failed(&Failure::error("no bucket")));
-    assert!(text(None, Some(&failed)).ends_with("took 1 min 0 s"), "nothing is claimed about a run that failed");
+    let told = text(None, Some(&failed));
+    assert!(told.ends_with("took 1 min 0 s"), "nothing is claimed about a run that failed");
+    assert!(told.contains(&format!("hint: mediasync forget {}", subject(None).pair.id())), "{told}");
+    assert!(!text(Some("media"), Some(&failed)).contains("forget"), "a job stays in the list");
 }
 
 #[test]
