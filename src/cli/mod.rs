@@ -53,8 +53,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             failure.exit
         }
     };
-    output.flush();
-    exit.code()
+    exit.max(output.finish()).code()
 }
 
 fn format(command: &Cmd) -> Format {

@@ -2,6 +2,7 @@
 //! nobody may ever be told: secrets.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -140,6 +141,38 @@ fn a_job_that_fails_does_not_stop_the_others_and_the_worst_exit_wins() {
     assert_eq!(ran.json().len(), 2, "{ran:?}");
     assert!(ran.json().iter().all(|line| line["v"] == 1 && line["type"] == "run"), "{ran:?}");
     sandbox.run(&["sync", "meda"]).exits(2).says(&["\"media\""]);
+}
+
+#[test]
+fn a_report_that_can_not_be_written_fails_and_a_closed_pipe_does_not() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+    let media = sandbox.path("media");
+    let piped = |script: &str, args: &[&str]| {
+        let program = ["-c", script, env!("CARGO_BIN_EXE_mediasync")];
+        sandbox.start_command(Command::new("/bin/sh").args(program), args).wait()
+    };
+    let full = "exec \"$0\" \"$@\" >/dev/full";
+    let push = ["push", media.to_str().unwrap(), REMOTE];
+    let lost = "error: can't write to stdout: ";
+    for json in [&["--json"][..], &[]] {
+        piped(full, &[&push[..], &["-n"], json].concat()).exits(1).says(&[lost]);
+    }
+    sandbox.assert_changes(&[]);
+    piped(full, &[&push[..], &["--json"]].concat()).exits(1).says(&[lost]);
+    sandbox.assert_equal();
+    for args in [&["status"][..], &["history"], &["--version"], &["push", "--help"]] {
+        piped(full, args).exits(1).says(&[lost]);
+    }
+    sandbox.put("a.jpg", "theirs");
+    sandbox.remove("b.jpg");
+    sandbox.write("c.jpg", "c");
+    // What the run itself says is milder than what was lost.
+    piped(full, &[&push[..], &["-v"]].concat()).exits(1).says(&[lost, "conflict: a.jpg"]);
+    sandbox.write("d.jpg", "d");
+    // The reader is gone before the first line; the run goes on to its end.
+    let closed = "exec 3>&1; { \"$0\" \"$@\" -v; echo \"exit $?\" >&3; } | true";
+    piped(closed, &push).exits(0).says(&["exit 3"]).never_says(lost);
+    assert_eq!(sandbox.content("d.jpg"), "d");
 }
 
 #[test]
