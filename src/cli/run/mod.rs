@@ -79,6 +79,9 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     for notice in &session.notices {
         teller.notice(notice);
     }
+    if let Work::Apply(path, approval) = work {
+        refuse_repetition(path, approval, &session, output)?;
+    }
     let began = Instant::now();
     let (report, stage) = match &task.run {
         Wish::DryRun => (drive(task, &session, Run::DryRun, &teller, work).await?, Stage::Planned),
@@ -99,6 +102,17 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
         output.say(&format!("plan written; mediasync apply {} does it", super::setup::shown(file)));
     }
     Ok(Exit::of(&report))
+}
+
+/// A plan that was carried out once would find each of its keys changed: by itself.
+fn refuse_repetition(path: &Path, approval: Approval, session: &Session, output: &Output) -> Result<(), Failure> {
+    let Some(when) = apply::carried_out(path, &session.manifest)? else { return Ok(()) };
+    let when = super::human::time(when, output.zone());
+    let (what, hint) = match approval {
+        Approval::Given => ("nothing awaits approval", "run it again to see whether there is more to do"),
+        Approval::Missing => ("nothing of it is left", "make a new plan with --save-plan"),
+    };
+    Err(Failure::usage(format!("this plan was already carried out on {when}: {what}")).hint(hint))
 }
 
 /// What resolves a halt. `handle` is what `approve` calls the pair; `repeated` are the flags that it needs to find it.
