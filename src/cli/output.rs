@@ -233,11 +233,11 @@ impl Output {
         self.aside(&text);
     }
 
-    /// Why a guard refused, and what resolves it. `approve` is the first argument of that command, where it does.
-    pub fn halt(&self, job: Option<&str>, halt: &Halt, approve: Option<&str>, hint: &str) {
+    /// Why a guard refused, and what resolves it.
+    pub fn halt(&self, job: Option<&str>, halted: &Halted<'_>) {
         match self.format {
-            Format::Json => self.data(&json::halt(job, halt, approve)),
-            Format::Human => self.aside(&human::halt(halt, hint)),
+            Format::Json => self.data(&json::halt(job, halted.halt, halted.approve)),
+            Format::Human => self.aside(&human::halt(halted)),
         }
     }
 
@@ -287,6 +287,19 @@ impl Output {
     fn streams(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A halt, and what there is to say about it.
+#[derive(Debug)]
+pub struct Halted<'a> {
+    /// Why.
+    pub halt: &'a Halt,
+    /// The first argument of `approve`, where that resolves it.
+    pub approve: Option<&'a str>,
+    /// What it would have deleted, for people.
+    pub deletes: Option<String>,
+    /// What resolves it.
+    pub hint: String,
 }
 
 /// Tells what a cycle tells, as part of a job.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::cli::fixtures::{action as planned, entry as seen, key, report};
 use crate::model::Version;
+use crate::sync::Halt;
 
 fn line(verb: Verb, reason: Reason, size: u64, name: &str) -> String {
     action(&planned(verb, reason, size, name), Colour::Off)
@@ -67,8 +68,12 @@ fn a_problem_names_its_key_once_and_its_hint_on_a_line_of_its_own() {
 #[test]
 fn a_halt_says_how_to_go_on() {
     let stored = Halt { message: "The source is empty.".into(), plan: Some("0123abcd".into()) };
+    let hint = "mediasync approve media 0123abcd".to_owned();
+    let mut halted = Halted { halt: &stored, approve: None, deletes: None, hint };
     let expected = "halted: The source is empty.\nNothing was changed.\n  hint: mediasync approve media 0123abcd";
-    assert_eq!(halt(&stored, "mediasync approve media 0123abcd"), expected);
+    assert_eq!(halt(&halted), expected);
+    halted.deletes = Some("It would delete:\n  a.txt".into());
+    assert!(halt(&halted).contains("\nNothing was changed. It would delete:\n  a.txt\n  hint: "));
 }
 
 #[test]

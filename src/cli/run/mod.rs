@@ -1,6 +1,6 @@
 //! push, mirror, sync, approve and apply: one body. From a resolved task to its exit code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::interrupt::or_interrupted;
 use super::json;
-use super::output::{Output, Teller};
+use super::output::{Halted, Output, Teller};
 use super::pairs::{self, Known};
 use super::progress::Bars;
 use super::resolve::{JobTask, Task, Wish};
@@ -21,6 +21,8 @@ use crate::apply;
 use crate::location::Location;
 use crate::manifest::{PlanFile, RunId};
 use crate::sync::{Approval, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
+
+mod deletions;
 
 /// Runs all jobs, goes on past a failed one, and gives the worst of their exits.
 pub async fn all(tasks: Vec<JobTask>, setup: &Setup) -> Exit {
@@ -94,7 +96,12 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     if let Ending::Halted(halt) = &report.ending {
         let handle = task.job.as_deref().unwrap_or(session.pair.id());
         let approve = Some(handle).filter(|_| task.run == Wish::Execute && halt.plan.is_some());
-        output.halt(task.job.as_deref(), halt, approve, &way_out(task, work, halt, handle, &setup.repeated));
+        let hint = way_out(task, work, halt, handle, &setup.repeated);
+        // Whoever only looks has seen every action.
+        let deletes = approvable(work, halt, setup, &session)
+            .filter(|_| task.run == Wish::Execute)
+            .and_then(|plan| deletions::told(&plan));
+        output.halt(task.job.as_deref(), &Halted { halt, approve, deletes, hint });
     }
     let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
     output.summary(task.job.as_deref(), &Totals { took, ..totals(task, &session, &report, stage) });
@@ -207,6 +214,15 @@ fn ending(report: &Report) -> &'static str {
     }
 }
 
+/// The stored plan of a halt that an approval would carry out.
+fn approvable(work: Work<'_>, halt: &Halt, setup: &Setup, session: &Session) -> Option<PathBuf> {
+    match (work, &halt.plan) {
+        (Work::Cycle, Some(hash)) => Some(PlanFile::path(&setup.state_dir, &session.pair, hash)),
+        (Work::Apply(path, Approval::Missing), _) => Some(path.to_owned()),
+        (Work::Cycle, None) | (Work::Apply(_, Approval::Given), _) => None,
+    }
+}
+
 /// Runs; a halt on a terminal asks, and a yes carries out exactly the plan that was stored.
 async fn with_approval(
     task: &Task,
@@ -217,16 +233,14 @@ async fn with_approval(
     work: Work<'_>,
 ) -> Result<Report, Failure> {
     let report = drive(task, session, Run::Execute(run), teller, work).await?;
-    let Ending::Halted(Halt { message, plan }) = &report.ending else { return Ok(report) };
-    let path = match (work, plan) {
-        (Work::Cycle, Some(hash)) => PlanFile::path(&setup.state_dir, &session.pair, hash),
-        (Work::Apply(path, Approval::Missing), _) => path.to_owned(),
-        (Work::Cycle, None) | (Work::Apply(_, Approval::Given), _) => return Ok(report),
-    };
-    if !teller.output.can_ask() {
+    let Ending::Halted(halt) = &report.ending else { return Ok(report) };
+    let Some(path) = approvable(work, halt, setup, session).filter(|_| teller.output.can_ask()) else {
         return Ok(report);
-    }
-    let question = format!("halted: {message}\n{}\nDo exactly this?", super::human::planned(&report.planned));
+    };
+    let mut question = vec![format!("halted: {}", halt.message), super::human::planned(&report.planned)];
+    question.extend(deletions::told(&path));
+    question.push("Do exactly this?".to_owned());
+    let question = question.join("\n");
     if !ask(&question, teller.output).await? {
         return Ok(report);
     }
