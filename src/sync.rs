@@ -261,6 +261,7 @@ pub(crate) async fn carry_out(
     let first = cycle.manifest.identity(Side::Dest)?.is_none();
     let mut dest = met.dest.clone();
     if first || !met.strangers.is_empty() || plan.counts().changes() > 0 {
+        observer.agree(&plan.counts()).await?;
         let prepared = cycle.dest.connect(Contact::Prepare).await?;
         for notice in &prepared.notices {
             observer.notice(notice);

@@ -8,15 +8,15 @@ use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 
 use super::exit::Exit;
 use super::failure::Failure;
 use super::human::{self, Colour};
-use super::json;
 use super::totals::Totals;
+use super::{json, progress};
 use crate::model::{Action, Conflict, Problem};
 use crate::sync::{Halt, Observer, Stage};
 
@@ -255,12 +255,23 @@ impl Output {
         self.verbosity > Verbosity::Quiet && io::stderr().is_terminal()
     }
 
-    /// Asks a person; [`Output::answer`] waits for what is typed.
+    /// Asks a person; [`Output::answer`] waits for what is typed. Bars are not drawn until [`Output::answered`].
     pub fn prompt(&self, question: &str) {
         let mut streams = self.streams();
+        if let Some(bars) = &streams.bars {
+            bars.clear().ok();
+            bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
         self.flush_out(&mut streams);
         write!(streams.err, "{question} [y/N] ").ok();
         streams.err.flush().ok();
+    }
+
+    /// The person has answered.
+    pub fn answered(&self) {
+        if let Some(bars) = &self.streams().bars {
+            bars.set_draw_target(progress::on_stderr());
+        }
     }
 
     /// Waits for a line on stdin; anything but `yes` or `y` is a no.

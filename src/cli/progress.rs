@@ -31,8 +31,7 @@ pub struct Bars<'a> {
 impl<'a> Bars<'a> {
     /// Draws `progress` on stderr until dropped.
     pub fn start(output: &'a Output, progress: Arc<Progress>) -> Self {
-        let terminal = Box::new(Parked(Term::buffered_stderr()));
-        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::term_like_with_hz(terminal, 8));
+        let multi = MultiProgress::with_draw_target(on_stderr());
         output.around(Some(multi.clone()));
         let (stop, stopped) = channel();
         let drawn = multi.clone();
@@ -55,6 +54,11 @@ impl Drop for Bars<'_> {
         self.multi.clear().ok();
         self.output.around(None);
     }
+}
+
+/// Where bars are drawn.
+pub(super) fn on_stderr() -> ProgressDrawTarget {
+    ProgressDrawTarget::term_like_with_hz(Box::new(Parked(Term::buffered_stderr())), 8)
 }
 
 /// A terminal whose cursor rests at the start of the last line between two drawings. Left at its end, where `indicatif`

@@ -22,6 +22,7 @@ use crate::location::Location;
 use crate::manifest::{PlanFile, RunId};
 use crate::sync::{Approval, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
 
+mod confirm;
 mod deletions;
 
 /// Runs all jobs, goes on past a failed one, and gives the worst of their exits.
@@ -72,7 +73,7 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     for warning in task.source.warnings.iter().chain(&task.dest.warnings) {
         output.warn(warning);
     }
-    confirm(task, output).await?;
+    confirm::refuse_unasked(task, output)?;
     let purpose = match task.run {
         Wish::DryRun | Wish::SavePlan(_) => Purpose::Look,
         Wish::Execute => Purpose::Change,
@@ -162,23 +163,12 @@ fn totals<'a>(task: &Task, session: &Session, report: &'a Report, stage: Stage) 
     Totals { made: session.requests(), needed, ..Totals::of(report, stage) }
 }
 
-/// Asks before a remote with `access = "confirm"` is changed.
-async fn confirm(task: &Task, output: &Output) -> Result<(), Failure> {
-    let Some(remote) = &task.confirm else { return Ok(()) };
-    let why = format!("remote.{remote} says access = \"confirm\"");
-    if !output.can_ask() {
-        return Err(Failure::usage(format!("{why}, and there is no terminal to ask on")).hint("add --yes to change it"));
-    }
-    if ask(&format!("{why}. Change {}?", task.dest.location.display()), output).await? {
-        return Ok(());
-    }
-    Err(Failure::error("not confirmed; nothing was changed"))
-}
-
 /// Asks on the terminal; Ctrl-C still works meanwhile.
 async fn ask(question: &str, output: &Output) -> Result<bool, Failure> {
     output.prompt(question);
-    or_interrupted(async { tokio::task::spawn_blocking(Output::answer).await.unwrap_or(false) }).await
+    let answer = or_interrupted(async { tokio::task::spawn_blocking(Output::answer).await.unwrap_or(false) }).await;
+    output.answered();
+    answer
 }
 
 /// A run that is written into the journal of its pair, however it ends.
@@ -244,6 +234,8 @@ async fn with_approval(
     if !ask(&question, teller.output).await? {
         return Ok(report);
     }
+    // Who agrees to exactly this need not be asked whether the place may be changed.
+    session.guard().confirm();
     drive(task, session, Run::Execute(run), teller, Work::Apply(&path, Approval::Given)).await
 }
 
@@ -260,12 +252,13 @@ async fn drive(
     let dry = matches!(run, Run::DryRun);
     let cycle = session.cycle(task, run, &journal, Arc::clone(&progress), now_ns());
     let bars = teller.output.shows_progress().then(|| Bars::start(teller.output, progress));
+    let asking = confirm::Asking { teller, task, guard: session.guard() };
     let done = or_interrupted(async {
         let work = async {
             match work {
                 // On the heap: the engine's futures are large, and every caller would carry them.
-                Work::Cycle => Box::pin(run_cycle(cycle, teller)).await,
-                Work::Apply(path, approval) => Box::pin(apply::apply(cycle, path, approval, teller)).await,
+                Work::Cycle => Box::pin(run_cycle(cycle, &asking)).await,
+                Work::Apply(path, approval) => Box::pin(apply::apply(cycle, path, approval, &asking)).await,
             }
         };
         tokio::select! {
