@@ -33,7 +33,7 @@ pub struct Global {
     /// Where to remember what both sides held
     #[arg(long, value_name = "DIR", global = true)]
     pub state_dir: Option<PathBuf>,
-    /// Say more; repeat for details
+    /// Name each action as it is done, and in a dry run also what is only recorded; -vv and -vvv log details
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub verbose: u8,
     /// Print only problems

@@ -39,7 +39,8 @@ pub enum Verbosity {
     Quiet,
     /// The usual.
     Normal,
-    /// `-v`: every action as it is carried out, and manifest-only ones in dry runs.
+    /// `-v`: every action as it is carried out, and in dry runs also those that change only the manifest. What is
+    /// skipped or unchanged is counted in every summary, and never listed.
     Verbose,
 }
 

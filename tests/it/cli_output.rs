@@ -176,6 +176,16 @@ fn a_report_that_can_not_be_written_fails_and_a_closed_pipe_does_not() {
 }
 
 #[test]
+fn a_verbose_dry_run_also_names_what_is_only_recorded() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+    sandbox.push(&[]).exits(0);
+    sandbox.set_mtime("a.jpg", std::time::SystemTime::UNIX_EPOCH);
+    sandbox.push(&["-n"]).exits(0).never_says("a.jpg");
+    let told = sandbox.push(&["-n", "-v"]).exits(0).says(&["touch ", "a.jpg"]).never_says("b.jpg");
+    assert!(told.stdout.contains("Already equal: 1 file"), "{told:?}");
+}
+
+#[test]
 fn status_counts_the_pair_and_not_the_last_run() {
     let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "bb"), ("sub/c.jpg", "c")]);
     sandbox.put("a.jpg", "a");
