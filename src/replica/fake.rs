@@ -60,7 +60,6 @@ impl Replica for Fake {
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
-            granularity_ns: 0,
         }
     }
 
