@@ -383,8 +383,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cli::fixtures::{action, key, report};
+    use crate::cli::fixtures::{action, key};
     use crate::model::{ProblemKind, Reason, Verb};
+    use crate::sync::Report;
 
     /// A stream that keeps what is written, or is closed.
     #[derive(Debug, Clone, Default)]
@@ -424,7 +425,7 @@ mod tests {
         teller.action(&action(Verb::Touch, Reason::TouchedOnly, 1, "touched.txt"), Stage::Planned);
         teller.action(&action(Verb::Create, Reason::New, 1, "done.txt"), Stage::Done);
         teller.problem(&Problem::of(&key("bad.txt"), ProblemKind::Unreadable, "denied"));
-        output.summary(None, &Totals::of(&report(), Stage::Planned));
+        output.summary(None, &Totals::of(&Report::empty(), Stage::Planned));
         [out.text(), err.text()]
     }
 

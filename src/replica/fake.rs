@@ -8,8 +8,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
-    Ability, Buffers, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Meter, Put, ReadCost,
-    Replica, Upload, UploadedPart,
+    Ability, Buffers, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Meter, PartHashes,
+    Put, ReadCost, Replica, Upload, UploadedPart,
 };
 use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Key, Readable, Version};
 
@@ -122,38 +122,58 @@ pub(crate) fn entry_of(bytes: &[u8], version: &str) -> Entry {
 }
 
 /// Whole content.
-pub(crate) fn whole(bytes: &'static [u8]) -> Content {
+pub(crate) fn whole(bytes: &[u8]) -> Content {
     let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(bytes).as_bytes());
-    Content::Whole { entry: entry_of(bytes, "local"), bytes: Bytes::from_static(bytes), blake3 }
+    Content::Whole { entry: entry_of(bytes, "local"), bytes: Bytes::copy_from_slice(bytes), blake3 }
 }
 
-/// Everything that a [`Put`] borrows.
+/// Everything that a [`Put`] borrows; tests change what matters to them.
 #[derive(Debug)]
 pub(crate) struct PutParts {
-    expect: Expect,
-    digests: Digests,
+    pub(crate) expect: Expect,
+    pub(crate) digests: Digests,
+    pub(crate) mtime_ns: Option<i64>,
+    pub(crate) parts: Option<PartHashes>,
     buffers: Buffers,
     meter: Meter,
 }
 
 impl PutParts {
+    pub(crate) fn new(expect: Expect) -> Self {
+        Self {
+            expect,
+            digests: Digests::none(),
+            mtime_ns: None,
+            parts: None,
+            buffers: Buffers::new(24 << 20),
+            meter: Meter::default(),
+        }
+    }
+
     pub(crate) fn as_put(&self) -> Put<'_> {
         Put {
             expect: &self.expect,
             digests: &self.digests,
-            mtime_ns: None,
-            parts: None,
+            mtime_ns: self.mtime_ns,
+            parts: self.parts.as_ref(),
             journal: &NoJournal,
             buffers: &self.buffers,
             meter: &self.meter,
         }
     }
+
+    /// Puts it, and sees that every byte of it was counted.
+    pub(crate) async fn put(&self, replica: &dyn Replica, at: &str, content: &Content) -> Result<Entry, Error> {
+        let before = self.meter.bytes();
+        let entry = replica.put(&Key::new(at).unwrap(), content, &self.as_put()).await?;
+        assert_eq!(self.meter.bytes() - before, content.entry().size);
+        Ok(entry)
+    }
 }
 
 /// A put of new content.
 pub(crate) fn put_of(content: &Content) -> PutParts {
-    let digests = content.entry().digests.clone();
-    PutParts { expect: Expect::Absent, digests, buffers: Buffers::new(1 << 20), meter: Meter::default() }
+    PutParts { digests: content.entry().digests.clone(), ..PutParts::new(Expect::Absent) }
 }
 
 /// A put over a version.

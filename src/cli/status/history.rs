@@ -87,17 +87,16 @@ fn row([when, command, ended, took, created, overwrote, copied, deleted]: &[Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::fixtures::report;
     use crate::cli::json as lines;
     use crate::cli::status::tests::{ended, run_that, subject};
     use crate::cli::totals::Totals;
-    use crate::sync::Stage;
+    use crate::sync::{Report, Stage};
 
     #[test]
     fn the_table_is_aligned_and_fits_100_columns() {
-        let mut little = report();
+        let mut little = Report::empty();
         little.done.deletes = 3;
-        let mut much = report();
+        let mut much = Report::empty();
         much.done.creates = 1_234_567;
         let runs = [
             run_that(|_, _| {}),

@@ -4,11 +4,10 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::cli::exit::Exit;
-use crate::cli::fixtures::report;
 use crate::cli::json as lines;
 use crate::cli::totals::Totals;
 use crate::manifest::Lock;
-use crate::sync::{Ending, Halt, Stage};
+use crate::sync::{Ending, Halt, Report, Stage};
 
 const MINUTE: i64 = 60_000_000_000;
 const START: i64 = 1_700_000_000_000_000_000;
@@ -47,7 +46,7 @@ fn text(job: Option<&str>, run: Option<&Run>) -> String {
 
 #[test]
 fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
-    let mut done = report();
+    let mut done = Report::empty();
     // A run with --only, or an adoption: it looked at less than the pair holds.
     done.in_sync = 1;
     done.done.creates = 2;
@@ -59,7 +58,7 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
   known equal on both sides: 1,002 files, 2.0 KiB
   last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s; created 2, deleted 1,000";
     assert_eq!(text(Some("media"), Some(&run)), expected);
-    let idle = ended("finished", &lines::record(&Totals::of(&report(), Stage::Done)));
+    let idle = ended("finished", &lines::record(&Totals::of(&Report::empty(), Stage::Done)));
     assert!(text(None, Some(&idle)).ends_with("took 1 min 0 s; nothing changed"));
     let failed = ended("failed", &lines::failed(&Failure::error("no bucket")));
     let told = text(None, Some(&failed));
@@ -70,7 +69,7 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
 
 #[test]
 fn a_halt_comes_with_the_command_that_resolves_it() {
-    let mut halted = report();
+    let mut halted = Report::empty();
     halted.ending = Ending::Halted(Halt { message: "The source is empty.".into(), plan: Some("abc123".into()) });
     let run = ended("halted", &lines::record(&Totals::of(&halted, Stage::Done)));
     assert_eq!(State::of(Some(&run)).exit(), Exit::Halted);
@@ -85,7 +84,7 @@ fn a_halt_comes_with_the_command_that_resolves_it() {
 
 #[test]
 fn problems_failures_and_unfinished_runs_are_stale() {
-    let mut left = report();
+    let mut left = Report::empty();
     left.problem_count = 2;
     left.conflict_count = 1;
     let problems = ended("problems", &lines::record(&Totals::of(&left, Stage::Done)));
@@ -107,7 +106,7 @@ fn problems_failures_and_unfinished_runs_are_stale() {
 
 #[test]
 fn scripts_get_the_same_as_json() {
-    let mut done = report();
+    let mut done = Report::empty();
     done.in_sync = 5;
     let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
     let line = run_line(&subject(Some("media")), &run);
