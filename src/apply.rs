@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{Pair, PlanFile};
+use crate::manifest::{Manifest, Pair, PlanFile};
 use crate::plan::guard::{self, GuardVerdict, Range, Situation};
 use crate::plan::{Budget, Mode};
 use crate::plan_store::PlanStore;
@@ -105,6 +105,15 @@ pub fn header(path: &Path) -> Result<Header, Error> {
     })
 }
 
+/// When the plan in `path` was carried out to its end, ns since the epoch; `None` if something of it may be left.
+///
+/// # Errors
+/// As [`header`], and what the manifest says.
+pub fn carried_out(path: &Path, manifest: &Manifest) -> Result<Option<i64>, Error> {
+    let (_, actions) = PlanFile::read(path)?;
+    Ok(manifest.carried_out(actions.hash(), header(path)?.time)?)
+}
+
 fn within_budgets(cycle: &Cycle<'_>, header: &Header, plan: &PlanStore) -> Result<GuardVerdict, Error> {
     let (base_keys, base_bytes) = cycle.manifest.base_totals()?;
     let planned = plan.counts();
@@ -153,6 +162,7 @@ pub async fn apply(
     }
     let mut plan = PlanStore::new(cycle.scratch);
     let (_, actions) = PlanFile::read(path)?;
+    let hash = actions.hash().to_owned();
     for action in actions {
         plan.add(&action?)?;
     }
@@ -171,5 +181,9 @@ pub async fn apply(
     }
     carry_out(&cycle, &plan, &met, &watcher, &mut report.done).await?;
     watcher.into_report(&mut report);
+    // What is left of a plan may be tried again.
+    if report.done.changes() == report.planned.changes() && report.problem_count == 0 && report.conflict_count == 0 {
+        cycle.manifest.set_carried_out(&hash, header.time, cycle.now_ns)?;
+    }
     Ok(report)
 }

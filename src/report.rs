@@ -4,8 +4,10 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
+
 use crate::model::{Action, Conflict, Counts, Problem, SkipReason};
-use crate::replica::Meter;
+use crate::replica::{Error, Meter};
 
 /// Problems and conflicts that a report lists; the rest is counted.
 const LISTED: usize = 100;
@@ -34,6 +36,7 @@ pub struct Progress {
 }
 
 /// What the cycle tells as it goes; `cli` prints it, tests collect it.
+#[async_trait]
 pub trait Observer: Send + Sync {
     /// An action was planned (dry run, saved plan) or carried out.
     fn action(&self, action: &Action, stage: Stage);
@@ -43,6 +46,13 @@ pub trait Observer: Send + Sync {
     fn conflict(&self, conflict: &Conflict);
     /// Something that people should know, once.
     fn notice(&self, text: &str);
+    /// Asks whether a complete plan may be carried out; once, before anything is changed.
+    ///
+    /// # Errors
+    /// It may not.
+    async fn agree(&self, _planned: &Counts) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Where an action stands when it is told.
@@ -150,6 +160,7 @@ impl<'a> Watcher<'a> {
     }
 }
 
+#[async_trait]
 impl Observer for Watcher<'_> {
     fn action(&self, action: &Action, stage: Stage) {
         self.inner.action(action, stage);
@@ -175,5 +186,9 @@ impl Observer for Watcher<'_> {
 
     fn notice(&self, text: &str) {
         self.inner.notice(text);
+    }
+
+    async fn agree(&self, planned: &Counts) -> Result<(), Error> {
+        self.inner.agree(planned).await
     }
 }

@@ -274,6 +274,7 @@ pub(crate) async fn carry_out(
     let first = cycle.manifest.identity(Side::Dest)?.is_none();
     let mut dest = met.dest.clone();
     if first || !met.strangers.is_empty() || plan.counts().changes() > 0 {
+        observer.agree(&plan.counts()).await?;
         let prepared = cycle.dest.connect(Contact::Prepare).await?;
         // A run that is killed later must not leave it to be found out again.
         if let Some(findings) = &prepared.findings {

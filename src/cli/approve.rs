@@ -21,14 +21,8 @@ use crate::sync::Approval;
 /// There is no such job or plan.
 pub async fn approve(args: &Approve, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
     resolve::check_jobs(world)?;
-    let id = match setup.config.job(&args.job) {
-        Some(job) => {
-            let (source, dest) = resolve::job_ends(job, world)?;
-            pair(&source, &dest).id().to_owned()
-        }
-        None => known_pair(&args.job, setup)?,
-    };
-    let path = plan_file(&setup.state_dir, &id, &args.hash)?;
+    let pair = pairs::named(&args.job, setup, world)?;
+    let path = plan_file(&setup.state_dir, pair.id(), &args.hash)?;
     let mut task = task(&path, &RunArgs::default(), setup, world)?;
     // Typing the hash is the confirmation.
     task.confirm = None;
@@ -46,18 +40,6 @@ pub async fn apply(args: &Apply, setup: &Setup, world: World<'_>) -> Result<Exit
     let mut task = task(&args.file, &run_args, setup, world)?;
     task.command = "apply";
     Ok(run::one(&task, setup, Work::Apply(&args.file, Approval::Missing)).await)
-}
-
-/// The name of a pair that a halt printed for a run without a job.
-fn known_pair(name: &str, setup: &Setup) -> Result<String, Failure> {
-    if pairs::known(&setup.state_dir).iter().any(|known| known.pair().id() == name) {
-        return Ok(name.to_owned());
-    }
-    let known: Vec<&str> = setup.config.jobs.iter().map(|job| job.name.as_str()).collect();
-    // What was typed may be a DSN in the wrong place.
-    let shown = crate::dsn::redact(name).escape_debug().to_string();
-    let failure = Failure::usage(format!("no job and no pair is called \"{shown}\""));
-    Err(if known.is_empty() { failure } else { failure.hint(format!("known jobs are {}", known.join(", "))) })
 }
 
 /// The stored plan of a pair. The hash is part of a path: nothing but hexadecimal digits gets there.

@@ -33,7 +33,7 @@ pub struct Global {
     /// Where to remember what both sides held
     #[arg(long, value_name = "DIR", global = true)]
     pub state_dir: Option<PathBuf>,
-    /// Say more; repeat for details
+    /// Name each action as it is done, and in a dry run also what is only recorded; -vv and -vvv log details
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub verbose: u8,
     /// Print only problems
@@ -90,6 +90,15 @@ Each action is still only done where nothing has changed since.
 Examples:
   mediasync approve media 0123456789abcdef"))]
     Approve(Approve),
+    /// Forget what this host remembers of a pair; touches no file and no object
+    #[command(after_help = help("\
+Takes a pair out of status and history, with its stored plans. If it runs again, equal files are
+recognised and nothing is deleted; a mirror asks again.
+
+Examples:
+  mediasync forget 79c2c9a9614d6e7e          a pair as status names it
+  mediasync forget media                     the pair of the job \"media\""))]
+    Forget(Forget),
     /// Do exactly what a saved plan says
     #[command(after_help = help("\
 Refuses when a side has changed since.
@@ -176,6 +185,16 @@ pub struct Approve {
     /// Print JSON, one line an event
     #[arg(long)]
     pub json: bool,
+}
+
+/// `forget PAIR`.
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// Name of the pair, as status has it, or of a job
+    pub pair: String,
+    /// Also if large uploads are in progress: their parts stay at the server
+    #[arg(long)]
+    pub leave_uploads: bool,
 }
 
 /// `apply FILE`.
@@ -391,6 +410,6 @@ mod tests {
     fn commands_of_later_versions_are_not_listed() {
         let command = Cli::command();
         let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
-        assert_eq!(names, ["push", "mirror", "sync", "status", "history", "approve", "apply"]);
+        assert_eq!(names, ["push", "mirror", "sync", "status", "history", "approve", "forget", "apply"]);
     }
 }

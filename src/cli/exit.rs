@@ -59,20 +59,19 @@ Exit status:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::fixtures::report;
     use crate::sync::Halt;
 
     #[test]
     fn a_report_gives_its_code() {
-        assert_eq!(Exit::of(&report()).code(), 0);
-        let mut skipped = report();
+        assert_eq!(Exit::of(&Report::empty()).code(), 0);
+        let mut skipped = Report::empty();
         skipped.extras = 5;
         skipped.skipped.push((crate::model::SkipReason::Junk, 9));
         assert_eq!(Exit::of(&skipped).code(), 0);
-        let mut problems = report();
+        let mut problems = Report::empty();
         problems.problem_count = 1;
         assert_eq!(Exit::of(&problems).code(), 3);
-        let mut conflicts = report();
+        let mut conflicts = Report::empty();
         conflicts.conflict_count = 1;
         assert_eq!(Exit::of(&conflicts).code(), 3);
         problems.ending = Ending::Halted(Halt { message: "why".into(), plan: None });

@@ -1,7 +1,6 @@
 //! Values that the tests of this folder share.
 
-use crate::model::{Action, Counts, Digests, Entry, Expect, Key, Readable, Reason, Side, Verb, Version};
-use crate::sync::{Ending, Report};
+use crate::model::{Action, Digests, Entry, Expect, Key, Readable, Reason, Side, Verb, Version};
 
 pub(super) fn key(text: &str) -> Key {
     Key::new(text).unwrap()
@@ -22,21 +21,5 @@ pub(super) fn action(verb: Verb, reason: Reason, size: u64, name: &str) -> Actio
         from: None,
         at: None,
         digests: Digests::none(),
-    }
-}
-
-pub(super) fn report() -> Report {
-    Report {
-        ending: Ending::Finished,
-        planned: Counts::default(),
-        done: Counts::default(),
-        in_sync: 0,
-        extras: 0,
-        kept: 0,
-        skipped: Vec::new(),
-        problems: Vec::new(),
-        problem_count: 0,
-        conflicts: Vec::new(),
-        conflict_count: 0,
     }
 }

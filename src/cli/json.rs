@@ -317,8 +317,9 @@ fn skipped(reason: SkipReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::fixtures::{action as planned, entry as seen, key, report};
+    use crate::cli::fixtures::{action as planned, entry as seen, key};
     use crate::model::Version;
+    use crate::sync::Report;
 
     #[test]
     fn an_action_says_all_that_a_script_needs() {
@@ -375,7 +376,7 @@ mod tests {
 
     #[test]
     fn the_summary_has_every_total() {
-        let mut full = report();
+        let mut full = Report::empty();
         full.planned.creates = 2;
         full.skipped = vec![(SkipReason::Junk, 3)];
         full.problem_count = 1;

@@ -1,4 +1,4 @@
-//! Logs to stderr by `-v`: warnings; `-v` adds what happens, `-vv` details, `-vvv` everything of ours.
+//! Logs to stderr: warnings; `-v` adds what is rare and worth knowing, `-vv` details, `-vvv` everything of ours.
 //!
 //! Other crates never get beyond warnings. The AWS crates log requests with their headers, session tokens and
 //! values of variables and profiles at `debug` and `trace` (`aws-sigv4` in `sign.rs`, `aws-runtime` in

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod failure;
 #[cfg(test)]
 mod fixtures;
+pub mod forget;
 pub mod human;
 pub mod interrupt;
 pub mod json;
@@ -52,8 +53,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             failure.exit
         }
     };
-    output.flush();
-    exit.code()
+    exit.max(output.finish()).code()
 }
 
 fn format(command: &Cmd) -> Format {
@@ -65,6 +65,7 @@ fn format(command: &Cmd) -> Format {
         Cmd::History(args) => args.json,
         Cmd::Approve(args) => args.json,
         Cmd::Apply(args) => args.json,
+        Cmd::Forget(_) => false,
     };
     if json { Format::Json } else { Format::Human }
 }
@@ -103,5 +104,6 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::History(args) => status::history(args.job.as_deref(), setup, world),
         Cmd::Approve(args) => approve::approve(args, setup, world).await,
         Cmd::Apply(args) => approve::apply(args, setup, world).await,
+        Cmd::Forget(args) => forget::forget(args, setup, world),
     }
 }

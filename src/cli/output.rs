@@ -1,20 +1,22 @@
 //! The only place that prints: data to stdout, everything else to stderr.
 //!
 //! A closed stdout (`mediasync status | head`) is no error: the rest goes nowhere, and [`Output::closed`] lets a
-//! command that only prints end early. A run that changes something goes on to its end.
+//! command that only prints end early. A stdout that can't be written (a full disk) is told and makes the program fail.
+//! A run that changes something goes on to its end in both cases.
 
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 
+use super::exit::Exit;
 use super::failure::Failure;
 use super::human::{self, Colour};
-use super::json;
 use super::totals::Totals;
+use super::{json, progress};
 use crate::model::{Action, Conflict, Problem};
 use crate::sync::{Halt, Observer, Stage};
 
@@ -37,7 +39,8 @@ pub enum Verbosity {
     Quiet,
     /// The usual.
     Normal,
-    /// `-v`: every action as it is carried out, and manifest-only ones in dry runs.
+    /// `-v`: every action as it is carried out, and in dry runs also those that change only the manifest. What is
+    /// skipped or unchanged is counted in every summary, and never listed.
     Verbose,
 }
 
@@ -51,13 +54,45 @@ pub struct Output {
     closed: Notify,
 }
 
+/// Whether stdout still takes what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stdout {
+    Open,
+    /// Its reader went away.
+    Closed,
+    /// Something was lost that somebody wanted to read.
+    Failed,
+}
+
 struct Streams {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    /// stdout was closed by its reader.
-    gone: bool,
+    stdout: Stdout,
     flushed: Instant,
     bars: Option<MultiProgress>,
+}
+
+impl Streams {
+    /// Runs with the bars out of the way.
+    fn apart<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
+        match self.bars.clone() {
+            Some(bars) => bars.suspend(|| write(self)),
+            None => write(self),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.apart(|streams| streams.out.flush())
+    }
+
+    /// Nobody can be told that stderr is broken.
+    fn aside(&mut self, text: &str) {
+        self.apart(|streams| writeln!(streams.err, "{text}")).ok();
+    }
+}
+
+fn unwritable(error: &io::Error) -> String {
+    format!("error: can't write to stdout: {error}\n  hint: what a run did is in mediasync history")
 }
 
 impl std::fmt::Debug for Output {
@@ -81,7 +116,7 @@ impl Output {
     }
 
     fn with(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, format: Format, verbosity: Verbosity) -> Self {
-        let streams = Streams { out, err, gone: false, flushed: Instant::now(), bars: None };
+        let streams = Streams { out, err, stdout: Stdout::Open, flushed: Instant::now(), bars: None };
         Self {
             streams: Mutex::new(streams),
             format,
@@ -126,46 +161,46 @@ impl Output {
     /// One line of data.
     pub fn data(&self, line: &str) {
         let mut streams = self.streams();
-        if streams.gone {
+        if streams.stdout != Stdout::Open {
             return;
         }
-        let bars = streams.bars.clone();
-        let mut write = || {
+        let result = streams.apart(|streams| {
             let mut result = writeln!(streams.out, "{line}");
             if result.is_ok() && streams.flushed.elapsed() >= LINGER {
                 streams.flushed = Instant::now();
                 result = streams.out.flush();
             }
             result
-        };
-        let result = match bars {
-            Some(bars) => bars.suspend(write),
-            None => write(),
-        };
-        if result.is_err() {
-            streams.gone = true;
-            self.closed.notify_one();
+        });
+        self.note(&mut streams, result);
+    }
+
+    /// The first failure decides what becomes of stdout.
+    fn note(&self, streams: &mut Streams, written: io::Result<()>) {
+        let Err(error) = written else { return };
+        if streams.stdout != Stdout::Open {
+            return;
+        }
+        self.closed.notify_one();
+        streams.stdout = Stdout::Closed;
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            streams.stdout = Stdout::Failed;
+            streams.aside(&unwritable(&error));
         }
     }
 
     /// One text for people beside the data.
     fn aside(&self, text: &str) {
         let mut streams = self.streams();
-        let bars = streams.bars.clone();
-        let mut write = || {
-            // So that the two streams read in order on one terminal.
-            let flushed = if streams.gone { Ok(()) } else { streams.out.flush() };
-            // Nobody can be told that stderr is broken.
-            writeln!(streams.err, "{text}").ok();
-            flushed
-        };
-        let flushed = match bars {
-            Some(bars) => bars.suspend(write),
-            None => write(),
-        };
-        if flushed.is_err() {
-            streams.gone = true;
-            self.closed.notify_one();
+        // So that the two streams read in order on one terminal.
+        self.flush_out(&mut streams);
+        streams.aside(text);
+    }
+
+    fn flush_out(&self, streams: &mut Streams) {
+        if streams.stdout == Stdout::Open {
+            let flushed = streams.flush();
+            self.note(streams, flushed);
         }
     }
 
@@ -199,11 +234,11 @@ impl Output {
         self.aside(&text);
     }
 
-    /// Why a guard refused, and what resolves it. `approve` is the first argument of that command, where it does.
-    pub fn halt(&self, job: Option<&str>, halt: &Halt, approve: Option<&str>, hint: &str) {
+    /// Why a guard refused, and what resolves it.
+    pub fn halt(&self, job: Option<&str>, halted: &Halted<'_>) {
         match self.format {
-            Format::Json => self.data(&json::halt(job, halt, approve)),
-            Format::Human => self.aside(&human::halt(halt, hint)),
+            Format::Json => self.data(&json::halt(job, halted.halt, halted.approve)),
+            Format::Human => self.aside(&human::halt(halted)),
         }
     }
 
@@ -221,12 +256,23 @@ impl Output {
         self.verbosity > Verbosity::Quiet && io::stderr().is_terminal()
     }
 
-    /// Asks a person; [`Output::answer`] waits for what is typed.
+    /// Asks a person; [`Output::answer`] waits for what is typed. Bars are not drawn until [`Output::answered`].
     pub fn prompt(&self, question: &str) {
         let mut streams = self.streams();
-        streams.out.flush().ok();
+        if let Some(bars) = &streams.bars {
+            bars.clear().ok();
+            bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        self.flush_out(&mut streams);
         write!(streams.err, "{question} [y/N] ").ok();
         streams.err.flush().ok();
+    }
+
+    /// The person has answered.
+    pub fn answered(&self) {
+        if let Some(bars) = &self.streams().bars {
+            bars.set_draw_target(progress::on_stderr());
+        }
     }
 
     /// Waits for a line on stdin; anything but `yes` or `y` is a no.
@@ -241,19 +287,31 @@ impl Output {
         self.streams().bars = bars;
     }
 
-    /// Writes what is left.
-    pub fn flush(&self) {
+    /// Writes what is left, and tells whether all of it could be written.
+    pub fn finish(&self) -> Exit {
         let mut streams = self.streams();
-        if !streams.gone {
-            streams.gone = streams.out.flush().is_err();
-        }
+        self.flush_out(&mut streams);
         streams.err.flush().ok();
+        if streams.stdout == Stdout::Failed { Exit::Failed } else { Exit::Done }
     }
 
     /// A printer that panicked half-way has at worst left half a line.
     fn streams(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A halt, and what there is to say about it.
+#[derive(Debug)]
+pub struct Halted<'a> {
+    /// Why.
+    pub halt: &'a Halt,
+    /// The first argument of `approve`, where that resolves it.
+    pub approve: Option<&'a str>,
+    /// What it would have deleted, for people.
+    pub deletes: Option<String>,
+    /// What resolves it.
+    pub hint: String,
 }
 
 /// Tells what a cycle tells, as part of a job.
@@ -302,9 +360,15 @@ impl Observer for Teller<'_> {
 
 /// Prints what clap has to say: help and the version to stdout, mistakes to stderr. Returns the exit code.
 pub fn clap(error: &clap::Error) -> u8 {
-    // A closed pipe is no error here either.
-    error.print().ok();
-    u8::try_from(error.exit_code()).unwrap_or(2)
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    match error.print().and_then(|()| io::stdout().flush()) {
+        // A closed pipe is no error here either.
+        Err(lost) if lost.kind() != io::ErrorKind::BrokenPipe && !error.use_stderr() => {
+            writeln!(io::stderr(), "error: can't write to stdout: {lost}").ok();
+            Exit::Failed.code()
+        }
+        _ => code,
+    }
 }
 
 /// Whether the environment asks for colours: not with `NO_COLOR` (<https://no-color.org>) or a dumb terminal.
@@ -319,8 +383,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cli::fixtures::{action, key, report};
+    use crate::cli::fixtures::{action, key};
     use crate::model::{ProblemKind, Reason, Verb};
+    use crate::sync::Report;
 
     /// A stream that keeps what is written, or is closed.
     #[derive(Debug, Clone, Default)]
@@ -360,7 +425,7 @@ mod tests {
         teller.action(&action(Verb::Touch, Reason::TouchedOnly, 1, "touched.txt"), Stage::Planned);
         teller.action(&action(Verb::Create, Reason::New, 1, "done.txt"), Stage::Done);
         teller.problem(&Problem::of(&key("bad.txt"), ProblemKind::Unreadable, "denied"));
-        output.summary(None, &Totals::of(&report(), Stage::Planned));
+        output.summary(None, &Totals::of(&Report::empty(), Stage::Planned));
         [out.text(), err.text()]
     }
 
@@ -405,6 +470,36 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(5), output.closed()).await.unwrap();
         output.say("still here");
         assert_eq!(err.text(), "still here\n");
+        assert_eq!(output.finish(), Exit::Done);
+    }
+
+    /// A disk without space.
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_report_that_is_lost_is_told_once_and_fails() {
+        let err = Sink::open();
+        let output = Output::with(Box::new(Full), Box::new(err.clone()), Format::Human, Verbosity::Quiet);
+        assert_eq!(output.finish(), Exit::Done);
+        output.data("lost");
+        output.data("lost too");
+        assert_eq!(output.finish(), Exit::Failed);
+        assert_eq!(err.text().matches("error: can't write to stdout: ").count(), 1, "{}", err.text());
+        // What waits in a buffer is lost at the end only.
+        let buffered = Box::new(BufWriter::new(Full));
+        let output = Output::with(buffered, Box::new(Sink::open()), Format::Human, Verbosity::Quiet);
+        output.data("lost");
+        assert_eq!(output.finish(), Exit::Failed);
     }
 
     #[test]

@@ -3,17 +3,19 @@
 //!
 //! Holds what people see, and no secrets. Losing it loses nothing but those lines of `status`.
 
-use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
-use super::resolve::Task;
-use super::setup::shown;
-use crate::manifest::Pair;
+use super::place::World;
+use super::resolve::{self, Task};
+use super::setup::{Setup, shown};
+use super::wire;
+use crate::manifest::{Lock, Pair};
 
 /// The file's name, in the pair's directory.
 const FILE: &str = "places.json";
@@ -77,6 +79,54 @@ pub fn known(state_dir: &Path) -> Vec<Known> {
     let mut found: Vec<Known> = dirs.filter_map(|dir| read(&dir.ok()?.path())).collect();
     found.sort_by(|a, b| (&a.job, &a.names).cmp(&(&b.job, &b.names)));
     found
+}
+
+/// The pair that a person names: by a job, or as `status` and halts call a pair without one.
+///
+/// # Errors
+/// There is none of that name, or the places of the job can't be found.
+pub fn named(name: &str, setup: &Setup, world: World<'_>) -> Result<Pair, Failure> {
+    if let Some(job) = setup.config.job(name) {
+        let (source, dest) = resolve::job_ends(job, world)?;
+        return Ok(wire::pair(&source, &dest));
+    }
+    if let Some(known) = known(&setup.state_dir).iter().map(Known::pair).find(|pair| pair.id() == name) {
+        return Ok(known);
+    }
+    let jobs: Vec<&str> = setup.config.jobs.iter().map(|job| job.name.as_str()).collect();
+    // What was typed may be a DSN in the wrong place.
+    let shown = crate::dsn::redact(name).escape_debug().to_string();
+    let failure = Failure::usage(format!("no job and no pair is called \"{shown}\""));
+    Err(if jobs.is_empty() { failure } else { failure.hint(format!("known jobs are {}", jobs.join(", "))) })
+}
+
+/// Removes all that is kept of a pair, and nothing else. The file of the lock stays: without it two processes could
+/// lock two files of one name.
+///
+/// # Errors
+/// Something can't be removed; what names the pair is then still there, so that it can be tried again.
+pub fn forget(state_dir: &Path, pair: &Pair, lock: &Lock) -> Result<(), Failure> {
+    let dir = pair.dir(state_dir);
+    let failed = |error: io::Error| Failure::error(format!("can't clear {}: {error}", shown(&dir)));
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if Some(&*name) != lock.path().file_name() && name != FILE {
+            names.push(name);
+        }
+    }
+    // Backwards: the manifest goes after its log, which would else be read into the next manifest of this name.
+    names.sort_by(|a, b| b.cmp(a));
+    names.push(FILE.into());
+    for name in names {
+        let path = dir.join(name);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

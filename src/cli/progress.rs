@@ -2,13 +2,15 @@
 //!
 //! Drawn by an own thread that polls [`Progress`], so that a cycle only adds to counters. Only on a terminal.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::human;
 use super::output::Output;
@@ -29,7 +31,7 @@ pub struct Bars<'a> {
 impl<'a> Bars<'a> {
     /// Draws `progress` on stderr until dropped.
     pub fn start(output: &'a Output, progress: Arc<Progress>) -> Self {
-        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+        let multi = MultiProgress::with_draw_target(on_stderr());
         output.around(Some(multi.clone()));
         let (stop, stopped) = channel();
         let drawn = multi.clone();
@@ -51,6 +53,60 @@ impl Drop for Bars<'_> {
         }
         self.multi.clear().ok();
         self.output.around(None);
+    }
+}
+
+/// Where bars are drawn.
+pub(super) fn on_stderr() -> ProgressDrawTarget {
+    ProgressDrawTarget::term_like_with_hz(Box::new(Parked(Term::buffered_stderr())), 8)
+}
+
+/// A terminal whose cursor rests at the start of the last line between two drawings. Left at its end, where `indicatif`
+/// leaves it, the `^C` that terminals echo moves it to the next line, and the clearing that follows misses the first.
+#[derive(Debug)]
+struct Parked<T>(T);
+
+impl<T: TermLike> TermLike for Parked<T> {
+    fn width(&self) -> u16 {
+        self.0.width()
+    }
+
+    fn height(&self) -> u16 {
+        self.0.height()
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_up(n)
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_down(n)
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_right(n)
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_left(n)
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.0.write_line(text)
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.0.write_str(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.0.clear_line()
+    }
+
+    /// The end of a drawing.
+    fn flush(&self) -> io::Result<()> {
+        self.0.write_str("\r")?;
+        self.0.flush()
     }
 }
 
@@ -107,7 +163,101 @@ fn looking(progress: &Progress) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    /// A screen of 40 columns, with the line and column of its cursor. A cursor behind the last column stays in its
+    /// line until something is written.
+    #[derive(Debug, Clone, Default)]
+    struct Screen(Arc<Mutex<(Vec<String>, usize, usize)>>);
+
+    impl Screen {
+        fn lines(&self) -> Vec<String> {
+            let lines = self.0.lock().unwrap().0.clone();
+            lines.iter().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()
+        }
+    }
+
+    impl TermLike for Screen {
+        fn width(&self) -> u16 {
+            40
+        }
+
+        fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+            let (_, row, _) = &mut *self.0.lock().unwrap();
+            *row = row.saturating_sub(n);
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+            self.0.lock().unwrap().1 += n;
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            unreachable!("bars are drawn whole")
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            unreachable!("bars are drawn whole")
+        }
+
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)?;
+            let (_, row, column) = &mut *self.0.lock().unwrap();
+            (*row, *column) = (*row + 1, 0);
+            Ok(())
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            let (lines, row, column) = &mut *self.0.lock().unwrap();
+            for c in text.chars() {
+                if c == '\r' {
+                    *column = 0;
+                    continue;
+                }
+                if *column == 40 {
+                    (*row, *column) = (*row + 1, 0);
+                }
+                lines.resize((*row + 1).max(lines.len()), " ".repeat(40));
+                lines[*row] =
+                    lines[*row].chars().enumerate().map(|(at, old)| if at == *column { c } else { old }).collect();
+                *column += 1;
+            }
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            let (lines, row, column) = &mut *self.0.lock().unwrap();
+            *column = 0;
+            if let Some(line) = lines.get_mut(*row) {
+                *line = " ".repeat(40);
+            }
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_echoed_ctrl_c_leaves_no_half_drawn_bar() {
+        let screen = Screen::default();
+        screen.write_line("the first line of the run").unwrap();
+        let terminal = Box::new(Parked(screen.clone()));
+        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::term_like_with_hz(terminal, 100));
+        let progress = Progress::default();
+        progress.actions.store(10, Relaxed);
+        let mut lines = Lines::default();
+        lines.draw(&multi, &progress);
+        assert!(screen.lines().len() >= 3, "{:?}", screen.lines());
+        screen.write_str("^C").unwrap();
+        drop(lines);
+        multi.clear().unwrap();
+        assert_eq!(screen.lines(), ["the first line of the run"]);
+    }
 
     #[test]
     fn every_line_draws_from_the_counters() {

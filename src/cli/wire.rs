@@ -37,6 +37,8 @@ pub struct Session {
     pub origin: Origin,
     source: Wired,
     dest: Wired,
+    /// Whether the destination may be changed.
+    guard: Arc<Guarded>,
     filter: Arc<Filter>,
     state_dir: PathBuf,
     scratch: PathBuf,
@@ -124,21 +126,17 @@ impl Session {
             }
         };
         let gate = Gate::new(task.options.concurrency, task.options.bwlimit);
-        let dest_access = match purpose {
-            Purpose::Look => Access::ReadOnly,
-            // Whoever had to be asked was asked before.
-            Purpose::Change => Access::Write,
+        let dest_access = match (purpose, &task.confirm) {
+            (Purpose::Look, _) => Access::ReadOnly,
+            (Purpose::Change, Some(_)) => Access::Confirm,
+            (Purpose::Change, None) => Access::Write,
         };
         let has_bucket = |end: &End| matches!(end.location, Location::S3(_));
         let limits_dest = has_bucket(&task.dest) || !has_bucket(&task.source);
-        let source = wire(
-            &task.source,
-            Side::Source,
-            &manifest,
-            Access::ReadOnly,
-            Some(&gate).filter(|_| has_bucket(&task.source)),
-        )?;
-        let dest = wire(&task.dest, Side::Dest, &manifest, dest_access, Some(&gate).filter(|_| limits_dest))?;
+        let source_gate = Some(&gate).filter(|_| has_bucket(&task.source));
+        let (source, _) = wire(&task.source, Side::Source, &manifest, Access::ReadOnly, source_gate)?;
+        let dest_gate = Some(&gate).filter(|_| limits_dest);
+        let (dest, guard) = wire(&task.dest, Side::Dest, &manifest, dest_access, dest_gate)?;
         let origin = Origin {
             job: task.job.clone(),
             source: task.source.spelled.clone(),
@@ -151,7 +149,12 @@ impl Session {
         };
         let scratch = if state_dir.is_dir() { state_dir.to_owned() } else { std::env::temp_dir() };
         let state_dir = state_dir.to_owned();
-        Ok(Self { manifest, notices, pair, origin, source, dest, filter, state_dir, scratch, _lock: lock })
+        Ok(Self { manifest, notices, pair, origin, source, dest, guard, filter, state_dir, scratch, _lock: lock })
+    }
+
+    /// Whether the destination may be changed: a person may have to confirm it first.
+    pub fn guard(&self) -> &Guarded {
+        &self.guard
     }
 
     /// Where uploads to the destination are written down.
@@ -246,7 +249,13 @@ fn ignore_file(root: &Path) -> Result<Vec<crate::model::Rule>, Failure> {
     }
 }
 
-fn wire(end: &End, side: Side, manifest: &Manifest, access: Access, gate: Option<&Gate>) -> Result<Wired, Failure> {
+fn wire(
+    end: &End,
+    side: Side,
+    manifest: &Manifest,
+    access: Access,
+    gate: Option<&Gate>,
+) -> Result<(Wired, Arc<Guarded>), Failure> {
     let throttled = |inner: Arc<dyn Replica>| match gate {
         Some(gate) => Arc::new(Throttled::new(inner, gate.clone())),
         None => inner,
@@ -262,5 +271,7 @@ fn wire(end: &End, side: Side, manifest: &Manifest, access: Access, gate: Option
             (Arc::new(Retrying::new(throttled(inner))), Some(s3))
         }
     };
-    Ok(Wired { replica: Arc::new(Guarded::new(inner, access)), s3 })
+    let guard = Arc::new(Guarded::new(inner, access));
+    let replica: Arc<dyn Replica> = Arc::clone(&guard) as _;
+    Ok((Wired { replica, s3 }, guard))
 }

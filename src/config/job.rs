@@ -1,8 +1,9 @@
 //! `[[job]]`: a pair of places and what is done between them.
 
-use super::table::{Keys, Mistakes, Table};
+use super::table::{At, Keys, Mistakes, Table, nearest};
 use super::units::{self, Bare};
 use super::{Job, Options, remote};
+use crate::location;
 use crate::model::{Junk, Rule};
 use crate::plan::{Compare, Mode, OnConflict};
 use crate::secret::Secret;
@@ -36,19 +37,21 @@ pub(super) const KEYS: Keys = Keys {
 
 /// Reads one job; `None` after a mistake that leaves nothing to run.
 ///
-/// `taken` are the names of the jobs before it, with their lines; its own is added.
+/// `remotes` are the names of all remotes, broken ones too: each mistake is told once. `taken` are the names of the jobs
+/// before it, with their lines; its own is added.
 pub(super) fn read<'a>(
     table: &Table<'a>,
+    remotes: &[&str],
     taken: &mut Vec<(&'a str, usize)>,
     mistakes: &mut Mistakes<'_>,
 ) -> Option<Job> {
-    let name = required(table, "name", "media", mistakes);
+    let name = required(table, "name", "media", mistakes).map(|name| name.value);
     if let Some(name) = name {
         check_name(name, table, taken, mistakes);
         taken.push((name, mistakes.line(table.start())));
     }
-    let source = required(table, "source", "/data/media", mistakes);
-    let destination = required(table, "destination", "live:", mistakes);
+    let source = place(table, "source", "/data/media", remotes, mistakes);
+    let destination = place(table, "destination", "live:", remotes, mistakes);
     let mode = mode(table, mistakes);
     let options = options(table, mistakes);
     Some(Job {
@@ -66,12 +69,32 @@ pub(super) fn holds_secret(job: &Job) -> bool {
     [&job.source, &job.destination].into_iter().any(|place| remote::holds_userinfo(place.reveal()))
 }
 
-fn required<'a>(table: &Table<'a>, key: &str, example: &str, mistakes: &mut Mistakes<'_>) -> Option<&'a str> {
+/// A place as it is written; the remote that it begins with has to be there.
+fn place<'a>(
+    table: &Table<'a>,
+    key: &str,
+    example: &str,
+    remotes: &[&str],
+    mistakes: &mut Mistakes<'_>,
+) -> Option<&'a str> {
+    let text = required(table, key, example, mistakes)?;
+    if let Some(name) = location::remote_of(text.value).filter(|name| !remotes.contains(name)) {
+        let ways = match (nearest(name, remotes), remotes) {
+            (Some(near), _) => format!("did you mean \"{near}:\"?"),
+            (None, []) => "the file has no [remote.NAME]".to_owned(),
+            (None, _) => format!("known are {}", remotes.join(", ")),
+        };
+        mistakes.add(text.at, table.path_of(key), format!("no remote is called {name:?}; {ways}"));
+    }
+    Some(text.value)
+}
+
+fn required<'a>(table: &Table<'a>, key: &str, example: &str, mistakes: &mut Mistakes<'_>) -> Option<At<&'a str>> {
     let text = table.text(key, mistakes);
     let problem = match &text {
         Some(text) if text.value.trim().is_empty() => "is empty",
         None if !table.has(key) => "is missing",
-        _ => return text.map(|text| text.value),
+        _ => return text,
     };
     mistakes.add(table.start(), table.path_of(key), format!("{problem}; write {key} = \"{example}\""));
     None

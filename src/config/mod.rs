@@ -173,7 +173,9 @@ impl Config {
         let dir = state.and_then(|state| state.text("dir", &mut mistakes));
         let mut config = Self { path: path.to_owned(), ..Self::default() };
         config.state_dir = dir.map(|dir| config.base().join(dir.value));
-        for (name, table) in top.named_tables("remote", &remote::KEYS, &mut mistakes) {
+        let remotes = top.named_tables("remote", &remote::KEYS, &mut mistakes);
+        let names: Vec<&str> = remotes.iter().map(|(name, _)| *name).collect();
+        for (name, table) in remotes {
             let (remote, secrets) = remote::read(name, &table, &mut mistakes);
             if secrets == Inline::Secrets {
                 config.secrets = secrets;
@@ -184,7 +186,7 @@ impl Config {
         }
         let mut taken = Vec::new();
         for table in top.list_of_tables("job", &job::KEYS, &mut mistakes) {
-            if let Some(job) = job::read(&table, &mut taken, &mut mistakes) {
+            if let Some(job) = job::read(&table, &names, &mut taken, &mut mistakes) {
                 if job::holds_secret(&job) {
                     config.secrets = Inline::Secrets;
                 }

@@ -229,3 +229,40 @@ fn the_example_names_every_key_and_its_commented_keys_are_right() {
         assert!(named, "{key} is missing in config.example.toml");
     }
 }
+
+#[test]
+fn a_remote_that_nobody_defined_is_told_with_the_other_mistakes() {
+    let told = parse(
+        r#"
+[remote.live]
+dsn = 5
+
+[remote.backup]
+url = "s3://b"
+
+[[job]]
+name = "one"
+source = "liev:photos"
+destination = "live:"
+mode = "copi"
+
+[[job]]
+name = "two"
+source = "/data/a:b"
+destination = "elsewhere:x"
+mode = "copy"
+
+[[job]]
+name = "three"
+source = "./c:d"
+destination = "KEY:SECRET@bucket/x"
+mode = "copy"
+"#,
+    )
+    .unwrap_err();
+    let expected = "line 3: remote.live.dsn: expected text in quotes, found a number
+line 10: job.one.source: no remote is called \"liev\"; did you mean \"live:\"?
+line 12: job.one.mode: \"copi\" is not one of: copy, mirror, two-way
+line 17: job.two.destination: no remote is called \"elsewhere\"; known are live, backup";
+    assert_eq!(told, expected);
+}

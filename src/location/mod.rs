@@ -16,7 +16,7 @@ mod overlap;
 mod parse;
 
 pub use overlap::{Overlap, overlap, settle};
-pub use parse::parse;
+pub use parse::{parse, remote_of};
 
 /// One side of a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]

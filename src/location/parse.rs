@@ -16,16 +16,16 @@ pub fn parse(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError
     if text.trim().is_empty() {
         return Err(UsageError::new("a location is empty", "name a path, s3://bucket/prefix, env:NAME or NAME:path"));
     }
-    if is_plainly_a_path(text, around) {
+    if is_plainly_a_path(text, around.remotes) {
         return local(text, around);
     }
     if let Some(name) = text.strip_prefix("env:") {
         return from_variable(name, text, around);
     }
-    if text.contains("://") || text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:")) {
+    if is_url(text) {
         return url(text, around);
     }
-    if let Some((name, path)) = text.split_once(':').filter(|(name, _)| !name.contains('/')) {
+    if let Some((name, path)) = below_a_remote(text) {
         return on_remote(name, path, text, around);
     }
     if around.remotes.iter().any(|name| name == text) {
@@ -37,13 +37,36 @@ pub fn parse(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError
     local(text, around)
 }
 
+/// The name of the remote in `NAME:path`, whether there is such a remote or not. `None` for every other text, and where
+/// the name may be part of a secret.
+pub fn remote_of(text: &str) -> Option<&str> {
+    if is_plainly_a_path(text, &[]) || text.starts_with("env:") || is_url(text) {
+        return None;
+    }
+    below_a_remote(text).map(|(name, _)| name).filter(|name| may_be_shown(name, text))
+}
+
+fn is_url(text: &str) -> bool {
+    text.contains("://") || text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:"))
+}
+
+fn below_a_remote(text: &str) -> Option<(&str, &str)> {
+    text.split_once(':').filter(|(name, _)| !name.contains('/'))
+}
+
+/// A DSN that lost its scheme looks like a remote with a path; nothing of it may be shown.
+fn may_be_shown(name: &str, text: &str) -> bool {
+    let is_scheme = ["s3", "az", "http", "https", "gs"].contains(&name);
+    !name.is_empty() && name.len() <= 32 && !text.contains('@') && !is_scheme
+}
+
 /// Begins like nothing but a path.
-fn is_plainly_a_path(text: &str, around: &Surroundings<'_>) -> bool {
+fn is_plainly_a_path(text: &str, remotes: &[String]) -> bool {
     let bytes = text.as_bytes();
     let drive =
         bytes.len() > 2 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && matches!(bytes[2], b'\\' | b'/');
     // `c:/x` is a path of Windows, unless somebody named a remote `c`.
-    let drive = drive && !text[2..].starts_with("//") && !around.remotes.iter().any(|name| *name == text[..1]);
+    let drive = drive && !text[2..].starts_with("//") && !remotes.iter().any(|name| *name == text[..1]);
     text.starts_with(['/', '\\'])
         || matches!(text, "." | ".." | "~")
         || drive
@@ -247,9 +270,7 @@ fn on_remote(name: &str, path: &str, text: &str, around: &Surroundings<'_>) -> R
     let known: Vec<String> = around.remotes.iter().map(|name| format!("{name}:")).collect();
     let known =
         if known.is_empty() { "the config names none".to_owned() } else { format!("known are {}", known.join(", ")) };
-    // A DSN that lost its scheme looks like a remote with a path; nothing of it may be shown.
-    let named = name.len() <= 32 && !text.contains('@') && !["s3", "az", "http", "https", "gs"].contains(&name);
-    if named && !name.is_empty() {
+    if may_be_shown(name, text) {
         return Err(UsageError::new(
             format!("no remote is called `{name}`: {known}"),
             format!("a directory is written ./{name}:..."),

@@ -6,6 +6,9 @@ use super::Manifest;
 use super::error::ManifestError;
 use crate::model::Side;
 
+/// The plans that were carried out: hash, when it was made, when it was carried out; newest first.
+const CARRIED_OUT: &str = "carried-out";
+
 /// A side, as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -44,20 +47,6 @@ impl Manifest {
         self.set_value(&self.of("probe", side), probe)
     }
 
-    /// The fingerprint of the filter of the last full cycle: another one may have let keys out of scope.
-    ///
-    /// # Errors
-    /// [`ManifestError`].
-    pub fn filter_fingerprint(&self) -> Result<Option<String>, ManifestError> {
-        self.value("filter")
-    }
-
-    /// # Errors
-    /// [`ManifestError`].
-    pub fn set_filter_fingerprint(&self, fingerprint: &str) -> Result<(), ManifestError> {
-        self.set_value("filter", fingerprint)
-    }
-
     /// Whether the user approved that a mirror to this cycle's destination deletes extras there. The approval does not
     /// hold for a mirror the other way round.
     ///
@@ -85,6 +74,28 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn set_last_listed(&self, side: Side, at_ns: i64) -> Result<(), ManifestError> {
         self.set_value(&self.of("last-listed", side), &at_ns.to_string())
+    }
+
+    /// When a stored plan was carried out to its end, ns since the epoch. The same decisions made again at another time
+    /// are another plan.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn carried_out(&self, hash: &str, made_ns: i64) -> Result<Option<i64>, ManifestError> {
+        let plan = format!("{hash} {made_ns} ");
+        let lines = self.value(CARRIED_OUT)?.unwrap_or_default();
+        Ok(lines.lines().find_map(|line| line.strip_prefix(&plan)?.parse().ok()))
+    }
+
+    /// Remembers the last 50.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn set_carried_out(&self, hash: &str, made_ns: i64, at_ns: i64) -> Result<(), ManifestError> {
+        let before = self.value(CARRIED_OUT)?.unwrap_or_default();
+        let line = format!("{hash} {made_ns} {at_ns}");
+        let lines: Vec<&str> = std::iter::once(&*line).chain(before.lines()).take(50).collect();
+        self.set_value(CARRIED_OUT, &lines.join("\n"))
     }
 
     /// A side's location; `None` in memory.
@@ -148,8 +159,7 @@ mod tests {
         push.set_identity(Side::Source, "dev 1 inode 2").unwrap();
         push.set_probe(Side::Dest, "{}").unwrap();
         push.set_last_listed(Side::Dest, 5).unwrap();
-        push.set_filter_fingerprint("f1").unwrap();
-        push.set_filter_fingerprint("f2").unwrap();
+        push.set_display(Side::Dest, "older").unwrap();
         push.set_display(Side::Dest, "live:").unwrap();
         drop(push);
         let pull = open("s3://b");
@@ -157,12 +167,28 @@ mod tests {
         assert_eq!(pull.identity(Side::Source).unwrap(), None);
         assert_eq!(pull.probe(Side::Source).unwrap().as_deref(), Some("{}"));
         assert_eq!((pull.last_listed(Side::Source).unwrap(), pull.last_listed(Side::Dest).unwrap()), (Some(5), None));
-        assert_eq!(pull.filter_fingerprint().unwrap().as_deref(), Some("f2"));
         let place = |canonical: &str, display: &str| {
             Some(Place { canonical: canonical.to_owned(), display: display.to_owned() })
         };
         assert_eq!(pull.place(Side::Source).unwrap(), place("s3://b", "live:"));
         assert_eq!(pull.place(Side::Dest).unwrap(), place("file:///a", ""));
+    }
+
+    #[test]
+    fn a_plan_that_was_carried_out_is_known_by_its_hash_and_its_making() {
+        let manifest = Manifest::empty(crate::manifest::Orientation::Forward).unwrap();
+        manifest.set_carried_out("abc", 1, 7).unwrap();
+        manifest.set_carried_out("abd", 1, 8).unwrap();
+        assert_eq!(manifest.carried_out("abc", 1).unwrap(), Some(7));
+        assert_eq!(manifest.carried_out("abd", 1).unwrap(), Some(8));
+        for other in [("abc", 2), ("ab", 1), ("abc", 17)] {
+            assert_eq!(manifest.carried_out(other.0, other.1).unwrap(), None, "{other:?}");
+        }
+        for made in 2..52 {
+            manifest.set_carried_out("abc", made, 9).unwrap();
+        }
+        assert_eq!(manifest.carried_out("abc", 1).unwrap(), None, "only the last ones are kept");
+        assert_eq!(manifest.carried_out("abc", 2).unwrap(), Some(9));
     }
 
     #[test]

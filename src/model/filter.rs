@@ -38,8 +38,8 @@
 
 use globset::{Candidate, Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
-use super::junk::{JUNK_AT_ROOT, JUNK_DIRECTORIES, JUNK_FILES, is_junk_directory, is_junk_file};
-use super::{Key, SkipReason, hex};
+use super::junk::{JUNK_AT_ROOT, is_junk_directory, is_junk_file};
+use super::{Key, SkipReason};
 
 /// How names begin that are ours: state, temporary files, the rules file. Never synced.
 pub const OWN_PREFIX: &str = ".mediasync";
@@ -139,7 +139,6 @@ pub struct Filter {
     dirs: GlobSet,
     junk: Junk,
     sizes: SizeLimits,
-    fingerprint: String,
 }
 
 #[derive(Debug)]
@@ -175,7 +174,6 @@ impl Filter {
     /// # Errors
     /// The first pattern that can't be used.
     pub fn new(rules: FilterRules) -> Result<Self, BadPattern> {
-        let fingerprint = fingerprint(&rules);
         let FilterRules { rules, junk, sizes } = rules;
         let mut compiled = Vec::with_capacity(rules.len());
         let (mut keys, mut dirs) = (GlobSetBuilder::new(), GlobSetBuilder::new());
@@ -197,7 +195,7 @@ impl Filter {
         let built = |set: &GlobSetBuilder| {
             set.build().map_err(|error| BadPattern { pattern: "(all of them)".to_owned(), why: error.to_string() })
         };
-        Ok(Self { rules: compiled, keys: built(&keys)?, dirs: built(&dirs)?, junk, sizes, fingerprint })
+        Ok(Self { rules: compiled, keys: built(&keys)?, dirs: built(&dirs)?, junk, sizes })
     }
 
     /// Whether `key` is in scope, `size` being the larger of the two sides.
@@ -249,12 +247,6 @@ impl Filter {
     /// names it.
     pub fn skips_apple_double(&self, key: &Key) -> bool {
         self.junk == Junk::Skip && !self.last_match(&self.keys, key.as_str()).is_some_and(Compiled::brings_junk_back)
-    }
-
-    /// A hash of everything that decides here, the list of junk included: equal fingerprints decide alike.
-    /// 32 hexadecimal digits.
-    pub fn fingerprint(&self) -> String {
-        self.fingerprint.clone()
     }
 
     fn last_match(&self, set: &GlobSet, path: &str) -> Option<&Compiled> {
@@ -383,36 +375,6 @@ impl<'a> Pattern<'a> {
 fn glob(text: &str) -> Result<Glob, String> {
     let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
     built.map_err(|error| error.kind().to_string())
-}
-
-/// Texts are hashed with their lengths before them, so that no two lists of rules have one fingerprint.
-fn fingerprint(rules: &FilterRules) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |kind: u8, text: &str| {
-        hasher.update(&[kind]);
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
-    if rules.junk == Junk::Skip {
-        for (kind, list) in [(b'f', JUNK_FILES), (b'd', JUNK_DIRECTORIES)] {
-            for (_, row) in list {
-                add(kind, row);
-            }
-        }
-        for row in JUNK_AT_ROOT {
-            add(b'r', row);
-        }
-    }
-    for rule in &rules.rules {
-        match rule {
-            Rule::Exclude(text) => add(b'-', text),
-            Rule::Include(text) => add(b'+', text),
-        }
-    }
-    for (kind, limit) in [(b'<', rules.sizes.min), (b'>', rules.sizes.max)] {
-        add(kind, &limit.map_or_else(String::new, |bytes| bytes.to_string()));
-    }
-    hex(&hasher.finalize().as_bytes()[..16])
 }
 
 #[cfg(test)]
@@ -591,17 +553,6 @@ mod tests {
             assert!(!is_in(&f, out), "{out}");
         }
         assert!(is_in(&f, "keep.psd"));
-    }
-
-    #[test]
-    fn fingerprints_tell_rules_apart() {
-        let lists: [&[&str]; 5] = [&[], &["-a"], &["+a"], &["-a", "-b"], &["-ab"]];
-        let mut prints: Vec<String> = lists.iter().map(|list| filter(list).fingerprint()).collect();
-        prints.push(Filter::new(FilterRules { junk: Junk::Take, ..FilterRules::default() }).unwrap().fingerprint());
-        prints.sort();
-        prints.dedup();
-        assert_eq!(prints.len(), 6);
-        assert_eq!(filter(&["-a"]).fingerprint(), filter(&["-a"]).fingerprint());
     }
 
     /// The documented meaning, slowly: the key or one of the directories above it fits.

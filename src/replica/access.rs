@@ -36,21 +36,21 @@ impl Guarded {
         Self { inner, access, confirmed: AtomicBool::new(false) }
     }
 
-    /// What is allowed.
-    pub fn access(&self) -> Access {
-        self.access
-    }
-
     /// Somebody confirmed the changes of this run; opens [`Access::Confirm`], never [`Access::ReadOnly`].
     pub fn confirm(&self) {
         self.confirmed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody did.
+    pub fn confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Relaxed)
     }
 
     fn may_change(&self) -> Result<(), Error> {
         let name = self.inner.name();
         match self.access {
             Access::Write => Ok(()),
-            Access::Confirm if self.confirmed.load(Ordering::Relaxed) => Ok(()),
+            Access::Confirm if self.confirmed() => Ok(()),
             Access::Confirm => Err(Error::new(Cause::Stop, format!("changes to {name} were not confirmed"))
                 .hint("Confirm the run, or set access = \"write\" for this remote")),
             Access::ReadOnly => Err(Error::new(Cause::Stop, format!("{name} is read-only here, nothing was changed"))
@@ -111,6 +111,10 @@ impl Replica for Guarded {
     }
 
     async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {
+        // A run that found nothing to do asked nobody: what is left over waits for one that does.
+        if self.access == Access::Confirm && !self.confirmed() {
+            return Ok(0);
+        }
         self.may_change()?;
         self.inner.tidy(journal).await
     }
@@ -146,8 +150,10 @@ mod tests {
         let (key, content) = (Key::new("a").unwrap(), whole(b"x"));
         let put = put_of(&content);
         assert!(guarded.put(&key, &content, &put.as_put()).await.is_err());
+        assert_eq!(guarded.tidy(&NoJournal).await, Ok(0));
         guarded.confirm();
         guarded.put(&key, &content, &put.as_put()).await.unwrap();
-        assert_eq!(fake.calls(), ["put"]);
+        guarded.tidy(&NoJournal).await.unwrap();
+        assert_eq!(fake.calls(), ["put", "tidy"]);
     }
 }

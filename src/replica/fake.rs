@@ -60,7 +60,6 @@ impl Replica for Fake {
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
-            granularity_ns: 0,
         }
     }
 
@@ -123,38 +122,56 @@ pub(crate) fn entry_of(bytes: &[u8], version: &str) -> Entry {
 }
 
 /// Whole content.
-pub(crate) fn whole(bytes: &'static [u8]) -> Content {
+pub(crate) fn whole(bytes: &[u8]) -> Content {
     let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(bytes).as_bytes());
-    Content::Whole { entry: entry_of(bytes, "local"), bytes: Bytes::from_static(bytes), blake3 }
+    Content::Whole { entry: entry_of(bytes, "local"), bytes: Bytes::copy_from_slice(bytes), blake3 }
 }
 
-/// Everything that a [`Put`] borrows.
+/// Everything that a [`Put`] borrows; tests change what matters to them.
 #[derive(Debug)]
 pub(crate) struct PutParts {
-    expect: Expect,
-    digests: Digests,
+    pub(crate) expect: Expect,
+    pub(crate) digests: Digests,
+    pub(crate) mtime_ns: Option<i64>,
     buffers: Buffers,
     meter: Meter,
 }
 
 impl PutParts {
+    pub(crate) fn new(expect: Expect) -> Self {
+        Self {
+            expect,
+            digests: Digests::none(),
+            mtime_ns: None,
+            buffers: Buffers::new(24 << 20),
+            meter: Meter::default(),
+        }
+    }
+
     pub(crate) fn as_put(&self) -> Put<'_> {
         Put {
             expect: &self.expect,
             digests: &self.digests,
-            mtime_ns: None,
+            mtime_ns: self.mtime_ns,
             parts: None,
             journal: &NoJournal,
             buffers: &self.buffers,
             meter: &self.meter,
         }
     }
+
+    /// Puts it, and sees that every byte of it was counted.
+    pub(crate) async fn put(&self, replica: &dyn Replica, at: &str, content: &Content) -> Result<Entry, Error> {
+        let before = self.meter.bytes();
+        let entry = replica.put(&Key::new(at).unwrap(), content, &self.as_put()).await?;
+        assert_eq!(self.meter.bytes() - before, content.entry().size);
+        Ok(entry)
+    }
 }
 
 /// A put of new content.
 pub(crate) fn put_of(content: &Content) -> PutParts {
-    let digests = content.entry().digests.clone();
-    PutParts { expect: Expect::Absent, digests, buffers: Buffers::new(1 << 20), meter: Meter::default() }
+    PutParts { digests: content.entry().digests.clone(), ..PutParts::new(Expect::Absent) }
 }
 
 /// A put over a version.

@@ -262,7 +262,6 @@ impl Replica for Memory {
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
             namespace: Namespace::Flat,
-            granularity_ns: 0,
         }
     }
 

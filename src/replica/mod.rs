@@ -162,9 +162,6 @@ pub struct Capabilities {
     pub copy: Ability,
     /// Whether a file and a directory of one name can both exist.
     pub namespace: Namespace,
-    /// The granularity of its change times in nanoseconds; 0 where versions are exact (ETags). For people and tests:
-    /// the replica itself gives out no version that this could fool.
-    pub granularity_ns: i64,
 }
 
 /// A listing under way. See [`Item`] for what it promises.

@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::support::s3::{ETags, Moment};
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{PREFIX, Sandbox};
 
 #[test]
 fn a_third_partys_change_is_told_with_both_sides_and_kept() {
@@ -186,4 +186,32 @@ fn a_plan_that_is_no_plan_is_refused() {
     assert!(matches!(ran.code, 1 | 2), "{ran:?}");
     sandbox.run(&["approve", "media", "0123456789abcdef"]).exits(2);
     sandbox.assert_changes(&[]);
+}
+
+#[test]
+fn a_plan_that_was_carried_out_says_so_and_the_same_one_made_again_is_another() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+    let plan = sandbox.path("work/plan.json");
+    let plan = plan.to_str().unwrap();
+    sandbox.push(&["--save-plan", plan]).exits(0);
+    sandbox.run(&["apply", plan]).exits(0);
+    for _ in 0..2 {
+        assert!(sandbox.bucket.remove(&format!("{PREFIX}b.jpg")));
+        sandbox.push(&["--save-plan", plan]).exits(0);
+        sandbox.run(&["apply", plan]).exits(0);
+        sandbox.assert_equal();
+        sandbox.server.clear_log();
+        let again = sandbox.run(&["apply", plan]).exits(2);
+        again.says(&["already carried out on ", "--save-plan"]).never_says("somebody else");
+        sandbox.assert_changes(&[]);
+        // It is no failed run either.
+        sandbox.run(&["status"]).exits(0);
+    }
+    sandbox.put("theirs.jpg", "theirs");
+    let halted = sandbox.mirror(&[]).exits(4);
+    let words = halted.way_out();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    sandbox.run(&words).exits(0);
+    sandbox.run(&words).exits(2).says(&["already carried out on ", "nothing awaits approval"]);
+    sandbox.run(&["status"]).exits(0);
 }

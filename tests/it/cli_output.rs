@@ -2,6 +2,7 @@
 //! nobody may ever be told: secrets.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -140,6 +141,85 @@ fn a_job_that_fails_does_not_stop_the_others_and_the_worst_exit_wins() {
     assert_eq!(ran.json().len(), 2, "{ran:?}");
     assert!(ran.json().iter().all(|line| line["v"] == 1 && line["type"] == "run"), "{ran:?}");
     sandbox.run(&["sync", "meda"]).exits(2).says(&["\"media\""]);
+}
+
+#[test]
+fn a_report_that_can_not_be_written_fails_and_a_closed_pipe_does_not() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+    let media = sandbox.path("media");
+    let piped = |script: &str, args: &[&str]| {
+        let program = ["-c", script, env!("CARGO_BIN_EXE_mediasync")];
+        sandbox.start_command(Command::new("/bin/sh").args(program), args).wait()
+    };
+    let full = "exec \"$0\" \"$@\" >/dev/full";
+    let push = ["push", media.to_str().unwrap(), REMOTE];
+    let lost = "error: can't write to stdout: ";
+    for json in [&["--json"][..], &[]] {
+        piped(full, &[&push[..], &["-n"], json].concat()).exits(1).says(&[lost]);
+    }
+    sandbox.assert_changes(&[]);
+    piped(full, &[&push[..], &["--json"]].concat()).exits(1).says(&[lost]);
+    sandbox.assert_equal();
+    for args in [&["status"][..], &["history"], &["--version"], &["push", "--help"]] {
+        piped(full, args).exits(1).says(&[lost]);
+    }
+    sandbox.put("a.jpg", "theirs");
+    sandbox.remove("b.jpg");
+    sandbox.write("c.jpg", "c");
+    // What the run itself says is milder than what was lost.
+    piped(full, &[&push[..], &["-v"]].concat()).exits(1).says(&[lost, "conflict: a.jpg"]);
+    sandbox.write("d.jpg", "d");
+    // The reader is gone before the first line; the run goes on to its end.
+    let closed = "exec 3>&1; { \"$0\" \"$@\" -v; echo \"exit $?\" >&3; } | true";
+    piped(closed, &push).exits(0).says(&["exit 3"]).never_says(lost);
+    assert_eq!(sandbox.content("d.jpg"), "d");
+}
+
+#[test]
+fn a_verbose_dry_run_also_names_what_is_only_recorded() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+    sandbox.push(&[]).exits(0);
+    sandbox.set_mtime("a.jpg", std::time::SystemTime::UNIX_EPOCH);
+    sandbox.push(&["-n"]).exits(0).never_says("a.jpg");
+    let told = sandbox.push(&["-n", "-v"]).exits(0).says(&["touch ", "a.jpg"]).never_says("b.jpg");
+    assert!(told.stdout.contains("Already equal: 1 file"), "{told:?}");
+}
+
+#[test]
+fn status_counts_the_pair_and_not_the_last_run() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "bb"), ("sub/c.jpg", "c")]);
+    sandbox.put("a.jpg", "a");
+    let equal = |files: u64, bytes: u64| {
+        let line = sandbox.run(&["status", "--json"]).exits(0).line("status");
+        assert_eq!((&line["files"], &line["bytes"]), (&files.into(), &bytes.into()), "{line}");
+    };
+    sandbox.push(&["--only", "a.jpg"]).exits(0);
+    equal(1, 1);
+    sandbox.push(&[]).exits(0);
+    equal(3, 4);
+    sandbox.push(&["--only", "sub"]).exits(0);
+    equal(3, 4);
+    sandbox.run(&["status"]).exits(0).says(&["known equal on both sides: 3 files, 4 B", "; nothing changed"]);
+}
+
+#[test]
+fn a_pair_that_failed_can_be_forgotten_and_another_one_stays() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    sandbox.push(&[]).exits(0);
+    let media = sandbox.path("media");
+    let missing = format!("{}-missing", media.display());
+    sandbox.run(&["mirror", &missing, sandbox.path("home").to_str().unwrap()]).exits(1);
+    let told = sandbox.run(&["status"]).exits(3);
+    let at = told.stdout.find("mediasync forget ").unwrap_or_else(|| panic!("no way out: {told:?}"));
+    let words: Vec<&str> = told.stdout[at..].split_whitespace().skip(1).take(2).collect();
+    sandbox.run(&words).exits(0);
+    sandbox.run(&["status"]).exits(0).never_says("missing");
+    sandbox.run(&words).exits(2).says(&["no job and no pair"]);
+    let pair = sandbox.run(&["status", "--json"]).line("status")["pair"].as_str().unwrap().to_owned();
+    sandbox.run(&["forget", &pair]).exits(0);
+    let again = sandbox.push(&["--delete", "--json"]).exits(0).line("summary");
+    assert_eq!((&again["done"]["creates"], &again["done"]["deletes"]), (&0.into(), &0.into()), "{again}");
+    sandbox.assert_equal();
 }
 
 #[test]

@@ -199,7 +199,8 @@ fn forty_foreign_objects_stay_with_push_and_go_with_an_approved_mirror() {
     assert_eq!(sandbox.remote().len(), 41);
     sandbox.assert_second_run_does_nothing(&["--delete"]);
     sandbox.server.clear_log();
-    let halted = sandbox.mirror(&[]).exits(4).says(&["40 keys", "approve"]);
+    let halted = sandbox.mirror(&[]).exits(4).says(&["40 keys", "approve", "It would delete:", "\n  and 30 more\n"]);
+    assert_eq!(halted.stderr.matches("(only at destination)").count(), 10, "{halted:?}");
     sandbox.assert_changes(&[]);
     let words = halted.way_out();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

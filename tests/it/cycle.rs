@@ -1,10 +1,13 @@
 //! Whole cycles between memory replicas: one scenario a test. After every cycle a second one must do nothing.
 
-use mediasync::model::{Reason, Verb};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use mediasync::model::{Action, Conflict, Counts, Problem, Reason, Verb};
 use mediasync::plan::{Mode, OnConflict};
 use mediasync::replica::memory::Fault;
 use mediasync::replica::{Cause, Error};
-use mediasync::sync::{Approval, Ending, Run, run_cycle};
+use mediasync::sync::{Approval, Ending, Observer, Run, Stage, run_cycle};
 
 use crate::support::bench::{Bench, key};
 
@@ -309,7 +312,7 @@ fn a_dry_run_changes_nothing_and_tells_the_same_actions() {
     let report = bench.run();
     assert_eq!(report.planned, dry.planned);
     let done = bench.heard().done;
-    let words = |actions: &[mediasync::model::Action]| {
+    let words = |actions: &[Action]| {
         let mut words: Vec<_> = actions.iter().map(|a| (a.key.clone(), a.verb.clone(), a.reason.clone())).collect();
         words.sort_by(|a, b| a.0.cmp(&b.0));
         words
@@ -479,4 +482,37 @@ fn plans_within_the_budget_may_be_too_much_together() {
         endings.push((report.done.deletes, matches!(report.ending, Ending::Halted(_))));
     }
     assert_eq!(endings, [(40, false), (0, true)]);
+}
+
+/// Hears nothing and agrees to nothing; keeps what it was asked.
+#[derive(Default)]
+struct Refuses(Mutex<Vec<Counts>>);
+
+#[async_trait]
+impl Observer for Refuses {
+    fn action(&self, _: &Action, _: Stage) {}
+    fn problem(&self, _: &Problem) {}
+    fn conflict(&self, _: &Conflict) {}
+    fn notice(&self, _: &str) {}
+    async fn agree(&self, planned: &Counts) -> Result<(), Error> {
+        self.0.lock().unwrap().push(*planned);
+        Err(Error::new(Cause::Stop, "no"))
+    }
+}
+
+#[test]
+fn a_plan_that_nobody_agrees_to_changes_nothing() {
+    let bench = seeded(Mode::Copy, 3);
+    let refuses = Refuses::default();
+    bench.with_cycle(true, async |cycle, _| run_cycle(cycle, &refuses).await).unwrap();
+    assert!(refuses.0.lock().unwrap().is_empty(), "nothing to do is nothing to ask");
+    bench.source.write(&key("new.txt"), "new");
+    bench.source.write(&key("dir0/file0.jpg"), "other bytes");
+    let before = bench.dest.contents();
+    let error = bench.with_cycle(true, async |cycle, _| run_cycle(cycle, &refuses).await).unwrap_err();
+    assert_eq!(error.message, "no");
+    assert_eq!(bench.dest.contents(), before);
+    let asked = refuses.0.lock().unwrap().clone();
+    assert_eq!(asked.iter().map(|counts| (counts.creates, counts.overwrites)).collect::<Vec<_>>(), [(1, 1)]);
+    assert_eq!(bench.run().done.changes(), 2);
 }

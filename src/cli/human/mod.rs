@@ -8,9 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::output::Halted;
 use super::totals::Totals;
 use crate::model::{Action, Conflict, Counts, Entry, Problem, ProblemKind, Reach, Reason, Side, SkipReason, Verb};
-use crate::sync::{Ending, Halt, Stage};
+use crate::sync::{Ending, Stage};
 
 /// Whether texts carry colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,8 +115,13 @@ fn entry(entry: Option<&Entry>, zone: &TimeZone) -> String {
 }
 
 /// Why a guard refused, and what resolves it.
-pub fn halt(halt: &Halt, hint: &str) -> String {
-    format!("halted: {}\nNothing was changed.\n  hint: {hint}", halt.message)
+pub fn halt(halted: &Halted<'_>) -> String {
+    let mut text = format!("halted: {}\nNothing was changed.", halted.halt.message);
+    if let Some(deletes) = &halted.deletes {
+        push(&mut text, format_args!(" {deletes}"));
+    }
+    push(&mut text, format_args!("\n  hint: {}", halted.hint));
+    text
 }
 
 /// What a plan would do, in one sentence.
@@ -256,8 +262,17 @@ pub fn size(bytes: u64) -> String {
 
 /// A time in `zone`, to the second.
 pub fn time(ns: i64, zone: &TimeZone) -> String {
+    formatted(ns, zone, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+/// The same without the zone's name: always 19 columns, for tables.
+pub fn local_time(ns: i64, zone: &TimeZone) -> String {
+    formatted(ns, zone, "%Y-%m-%d %H:%M:%S")
+}
+
+fn formatted(ns: i64, zone: &TimeZone, form: &str) -> String {
     match Timestamp::from_nanosecond(i128::from(ns)) {
-        Ok(time) => time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string(),
+        Ok(time) => time.to_zoned(zone.clone()).strftime(form).to_string(),
         Err(_) => "time unknown".into(),
     }
 }

@@ -1,8 +1,9 @@
 //! What people read, line by line.
 
 use super::*;
-use crate::cli::fixtures::{action as planned, entry as seen, key, report};
+use crate::cli::fixtures::{action as planned, entry as seen, key};
 use crate::model::Version;
+use crate::sync::{Halt, Report};
 
 fn line(verb: Verb, reason: Reason, size: u64, name: &str) -> String {
     action(&planned(verb, reason, size, name), Colour::Off)
@@ -67,13 +68,17 @@ fn a_problem_names_its_key_once_and_its_hint_on_a_line_of_its_own() {
 #[test]
 fn a_halt_says_how_to_go_on() {
     let stored = Halt { message: "The source is empty.".into(), plan: Some("0123abcd".into()) };
+    let hint = "mediasync approve media 0123abcd".to_owned();
+    let mut halted = Halted { halt: &stored, approve: None, deletes: None, hint };
     let expected = "halted: The source is empty.\nNothing was changed.\n  hint: mediasync approve media 0123abcd";
-    assert_eq!(halt(&stored, "mediasync approve media 0123abcd"), expected);
+    assert_eq!(halt(&halted), expected);
+    halted.deletes = Some("It would delete:\n  a.txt".into());
+    assert!(halt(&halted).contains("\nNothing was changed. It would delete:\n  a.txt\n  hint: "));
 }
 
 #[test]
 fn the_totals_of_a_dry_run() {
-    let mut full = report();
+    let mut full = Report::empty();
     full.planned = Counts {
         creates: 1234,
         overwrites: 1,
@@ -109,7 +114,7 @@ Problems: 2";
 
 #[test]
 fn the_totals_of_a_run_say_what_is_left() {
-    let mut partly = report();
+    let mut partly = Report::empty();
     partly.planned.creates = 3;
     partly.done.creates = 2;
     partly.done.bytes_sent = 2048;
@@ -119,14 +124,14 @@ Took 2.5 s";
     let mut totals = Totals::of(&partly, Stage::Done);
     totals.took = Some(Duration::from_millis(2500));
     assert_eq!(summary(&totals), expected);
-    let empty = report();
+    let empty = Report::empty();
     assert_eq!(summary(&Totals::of(&empty, Stage::Done)), "Nothing changed.");
     assert_eq!(summary(&Totals::of(&empty, Stage::Planned)), "Nothing to do.");
 }
 
 #[test]
 fn the_totals_of_a_halt_are_those_of_its_plan() {
-    let mut halted = report();
+    let mut halted = Report::empty();
     halted.planned.deletes = 7;
     halted.ending = Ending::Halted(Halt { message: "why".into(), plan: None });
     let expected = "Nothing changed. Would create 0, overwrite 0 (0 B to send), copy 0, delete 7.";

@@ -1,6 +1,6 @@
 //! push, mirror, sync, approve and apply: one body. From a resolved task to its exit code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::interrupt::or_interrupted;
 use super::json;
-use super::output::{Output, Teller};
+use super::output::{Halted, Output, Teller};
 use super::pairs::{self, Known};
 use super::progress::Bars;
 use super::resolve::{JobTask, Task, Wish};
@@ -21,6 +21,9 @@ use crate::apply;
 use crate::location::Location;
 use crate::manifest::{PlanFile, RunId};
 use crate::sync::{Approval, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
+
+mod confirm;
+mod deletions;
 
 /// Runs all jobs, goes on past a failed one, and gives the worst of their exits.
 pub async fn all(tasks: Vec<JobTask>, setup: &Setup) -> Exit {
@@ -70,7 +73,7 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     for warning in task.source.warnings.iter().chain(&task.dest.warnings) {
         output.warn(warning);
     }
-    confirm(task, output).await?;
+    confirm::refuse_unasked(task, output)?;
     let purpose = match task.run {
         Wish::DryRun | Wish::SavePlan(_) => Purpose::Look,
         Wish::Execute => Purpose::Change,
@@ -78,6 +81,9 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     let session = Session::open(task, &setup.state_dir, purpose)?;
     for notice in &session.notices {
         teller.notice(notice);
+    }
+    if let Work::Apply(path, approval) = work {
+        refuse_repetition(path, approval, &session, output)?;
     }
     let began = Instant::now();
     let (report, stage) = match &task.run {
@@ -91,7 +97,12 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     if let Ending::Halted(halt) = &report.ending {
         let handle = task.job.as_deref().unwrap_or(session.pair.id());
         let approve = Some(handle).filter(|_| task.run == Wish::Execute && halt.plan.is_some());
-        output.halt(task.job.as_deref(), halt, approve, &way_out(task, work, halt, handle, &setup.repeated));
+        let hint = way_out(task, work, halt, handle, &setup.repeated);
+        // Whoever only looks has seen every action.
+        let deletes = approvable(work, halt, setup, &session)
+            .filter(|_| task.run == Wish::Execute)
+            .and_then(|plan| deletions::told(&plan));
+        output.halt(task.job.as_deref(), &Halted { halt, approve, deletes, hint });
     }
     let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
     output.summary(task.job.as_deref(), &Totals { took, ..totals(task, &session, &report, stage) });
@@ -99,6 +110,17 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
         output.say(&format!("plan written; mediasync apply {} does it", super::setup::shown(file)));
     }
     Ok(Exit::of(&report))
+}
+
+/// A plan that was carried out once would find each of its keys changed: by itself.
+fn refuse_repetition(path: &Path, approval: Approval, session: &Session, output: &Output) -> Result<(), Failure> {
+    let Some(when) = apply::carried_out(path, &session.manifest)? else { return Ok(()) };
+    let when = super::human::time(when, output.zone());
+    let (what, hint) = match approval {
+        Approval::Given => ("nothing awaits approval", "run it again to see whether there is more to do"),
+        Approval::Missing => ("nothing of it is left", "make a new plan with --save-plan"),
+    };
+    Err(Failure::usage(format!("this plan was already carried out on {when}: {what}")).hint(hint))
 }
 
 /// What resolves a halt. `handle` is what `approve` calls the pair; `repeated` are the flags that it needs to find it.
@@ -141,23 +163,12 @@ fn totals<'a>(task: &Task, session: &Session, report: &'a Report, stage: Stage) 
     Totals { made: session.requests(), needed, ..Totals::of(report, stage) }
 }
 
-/// Asks before a remote with `access = "confirm"` is changed.
-async fn confirm(task: &Task, output: &Output) -> Result<(), Failure> {
-    let Some(remote) = &task.confirm else { return Ok(()) };
-    let why = format!("remote.{remote} says access = \"confirm\"");
-    if !output.can_ask() {
-        return Err(Failure::usage(format!("{why}, and there is no terminal to ask on")).hint("add --yes to change it"));
-    }
-    if ask(&format!("{why}. Change {}?", task.dest.location.display()), output).await? {
-        return Ok(());
-    }
-    Err(Failure::error("not confirmed; nothing was changed"))
-}
-
 /// Asks on the terminal; Ctrl-C still works meanwhile.
 async fn ask(question: &str, output: &Output) -> Result<bool, Failure> {
     output.prompt(question);
-    or_interrupted(async { tokio::task::spawn_blocking(Output::answer).await.unwrap_or(false) }).await
+    let answer = or_interrupted(async { tokio::task::spawn_blocking(Output::answer).await.unwrap_or(false) }).await;
+    output.answered();
+    answer
 }
 
 /// A run that is written into the journal of its pair, however it ends.
@@ -193,6 +204,15 @@ fn ending(report: &Report) -> &'static str {
     }
 }
 
+/// The stored plan of a halt that an approval would carry out.
+fn approvable(work: Work<'_>, halt: &Halt, setup: &Setup, session: &Session) -> Option<PathBuf> {
+    match (work, &halt.plan) {
+        (Work::Cycle, Some(hash)) => Some(PlanFile::path(&setup.state_dir, &session.pair, hash)),
+        (Work::Apply(path, Approval::Missing), _) => Some(path.to_owned()),
+        (Work::Cycle, None) | (Work::Apply(_, Approval::Given), _) => None,
+    }
+}
+
 /// Runs; a halt on a terminal asks, and a yes carries out exactly the plan that was stored.
 async fn with_approval(
     task: &Task,
@@ -203,19 +223,19 @@ async fn with_approval(
     work: Work<'_>,
 ) -> Result<Report, Failure> {
     let report = drive(task, session, Run::Execute(run), teller, work).await?;
-    let Ending::Halted(Halt { message, plan }) = &report.ending else { return Ok(report) };
-    let path = match (work, plan) {
-        (Work::Cycle, Some(hash)) => PlanFile::path(&setup.state_dir, &session.pair, hash),
-        (Work::Apply(path, Approval::Missing), _) => path.to_owned(),
-        (Work::Cycle, None) | (Work::Apply(_, Approval::Given), _) => return Ok(report),
-    };
-    if !teller.output.can_ask() {
+    let Ending::Halted(halt) = &report.ending else { return Ok(report) };
+    let Some(path) = approvable(work, halt, setup, session).filter(|_| teller.output.can_ask()) else {
         return Ok(report);
-    }
-    let question = format!("halted: {message}\n{}\nDo exactly this?", super::human::planned(&report.planned));
+    };
+    let mut question = vec![format!("halted: {}", halt.message), super::human::planned(&report.planned)];
+    question.extend(deletions::told(&path));
+    question.push("Do exactly this?".to_owned());
+    let question = question.join("\n");
     if !ask(&question, teller.output).await? {
         return Ok(report);
     }
+    // Who agrees to exactly this need not be asked whether the place may be changed.
+    session.guard().confirm();
     drive(task, session, Run::Execute(run), teller, Work::Apply(&path, Approval::Given)).await
 }
 
@@ -232,12 +252,13 @@ async fn drive(
     let dry = matches!(run, Run::DryRun);
     let cycle = session.cycle(task, run, &journal, Arc::clone(&progress), now_ns());
     let bars = teller.output.shows_progress().then(|| Bars::start(teller.output, progress));
+    let asking = confirm::Asking { teller, task, guard: session.guard() };
     let done = or_interrupted(async {
         let work = async {
             match work {
                 // On the heap: the engine's futures are large, and every caller would carry them.
-                Work::Cycle => Box::pin(run_cycle(cycle, teller)).await,
-                Work::Apply(path, approval) => Box::pin(apply::apply(cycle, path, approval, teller)).await,
+                Work::Cycle => Box::pin(run_cycle(cycle, &asking)).await,
+                Work::Apply(path, approval) => Box::pin(apply::apply(cycle, path, approval, &asking)).await,
             }
         };
         tokio::select! {

@@ -1,5 +1,7 @@
 //! `status` and `history`: what the manifests say. Contacts nobody and takes no lock.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,8 +18,9 @@ use super::setup::{Setup, shown};
 use super::wire;
 use crate::manifest::{Manifest, Pair, Run};
 
-/// Runs that `history` shows of each pair, at most.
-const SHOWN: u32 = 50;
+mod history;
+
+pub use history::history;
 
 /// A job, or a pair that no job names.
 #[derive(Debug)]
@@ -26,6 +29,16 @@ struct Subject {
     pair: Pair,
     source_canonical: String,
     names: (String, String),
+}
+
+/// What a pair's manifest says.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Files that are known to be equal on both sides, and their bytes: of the whole pair, whatever the last run
+    /// looked at.
+    equal: (u64, u64),
+    /// The last run.
+    run: Option<Run>,
 }
 
 /// How things stand, by the last run.
@@ -72,19 +85,18 @@ pub fn status(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit
     let output = &*setup.output;
     let (subjects, mut worst) = subjects(job, setup, world)?;
     for subject in &subjects {
-        let runs = match runs(subject, setup, 1) {
-            Ok(runs) => runs,
+        let seen = match subject.look(setup) {
+            Ok(seen) => seen,
             Err(failure) => {
                 output.failure(subject.job.as_deref(), &failure);
                 worst = worst.max(failure.exit);
                 continue;
             }
         };
-        let run = runs.first();
-        worst = worst.max(State::of(run).exit());
+        worst = worst.max(State::of(seen.run.as_ref()).exit());
         match output.format() {
-            Format::Json => output.data(&status_line(subject, run, setup).to_string()),
-            Format::Human => output.data(&told(subject, run, output.zone())),
+            Format::Json => output.data(&status_line(subject, &seen, setup).to_string()),
+            Format::Human => output.data(&told(subject, &seen, output.zone())),
         }
     }
     if output.format() == Format::Human {
@@ -93,28 +105,6 @@ pub fn status(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit
         }
         let config = setup.config_file.as_deref().map_or_else(|| "none found".to_owned(), shown);
         output.data(&format!("config: {config}\nstate:  {}", shown(&setup.state_dir)));
-    }
-    Ok(worst)
-}
-
-/// `history [JOB]`.
-///
-/// # Errors
-/// An unknown job.
-pub fn history(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
-    let output = &*setup.output;
-    let (subjects, mut worst) = subjects(job, setup, world)?;
-    for subject in &subjects {
-        match runs(subject, setup, SHOWN) {
-            Ok(runs) => runs.iter().for_each(|run| match output.format() {
-                Format::Json => output.data(&run_line(subject, run).to_string()),
-                Format::Human => output.data(&history_line(subject, run, output.zone())),
-            }),
-            Err(failure) => {
-                output.failure(subject.job.as_deref(), &failure);
-                worst = worst.max(failure.exit);
-            }
-        }
     }
     Ok(worst)
 }
@@ -156,29 +146,37 @@ fn subjects(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<(Vec<S
     Ok((found, worst))
 }
 
-fn runs(subject: &Subject, setup: &Setup, limit: u32) -> Result<Vec<Run>, Failure> {
-    let orientation = subject.pair.orientation(&subject.source_canonical);
-    match Manifest::open_read_only(&setup.state_dir, &subject.pair, orientation)? {
-        Some(manifest) => Ok(manifest.runs(limit)?),
-        None => Ok(Vec::new()),
-    }
-}
-
 fn record(run: &Run) -> Option<Record> {
     serde_json::from_str(run.summary_json.as_deref()?).ok()
 }
 
 impl Subject {
+    /// Its manifest; `None` before its first run.
+    fn manifest(&self, setup: &Setup) -> Result<Option<Manifest>, Failure> {
+        let orientation = self.pair.orientation(&self.source_canonical);
+        Ok(Manifest::open_read_only(&setup.state_dir, &self.pair, orientation)?)
+    }
+
+    fn look(&self, setup: &Setup) -> Result<Seen, Failure> {
+        let Some(manifest) = self.manifest(setup)? else { return Ok(Seen::default()) };
+        Ok(Seen { equal: manifest.base_totals()?, run: manifest.runs(1)?.pop() })
+    }
+
     /// What `approve` takes.
     fn handle(&self) -> &str {
         self.job.as_deref().unwrap_or(self.pair.id())
     }
+
+    /// What it is called, and its places.
+    fn head(&self) -> String {
+        format!("{}: {} -> {}", self.handle(), self.names.0, self.names.1)
+    }
 }
 
-/// A subject for people.
-fn told(subject: &Subject, run: Option<&Run>, zone: &TimeZone) -> String {
-    let head = format!("{}: {} -> {}", subject.handle(), subject.names.0, subject.names.1);
-    let Some(run) = run else { return format!("{head}\n  never run") };
+/// A subject for people: how it stands, what both sides hold, and what the last run did.
+fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
+    let head = subject.head();
+    let Some(run) = &seen.run else { return format!("{head}\n  never run") };
     let record = record(run);
     let count = |field: &str| record.as_ref().and_then(|r| r.summary.as_ref()?.get(field)?.as_u64()).unwrap_or(0);
     let again = match &subject.job {
@@ -186,13 +184,7 @@ fn told(subject: &Subject, run: Option<&Run>, zone: &TimeZone) -> String {
         None => format!("the same {} again", run.command),
     };
     let what = match State::of(Some(run)) {
-        State::InSync if run.command == "approve" || run.command == "apply" => {
-            format!(
-                "a plan was carried out: {} changes",
-                human::count(changed(record.as_ref()) + done(record.as_ref(), "deletes"))
-            )
-        }
-        State::InSync => format!("in sync: {}", human::files(count("in_sync") + changed(record.as_ref()))),
+        State::InSync => "in sync".to_owned(),
         State::Problems => format!(
             "left: {} problems, {} conflicts\n  hint: {again} shows them",
             human::count(count("problems")),
@@ -201,22 +193,40 @@ fn told(subject: &Subject, run: Option<&Run>, zone: &TimeZone) -> String {
         State::Halted => halted(subject, record.as_ref()),
         State::Failed => {
             let error = record.as_ref().and_then(|r| r.error.as_deref()).unwrap_or("for an unknown reason");
-            format!("failed: {error}")
+            match &subject.job {
+                Some(_) => format!("failed: {error}"),
+                // Nobody may ever run it again: a mistyped place, a removed bucket.
+                None => {
+                    format!("failed: {error}\n  hint: mediasync forget {} takes it out of this list", subject.handle())
+                }
+            }
         }
         State::Interrupted => format!("interrupted; {again} does the rest"),
         State::Unfinished => format!("not finished: it runs now, or was killed; then {again} does the rest"),
         State::Never => "never run".to_owned(),
     };
-    format!("{head}\n  {}\n  last run: {}", what, when(run, zone))
+    let (files, bytes) = seen.equal;
+    let equal = format!("known equal on both sides: {}, {}", human::files(files), human::size(bytes));
+    format!("{head}\n  {what}\n  {equal}\n  last run: {}{}", when(run, zone), did(record.as_ref()))
+}
+
+/// What a run did, for the end of a line; nothing for a run that was not decided.
+fn did(record: Option<&Record>) -> String {
+    if record.is_none_or(|record| record.summary.is_none()) {
+        return String::new();
+    }
+    let words = [("created", "creates"), ("overwrote", "overwrites"), ("copied", "copies"), ("deleted", "deletes")];
+    let parts: Vec<String> = words
+        .into_iter()
+        .map(|(word, field)| (word, done(record, field)))
+        .filter(|(_, n)| *n > 0)
+        .map(|(word, n)| format!("{word} {}", human::count(n)))
+        .collect();
+    if parts.is_empty() { "; nothing changed".to_owned() } else { format!("; {}", parts.join(", ")) }
 }
 
 fn done(record: Option<&Record>, field: &str) -> u64 {
     record.and_then(|record| record.summary.as_ref()?.get("done")?.get(field)?.as_u64()).unwrap_or(0)
-}
-
-/// Files that a run made equal.
-fn changed(record: Option<&Record>) -> u64 {
-    ["creates", "overwrites", "copies"].iter().map(|field| done(record, field)).sum()
 }
 
 fn halted(subject: &Subject, record: Option<&Record>) -> String {
@@ -232,28 +242,18 @@ fn halted(subject: &Subject, record: Option<&Record>) -> String {
 /// `2026-11-22 13:00:00 CET, sync, took 3.2 s`.
 fn when(run: &Run, zone: &TimeZone) -> String {
     let began = human::time(run.started_ns, zone);
-    let took = run.ended_ns.and_then(|ended| u64::try_from(ended.saturating_sub(run.started_ns)).ok());
-    let took = took.map(|ns| format!(", took {}", human::duration(std::time::Duration::from_nanos(ns))));
+    let took = took(run).map(|took| format!(", took {}", human::duration(took)));
     format!("{began}, {}{}", run.command, took.unwrap_or_default())
 }
 
-/// A run for people: one line.
-fn history_line(subject: &Subject, run: &Run, zone: &TimeZone) -> String {
-    let record = record(run);
-    let count = |field: &str| human::count(done(record.as_ref(), field));
-    let ending = run.ending.as_deref().unwrap_or("not finished");
-    let counts = format!(
-        "created {}, overwrote {}, copied {}, deleted {}",
-        count("creates"),
-        count("overwrites"),
-        count("copies"),
-        count("deletes")
-    );
-    format!("{}  {ending:<12}  {}  {counts}  ({} -> {})", subject.handle(), when(run, zone), run.source, run.dest)
+/// `None` for a run that has not ended.
+fn took(run: &Run) -> Option<Duration> {
+    let ns = run.ended_ns?.saturating_sub(run.started_ns);
+    u64::try_from(ns).ok().map(Duration::from_nanos)
 }
 
 /// A subject for scripts.
-fn status_line(subject: &Subject, run: Option<&Run>, setup: &Setup) -> Value {
+fn status_line(subject: &Subject, seen: &Seen, setup: &Setup) -> Value {
     json!({
         "v": 1,
         "type": "status",
@@ -261,8 +261,10 @@ fn status_line(subject: &Subject, run: Option<&Run>, setup: &Setup) -> Value {
         "pair": subject.pair.id(),
         "source": subject.names.0,
         "destination": subject.names.1,
-        "state": State::of(run),
-        "run": run.map(run_fields),
+        "state": State::of(seen.run.as_ref()),
+        "files": seen.equal.0,
+        "bytes": seen.equal.1,
+        "run": seen.run.as_ref().map(run_fields),
         "config": setup.config_file.as_deref().map(shown),
         "state_dir": shown(&setup.state_dir),
     })

@@ -4,16 +4,15 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::cli::exit::Exit;
-use crate::cli::fixtures::report;
 use crate::cli::json as lines;
 use crate::cli::totals::Totals;
 use crate::manifest::Lock;
-use crate::sync::{Ending, Halt, Stage};
+use crate::sync::{Ending, Halt, Report, Stage};
 
 const MINUTE: i64 = 60_000_000_000;
 const START: i64 = 1_700_000_000_000_000_000;
 
-fn subject(job: Option<&str>) -> Subject {
+pub(super) fn subject(job: Option<&str>) -> Subject {
     let (source, dest) = ("file:///data/media", "s3://aws/bucket/");
     Subject {
         job: job.map(str::to_owned),
@@ -24,7 +23,7 @@ fn subject(job: Option<&str>) -> Subject {
 }
 
 /// The last run of a pair after `end` wrote how it ended.
-fn run_that(end: impl FnOnce(&Manifest, crate::manifest::RunId)) -> Run {
+pub(super) fn run_that(end: impl FnOnce(&Manifest, crate::manifest::RunId)) -> Run {
     let state = tempfile::tempdir().unwrap();
     let subject = subject(None);
     let lock = Lock::take(state.path(), &subject.pair, "test").unwrap();
@@ -37,30 +36,40 @@ fn run_that(end: impl FnOnce(&Manifest, crate::manifest::RunId)) -> Run {
     run
 }
 
-fn ended(ending: &str, record: &str) -> Run {
+pub(super) fn ended(ending: &str, record: &str) -> Run {
     run_that(|manifest, id| manifest.finish_run(id, ending, record, START + MINUTE).unwrap())
 }
 
 fn text(job: Option<&str>, run: Option<&Run>) -> String {
-    told(&subject(job), run, &TimeZone::UTC)
+    told(&subject(job), &Seen { equal: (1002, 2048), run: run.cloned() }, &TimeZone::UTC)
 }
 
 #[test]
-fn a_run_that_left_nothing_is_in_sync() {
-    let mut done = report();
-    done.in_sync = 1000;
+fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
+    let mut done = Report::empty();
+    // A run with --only, or an adoption: it looked at less than the pair holds.
+    done.in_sync = 1;
     done.done.creates = 2;
+    done.done.deletes = 1000;
     let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
     assert_eq!(State::of(Some(&run)).exit(), Exit::Done);
     let expected = "media: /data/media -> s3://bucket
-  in sync: 1,002 files
-  last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s";
+  in sync
+  known equal on both sides: 1,002 files, 2.0 KiB
+  last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s; created 2, deleted 1,000";
     assert_eq!(text(Some("media"), Some(&run)), expected);
+    let idle = ended("finished", &lines::record(&Totals::of(&Report::empty(), Stage::Done)));
+    assert!(text(None, Some(&idle)).ends_with("took 1 min 0 s; nothing changed"));
+    let failed = ended("failed", &lines::failed(&Failure::error("no bucket")));
+    let told = text(None, Some(&failed));
+    assert!(told.ends_with("took 1 min 0 s"), "nothing is claimed about a run that failed");
+    assert!(told.contains(&format!("hint: mediasync forget {}", subject(None).pair.id())), "{told}");
+    assert!(!text(Some("media"), Some(&failed)).contains("forget"), "a job stays in the list");
 }
 
 #[test]
 fn a_halt_comes_with_the_command_that_resolves_it() {
-    let mut halted = report();
+    let mut halted = Report::empty();
     halted.ending = Ending::Halted(Halt { message: "The source is empty.".into(), plan: Some("abc123".into()) });
     let run = ended("halted", &lines::record(&Totals::of(&halted, Stage::Done)));
     assert_eq!(State::of(Some(&run)).exit(), Exit::Halted);
@@ -75,7 +84,7 @@ fn a_halt_comes_with_the_command_that_resolves_it() {
 
 #[test]
 fn problems_failures_and_unfinished_runs_are_stale() {
-    let mut left = report();
+    let mut left = Report::empty();
     left.problem_count = 2;
     left.conflict_count = 1;
     let problems = ended("problems", &lines::record(&Totals::of(&left, Stage::Done)));
@@ -97,7 +106,7 @@ fn problems_failures_and_unfinished_runs_are_stale() {
 
 #[test]
 fn scripts_get_the_same_as_json() {
-    let mut done = report();
+    let mut done = Report::empty();
     done.in_sync = 5;
     let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
     let line = run_line(&subject(Some("media")), &run);
@@ -105,14 +114,4 @@ fn scripts_get_the_same_as_json() {
     assert_eq!(line["started"], "2023-11-14T22:13:20Z");
     assert_eq!(line["ended"], "2023-11-14T22:14:20Z");
     assert_eq!(line["summary"]["in_sync"], 5);
-}
-
-#[test]
-fn a_line_of_the_history_says_what_was_done() {
-    let mut done = report();
-    done.done.deletes = 3;
-    let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
-    let expected = "media  finished      2023-11-14 22:13:20 UTC, sync, took 1 min 0 s  \
-                    created 0, overwrote 0, copied 0, deleted 3  (/data/media -> s3://bucket)";
-    assert_eq!(history_line(&subject(Some("media")), &run, &TimeZone::UTC), expected);
 }

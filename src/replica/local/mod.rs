@@ -99,8 +99,6 @@ impl Replica for Local {
     }
 
     fn capabilities(&self) -> Capabilities {
-        // Before the first contact: what the strictest reader of times would assume.
-        let granularity_ns = self.root().map_or(2_000_000_000, |root| root.fs.granularity_ns);
         Capabilities {
             namespace: Namespace::Tree,
             read_cost: ReadCost::Cheap,
@@ -108,7 +106,6 @@ impl Replica for Local {
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
-            granularity_ns,
         }
     }
 

@@ -181,7 +181,6 @@ impl Replica for S3 {
             conditional_put: probe.conditional_put,
             conditional_delete: probe.conditional_delete,
             copy: probe.copy,
-            granularity_ns: 0,
         }
     }
 

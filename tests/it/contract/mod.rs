@@ -24,7 +24,7 @@ mod changes;
 mod expected;
 mod large;
 mod looks;
-mod names;
+pub(crate) mod names;
 
 /// A replica under test, with a way to it for somebody else.
 pub(crate) struct Subject {

@@ -9,7 +9,7 @@ use super::looks::{empty, present_keys};
 use crate::s3_replica::{Putter, cause, key, whole};
 
 /// Pairs of look-alikes are both there: `é` in both normal forms, `+` and a blank, `%2B` and `+`.
-const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "plain",
     "with blank",
     "with+plus",

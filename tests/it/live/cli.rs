@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::place::Place;
 use super::servers;
+use crate::contract::names::NAMES;
 use crate::support::sandbox::bytes;
 
 const MIB: usize = 1024 * 1024;
@@ -255,43 +256,18 @@ fn a_killed_upload_goes_on_where_it_was() {
     });
 }
 
-/// As in the contract's suite, without what only a bucket can hold.
-const NAMES: &[&str] = &[
-    "with blank",
-    "with+plus",
-    "with%2Bpercent",
-    "100%",
-    "hash#tag",
-    "question?mark=1&x=2",
-    "quote\"s 'both' `kinds`",
-    "back\\slash",
-    "new\nline",
-    "tab\tulator",
-    "<angle>&amp;",
-    "semi;colon,comma:colon",
-    "[brackets]{braces}|pipe^caret~tilde",
-    "*star",
-    "$dollar!bang@at(paren)",
-    "emoji/😀 family 👨‍👩‍👧",
-    "nfc/caf\u{e9}",
-    "nfd/cafe\u{301}",
-    "bell\u{7}",
-    " leading and trailing ",
-    "dot.",
-    "...",
-    ".dotted",
-    "a-b",
-    "a.txt",
-    "a/x",
-    "a0",
-];
+/// Those of the contract's suite that a directory can hold side by side, and that no other one is a twin of.
+fn names() -> Vec<&'static str> {
+    NAMES.iter().copied().filter(|name| !matches!(*name, "a" | "caf\u{e9}" | "cafe\u{301}")).collect()
+}
 
 #[test]
 fn hard_names_come_through() {
     on_each_server(|place, expected| {
         let (sandbox, refused) = (&place.sandbox, expected.refused);
         let code = if refused.is_empty() { 0 } else { 3 };
-        for name in NAMES {
+        let names = names();
+        for name in &names {
             sandbox.write(&format!("old/{name}"), name);
         }
         // 200 bytes a component, 900 in all.
@@ -304,7 +280,7 @@ fn hard_names_come_through() {
         // All renamed: copied under their new names, and deleted under the old.
         std::fs::rename(sandbox.media("old"), sandbox.media("new + 1%")).unwrap();
         let (_, summary) = place.push(&["--delete", "--max-delete", "100%"], code);
-        let count = (NAMES.len() + 1 - refused.len()) as u64;
+        let count = (names.len() + 1 - refused.len()) as u64;
         assert_done(&summary, &[("copies", count), ("deletes", count)]);
         let mut except = below("new + 1%");
         place.assert_equal_but(&except);

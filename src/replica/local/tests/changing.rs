@@ -43,7 +43,7 @@ async fn hard_names_survive_a_round_trip() {
     ];
     let long = "n".repeat(255);
     for name in names.into_iter().chain([long.as_str()]) {
-        let put = Order::new(Expect::Absent).put(&replica, name, &whole(name.as_bytes())).await.unwrap();
+        let put = PutParts::new(Expect::Absent).put(&replica, name, &whole(name.as_bytes())).await.unwrap();
         let seen = replica.look_up(&key(name)).await.unwrap().unwrap();
         assert_eq!(seen.version, put.version, "{name:?}");
         let Content::Whole { bytes, .. } = replica.open(&key(name), &seen.version).await.unwrap() else { panic!() };
@@ -58,7 +58,7 @@ async fn hard_names_survive_a_round_trip() {
 async fn a_put_answers_the_version_that_a_scan_sees() {
     let dir = tempfile::tempdir().unwrap();
     let replica = connected(dir.path()).await;
-    let mut order = Order::new(Expect::Absent);
+    let mut order = PutParts::new(Expect::Absent);
     order.mtime_ns = Some(-1_500_000_001);
     let put = order.put(&replica, "a/b/c", &whole(b"new")).await.unwrap();
     // Until then a walk takes the file for one that may still change unseen.
@@ -77,11 +77,11 @@ async fn an_overwrite_keeps_the_permissions_but_no_special_bits() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o4641)).unwrap();
     let replica = connected(dir.path()).await;
     let old = version(&replica, "x").await;
-    let put = Order::new(Expect::Version(old.clone())).put(&replica, "x", &whole(b"new")).await.unwrap();
+    let put = PutParts::new(Expect::Version(old.clone())).put(&replica, "x", &whole(b"new")).await.unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"new");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o641);
     assert_eq!(version(&replica, "x").await, put.version);
-    let again = Order::new(Expect::Version(old)).put(&replica, "x", &whole(b"stale")).await.unwrap_err();
+    let again = PutParts::new(Expect::Version(old)).put(&replica, "x", &whole(b"stale")).await.unwrap_err();
     assert_eq!(again.cause, Cause::Precondition);
     assert_eq!(std::fs::read(&path).unwrap(), b"new");
 }
@@ -94,7 +94,7 @@ async fn a_put_over_something_else_changes_nothing_and_leaves_no_temporary_file(
     symlink(outside.path(), dir.path().join("out")).unwrap();
     let before = everything(dir.path());
     let replica = connected(dir.path()).await;
-    let absent = Order::new(Expect::Absent);
+    let absent = PutParts::new(Expect::Absent);
     for (at, cause, word) in [
         ("file", Cause::Precondition, "changed"),
         ("dir", Cause::Refused, "directory"),
@@ -109,9 +109,9 @@ async fn a_put_over_something_else_changes_nothing_and_leaves_no_temporary_file(
         assert_eq!(error.cause, cause, "{at}: {error}");
         assert!(error.message.contains(word), "{at}: {error}");
     }
-    let gone = Order::new(Expect::Version(Version::new("1-2-3-4")));
+    let gone = PutParts::new(Expect::Version(Version::new("1-2-3-4")));
     assert_eq!(gone.put(&replica, "nothing", &whole(b"new")).await.unwrap_err().cause, Cause::Precondition);
-    let mut wrong = Order::new(Expect::Absent);
+    let mut wrong = PutParts::new(Expect::Absent);
     wrong.digests.add(Digest::from_bytes(DigestKind::Blake3, blake3::hash(b"other").as_bytes()));
     assert_eq!(wrong.put(&replica, "n", &whole(b"new")).await.unwrap_err().cause, Cause::Changed);
     assert_eq!(everything(dir.path()), before);
@@ -266,12 +266,12 @@ async fn large_content_is_checked_as_it_is_written() {
     let replica = connected(dir.path()).await;
     let source = version(&replica, "big").await;
     let content = replica.open(&key("big"), &source).await.unwrap();
-    let mut order = Order::new(Expect::Absent);
+    let mut order = PutParts::new(Expect::Absent);
     order.digests.add(Digest::from_bytes(DigestKind::Blake3, blake3::hash(&bytes).as_bytes()));
     order.put(&replica, "copy", &content).await.unwrap();
     assert!(std::fs::read(dir.path().join("copy")).unwrap() == bytes);
 
-    let mut other = Order::new(Expect::Absent);
+    let mut other = PutParts::new(Expect::Absent);
     other.digests.add(Digest::from_bytes(DigestKind::Blake3, blake3::hash(b"other").as_bytes()));
     assert_eq!(other.put(&replica, "c3", &content).await.unwrap_err().cause, Cause::Changed);
 
@@ -282,7 +282,7 @@ async fn large_content_is_checked_as_it_is_written() {
     std::fs::rename(dir.path().join("copy"), dir.path().join("big")).unwrap();
     assert_eq!(pieces.unchanged().await.unwrap_err().cause, Cause::Changed);
     // Nothing stated: the source itself must prove that it gave one version.
-    let unproven = Order::new(Expect::Absent).put(&replica, "c4", &Content::Pieces(pieces)).await.unwrap_err();
+    let unproven = PutParts::new(Expect::Absent).put(&replica, "c4", &Content::Pieces(pieces)).await.unwrap_err();
     assert_eq!(unproven.cause, Cause::Changed);
     assert_eq!(everything(dir.path()), ["big"]);
 }
@@ -380,7 +380,7 @@ async fn nothing_is_written_or_concluded_after_the_root_was_replaced() {
     std::fs::create_dir(&path).unwrap();
     assert_eq!(replica.look_up(&key("x")).await.unwrap_err().cause, Cause::Stop);
     assert_eq!(replica.delete(&[(key("x"), seen)]).await[0].as_ref().unwrap_err().cause, Cause::Stop);
-    let put = Order::new(Expect::Absent).put(&replica, "y", &whole(b"y")).await;
+    let put = PutParts::new(Expect::Absent).put(&replica, "y", &whole(b"y")).await;
     assert_eq!(put.unwrap_err().cause, Cause::Stop);
     assert_eq!(everything(above.path()), ["m", "old", "old/x"]);
 }

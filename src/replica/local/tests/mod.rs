@@ -12,7 +12,8 @@ use super::scan;
 use super::tidy::Leftovers;
 use super::*;
 use crate::model::{Digest, DigestKind, Digests, Expect, Item, Place, Reach};
-use crate::replica::{Buffers, Meter, Upload, UploadedPart};
+use crate::replica::fake::{NoJournal, PutParts, whole};
+use crate::replica::{Buffers, Meter};
 
 mod changing;
 mod scanning;
@@ -85,70 +86,6 @@ fn assert_ascending(items: &[Item]) {
     let places: Vec<String> = items.iter().filter_map(Item::place).map(Place::to_text).collect();
     for pair in places.windows(2) {
         assert!(pair[0] < pair[1], "{:?} before {:?}", pair[0], pair[1]);
-    }
-}
-
-#[derive(Debug)]
-struct NoJournal;
-
-impl Journal for NoJournal {
-    fn upload(&self, _key: &Key) -> Result<Option<Upload>, Error> {
-        Ok(None)
-    }
-    fn uploads(&self) -> Result<Vec<Upload>, Error> {
-        Ok(Vec::new())
-    }
-    fn intend(&self, _upload: &Upload) -> Result<(), Error> {
-        Ok(())
-    }
-    fn part(&self, _key: &Key, _part: &UploadedPart) -> Result<(), Error> {
-        Ok(())
-    }
-    fn done(&self, _key: &Key) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-fn whole(bytes: &[u8]) -> Content {
-    let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(bytes).as_bytes());
-    let entry = Entry {
-        size: bytes.len() as u64,
-        version: Version::new("elsewhere"),
-        modified_ns: None,
-        digests: Digests::none(),
-        readable: crate::model::Readable::Yes,
-    };
-    Content::Whole { entry, bytes: bytes.to_vec().into(), blake3 }
-}
-
-/// What a test says about a put; the rest is the same for all.
-struct Order {
-    expect: Expect,
-    digests: Digests,
-    mtime_ns: Option<i64>,
-}
-
-impl Order {
-    fn new(expect: Expect) -> Self {
-        Self { expect, digests: Digests::none(), mtime_ns: None }
-    }
-
-    async fn put(&self, replica: &Local, at: &str, content: &Content) -> Result<Entry, Error> {
-        let (buffers, meter) = (Buffers::new(24 * 1024 * 1024), Meter::default());
-        let put = Put {
-            expect: &self.expect,
-            digests: &self.digests,
-            mtime_ns: self.mtime_ns,
-            parts: None,
-            journal: &NoJournal,
-            buffers: &buffers,
-            meter: &meter,
-        };
-        let result = replica.put(&key(at), content, &put).await;
-        if result.is_ok() {
-            assert_eq!(meter.bytes(), content.entry().size);
-        }
-        result
     }
 }
 

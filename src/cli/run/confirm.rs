@@ -1,0 +1,67 @@
+//! `access = "confirm"`: a person is asked once the plan is known, and before anything is changed.
+
+use async_trait::async_trait;
+
+use crate::cli::failure::Failure;
+use crate::cli::human;
+use crate::cli::output::{Output, Teller};
+use crate::cli::resolve::Task;
+use crate::model::{Action, Conflict, Counts, Problem};
+use crate::replica::access::Guarded;
+use crate::replica::{Cause, Error};
+use crate::sync::{Observer, Stage};
+
+/// A run that would end at the question does not begin.
+pub(super) fn refuse_unasked(task: &Task, output: &Output) -> Result<(), Failure> {
+    match &task.confirm {
+        Some(remote) if !output.can_ask() => {
+            let message = format!("{}, and there is no terminal to ask on", why(remote));
+            Err(Failure::usage(message).hint("add --yes to change it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn why(remote: &str) -> String {
+    format!("remote.{remote} says access = \"confirm\"")
+}
+
+/// Tells as its [`Teller`] does, and opens the [`Guarded`] destination when a person says yes.
+pub(super) struct Asking<'a> {
+    pub(super) teller: &'a Teller<'a>,
+    pub(super) task: &'a Task,
+    pub(super) guard: &'a Guarded,
+}
+
+#[async_trait]
+impl Observer for Asking<'_> {
+    fn action(&self, action: &Action, stage: Stage) {
+        self.teller.action(action, stage);
+    }
+
+    fn problem(&self, problem: &Problem) {
+        self.teller.problem(problem);
+    }
+
+    fn conflict(&self, conflict: &Conflict) {
+        self.teller.conflict(conflict);
+    }
+
+    fn notice(&self, text: &str) {
+        self.teller.notice(text);
+    }
+
+    async fn agree(&self, planned: &Counts) -> Result<(), Error> {
+        let Some(remote) = self.task.confirm.as_ref().filter(|_| !self.guard.confirmed()) else { return Ok(()) };
+        let (plan, dest) = (human::planned(planned), self.task.dest.location.display());
+        let output = self.teller.output;
+        output.prompt(&format!("{plan}\n{}. Change {dest}?", why(remote)));
+        let yes = tokio::task::spawn_blocking(Output::answer).await.unwrap_or(false);
+        output.answered();
+        if !yes {
+            return Err(Error::new(Cause::Stop, "not confirmed; nothing was changed"));
+        }
+        self.guard.confirm();
+        Ok(())
+    }
+}

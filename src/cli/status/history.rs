@@ -1,0 +1,119 @@
+//! `history`: the runs of each pair as a table, newest first.
+
+use jiff::tz::TimeZone;
+
+use super::{Subject, done, record, run_line, subjects, took};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::human;
+use crate::cli::output::Format;
+use crate::cli::place::World;
+use crate::cli::setup::Setup;
+use crate::manifest::Run;
+
+/// Runs that are shown of each pair, at most.
+const SHOWN: u32 = 50;
+
+/// What the columns of a table are called.
+const HEAD: [&str; 8] = ["when", "command", "ended", "took", "created", "overwrote", "copied", "deleted"];
+
+/// `history [JOB]`.
+///
+/// # Errors
+/// An unknown job.
+pub fn history(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
+    let output = &*setup.output;
+    let (subjects, mut worst) = subjects(job, setup, world)?;
+    for subject in &subjects {
+        match runs(subject, setup) {
+            Ok(runs) => match output.format() {
+                Format::Json => runs.iter().for_each(|run| output.data(&run_line(subject, run).to_string())),
+                Format::Human => output.data(&table(subject, &runs, output.zone())),
+            },
+            Err(failure) => {
+                output.failure(subject.job.as_deref(), &failure);
+                worst = worst.max(failure.exit);
+            }
+        }
+    }
+    Ok(worst)
+}
+
+fn runs(subject: &Subject, setup: &Setup) -> Result<Vec<Run>, Failure> {
+    match subject.manifest(setup)? {
+        Some(manifest) => Ok(manifest.runs(SHOWN)?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The runs of a subject for people: its places once, and a line a run of at most 100 columns.
+fn table(subject: &Subject, runs: &[Run], zone: &TimeZone) -> String {
+    let mut lines = vec![subject.head()];
+    if runs.is_empty() {
+        lines.push("  never run".to_owned());
+    } else {
+        lines.push(row(&HEAD.map(str::to_owned)));
+        lines.extend(runs.iter().map(|run| row(&cells(run, zone))));
+    }
+    lines.join("\n")
+}
+
+fn cells(run: &Run, zone: &TimeZone) -> [String; 8] {
+    let record = record(run);
+    // A run that did not come to its end may have done more than anybody counted.
+    let count = |field| match record.as_ref().and_then(|record| record.summary.as_ref()) {
+        Some(_) => human::count(done(record.as_ref(), field)),
+        None => "-".to_owned(),
+    };
+    [
+        human::local_time(run.started_ns, zone),
+        run.command.clone(),
+        run.ending.clone().unwrap_or_else(|| "unfinished".to_owned()),
+        took(run).map_or_else(|| "-".to_owned(), human::duration),
+        count("creates"),
+        count("overwrites"),
+        count("copies"),
+        count("deletes"),
+    ]
+}
+
+/// Words to the left, numbers to the right.
+fn row([when, command, ended, took, created, overwrote, copied, deleted]: &[String; 8]) -> String {
+    format!(
+        "  {when:<19}  {command:<7}  {ended:<11}  {took:>11}  {created:>9}  {overwrote:>9}  {copied:>9}  {deleted:>9}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::json as lines;
+    use crate::cli::status::tests::{ended, run_that, subject};
+    use crate::cli::totals::Totals;
+    use crate::sync::{Report, Stage};
+
+    #[test]
+    fn the_table_is_aligned_and_fits_100_columns() {
+        let mut little = Report::empty();
+        little.done.deletes = 3;
+        let mut much = Report::empty();
+        much.done.creates = 1_234_567;
+        let runs = [
+            run_that(|_, _| {}),
+            ended("finished", &lines::record(&Totals::of(&little, Stage::Done))),
+            ended("interrupted", &lines::failed(&Failure::error("interrupted"))),
+            ended("problems", &lines::record(&Totals::of(&much, Stage::Done))),
+        ];
+        let expected = "\
+media: /data/media -> s3://bucket
+  when                 command  ended               took    created  overwrote     copied    deleted
+  2023-11-14 22:13:20  sync     unfinished             -          -          -          -          -
+  2023-11-14 22:13:20  sync     finished       1 min 0 s          0          0          0          3
+  2023-11-14 22:13:20  sync     interrupted    1 min 0 s          -          -          -          -
+  2023-11-14 22:13:20  sync     problems       1 min 0 s  1,234,567          0          0          0";
+        let told = table(&subject(Some("media")), &runs, &TimeZone::UTC);
+        assert_eq!(told, expected);
+        assert!(told.lines().all(|line| line.chars().count() <= 100));
+        assert!(table(&subject(None), &[], &TimeZone::UTC).ends_with("\n  never run"));
+    }
+}
