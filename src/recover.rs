@@ -23,6 +23,9 @@ const LOOK_UPS: usize = 32;
 /// The manifest failed, or a side can't be used at all.
 pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Vec<Key>, Error> {
     let mut lines = cycle.manifest.sending(Side::Dest)?;
+    if lines.is_empty() {
+        return Ok(Vec::new());
+    }
     // What was recorded needs no look.
     let mut open = Vec::new();
     for line in lines.drain(..) {

@@ -115,18 +115,10 @@ impl Cycle<'_> {
 pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Report, Error> {
     let watcher = Watcher::new(observer);
     let mut met = meet(&cycle, &watcher).await?;
-    let copy;
-    let mut cycle: Cycle<'_> = cycle;
+    let copy = copy_to_recover_in(&cycle)?;
+    let cycle = Cycle { manifest: copy.as_ref().unwrap_or(cycle.manifest), ..cycle };
     if met.strangers.is_empty() {
-        let nothing_left = cycle.manifest.sending(Side::Dest)?.is_empty();
-        if !matches!(cycle.run, Run::Execute(_)) && !nothing_left {
-            // What is planned is what a run would plan, which first records what a killed one left.
-            copy = cycle.manifest.copy()?;
-            cycle.manifest = &copy;
-        }
-        if !nothing_left {
-            met.unaccounted = recover(&cycle).await?;
-        }
+        met.unaccounted = recover(&cycle).await?;
     }
     let mut findings = survey(&cycle, met.dest_is_new, &watcher).await?;
     in_scope(&cycle, &findings)?;
@@ -167,6 +159,16 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     }
     watcher.into_report(&mut report);
     Ok(report)
+}
+
+/// What a run records of a killed one before it plans, a dry run records in a copy: both plan the same.
+fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, Error> {
+    match cycle.run {
+        Run::DryRun | Run::SavePlan(_) if !cycle.manifest.sending(Side::Dest)?.is_empty() => {
+            Ok(Some(cycle.manifest.copy()?))
+        }
+        Run::DryRun | Run::SavePlan(_) | Run::Execute(_) => Ok(None),
+    }
 }
 
 /// Who answered at the two places.
