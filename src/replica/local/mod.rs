@@ -178,7 +178,14 @@ impl Replica for Local {
         }
         self.refuse("look at", key)?;
         let (root, key) = (self.root()?, key.clone());
-        blocking(move || read::look_up(&root, &key)).await
+        // Every blocking thread keeps memory of its own: a burst of look-ups must not make dozens.
+        let turn = self.pool.turn().await;
+        blocking(move || {
+            let found = read::look_up(&root, &key);
+            drop(turn);
+            found
+        })
+        .await
     }
 
     async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
