@@ -2,15 +2,16 @@
 //!
 //! A run may have sent content and died before it recorded that. If the source is still the same, the two sides are
 //! compared as always, and adopted if they are equal. If the source has changed since, the destination would look like
-//! somebody else's change: so what was about to be sent is written down first, and looked at here. What is there now, if it
-//! is not what was there then, and has that size, the source's exact mtime and (in a bucket) our digest, is what we
-//! sent; then both sides did agree, and that is recorded.
+//! somebody else's change: so what was about to be sent is written down first, with its digest, and looked at here. What is
+//! there now, if it is not what was there then and has that digest, is what we sent; then both sides did agree, and that
+//! is recorded. Size and mtime prove nothing: builds and copies of others have equal ones.
 
 use futures_util::stream::{StreamExt, iter};
 
+use crate::hash::hash_pieces;
 use crate::manifest::{Record, Sending};
-use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, ReadCost, Side, Version};
-use crate::replica::{Cause, Error, Replica};
+use crate::model::{Action, BaseRecord, DigestKind, Digests, Entry, Expect, Key, ReadCost, Side, Version, Want};
+use crate::replica::{Cause, Content, Error, WHOLE_LIMIT};
 use crate::sync::Cycle;
 
 /// Look-ups at the same time.
@@ -71,23 +72,36 @@ enum Found {
 async fn look(cycle: &Cycle<'_>, line: Sending) -> (Sending, Result<Found, Error>) {
     let found = match cycle.source.look_up(&line.key).await {
         Ok(Some(source)) if source.version == line.version => Ok(Found::SameSource),
-        Ok(_) => cycle.dest.look_up(&line.key).await.map(|found| match found {
-            Some(entry) if is_ours(&*cycle.dest, &line, &entry) => Found::Ours(entry),
-            Some(_) | None => Found::Nothing,
-        }),
+        Ok(_) => at_dest(cycle, &line).await,
         Err(error) => Err(error),
     };
     (line, found)
 }
 
-fn is_ours(dest: &dyn Replica, line: &Sending, entry: &Entry) -> bool {
-    let marked = match dest.capabilities().read_cost {
-        // A directory keeps no digest; the mtime to the nanosecond is the mark.
-        ReadCost::Cheap => true,
-        ReadCost::Transfer => entry.digests.get(DigestKind::Blake3).is_some(),
-    };
-    let new = line.replaces.as_ref() != Some(&entry.version);
-    marked && new && entry.size == line.size && line.modified_ns.is_some() && entry.modified_ns == line.modified_ns
+async fn at_dest(cycle: &Cycle<'_>, line: &Sending) -> Result<Found, Error> {
+    let Some(blake3) = &line.blake3 else { return Ok(Found::Nothing) };
+    let found = cycle.dest.look_up(&line.key).await?;
+    let is_new = |entry: &Entry| entry.size == line.size && line.replaces.as_ref() != Some(&entry.version);
+    let Some(mut entry) = found.filter(is_new) else { return Ok(Found::Nothing) };
+    // A directory keeps no digest, and gives its content at no cost.
+    if entry.digests.get(DigestKind::Blake3).is_none() && cycle.dest.capabilities().read_cost == ReadCost::Cheap {
+        match read(cycle, &line.key, &entry).await {
+            Ok(digests) => entry.digests.merge(&digests),
+            // It is being changed by somebody, so it is not what we left there.
+            Err(error) if matches!(error.cause, Cause::Changed | Cause::NotFound) => return Ok(Found::Nothing),
+            Err(error) => return Err(error),
+        }
+    }
+    let is_ours = entry.digests.get(DigestKind::Blake3).is_some_and(|digest| *digest.text == **blake3);
+    Ok(if is_ours { Found::Ours(entry) } else { Found::Nothing })
+}
+
+async fn read(cycle: &Cycle<'_>, key: &Key, entry: &Entry) -> Result<Digests, Error> {
+    let _room = cycle.buffers.take(entry.size.min(WHOLE_LIMIT)).await;
+    match cycle.dest.open(key, &entry.version).await? {
+        Content::Whole { blake3, .. } => Ok([blake3].into_iter().collect()),
+        Content::Pieces(pieces) => hash_pieces(&*pieces, &Want::default()).await,
+    }
 }
 
 /// The lines for a page of actions that send content to the destination.
@@ -108,5 +122,7 @@ fn line(action: &Action) -> Option<Sending> {
         version: from.version.clone(),
         modified_ns: from.modified_ns,
         replaces,
+        // A copy inside the destination is known by the plan.
+        blake3: action.digests.get(DigestKind::Blake3).map(|digest| digest.text.to_string()),
     })
 }

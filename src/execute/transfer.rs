@@ -2,7 +2,7 @@
 
 use crate::hash::hash_parts;
 use crate::manifest::Record;
-use crate::model::{Action, Digests, Entry, Side, Verb};
+use crate::model::{Action, DigestKind, Digests, Entry, Side, Verb};
 use crate::replica::{Cause, Content, Error, Put, Replica, WHOLE_LIMIT, part_size};
 use crate::survey::sent_entry;
 
@@ -49,6 +49,10 @@ impl Executor<'_> {
                 Some(parts)
             }
         };
+        // Before the first byte: after a kill it is the proof of what is ours.
+        if let (Side::Dest, Some(blake3)) = (action.side, digests.get(DigestKind::Blake3)) {
+            self.manifest.sending_is(action.side, &action.key, &blake3.text)?;
+        }
         let put = self.put(action, &digests, planned, parts.as_ref());
         let stored = to.put(&action.key, &content, &put).await?;
         let action = Action { digests, ..action.clone() };

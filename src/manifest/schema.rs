@@ -118,7 +118,11 @@ fn v1(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// What an upload was begun with. Of older ones it is not known: none of them is gone on with.
+/// What an upload was begun with, and the digest of what is being sent. Of older lines neither is known: such an upload
+/// is begun anew, and such content is not taken for ours.
 fn v2(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    tx.execute_batch("ALTER TABLE uploads ADD COLUMN begun_with TEXT NOT NULL DEFAULT ''")
+    tx.execute_batch(
+        "ALTER TABLE uploads ADD COLUMN begun_with TEXT NOT NULL DEFAULT '';
+         ALTER TABLE sending ADD COLUMN blake3 TEXT;",
+    )
 }

@@ -23,6 +23,8 @@ pub struct Sending {
     pub modified_ns: Option<i64>,
     /// The version that it replaces at the side that it goes to; `None` if nothing was there.
     pub replaces: Option<Version>,
+    /// The BLAKE3 of the content, hex; `None`: it was not read yet, so nothing was sent.
+    pub blake3: Option<String>,
 }
 
 impl Manifest {
@@ -36,13 +38,26 @@ impl Manifest {
         }
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            let mut add = conn.prepare_cached("INSERT OR REPLACE INTO sending VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+            let mut add = conn.prepare_cached("INSERT OR REPLACE INTO sending VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
             for line in lines {
                 let size = i64::try_from(line.size).unwrap_or(i64::MAX);
                 let replaces = line.replaces.as_ref().map(Version::as_str);
-                add.execute((side, line.key.as_str(), size, line.version.as_str(), line.modified_ns, replaces))?;
+                let (key, version, blake3) = (line.key.as_str(), line.version.as_str(), line.blake3.as_deref());
+                add.execute((side, key, size, version, line.modified_ns, replaces, blake3))?;
             }
             Ok(())
+        })
+    }
+
+    /// Writes down the BLAKE3 of content that [`Self::begin_sending`] announced, before its first byte is sent.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; then nothing may be sent.
+    pub fn sending_is(&self, side: Side, key: &Key, blake3: &str) -> Result<(), ManifestError> {
+        let side = self.orientation.number(side);
+        self.write("write", |conn| {
+            let mut set = conn.prepare_cached("UPDATE sending SET blake3 = ?3 WHERE side = ?1 AND key = ?2")?;
+            set.execute((side, key.as_str(), blake3)).map(drop)
         })
     }
 
@@ -52,7 +67,7 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn sending(&self, side: Side) -> Result<Vec<Sending>, ManifestError> {
         let side = self.orientation.number(side);
-        let sql = "SELECT key, size, version, modified, replaces FROM sending WHERE side = ?1 ORDER BY key";
+        let sql = "SELECT key, size, version, modified, replaces, blake3 FROM sending WHERE side = ?1 ORDER BY key";
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
     }
 
@@ -93,6 +108,7 @@ fn sending(row: &Row<'_>) -> rusqlite::Result<Sending> {
         version: Version::new(row.get_ref(2)?.as_str()?),
         modified_ns: row.get(3)?,
         replaces: row.get_ref(4)?.as_str_or_null()?.map(Version::new),
+        blake3: row.get(5)?,
     })
 }
 
@@ -110,12 +126,17 @@ mod tests {
             version: Version::new("v"),
             modified_ns: Some(-1),
             replaces: (key == "b").then(|| Version::new("old")),
+            blake3: (key == "c").then(|| "cc".to_owned()),
         };
         let (there, back) = (Side::Dest, Side::Source);
         manifest.begin_sending(there, &[line("a"), line("b")]).unwrap();
         manifest.begin_sending(there, &[line("b"), line("c")]).unwrap();
         manifest.begin_sending(back, &[line("a")]).unwrap();
         assert_eq!(manifest.sending(there).unwrap(), [line("a"), line("b"), line("c")]);
+        manifest.sending_is(there, &line("a").key, "aa").unwrap();
+        let known: Vec<_> = manifest.sending(there).unwrap().into_iter().map(|line| line.blake3).collect();
+        assert_eq!(known, [Some("aa".to_owned()), None, Some("cc".to_owned())]);
+        assert_eq!(manifest.sending(back).unwrap(), [line("a")]);
         manifest.end_sending(there, &[line("b").key]).unwrap();
         assert_eq!(manifest.sending(there).unwrap(), [line("b")]);
         assert_eq!(manifest.sending(back).unwrap(), [line("a")]);

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::s3::{Effect, Moment, Rule};
+use crate::support::s3::{Effect, Moment, ObjectSpec, Rule};
 use crate::support::sandbox::{REMOTE, Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
@@ -288,4 +288,41 @@ fn no_room_for_the_manifest_is_a_clear_error_and_never_a_deletion() {
     sandbox.push(&["--delete"]).exits(0);
     sandbox.assert_equal();
     sandbox.assert_second_run_does_nothing(&["--delete"]);
+}
+
+/// A run is killed before its PUT arrives, and somebody else stores other content of the same size and mtime: whatever
+/// the source becomes, that object is not ours.
+#[test]
+fn what_somebody_else_stored_after_a_kill_is_not_ours() {
+    // All files of a reproducible build have one time.
+    let epoch = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    for removed in [true, false] {
+        let sandbox = Sandbox::with(&[("z.jpg", "z"), ("y.jpg", "y")]);
+        sandbox.push(&[]).exits(0);
+        sandbox.write("build.txt", "build 1 of A");
+        sandbox.set_mtime("build.txt", epoch);
+        let gate = sandbox.server.hold(Moment::BeforeHandling, "PutObject", "site/build.txt");
+        let run = sandbox.start_push(&[]);
+        gate.reached_blocking(1);
+        run.kill();
+        let theirs = "build 1 of B";
+        let mut spec = ObjectSpec::default();
+        spec.attributes.metadata.insert("blake3".into(), blake3::hash(theirs.as_bytes()).to_hex().to_string());
+        spec.attributes.metadata.insert("mtime".into(), "1700000000".into());
+        sandbox.bucket.put_with("site/build.txt", theirs, spec);
+        // The connection died with the run: what it sent late must not be stored.
+        gate.release();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(sandbox.content("build.txt"), theirs);
+        let code = if removed {
+            sandbox.remove("build.txt");
+            0
+        } else {
+            sandbox.write("build.txt", "build 2 of A");
+            sandbox.set_mtime("build.txt", epoch);
+            3
+        };
+        sandbox.push(&["--delete"]).exits(code);
+        assert_eq!(sandbox.content("build.txt"), theirs, "removed: {removed}");
+    }
 }
