@@ -199,7 +199,7 @@ fn status_counts_the_pair_and_not_the_last_run() {
     equal(3, 4);
     sandbox.push(&["--only", "sub"]).exits(0);
     equal(3, 4);
-    sandbox.run(&["status"]).exits(0).says(&["known equal on both sides: 3 files, 4 B", "; nothing changed"]);
+    sandbox.run(&["status"]).exits(0).says(&["synced so far: 3 files, 4 B", "; nothing changed"]);
 }
 
 #[test]

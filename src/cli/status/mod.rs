@@ -34,9 +34,9 @@ struct Subject {
 /// What a pair's manifest says.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Files that are known to be equal on both sides, and their bytes: of the whole pair, whatever the last run
-    /// looked at.
-    equal: (u64, u64),
+    /// Files that were equal when they were last synced, and their bytes: of the whole pair, whatever the last run
+    /// looked at, and whatever became of them since.
+    synced: (u64, u64),
     /// The last run.
     run: Option<Run>,
 }
@@ -159,7 +159,7 @@ impl Subject {
 
     fn look(&self, setup: &Setup) -> Result<Seen, Failure> {
         let Some(manifest) = self.manifest(setup)? else { return Ok(Seen::default()) };
-        Ok(Seen { equal: manifest.base_totals()?, run: manifest.runs(1)?.pop() })
+        Ok(Seen { synced: manifest.base_totals()?, run: manifest.runs(1)?.pop() })
     }
 
     /// What `approve` takes.
@@ -205,9 +205,9 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
         State::Unfinished => format!("not finished: it runs now, or was killed; then {again} does the rest"),
         State::Never => "never run".to_owned(),
     };
-    let (files, bytes) = seen.equal;
-    let equal = format!("known equal on both sides: {}, {}", human::files(files), human::size(bytes));
-    format!("{head}\n  {what}\n  {equal}\n  last run: {}{}", when(run, zone), did(record.as_ref()))
+    let (files, bytes) = seen.synced;
+    let synced = format!("synced so far: {}, {}", human::files(files), human::size(bytes));
+    format!("{head}\n  {what}\n  {synced}\n  last run: {}{}", when(run, zone), did(record.as_ref()))
 }
 
 /// What a run did, for the end of a line; nothing for a run that was not decided.
@@ -262,8 +262,8 @@ fn status_line(subject: &Subject, seen: &Seen, setup: &Setup) -> Value {
         "source": subject.names.0,
         "destination": subject.names.1,
         "state": State::of(seen.run.as_ref()),
-        "files": seen.equal.0,
-        "bytes": seen.equal.1,
+        "files": seen.synced.0,
+        "bytes": seen.synced.1,
         "run": seen.run.as_ref().map(run_fields),
         "config": setup.config_file.as_deref().map(shown),
         "state_dir": shown(&setup.state_dir),

@@ -41,7 +41,7 @@ pub(super) fn ended(ending: &str, record: &str) -> Run {
 }
 
 fn text(job: Option<&str>, run: Option<&Run>) -> String {
-    told(&subject(job), &Seen { equal: (1002, 2048), run: run.cloned() }, &TimeZone::UTC)
+    told(&subject(job), &Seen { synced: (1002, 2048), run: run.cloned() }, &TimeZone::UTC)
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
     assert_eq!(State::of(Some(&run)).exit(), Exit::Done);
     let expected = "media: /data/media -> s3://bucket
   in sync
-  known equal on both sides: 1,002 files, 2.0 KiB
+  synced so far: 1,002 files, 2.0 KiB
   last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s; created 2, deleted 1,000";
     assert_eq!(text(Some("media"), Some(&run)), expected);
     let idle = ended("finished", &lines::record(&Totals::of(&Report::empty(), Stage::Done)));
