@@ -80,6 +80,14 @@ impl Manifest {
         })
     }
 
+    /// Takes a run out of the journal again: one that never began to do anything.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn strike_run(&self, run: RunId) -> Result<(), ManifestError> {
+        self.write("strike a run from", |conn| conn.execute("DELETE FROM runs WHERE id = ?1", [run.0]).map(drop))
+    }
+
     /// The last runs, newest first.
     ///
     /// # Errors

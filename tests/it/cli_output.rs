@@ -208,7 +208,11 @@ fn a_pair_that_failed_can_be_forgotten_and_another_one_stays() {
     sandbox.push(&[]).exits(0);
     let media = sandbox.path("media");
     let missing = format!("{}-missing", media.display());
-    sandbox.run(&["mirror", &missing, sandbox.path("home").to_str().unwrap()]).exits(1);
+    let copy = format!("{}-copy", media.display());
+    fs::create_dir(&missing).unwrap();
+    sandbox.run(&["mirror", &missing, &copy]).exits(0);
+    fs::remove_dir(&missing).unwrap();
+    sandbox.run(&["mirror", &missing, &copy]).exits(1);
     let told = sandbox.run(&["status"]).exits(3);
     let at = told.stdout.find("mediasync forget ").unwrap_or_else(|| panic!("no way out: {told:?}"));
     let words: Vec<&str> = told.stdout[at..].split_whitespace().skip(1).take(2).collect();
@@ -220,6 +224,19 @@ fn a_pair_that_failed_can_be_forgotten_and_another_one_stays() {
     let again = sandbox.push(&["--delete", "--json"]).exits(0).line("summary");
     assert_eq!((&again["done"]["creates"], &again["done"]["deletes"]), (&0.into(), &0.into()), "{again}");
     sandbox.assert_equal();
+}
+
+#[test]
+fn a_typing_mistake_leaves_nothing_in_status() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    sandbox.push(&[]).exits(0);
+    let media = sandbox.path("media");
+    let missing = format!("{}-missing", media.display());
+    sandbox.run(&["mirror", &missing, sandbox.path("home").to_str().unwrap()]).exits(1);
+    sandbox.run(&["push", media.to_str().unwrap(), "s3://b/x?endpoint=http://127.0.0.1:1&access_key=a&secret_key=b"]);
+    sandbox.push(&["--only", "nosuch"]).exits(2);
+    sandbox.run(&["status"]).exits(0).says(&["in sync"]).never_says("missing").never_says("s3://b/x");
+    assert_eq!(sandbox.run(&["history", "--json"]).exits(0).stdout.lines().count(), 1);
 }
 
 #[test]

@@ -92,7 +92,18 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
             let report = drive(task, &session, Run::SavePlan(file.clone()), &teller, work).await?;
             (report, Stage::Planned)
         }
-        Wish::Execute => (journaled(task, setup, &session, &teller, work).await?, Stage::Done),
+        Wish::Execute => {
+            let first = task.job.is_none() && !pairs::is_known(&setup.state_dir, &session.pair);
+            match journaled(task, setup, &session, &teller, work).await {
+                Ok(report) => (report, Stage::Done),
+                // A mistyped place is not a pair that anybody wants to hear of again.
+                Err(failure) if first && failed(&failure) && session.met_nobody()? => {
+                    session.forget()?;
+                    return Err(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
     };
     if let Ending::Halted(halt) = &report.ending {
         let handle = task.job.as_deref().unwrap_or(session.pair.id());
@@ -189,10 +200,18 @@ async fn journaled(
         Err(failure) => ("failed", json::failed(failure)),
     };
     // What ended the run matters more than that its line could not be written.
-    let noted = session.remember().and_then(|()| Ok(session.manifest.finish_run(run, ending, &summary, now_ns())?));
+    let noted = match &result {
+        // A mistyped --only says nothing about the pair.
+        Err(failure) if failure.exit == Exit::Usage && task.only.is_some() => Ok(session.manifest.strike_run(run)?),
+        _ => session.remember().and_then(|()| Ok(session.manifest.finish_run(run, ending, &summary, now_ns())?)),
+    };
     let report = result?;
     noted?;
     Ok(report)
+}
+
+fn failed(failure: &Failure) -> bool {
+    matches!(failure.exit, Exit::Failed | Exit::Usage)
 }
 
 /// How a run ended, as the journal has it.
