@@ -265,7 +265,12 @@ fn filter(task: &Task) -> Result<Filter, Failure> {
 fn ignore_file(root: &Path) -> Result<Vec<crate::model::Rule>, Failure> {
     let path = root.join(crate::model::IGNORE_FILE);
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(parse_ignore(&text)),
+        Ok(text) => parse_ignore(&text)
+            .map(|(line, rule)| match rule.check() {
+                Ok(()) => Ok(rule),
+                Err(bad) => Err(Failure::usage(format!("{}, line {line}: {bad}", shown(&path)))),
+            })
+            .collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         // A rule that can't be read may have been there to protect something.
         Err(error) => Err(Failure::error(format!("can't read {}: {error}", shown(&path)))),

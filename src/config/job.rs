@@ -182,10 +182,16 @@ fn rules(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Vec<Rule> {
     let exclude = table.texts("exclude", mistakes);
     let include = table.texts("include", mistakes);
     let mut lists: Vec<(usize, Vec<Rule>)> = Vec::new();
-    lists
-        .extend(exclude.map(|list| (list.at, list.value.into_iter().map(|glob| Rule::Exclude(glob.into())).collect())));
-    lists
-        .extend(include.map(|list| (list.at, list.value.into_iter().map(|glob| Rule::Include(glob.into())).collect())));
+    let read: [(_, _, fn(String) -> Rule); 2] =
+        [("exclude", exclude, Rule::Exclude), ("include", include, Rule::Include)];
+    for (key, list, rule) in read {
+        let Some(list) = list else { continue };
+        let rules: Vec<Rule> = list.value.into_iter().map(|glob| rule(glob.to_owned())).collect();
+        for bad in rules.iter().filter_map(|rule| rule.check().err()) {
+            mistakes.add(list.at, table.path_of(key), bad.to_string());
+        }
+        lists.push((list.at, rules));
+    }
     lists.sort_by_key(|(at, _)| *at);
     lists.into_iter().flat_map(|(_, rules)| rules).collect()
 }

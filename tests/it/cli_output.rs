@@ -72,6 +72,14 @@ fn an_error_is_a_line_of_json_too() {
 }
 
 #[test]
+fn a_bad_pattern_is_told_with_its_place() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    sandbox.push(&["--exclude", "[b"]).exits(2).says(&["--exclude", "[b"]);
+    sandbox.write(".mediasyncignore", "# rules\n[c\n");
+    sandbox.push(&[]).exits(2).says(&[".mediasyncignore, line 2: the pattern `[c`"]);
+}
+
+#[test]
 fn mistakes_of_a_configuration_are_told_all_at_once() {
     let sandbox = Sandbox::with(&[("a.jpg", "a")]);
     let config = r#"
@@ -88,6 +96,7 @@ source = "{media}"
 destination = "live:"
 mode = "copi"
 concurency = 3
+exclude = ["*.tmp", "[a"]
 
 [[job]]
 name = "two"
@@ -107,7 +116,9 @@ mode = "mirror"
         "line 14",
         "concurency",
         "\"concurrency\"",
-        "line 18",
+        "line 15",
+        "exclude: the pattern `[a`",
+        "line 19",
         "sources",
         "\"source\"",
     ];
