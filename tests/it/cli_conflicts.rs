@@ -196,6 +196,7 @@ fn a_plan_that_is_no_plan_is_refused() {
     let ran = sandbox.run(&["apply", plan.to_str().unwrap()]);
     assert!(matches!(ran.code, 1 | 2), "{ran:?}");
     sandbox.run(&["approve", "media", "0123456789abcdef"]).exits(2);
+    sandbox.run(&["apply", "nofile.json"]).exits(2).says(&["there is no file nofile.json"]).never_says("needs");
     sandbox.assert_changes(&[]);
 }
 
