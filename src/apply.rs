@@ -143,10 +143,8 @@ fn is_same(cycle: &Cycle<'_>, side: Side, planned: &Option<String>, now: &Option
 /// Whether what the action sends is already recorded, which it was not when the plan was made: an earlier try of the
 /// same plan did it.
 fn is_done(manifest: &Manifest, action: &Action) -> Result<bool, Error> {
-    let unrecorded = matches!(
-        action.reason,
-        Reason::New | Reason::ContentChanged | Reason::Renamed { .. } | Reason::Copied { .. }
-    );
+    let unrecorded =
+        matches!(action.reason, Reason::New | Reason::ContentChanged | Reason::Renamed { .. } | Reason::Copied { .. });
     let sends = matches!(action.verb, Verb::Create | Verb::Overwrite | Verb::Copy { .. }) && action.side == Side::Dest;
     let (true, Some(from)) = (unrecorded && sends, &action.from) else { return Ok(false) };
     let record = manifest.get(&action.key)?;
