@@ -196,9 +196,9 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     let what = match State::of(seen) {
         State::InSync => "in sync".to_owned(),
         State::Problems => format!(
-            "left: {} problems, {} conflicts\n  hint: {again} shows them",
-            human::count(count("problems")),
-            human::count(count("conflicts"))
+            "left: {}, {}\n  hint: {again} shows them",
+            left(count("problems"), "problem"),
+            left(count("conflicts"), "conflict")
         ),
         State::Halted => halted(subject, record.as_ref()),
         State::Failed => {
@@ -219,6 +219,11 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     let (files, bytes) = seen.synced;
     let synced = format!("synced so far: {}, {}", human::files(files), human::size(bytes));
     format!("{head}\n  {what}\n  {synced}\n  last run: {}{}", when(run, zone), did(record.as_ref()))
+}
+
+/// `1 problem`, `2 problems`.
+fn left(n: u64, word: &str) -> String {
+    format!("{} {word}{}", human::count(n), if n == 1 { "" } else { "s" })
 }
 
 /// What a run did, for the end of a line; nothing for a run that was not decided.

@@ -95,7 +95,7 @@ fn problems_failures_and_unfinished_runs_are_stale() {
     let interrupted = ended("interrupted", &lines::failed(&Failure::error("interrupted")));
     let unfinished = run_that(|_, _| {});
     for (run, part) in [
-        (Some(&problems), "left: 2 problems, 1 conflicts\n  hint: mediasync sync media shows them"),
+        (Some(&problems), "left: 2 problems, 1 conflict\n  hint: mediasync sync media shows them"),
         (Some(&failed), "failed: no bucket"),
         (Some(&interrupted), "interrupted; mediasync sync media does the rest"),
         (Some(&unfinished), "not finished: it was killed; mediasync sync media does the rest"),
