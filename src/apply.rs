@@ -136,8 +136,8 @@ fn within_budgets(cycle: &Cycle<'_>, header: &Header, plan: &PlanStore) -> Resul
 
 /// Whether a side is the one that the plan was made for. A place without an identity may have got its own since, from
 /// the first run that changed it.
-fn is_same(cycle: &Cycle<'_>, side: Side, planned: &Option<String>, now: &Option<String>) -> Result<bool, Error> {
-    Ok(planned == now || (planned.is_none() && cycle.manifest.identity(side)? == *now))
+fn is_same(cycle: &Cycle<'_>, side: Side, planned: Option<&str>, now: Option<&str>) -> Result<bool, Error> {
+    Ok(planned == now || (planned.is_none() && cycle.manifest.identity(side)?.as_deref() == now))
 }
 
 /// Whether what the action sends is already recorded, which it was not when the plan was made: an earlier try of the
@@ -173,8 +173,10 @@ pub async fn apply(
         return Ok(report);
     }
     let mut met = meet(&cycle, &watcher).await?;
-    let (source, dest) = &header.identities;
-    if !is_same(&cycle, Side::Source, source, &met.source)? || !is_same(&cycle, Side::Dest, dest, &met.dest)? {
+    let (source, dest) = (header.identities.0.as_deref(), header.identities.1.as_deref());
+    let same = is_same(&cycle, Side::Source, source, met.source.as_deref())?
+        && is_same(&cycle, Side::Dest, dest, met.dest.as_deref())?;
+    if !same {
         let message = "One of the places is not the one that the plan was made for. Make the plan again".to_owned();
         report.ending = Ending::Halted(Halt { message, plan: None });
         return Ok(report);

@@ -259,6 +259,11 @@ impl Output {
         }
     }
 
+    /// What becomes of a halt that a person was asked about, and declined.
+    pub fn declined(&self, hint: &str) {
+        self.aside(&format!("Nothing was changed.\n  hint: {hint}"));
+    }
+
     /// The totals of a run.
     pub fn summary(&self, job: Option<&str>, totals: &Totals<'_>) {
         match self.format {

@@ -179,13 +179,10 @@ fn options(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Options {
 
 /// The globs of `exclude` and `include`: the key that stands first in the file comes first, and the last match wins.
 fn rules(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Vec<Rule> {
-    let exclude = table.texts("exclude", mistakes);
-    let include = table.texts("include", mistakes);
     let mut lists: Vec<(usize, Vec<Rule>)> = Vec::new();
-    let read: [(_, _, fn(String) -> Rule); 2] =
-        [("exclude", exclude, Rule::Exclude), ("include", include, Rule::Include)];
-    for (key, list, rule) in read {
-        let Some(list) = list else { continue };
+    for key in ["exclude", "include"] {
+        let Some(list) = table.texts(key, mistakes) else { continue };
+        let rule = if key == "exclude" { Rule::Exclude } else { Rule::Include };
         let rules: Vec<Rule> = list.value.into_iter().map(|glob| rule(glob.to_owned())).collect();
         for bad in rules.iter().filter_map(|rule| rule.check().err()) {
             mistakes.add(list.at, table.path_of(key), bad.to_string());
