@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Manifest, Pair, PlanFile};
+use crate::model::{Action, Reason, Side, Verb};
 use crate::plan::guard::{self, GuardVerdict, Range, Situation};
 use crate::plan::{Budget, Mode};
 use crate::plan_store::PlanStore;
@@ -133,6 +134,23 @@ fn within_budgets(cycle: &Cycle<'_>, header: &Header, plan: &PlanStore) -> Resul
     }))
 }
 
+/// Whether a side is the one that the plan was made for. A place without an identity may have got its own since, from
+/// the first run that changed it.
+fn is_same(cycle: &Cycle<'_>, side: Side, planned: Option<&str>, now: Option<&str>) -> Result<bool, Error> {
+    Ok(planned == now || (planned.is_none() && cycle.manifest.identity(side)?.as_deref() == now))
+}
+
+/// Whether what the action sends is already recorded, which it was not when the plan was made: an earlier try of the
+/// same plan did it.
+fn is_done(manifest: &Manifest, action: &Action) -> Result<bool, Error> {
+    let unrecorded =
+        matches!(action.reason, Reason::New | Reason::ContentChanged | Reason::Renamed { .. } | Reason::Copied { .. });
+    let sends = matches!(action.verb, Verb::Create | Verb::Overwrite | Verb::Copy { .. }) && action.side == Side::Dest;
+    let (true, Some(from)) = (unrecorded && sends, &action.from) else { return Ok(false) };
+    let record = manifest.get(&action.key)?;
+    Ok(record.is_some_and(|record| !record.lapsed && record.source == from.version && record.size == from.size))
+}
+
 /// Carries out the plan in `path` with the places, manifest and limits of `cycle`.
 ///
 /// # Errors
@@ -155,7 +173,10 @@ pub async fn apply(
         return Ok(report);
     }
     let mut met = meet(&cycle, &watcher).await?;
-    if (&met.source, &met.dest) != (&header.identities.0, &header.identities.1) {
+    let (source, dest) = (header.identities.0.as_deref(), header.identities.1.as_deref());
+    let same = is_same(&cycle, Side::Source, source, met.source.as_deref())?
+        && is_same(&cycle, Side::Dest, dest, met.dest.as_deref())?;
+    if !same {
         let message = "One of the places is not the one that the plan was made for. Make the plan again".to_owned();
         report.ending = Ending::Halted(Halt { message, plan: None });
         return Ok(report);
@@ -163,8 +184,17 @@ pub async fn apply(
     let mut plan = PlanStore::new(cycle.scratch);
     let (_, actions) = PlanFile::read(path)?;
     let hash = actions.hash().to_owned();
+    let mut before = 0;
     for action in actions {
-        plan.add(&action?)?;
+        let action = action?;
+        if is_done(cycle.manifest, &action)? {
+            before += 1;
+        } else {
+            plan.add(&action)?;
+        }
+    }
+    if before > 0 {
+        watcher.notice(&format!("{before} changes of the plan were made before"));
     }
     crate::pair_up::order(&cycle, &mut plan)?;
     report.planned = plan.counts();

@@ -35,6 +35,10 @@ pub async fn approve(args: &Approve, setup: &Setup, world: World<'_>) -> Result<
 /// # Errors
 /// The file is no plan, or its places can't be found again.
 pub async fn apply(args: &Apply, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
+    if !args.file.try_exists().unwrap_or(true) {
+        return Err(Failure::usage(format!("there is no file {}", shown(&args.file)))
+            .hint("make a plan with --save-plan FILE; what a halted run stored is done by mediasync approve"));
+    }
     let mut run_args = RunArgs::default();
     run_args.leave.yes = args.yes;
     let mut task = task(&args.file, &run_args, setup, world)?;

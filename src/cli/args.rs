@@ -170,6 +170,9 @@ pub struct Status {
 pub struct History {
     /// Name of a job (default: all of them)
     pub job: Option<String>,
+    /// Show at most this many runs of each pair
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
     /// Print JSON, one line a run
     #[arg(long)]
     pub json: bool,
@@ -311,6 +314,10 @@ fn size(text: &str) -> Result<u64, String> {
     units::bytes(text, units::Bare::Bytes)
 }
 
+fn pattern(text: &str) -> Result<String, String> {
+    Rule::Exclude(text.to_owned()).check().map(|()| text.to_owned()).map_err(|bad| bad.why)
+}
+
 /// `--exclude` and `--include` in the order in which they were typed, which derive alone does not keep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules(pub Vec<Rule>);
@@ -318,7 +325,12 @@ pub struct Rules(pub Vec<Rule>);
 impl Args for Rules {
     fn augment_args(command: Command) -> Command {
         let glob = |name: &'static str, text: &'static str| {
-            clap::Arg::new(name).long(name).value_name("GLOB").action(ArgAction::Append).help(text)
+            clap::Arg::new(name)
+                .long(name)
+                .value_name("GLOB")
+                .action(ArgAction::Append)
+                .value_parser(pattern)
+                .help(text)
         };
         command
             .arg(glob("exclude", "Leave out what matches; rules apply in order, the last match wins"))
@@ -387,6 +399,7 @@ mod tests {
             ["push", "a:", "--compare=guess"],
             ["push", "a:", "--acl=pubic-read"],
             ["push", "a:", "--max-size=1M"],
+            ["push", "a:", "--exclude=[a"],
         ] {
             let error = parse(&wrong).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

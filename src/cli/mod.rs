@@ -101,7 +101,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
             Ok(run::all(tasks, setup).await)
         }
         Cmd::Status(args) => status::status(args.job.as_deref(), setup, world),
-        Cmd::History(args) => status::history(args.job.as_deref(), setup, world),
+        Cmd::History(args) => status::history(args.job.as_deref(), args.limit, setup, world),
         Cmd::Approve(args) => approve::approve(args, setup, world).await,
         Cmd::Apply(args) => approve::apply(args, setup, world).await,
         Cmd::Forget(args) => forget::forget(args, setup, world),

@@ -44,6 +44,9 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// Hints that are remembered, so that they are told once.
+const HINTS: usize = 100;
+
 /// Where and how to print.
 pub struct Output {
     streams: Mutex<Streams>,
@@ -70,6 +73,8 @@ struct Streams {
     stdout: Stdout,
     flushed: Instant,
     bars: Option<MultiProgress>,
+    /// Hints of problems that were told.
+    hints: Vec<String>,
 }
 
 impl Streams {
@@ -116,7 +121,8 @@ impl Output {
     }
 
     fn with(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, format: Format, verbosity: Verbosity) -> Self {
-        let streams = Streams { out, err, stdout: Stdout::Open, flushed: Instant::now(), bars: None };
+        let streams =
+            Streams { out, err, stdout: Stdout::Open, flushed: Instant::now(), bars: None, hints: Vec::new() };
         Self {
             streams: Mutex::new(streams),
             format,
@@ -204,6 +210,17 @@ impl Output {
         }
     }
 
+    /// Whether a problem had this hint before; from now on it had.
+    fn is_told(&self, hint: Option<&str>) -> bool {
+        let Some(hint) = hint else { return false };
+        let hints = &mut self.streams().hints;
+        let told = hints.iter().any(|other| other == hint);
+        if !told && hints.len() < HINTS {
+            hints.push(hint.to_owned());
+        }
+        told
+    }
+
     /// Says something that is neither data nor a problem: the first line of a run. Nothing with `-q`.
     pub fn say(&self, text: &str) {
         if self.verbosity > Verbosity::Quiet {
@@ -240,6 +257,11 @@ impl Output {
             Format::Json => self.data(&json::halt(job, halted.halt, halted.approve)),
             Format::Human => self.aside(&human::halt(halted)),
         }
+    }
+
+    /// What becomes of a halt that a person was asked about, and declined.
+    pub fn declined(&self, hint: &str) {
+        self.aside(&format!("Nothing was changed.\n  hint: {hint}"));
     }
 
     /// The totals of a run.
@@ -339,6 +361,9 @@ impl Observer for Teller<'_> {
     fn problem(&self, problem: &Problem) {
         match self.output.format {
             Format::Json => self.output.data(&json::problem(self.job, problem)),
+            Format::Human if self.output.is_told(problem.hint.as_deref()) => {
+                self.output.aside(&human::problem(&Problem { hint: None, ..problem.clone() }));
+            }
             Format::Human => self.output.aside(&human::problem(problem)),
         }
     }
@@ -434,6 +459,18 @@ mod tests {
         let [out, err] = run(Format::Human, Verbosity::Normal);
         assert_eq!(out, "create           1 B  new.txt  (new)\nNothing to do.\n");
         assert_eq!(err, "from /a to /b\nnote: the server is old\nproblem: bad.txt: denied (unreadable)\n");
+    }
+
+    #[test]
+    fn the_hint_of_many_problems_is_told_once() {
+        let err = Sink::open();
+        let output = Output::with(Box::new(Sink::open()), Box::new(err.clone()), Format::Human, Verbosity::Normal);
+        let teller = Teller { output: &output, job: None };
+        for name in ["a", "b"] {
+            teller.problem(&Problem::of(&key(name), ProblemKind::Refused, "denied").hint("give it away"));
+        }
+        let expected = "problem: a: denied (refused)\n  hint: give it away\nproblem: b: denied (refused)\n";
+        assert_eq!(err.text(), expected);
     }
 
     #[test]

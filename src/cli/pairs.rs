@@ -72,6 +72,11 @@ pub fn remember(state_dir: &Path, known: &Known) -> Result<(), Failure> {
     write().map_err(|error| Failure::error(format!("can't write {}: {error}", shown(&path))))
 }
 
+/// Whether a pair was ever written down.
+pub fn is_known(state_dir: &Path, pair: &Pair) -> bool {
+    pair.dir(state_dir).join(FILE).exists()
+}
+
 /// All pairs of a state directory, by directory name. What can't be read is left out: it is only told, never acted on.
 pub fn known(state_dir: &Path) -> Vec<Known> {
     let Ok(dirs) = fs::read_dir(state_dir.join("pairs")) else { return Vec::new() };

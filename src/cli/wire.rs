@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::pairs;
 use super::place::End;
 use super::resolve::Task;
 use super::setup::shown;
@@ -42,7 +43,7 @@ pub struct Session {
     filter: Arc<Filter>,
     state_dir: PathBuf,
     scratch: PathBuf,
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 /// A replica behind its decorators.
@@ -149,7 +150,7 @@ impl Session {
         };
         let scratch = if state_dir.is_dir() { state_dir.to_owned() } else { std::env::temp_dir() };
         let state_dir = state_dir.to_owned();
-        Ok(Self { manifest, notices, pair, origin, source, dest, guard, filter, state_dir, scratch, _lock: lock })
+        Ok(Self { manifest, notices, pair, origin, source, dest, guard, filter, state_dir, scratch, lock })
     }
 
     /// Whether the destination may be changed: a person may have to confirm it first.
@@ -205,6 +206,28 @@ impl Session {
         Ok(())
     }
 
+    /// Whether no run of the pair ever came so far that it changed or recorded anything.
+    ///
+    /// # Errors
+    /// The manifest can't be read.
+    pub fn met_nobody(&self) -> Result<bool, Failure> {
+        let manifest = &self.manifest;
+        let identities = (manifest.identity(Side::Source)?, manifest.identity(Side::Dest)?);
+        let uploads = manifest.upload_journal(Side::Dest).uploads().map_err(Failure::from)?;
+        let runs = manifest.runs(2)?;
+        Ok(identities == (None, None) && manifest.base_totals()?.0 == 0 && uploads.is_empty() && runs.len() < 2)
+    }
+
+    /// Ends with nothing kept of the pair. The lock is held until then.
+    ///
+    /// # Errors
+    /// Something can't be removed.
+    pub fn forget(self) -> Result<(), Failure> {
+        let Self { manifest, pair, state_dir, lock, .. } = self;
+        drop(manifest);
+        lock.map_or(Ok(()), |lock| pairs::forget(&state_dir, &pair, &lock))
+    }
+
     /// Requests made so far, by kind, over both sides.
     pub fn requests(&self) -> Vec<(&'static str, u64)> {
         let mut all = std::collections::BTreeMap::new();
@@ -242,7 +265,12 @@ fn filter(task: &Task) -> Result<Filter, Failure> {
 fn ignore_file(root: &Path) -> Result<Vec<crate::model::Rule>, Failure> {
     let path = root.join(crate::model::IGNORE_FILE);
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(parse_ignore(&text)),
+        Ok(text) => parse_ignore(&text)
+            .map(|(line, rule)| match rule.check() {
+                Ok(()) => Ok(rule),
+                Err(bad) => Err(Failure::usage(format!("{}, line {line}: {bad}", shown(&path)))),
+            })
+            .collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         // A rule that can't be read may have been there to protect something.
         Err(error) => Err(Failure::error(format!("can't read {}: {error}", shown(&path)))),

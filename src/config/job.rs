@@ -179,13 +179,16 @@ fn options(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Options {
 
 /// The globs of `exclude` and `include`: the key that stands first in the file comes first, and the last match wins.
 fn rules(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Vec<Rule> {
-    let exclude = table.texts("exclude", mistakes);
-    let include = table.texts("include", mistakes);
     let mut lists: Vec<(usize, Vec<Rule>)> = Vec::new();
-    lists
-        .extend(exclude.map(|list| (list.at, list.value.into_iter().map(|glob| Rule::Exclude(glob.into())).collect())));
-    lists
-        .extend(include.map(|list| (list.at, list.value.into_iter().map(|glob| Rule::Include(glob.into())).collect())));
+    for key in ["exclude", "include"] {
+        let Some(list) = table.texts(key, mistakes) else { continue };
+        let rule = if key == "exclude" { Rule::Exclude } else { Rule::Include };
+        let rules: Vec<Rule> = list.value.into_iter().map(|glob| rule(glob.to_owned())).collect();
+        for bad in rules.iter().filter_map(|rule| rule.check().err()) {
+            mistakes.add(list.at, table.path_of(key), bad.to_string());
+        }
+        lists.push((list.at, rules));
+    }
     lists.sort_by_key(|(at, _)| *at);
     lists.into_iter().flat_map(|(_, rules)| rules).collect()
 }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The configuration file's name at the root of a project.
+/// The configuration file's name in the current directory, which is meant to be the root of a project.
 pub const PROJECT_FILE: &str = "mediasync.toml";
 /// The configuration file of the machine.
 pub const SYSTEM_FILE: &str = "/etc/mediasync/config.toml";
@@ -19,7 +19,7 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub enum Origin {
     /// `--config`.
     Flag,
-    /// `mediasync.toml` at the project's root.
+    /// `mediasync.toml` in the current directory.
     Project,
     /// `$XDG_CONFIG_HOME/mediasync/config.toml`.
     User,
@@ -38,13 +38,18 @@ pub fn config_file(
     if let Some(flag) = flag {
         return Some((flag.to_owned(), Origin::Flag));
     }
+    candidates(project, env).find(|(path, _)| exists(path))
+}
+
+/// Where a configuration file is looked for that nobody names.
+pub fn candidates(project: &Path, env: Env<'_>) -> impl Iterator<Item = (PathBuf, Origin)> {
     let user = xdg(env, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join("mediasync/config.toml"));
     let candidates = [
         (Some(project.join(PROJECT_FILE)), Origin::Project),
         (user, Origin::User),
         (Some(PathBuf::from(SYSTEM_FILE)), Origin::System),
     ];
-    candidates.into_iter().filter_map(|(path, origin)| Some((path?, origin))).find(|(path, _)| exists(path))
+    candidates.into_iter().filter_map(|(path, origin)| Some((path?, origin)))
 }
 
 /// The state directory: `--state-dir`, `[state] dir`, `$STATE_DIRECTORY` (set by systemd), `/var/lib/mediasync`

@@ -63,7 +63,10 @@ impl ManifestError {
     }
 
     fn hint_for(self, path: &Path) -> Self {
-        let dir = shown(path.parent().unwrap_or(path));
+        let dir = match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => ".".to_owned(),
+            parent => shown(parent.unwrap_or(path)),
+        };
         let hint = match self.reaction {
             Reaction::Full => {
                 format!("free space on the file system of {dir}, or choose another state directory ([state] dir)")

@@ -8,9 +8,13 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Pair;
 use super::error::{ManifestError, Reaction};
+
+/// How long [`Lock::take`] gives those who only look.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// Why a pair could not be locked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +38,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the pair's lock, or says who has it. Never waits.
+    /// Takes the pair's lock, or says who has it. Never waits for its end.
     ///
     /// `command` is for people (`push`, `daemon`): no arguments, they may hold credentials.
     ///
@@ -54,7 +58,12 @@ impl Lock {
             .mode(0o600)
             .open(&path)
             .map_err(|e| io("open", &e))?;
-        match file.try_lock() {
+        // Whoever only looks who has it holds it for a moment.
+        let locked = file.try_lock().or_else(|_| {
+            std::thread::sleep(MOMENT);
+            file.try_lock()
+        });
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held { holder: holder(&mut file) }),
             Err(TryLockError::Error(e)) => return Err(io("lock", &e).into()),
@@ -66,6 +75,15 @@ impl Lock {
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(|e| io("write", &e))?;
         Ok(Self { file, path })
+    }
+
+    /// Who has the pair's lock now, as it wrote it; `None` if nobody has.
+    pub fn held_by(state_dir: &Path, pair: &Pair) -> Option<String> {
+        let mut file = File::open(pair.dir(state_dir).join("lock")).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(holder(&mut file)),
+            Ok(()) | Err(TryLockError::Error(_)) => None,
+        }
     }
 
     /// The lock file.
@@ -119,7 +137,9 @@ mod tests {
         let other = std::thread::spawn(move || Lock::take(&dir, &pair(), "daemon").map(drop)).join().unwrap();
         let Err(LockError::Held { holder }) = other else { panic!("{other:?}") };
         assert!(holder.starts_with(&format!("process {}, push, since 2", std::process::id())), "{holder}");
+        assert_eq!(Lock::held_by(state.path(), &pair()), Some(holder));
         drop(lock);
+        assert_eq!(Lock::held_by(state.path(), &pair()), None);
         Lock::take(state.path(), &pair(), "daemon").unwrap();
     }
 

@@ -80,6 +80,14 @@ impl Manifest {
         })
     }
 
+    /// Takes a run out of the journal again: one that never began to do anything.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn strike_run(&self, run: RunId) -> Result<(), ManifestError> {
+        self.write("strike a run from", |conn| conn.execute("DELETE FROM runs WHERE id = ?1", [run.0]).map(drop))
+    }
+
     /// The last runs, newest first.
     ///
     /// # Errors
@@ -90,6 +98,16 @@ impl Manifest {
                 "SELECT id, command, source, dest, started, ended, ending, summary FROM runs ORDER BY id DESC LIMIT ?1",
             )?;
             statement.query_map([limit], run)?.collect()
+        })
+    }
+
+    /// How many runs there are.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn count_runs(&self) -> Result<u64, ManifestError> {
+        self.read("read", |conn| {
+            conn.query_row("SELECT count(*) FROM runs", (), |row| row.get::<_, i64>(0).map(i64::cast_unsigned))
         })
     }
 
@@ -169,7 +187,7 @@ mod tests {
         for n in 0..120 {
             manifest.begin_run("push", "a", "b", n).unwrap();
         }
-        assert_eq!(manifest.runs(1000).unwrap().len(), 120);
+        assert_eq!((manifest.runs(1000).unwrap().len(), manifest.count_runs()), (120, Ok(120)));
         manifest.begin_run("push", "a", "b", 91 * DAY_NS).unwrap();
         let runs = manifest.runs(1000).unwrap();
         assert_eq!((runs.len(), runs[99].started_ns), (100, 21));

@@ -67,6 +67,16 @@ pub enum Rule {
     Include(String),
 }
 
+impl Rule {
+    /// Whether its pattern can be used.
+    ///
+    /// # Errors
+    /// It can't.
+    pub fn check(&self) -> Result<(), BadPattern> {
+        Filter::new(FilterRules { rules: vec![self.clone()], ..FilterRules::default() }).map(drop)
+    }
+}
+
 /// Whether the list of certain junk applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Junk {
@@ -106,9 +116,10 @@ pub struct BadPattern {
 }
 
 /// The rules of a `.mediasyncignore`, in order; the module's documentation says what a line means.
-/// Patterns are checked by [`Filter::new`].
-pub fn parse_ignore(text: &str) -> Vec<Rule> {
-    text.strip_prefix('\u{feff}').unwrap_or(text).lines().filter_map(ignore_line).collect()
+/// Each comes with the number of its line, from 1. Patterns are checked by [`Rule::check`] and [`Filter::new`].
+pub fn parse_ignore(text: &str) -> impl Iterator<Item = (usize, Rule)> {
+    let lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines();
+    lines.enumerate().filter_map(|(at, line)| Some((at + 1, ignore_line(line)?)))
 }
 
 fn ignore_line(line: &str) -> Option<Rule> {
@@ -537,7 +548,9 @@ mod tests {
     #[test]
     fn the_ignore_file_is_read_line_by_line() {
         let text = "\u{feff}# notes\n\n  *.psd  \n!keep.psd\r\n\\#1\n\\!x\nblank\\ \n/a b/\n";
-        let rules = parse_ignore(text);
+        let lines: Vec<usize> = parse_ignore(text).map(|(line, _)| line).collect();
+        assert_eq!(lines, [3, 4, 5, 6, 7, 8]);
+        let rules: Vec<Rule> = parse_ignore(text).map(|(_, rule)| rule).collect();
         let exclude = |text: &str| Rule::Exclude(text.to_owned());
         let expected = vec![
             exclude("*.psd"),

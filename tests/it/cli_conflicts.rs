@@ -178,6 +178,17 @@ fn a_saved_plan_is_refused_for_what_drifted() {
 }
 
 #[test]
+fn a_plan_of_a_first_contact_that_was_carried_out_in_part_can_be_tried_again() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+    let plan = saved(&sandbox);
+    sandbox.write("b.jpg", "edited since");
+    for _ in 0..2 {
+        sandbox.run(&["apply", &plan]).exits(3).says(&["b.jpg"]).never_says("somebody else").never_says("a.jpg:");
+        assert_eq!(sandbox.remote().into_keys().collect::<Vec<_>>(), ["a.jpg"]);
+    }
+}
+
+#[test]
 fn a_plan_that_is_no_plan_is_refused() {
     let sandbox = Sandbox::with(&[("a.jpg", "a")]);
     let plan = sandbox.path("work/plan.json");
@@ -185,6 +196,7 @@ fn a_plan_that_is_no_plan_is_refused() {
     let ran = sandbox.run(&["apply", plan.to_str().unwrap()]);
     assert!(matches!(ran.code, 1 | 2), "{ran:?}");
     sandbox.run(&["approve", "media", "0123456789abcdef"]).exits(2);
+    sandbox.run(&["apply", "nofile.json"]).exits(2).says(&["there is no file nofile.json"]).never_says("needs");
     sandbox.assert_changes(&[]);
 }
 

@@ -21,6 +21,8 @@ fn refuses(dsn: &str, code: i32, says: &[&str]) -> Ran {
     let ran = sandbox.push(&[]).exits(code).says(says);
     sandbox.assert_changes(&[]);
     assert_eq!(sandbox.bucket.keys(), Vec::<String>::new());
+    // It may have been mistyped: nobody hears of it again.
+    sandbox.run(&["status"]).exits(0).says(&["nothing has run yet"]);
     ran
 }
 

@@ -180,6 +180,7 @@ fn a_second_run_at_the_same_time_exits_5_and_names_the_holder() {
     sandbox.push(&[]).exits(5).says(&[&pid, "push"]);
     // Looking is allowed.
     sandbox.push(&["--dry-run"]).exits(0);
+    sandbox.run(&["status"]).exits(3).says(&["running: process", &pid]);
     gate.release();
     first.wait().exits(0);
     sandbox.assert_equal();

@@ -72,6 +72,14 @@ fn an_error_is_a_line_of_json_too() {
 }
 
 #[test]
+fn a_bad_pattern_is_told_with_its_place() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    sandbox.push(&["--exclude", "[b"]).exits(2).says(&["--exclude", "[b"]);
+    sandbox.write(".mediasyncignore", "# rules\n[c\n");
+    sandbox.push(&[]).exits(2).says(&[".mediasyncignore, line 2: the pattern `[c`"]);
+}
+
+#[test]
 fn mistakes_of_a_configuration_are_told_all_at_once() {
     let sandbox = Sandbox::with(&[("a.jpg", "a")]);
     let config = r#"
@@ -88,6 +96,7 @@ source = "{media}"
 destination = "live:"
 mode = "copi"
 concurency = 3
+exclude = ["*.tmp", "[a"]
 
 [[job]]
 name = "two"
@@ -107,7 +116,9 @@ mode = "mirror"
         "line 14",
         "concurency",
         "\"concurrency\"",
-        "line 18",
+        "line 15",
+        "exclude: the pattern `[a`",
+        "line 19",
         "sources",
         "\"source\"",
     ];
@@ -199,7 +210,7 @@ fn status_counts_the_pair_and_not_the_last_run() {
     equal(3, 4);
     sandbox.push(&["--only", "sub"]).exits(0);
     equal(3, 4);
-    sandbox.run(&["status"]).exits(0).says(&["known equal on both sides: 3 files, 4 B", "; nothing changed"]);
+    sandbox.run(&["status"]).exits(0).says(&["synced so far: 3 files, 4 B", "; nothing changed"]);
 }
 
 #[test]
@@ -208,7 +219,11 @@ fn a_pair_that_failed_can_be_forgotten_and_another_one_stays() {
     sandbox.push(&[]).exits(0);
     let media = sandbox.path("media");
     let missing = format!("{}-missing", media.display());
-    sandbox.run(&["mirror", &missing, sandbox.path("home").to_str().unwrap()]).exits(1);
+    let copy = format!("{}-copy", media.display());
+    fs::create_dir(&missing).unwrap();
+    sandbox.run(&["mirror", &missing, &copy]).exits(0);
+    fs::remove_dir(&missing).unwrap();
+    sandbox.run(&["mirror", &missing, &copy]).exits(1);
     let told = sandbox.run(&["status"]).exits(3);
     let at = told.stdout.find("mediasync forget ").unwrap_or_else(|| panic!("no way out: {told:?}"));
     let words: Vec<&str> = told.stdout[at..].split_whitespace().skip(1).take(2).collect();
@@ -220,6 +235,19 @@ fn a_pair_that_failed_can_be_forgotten_and_another_one_stays() {
     let again = sandbox.push(&["--delete", "--json"]).exits(0).line("summary");
     assert_eq!((&again["done"]["creates"], &again["done"]["deletes"]), (&0.into(), &0.into()), "{again}");
     sandbox.assert_equal();
+}
+
+#[test]
+fn a_typing_mistake_leaves_nothing_in_status() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    sandbox.push(&[]).exits(0);
+    let media = sandbox.path("media");
+    let missing = format!("{}-missing", media.display());
+    sandbox.run(&["mirror", &missing, sandbox.path("home").to_str().unwrap()]).exits(1);
+    sandbox.run(&["push", media.to_str().unwrap(), "s3://b/x?endpoint=http://127.0.0.1:1&access_key=a&secret_key=b"]);
+    sandbox.push(&["--only", "nosuch"]).exits(2);
+    sandbox.run(&["status"]).exits(0).says(&["in sync"]).never_says("missing").never_says("s3://b/x");
+    assert_eq!(sandbox.run(&["history", "--json"]).exits(0).stdout.lines().count(), 1);
 }
 
 #[test]

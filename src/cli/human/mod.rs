@@ -156,7 +156,7 @@ pub fn summary(totals: &Totals<'_>) -> String {
     }
     if !report.skipped.is_empty() {
         let parts: Vec<String> =
-            report.skipped.iter().map(|(why, n)| format!("{} {}", count(*n), skipped(*why))).collect();
+            report.skipped.iter().map(|(why, n)| format!("{} {}", count(*n), skipped(*why, *n))).collect();
         lines.push(format!("Skipped: {}", parts.join(", ")));
     }
     if report.extras > 0 {
@@ -198,7 +198,8 @@ fn sentence(counts: &Counts, [create, overwrite, copy, delete]: [&str; 4], sent:
         notes.push(size(counts.bytes_deleted));
     }
     if counts.rename_deletes > 0 {
-        notes.push(format!("{} old names of renamed files", count(counts.rename_deletes)));
+        let what = if counts.rename_deletes == 1 { "old name of a renamed file" } else { "old names of renamed files" };
+        notes.push(format!("{} {what}", count(counts.rename_deletes)));
     }
     if counts.extra_deletes > 0 {
         notes.push(format!("{} only at the destination", count(counts.extra_deletes)));
@@ -211,8 +212,11 @@ fn sentence(counts: &Counts, [create, overwrite, copy, delete]: [&str; 4], sent:
 }
 
 /// The words for a reason to skip.
-fn skipped(reason: SkipReason) -> &'static str {
+fn skipped(reason: SkipReason, n: u64) -> &'static str {
     match reason {
+        SkipReason::Symlink if n == 1 => "symbolic link",
+        SkipReason::Special if n == 1 => "special file",
+        SkipReason::DirectoryMarker if n == 1 => "directory marker",
         SkipReason::Junk => "junk",
         SkipReason::Excluded => "excluded",
         SkipReason::Size => "by size",

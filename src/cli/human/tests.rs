@@ -93,13 +93,13 @@ fn the_totals_of_a_dry_run() {
     full.in_sync = 1_000_000;
     full.extras = 1;
     full.kept = 3;
-    full.skipped = vec![(SkipReason::Junk, 2), (SkipReason::Excluded, 1)];
+    full.skipped = vec![(SkipReason::Junk, 2), (SkipReason::Excluded, 1), (SkipReason::Symlink, 1)];
     full.conflict_count = 1;
     full.problem_count = 2;
     let expected = "Would create 1,234, overwrite 1 (1.5 KiB to send), copy 2, delete 7 (10 B; 2 old names of renamed files; 1 only at the destination).
 Already equal: 1,000,000 files
 Only recorded: 5 files
-Skipped: 2 junk, 1 excluded
+Skipped: 2 junk, 1 excluded, 1 symbolic link
 Only at the destination, left alone: 1 file
 Deleted at the source, kept at the destination: 3 files (--delete deletes)
 Requests: 1,001 LIST

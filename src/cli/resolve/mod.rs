@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::place::{End, World, end, named, written};
 use super::setup::shown;
 use crate::config::overlap::{Claim, Relation, overlaps};
-use crate::config::{Config, Job, Options, nearest};
+use crate::config::{Config, Job, Options, nearest, places};
 use crate::location::{self, Found, Location, Overlap};
 use crate::model::{Junk, Key};
 use crate::plan::{Mode, OnConflict};
@@ -126,7 +126,11 @@ pub fn jobs<'a>(names: &[String], world: World<'a>) -> Result<Vec<&'a Job>, Fail
     let config = world.config;
     if config.jobs.is_empty() {
         return Err(if config.path.as_os_str().is_empty() {
-            Failure::usage("there is no configuration file, so there are no jobs")
+            let here = std::path::absolute(".").unwrap_or_default();
+            let looked: Vec<String> = places::candidates(&here, world.env).map(|(path, _)| shown(&path)).collect();
+            let message =
+                format!("there is no configuration file, so there are no jobs; looked for {}", looked.join(", "));
+            Failure::usage(message)
                 .hint("begin with a copy of config.example.toml as mediasync.toml, or name it with --config FILE")
         } else {
             Failure::usage(format!("{} names no job", shown(&config.path)))

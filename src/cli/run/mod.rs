@@ -89,18 +89,37 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
         refuse_repetition(path, approval, &session, output)?;
     }
     let began = Instant::now();
+    let mut answer = Answer::Unasked;
     let (report, stage) = match &task.run {
         Wish::DryRun => (drive(task, &session, Run::DryRun, &teller, work).await?, Stage::Planned),
         Wish::SavePlan(file) => {
             let report = drive(task, &session, Run::SavePlan(file.clone()), &teller, work).await?;
             (report, Stage::Planned)
         }
-        Wish::Execute => (journaled(task, setup, &session, &teller, work).await?, Stage::Done),
+        Wish::Execute => {
+            let first = task.job.is_none() && !pairs::is_known(&setup.state_dir, &session.pair);
+            match journaled(task, setup, &session, &teller, work).await {
+                Ok((report, answered)) => {
+                    answer = answered;
+                    (report, Stage::Done)
+                }
+                // A mistyped place is not a pair that anybody wants to hear of again.
+                Err(failure) if first && failed(&failure) && session.met_nobody()? => {
+                    session.forget()?;
+                    return Err(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
     };
     if let Ending::Halted(halt) = &report.ending {
         let handle = task.job.as_deref().unwrap_or(session.pair.id());
         let approve = Some(handle).filter(|_| task.run == Wish::Execute && halt.plan.is_some());
         let hint = way_out(task, work, halt, handle, &setup.repeated);
+        if answer == Answer::No {
+            output.declined(&hint);
+            return Ok(Exit::of(&report));
+        }
         // Whoever only looks has seen every action.
         let deletes = approvable(work, halt, setup, &session)
             .filter(|_| task.run == Wish::Execute)
@@ -190,21 +209,29 @@ async fn journaled(
     session: &Session,
     teller: &Teller<'_>,
     work: Work<'_>,
-) -> Result<Report, Failure> {
+) -> Result<(Report, Answer), Failure> {
     pairs::remember(&setup.state_dir, &Known::of(task))?;
     let (source, dest) = (task.source.location.display(), task.dest.location.display());
     let run = session.manifest.begin_run(task.command, &source, &dest, now_ns())?;
     let result = with_approval(task, setup, session, teller, run, work).await;
     let (ending, summary) = match &result {
-        Ok(report) => (ending(report), json::record(&totals(task, session, report, Stage::Done))),
+        Ok((report, _)) => (ending(report), json::record(&totals(task, session, report, Stage::Done))),
         Err(failure) if failure.exit == Exit::Interrupted => ("interrupted", json::failed(failure)),
         Err(failure) => ("failed", json::failed(failure)),
     };
     // What ended the run matters more than that its line could not be written.
-    let noted = session.remember().and_then(|()| Ok(session.manifest.finish_run(run, ending, &summary, now_ns())?));
-    let report = result?;
+    let noted = match &result {
+        // A mistyped --only says nothing about the pair.
+        Err(failure) if failure.exit == Exit::Usage && task.only.is_some() => Ok(session.manifest.strike_run(run)?),
+        _ => session.remember().and_then(|()| Ok(session.manifest.finish_run(run, ending, &summary, now_ns())?)),
+    };
+    let ran = result?;
     noted?;
-    Ok(report)
+    Ok(ran)
+}
+
+fn failed(failure: &Failure) -> bool {
+    matches!(failure.exit, Exit::Failed | Exit::Usage)
 }
 
 /// How a run ended, as the journal has it.
@@ -225,6 +252,15 @@ fn approvable(work: Work<'_>, halt: &Halt, setup: &Setup, session: &Session) -> 
     }
 }
 
+/// What a person said to a halt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Unasked,
+    /// The halt stays, and whoever was asked has just read all about it.
+    No,
+    Yes,
+}
+
 /// Runs; a halt on a terminal asks, and a yes carries out exactly the plan that was stored.
 async fn with_approval(
     task: &Task,
@@ -233,22 +269,23 @@ async fn with_approval(
     teller: &Teller<'_>,
     run: RunId,
     work: Work<'_>,
-) -> Result<Report, Failure> {
+) -> Result<(Report, Answer), Failure> {
     let report = drive(task, session, Run::Execute(run), teller, work).await?;
-    let Ending::Halted(halt) = &report.ending else { return Ok(report) };
+    let Ending::Halted(halt) = &report.ending else { return Ok((report, Answer::Unasked)) };
     let Some(path) = approvable(work, halt, setup, session).filter(|_| teller.output.can_ask()) else {
-        return Ok(report);
+        return Ok((report, Answer::Unasked));
     };
     let mut question = vec![format!("halted: {}", halt.message), super::human::planned(&report.planned)];
     question.extend(deletions::told(&path));
     question.push("Do exactly this?".to_owned());
     let question = question.join("\n");
     if !ask(&question, teller.output).await? {
-        return Ok(report);
+        return Ok((report, Answer::No));
     }
     // Who agrees to exactly this need not be asked whether the place may be changed.
     session.guard().confirm();
-    drive(task, session, Run::Execute(run), teller, Work::Apply(&path, Approval::Given)).await
+    let report = drive(task, session, Run::Execute(run), teller, Work::Apply(&path, Approval::Given)).await?;
+    Ok((report, Answer::Yes))
 }
 
 /// One call of the engine, with progress bars and Ctrl-C.

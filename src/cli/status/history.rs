@@ -11,24 +11,21 @@ use crate::cli::place::World;
 use crate::cli::setup::Setup;
 use crate::manifest::Run;
 
-/// Runs that are shown of each pair, at most.
-const SHOWN: u32 = 50;
-
 /// What the columns of a table are called.
 const HEAD: [&str; 8] = ["when", "command", "ended", "took", "created", "overwrote", "copied", "deleted"];
 
-/// `history [JOB]`.
+/// `history [JOB]`; at most `limit` runs of each pair.
 ///
 /// # Errors
 /// An unknown job.
-pub fn history(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
+pub fn history(job: Option<&str>, limit: u32, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
     let output = &*setup.output;
     let (subjects, mut worst) = subjects(job, setup, world)?;
     for subject in &subjects {
-        match runs(subject, setup) {
-            Ok(runs) => match output.format() {
+        match runs(subject, limit, setup) {
+            Ok((runs, older)) => match output.format() {
                 Format::Json => runs.iter().for_each(|run| output.data(&run_line(subject, run).to_string())),
-                Format::Human => output.data(&table(subject, &runs, output.zone())),
+                Format::Human => output.data(&table(subject, &runs, older, output.zone())),
             },
             Err(failure) => {
                 output.failure(subject.job.as_deref(), &failure);
@@ -39,21 +36,26 @@ pub fn history(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exi
     Ok(worst)
 }
 
-fn runs(subject: &Subject, setup: &Setup) -> Result<Vec<Run>, Failure> {
-    match subject.manifest(setup)? {
-        Some(manifest) => Ok(manifest.runs(SHOWN)?),
-        None => Ok(Vec::new()),
-    }
+/// The last runs of a subject, and how many there are before them.
+fn runs(subject: &Subject, limit: u32, setup: &Setup) -> Result<(Vec<Run>, u64), Failure> {
+    let Some(manifest) = subject.manifest(setup)? else { return Ok((Vec::new(), 0)) };
+    let runs = manifest.runs(limit)?;
+    let older = manifest.count_runs()?.saturating_sub(runs.len() as u64);
+    Ok((runs, older))
 }
 
 /// The runs of a subject for people: its places once, and a line a run of at most 100 columns.
-fn table(subject: &Subject, runs: &[Run], zone: &TimeZone) -> String {
+fn table(subject: &Subject, runs: &[Run], older: u64, zone: &TimeZone) -> String {
     let mut lines = vec![subject.head()];
     if runs.is_empty() {
         lines.push("  never run".to_owned());
     } else {
         lines.push(row(&HEAD.map(str::to_owned)));
         lines.extend(runs.iter().map(|run| row(&cells(run, zone))));
+    }
+    if older > 0 {
+        let word = if older == 1 { "run" } else { "runs" };
+        lines.push(format!("  {} older {word}: --limit {}", human::count(older), runs.len() as u64 + older));
     }
     lines.join("\n")
 }
@@ -111,9 +113,11 @@ media: /data/media -> s3://bucket
   2023-11-14 22:13:20  sync     finished       1 min 0 s          0          0          0          3
   2023-11-14 22:13:20  sync     interrupted    1 min 0 s          -          -          -          -
   2023-11-14 22:13:20  sync     problems       1 min 0 s  1,234,567          0          0          0";
-        let told = table(&subject(Some("media")), &runs, &TimeZone::UTC);
+        let told = table(&subject(Some("media")), &runs, 0, &TimeZone::UTC);
         assert_eq!(told, expected);
         assert!(told.lines().all(|line| line.chars().count() <= 100));
-        assert!(table(&subject(None), &[], &TimeZone::UTC).ends_with("\n  never run"));
+        assert!(table(&subject(None), &[], 0, &TimeZone::UTC).ends_with("\n  never run"));
+        let cut = table(&subject(None), &runs, 1000, &TimeZone::UTC);
+        assert!(cut.ends_with("\n  1,000 older runs: --limit 1004"), "{cut}");
     }
 }

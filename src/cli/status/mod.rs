@@ -1,4 +1,4 @@
-//! `status` and `history`: what the manifests say. Contacts nobody and takes no lock.
+//! `status` and `history`: what the manifests say. Contacts nobody and keeps nobody waiting.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::place::World;
 use super::resolve;
 use super::setup::{Setup, shown};
 use super::wire;
-use crate::manifest::{Manifest, Pair, Run};
+use crate::manifest::{Lock, Manifest, Pair, Run};
 
 mod history;
 
@@ -34,11 +34,13 @@ struct Subject {
 /// What a pair's manifest says.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Files that are known to be equal on both sides, and their bytes: of the whole pair, whatever the last run
-    /// looked at.
-    equal: (u64, u64),
+    /// Files that were equal when they were last synced, and their bytes: of the whole pair, whatever the last run
+    /// looked at, and whatever became of them since.
+    synced: (u64, u64),
     /// The last run.
     run: Option<Run>,
+    /// Who works on the pair now; looked at only if the last run has not ended.
+    holder: Option<String>,
 }
 
 /// How things stand, by the last run.
@@ -50,15 +52,18 @@ enum State {
     Halted,
     Failed,
     Interrupted,
-    /// It runs now, or was killed.
+    /// It runs now.
+    Running,
+    /// It was killed.
     Unfinished,
     Never,
 }
 
 impl State {
-    fn of(run: Option<&Run>) -> Self {
-        match run.map(|run| run.ending.as_deref()) {
+    fn of(seen: &Seen) -> Self {
+        match seen.run.as_ref().map(|run| run.ending.as_deref()) {
             None => Self::Never,
+            Some(None) if seen.holder.is_some() => Self::Running,
             Some(None) => Self::Unfinished,
             Some(Some("finished")) => Self::InSync,
             Some(Some("problems")) => Self::Problems,
@@ -72,7 +77,9 @@ impl State {
         match self {
             Self::InSync => Exit::Done,
             Self::Halted => Exit::Halted,
-            Self::Problems | Self::Failed | Self::Interrupted | Self::Unfinished | Self::Never => Exit::Problems,
+            Self::Problems | Self::Failed | Self::Interrupted | Self::Running | Self::Unfinished | Self::Never => {
+                Exit::Problems
+            }
         }
     }
 }
@@ -93,7 +100,7 @@ pub fn status(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit
                 continue;
             }
         };
-        worst = worst.max(State::of(seen.run.as_ref()).exit());
+        worst = worst.max(State::of(&seen).exit());
         match output.format() {
             Format::Json => output.data(&status_line(subject, &seen, setup).to_string()),
             Format::Human => output.data(&told(subject, &seen, output.zone())),
@@ -159,7 +166,10 @@ impl Subject {
 
     fn look(&self, setup: &Setup) -> Result<Seen, Failure> {
         let Some(manifest) = self.manifest(setup)? else { return Ok(Seen::default()) };
-        Ok(Seen { equal: manifest.base_totals()?, run: manifest.runs(1)?.pop() })
+        let run = manifest.runs(1)?.pop();
+        let unended = run.as_ref().is_some_and(|run| run.ending.is_none());
+        let holder = if unended { Lock::held_by(&setup.state_dir, &self.pair) } else { None };
+        Ok(Seen { synced: manifest.base_totals()?, run, holder })
     }
 
     /// What `approve` takes.
@@ -183,12 +193,12 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
         Some(job) => format!("mediasync sync {job}"),
         None => format!("the same {} again", run.command),
     };
-    let what = match State::of(Some(run)) {
+    let what = match State::of(seen) {
         State::InSync => "in sync".to_owned(),
         State::Problems => format!(
-            "left: {} problems, {} conflicts\n  hint: {again} shows them",
-            human::count(count("problems")),
-            human::count(count("conflicts"))
+            "left: {}, {}\n  hint: {again} shows them",
+            left(count("problems"), "problem"),
+            left(count("conflicts"), "conflict")
         ),
         State::Halted => halted(subject, record.as_ref()),
         State::Failed => {
@@ -202,12 +212,18 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
             }
         }
         State::Interrupted => format!("interrupted; {again} does the rest"),
-        State::Unfinished => format!("not finished: it runs now, or was killed; then {again} does the rest"),
+        State::Running => format!("running: {}", seen.holder.as_deref().unwrap_or_default()),
+        State::Unfinished => format!("not finished: it was killed; {again} does the rest"),
         State::Never => "never run".to_owned(),
     };
-    let (files, bytes) = seen.equal;
-    let equal = format!("known equal on both sides: {}, {}", human::files(files), human::size(bytes));
-    format!("{head}\n  {what}\n  {equal}\n  last run: {}{}", when(run, zone), did(record.as_ref()))
+    let (files, bytes) = seen.synced;
+    let synced = format!("synced so far: {}, {}", human::files(files), human::size(bytes));
+    format!("{head}\n  {what}\n  {synced}\n  last run: {}{}", when(run, zone), did(record.as_ref()))
+}
+
+/// `1 problem`, `2 problems`.
+fn left(n: u64, word: &str) -> String {
+    format!("{} {word}{}", human::count(n), if n == 1 { "" } else { "s" })
 }
 
 /// What a run did, for the end of a line; nothing for a run that was not decided.
@@ -261,9 +277,9 @@ fn status_line(subject: &Subject, seen: &Seen, setup: &Setup) -> Value {
         "pair": subject.pair.id(),
         "source": subject.names.0,
         "destination": subject.names.1,
-        "state": State::of(seen.run.as_ref()),
-        "files": seen.equal.0,
-        "bytes": seen.equal.1,
+        "state": State::of(seen),
+        "files": seen.synced.0,
+        "bytes": seen.synced.1,
         "run": seen.run.as_ref().map(run_fields),
         "config": setup.config_file.as_deref().map(shown),
         "state_dir": shown(&setup.state_dir),

@@ -6,7 +6,6 @@ use super::*;
 use crate::cli::exit::Exit;
 use crate::cli::json as lines;
 use crate::cli::totals::Totals;
-use crate::manifest::Lock;
 use crate::sync::{Ending, Halt, Report, Stage};
 
 const MINUTE: i64 = 60_000_000_000;
@@ -40,8 +39,12 @@ pub(super) fn ended(ending: &str, record: &str) -> Run {
     run_that(|manifest, id| manifest.finish_run(id, ending, record, START + MINUTE).unwrap())
 }
 
+fn seen(run: Option<&Run>) -> Seen {
+    Seen { synced: (1002, 2048), run: run.cloned(), holder: None }
+}
+
 fn text(job: Option<&str>, run: Option<&Run>) -> String {
-    told(&subject(job), &Seen { equal: (1002, 2048), run: run.cloned() }, &TimeZone::UTC)
+    told(&subject(job), &seen(run), &TimeZone::UTC)
 }
 
 #[test]
@@ -52,10 +55,10 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
     done.done.creates = 2;
     done.done.deletes = 1000;
     let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
-    assert_eq!(State::of(Some(&run)).exit(), Exit::Done);
+    assert_eq!(State::of(&seen(Some(&run))).exit(), Exit::Done);
     let expected = "media: /data/media -> s3://bucket
   in sync
-  known equal on both sides: 1,002 files, 2.0 KiB
+  synced so far: 1,002 files, 2.0 KiB
   last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s; created 2, deleted 1,000";
     assert_eq!(text(Some("media"), Some(&run)), expected);
     let idle = ended("finished", &lines::record(&Totals::of(&Report::empty(), Stage::Done)));
@@ -72,7 +75,7 @@ fn a_halt_comes_with_the_command_that_resolves_it() {
     let mut halted = Report::empty();
     halted.ending = Ending::Halted(Halt { message: "The source is empty.".into(), plan: Some("abc123".into()) });
     let run = ended("halted", &lines::record(&Totals::of(&halted, Stage::Done)));
-    assert_eq!(State::of(Some(&run)).exit(), Exit::Halted);
+    assert_eq!(State::of(&seen(Some(&run))).exit(), Exit::Halted);
     let told = text(Some("media"), Some(&run));
     assert!(
         told.contains("halted: The source is empty.\n  hint: to do exactly that: mediasync approve media abc123"),
@@ -92,16 +95,19 @@ fn problems_failures_and_unfinished_runs_are_stale() {
     let interrupted = ended("interrupted", &lines::failed(&Failure::error("interrupted")));
     let unfinished = run_that(|_, _| {});
     for (run, part) in [
-        (Some(&problems), "left: 2 problems, 1 conflicts\n  hint: mediasync sync media shows them"),
+        (Some(&problems), "left: 2 problems, 1 conflict\n  hint: mediasync sync media shows them"),
         (Some(&failed), "failed: no bucket"),
         (Some(&interrupted), "interrupted; mediasync sync media does the rest"),
-        (Some(&unfinished), "not finished: it runs now, or was killed"),
+        (Some(&unfinished), "not finished: it was killed; mediasync sync media does the rest"),
         (None, "never run"),
     ] {
-        assert_eq!(State::of(run).exit().code(), 3, "{part}");
+        assert_eq!(State::of(&seen(run)).exit().code(), 3, "{part}");
         let told = text(Some("media"), run);
         assert!(told.contains(part), "{told}");
     }
+    let running = Seen { holder: Some("process 5, push".into()), ..seen(Some(&unfinished)) };
+    assert_eq!(State::of(&running).exit().code(), 3);
+    assert!(told(&subject(None), &running, &TimeZone::UTC).contains("\n  running: process 5, push\n"));
 }
 
 #[test]

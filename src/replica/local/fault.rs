@@ -24,7 +24,13 @@ pub(super) fn failed(what: &str, key: &Key, root: &Path, errno: Errno) -> Error 
         _ => Cause::Refused,
     };
     let error = Error::new(cause, format!("could not {what} `{key}`: {}", reason(errno)));
-    match hint(errno, &root.join(key.as_str())) {
+    let path = root.join(key.as_str());
+    let path = match what {
+        "look at" | "read" => &path,
+        // To make, replace or remove a name is a right at the directory: the one that is there.
+        _ => path.ancestors().skip(1).find(|path| path.symlink_metadata().is_ok()).unwrap_or(root),
+    };
+    match hint(errno, path) {
         Some(hint) => error.hint(hint),
         None => error,
     }
@@ -110,6 +116,9 @@ mod tests {
         let error = failed("read", &key, Path::new("/m"), Errno::ACCESS);
         assert_eq!(error.message, r"could not read `it's\u{a}x`: Permission denied");
         assert!(error.hint.unwrap().contains(r"chown -R"));
+        let dir = tempfile::tempdir().unwrap();
+        let error = failed("write", &Key::new("not/there.txt").unwrap(), dir.path(), Errno::ACCESS);
+        assert!(error.hint.unwrap().contains(&format!(" '{}'`", dir.path().display())));
         assert_eq!(quoted(Path::new("/it's")), r"'/it'\''s'");
     }
 }
