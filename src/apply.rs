@@ -15,7 +15,7 @@ use crate::plan_store::PlanStore;
 use crate::recover::recover;
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{Approval, Cycle, Ending, Halt, Met, Observer, Report, carry_out, meet, spent};
+use crate::sync::{Approval, Cycle, Ending, Halt, Looked, Met, Observer, Report, carry_out, meet, spent};
 
 /// Where the plans of a pair are kept, and how a stored plan names its places.
 #[derive(Debug, Clone, Copy)]
@@ -179,7 +179,7 @@ pub async fn apply(
     if plan.counts().extra_deletes > 0 && approval == Approval::Given {
         cycle.manifest.approve_mirror()?;
     }
-    carry_out(&cycle, &plan, &met, &watcher, &mut report.done).await?;
+    carry_out(&cycle, &plan, Looked::AtThePlan, &met, &watcher, &mut report.done).await?;
     watcher.into_report(&mut report);
     // What is left of a plan may be tried again.
     if report.done.changes() == report.planned.changes() && report.problem_count == 0 && report.conflict_count == 0 {
