@@ -60,6 +60,9 @@ pub struct Header {
     pub budget: Budget,
     /// When it was made, ns since the epoch.
     pub time: i64,
+    /// Whether the run that made it looked at a part only.
+    #[serde(default)]
+    pub part: bool,
 }
 
 /// Writes the plan of a cycle to `path`, or onto the shelf of the pair. Returns its hash.
@@ -81,6 +84,7 @@ pub(crate) fn save(
         halt: halt.map(str::to_owned),
         budget: cycle.budget,
         time: cycle.now_ns,
+        part: cycle.only.is_some(),
     };
     let header = serde_json::to_value(header).expect("a header is plain data");
     Ok(match path {

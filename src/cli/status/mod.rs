@@ -39,9 +39,11 @@ struct Seen {
     equal: (u64, u64),
     /// The last run.
     run: Option<Run>,
+    /// The last run that was not over a part only: it says how the pair stands. If none is known, the last run does.
+    whole: Option<Run>,
 }
 
-/// How things stand, by the last run.
+/// How things stand, by the last run over the whole pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
@@ -53,6 +55,12 @@ enum State {
     /// It runs now, or was killed.
     Unfinished,
     Never,
+}
+
+impl Seen {
+    fn decisive(&self) -> Option<&Run> {
+        self.whole.as_ref().or(self.run.as_ref())
+    }
 }
 
 impl State {
@@ -93,7 +101,7 @@ pub fn status(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit
                 continue;
             }
         };
-        worst = worst.max(State::of(seen.run.as_ref()).exit());
+        worst = worst.max(State::of(seen.decisive()).exit());
         match output.format() {
             Format::Json => output.data(&status_line(subject, &seen, setup).to_string()),
             Format::Human => output.data(&told(subject, &seen, output.zone())),
@@ -159,7 +167,7 @@ impl Subject {
 
     fn look(&self, setup: &Setup) -> Result<Seen, Failure> {
         let Some(manifest) = self.manifest(setup)? else { return Ok(Seen::default()) };
-        Ok(Seen { equal: manifest.base_totals()?, run: manifest.runs(1)?.pop() })
+        Ok(Seen { equal: manifest.base_totals()?, run: manifest.runs(1)?.pop(), whole: manifest.whole_run()? })
     }
 
     /// What `approve` takes.
@@ -176,7 +184,7 @@ impl Subject {
 /// A subject for people: how it stands, what both sides hold, and what the last run did.
 fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     let head = subject.head();
-    let Some(run) = &seen.run else { return format!("{head}\n  never run") };
+    let Some(run) = seen.decisive() else { return format!("{head}\n  never run") };
     let record = record(run);
     let count = |field: &str| record.as_ref().and_then(|r| r.summary.as_ref()?.get(field)?.as_u64()).unwrap_or(0);
     let again = match &subject.job {
@@ -207,7 +215,12 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     };
     let (files, bytes) = seen.equal;
     let equal = format!("known equal on both sides: {}, {}", human::files(files), human::size(bytes));
-    format!("{head}\n  {what}\n  {equal}\n  last run: {}{}", when(run, zone), did(record.as_ref()))
+    let part = seen.run.as_ref().filter(|last| last.id != run.id).map(|part| {
+        let ending = part.ending.as_deref().unwrap_or("unfinished");
+        format!("\n  then, of a part: {}, {ending}{}", when(part, zone), did(self::record(part).as_ref()))
+    });
+    let (when, did, part) = (when(run, zone), did(record.as_ref()), part.unwrap_or_default());
+    format!("{head}\n  {what}\n  {equal}\n  last run: {when}{did}{part}")
 }
 
 /// What a run did, for the end of a line; nothing for a run that was not decided.
@@ -261,10 +274,11 @@ fn status_line(subject: &Subject, seen: &Seen, setup: &Setup) -> Value {
         "pair": subject.pair.id(),
         "source": subject.names.0,
         "destination": subject.names.1,
-        "state": State::of(seen.run.as_ref()),
+        "state": State::of(seen.decisive()),
         "files": seen.equal.0,
         "bytes": seen.equal.1,
         "run": seen.run.as_ref().map(run_fields),
+        "whole_run": seen.whole.as_ref().map(run_fields),
         "config": setup.config_file.as_deref().map(shown),
         "state_dir": shown(&setup.state_dir),
     })

@@ -41,7 +41,7 @@ pub(super) fn ended(ending: &str, record: &str) -> Run {
 }
 
 fn text(job: Option<&str>, run: Option<&Run>) -> String {
-    told(&subject(job), &Seen { equal: (1002, 2048), run: run.cloned() }, &TimeZone::UTC)
+    told(&subject(job), &Seen { equal: (1002, 2048), run: run.cloned(), whole: None }, &TimeZone::UTC)
 }
 
 #[test]
