@@ -16,7 +16,7 @@ use crate::plan_store::PlanStore;
 use crate::recover::recover;
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{Approval, Cycle, Ending, Halt, Met, Observer, Report, carry_out, meet, spent};
+use crate::sync::{Approval, Cycle, Ending, Halt, Looked, Met, Observer, Report, carry_out, meet, spent};
 
 /// Where the plans of a pair are kept, and how a stored plan names its places.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +61,9 @@ pub struct Header {
     pub budget: Budget,
     /// When it was made, ns since the epoch.
     pub time: i64,
+    /// Whether the run that made it looked at a part only.
+    #[serde(default)]
+    pub part: bool,
 }
 
 /// Writes the plan of a cycle to `path`, or onto the shelf of the pair. Returns its hash.
@@ -82,6 +85,7 @@ pub(crate) fn save(
         halt: halt.map(str::to_owned),
         budget: cycle.budget,
         time: cycle.now_ns,
+        part: cycle.only.is_some(),
     };
     let header = serde_json::to_value(header).expect("a header is plain data");
     Ok(match path {
@@ -209,7 +213,7 @@ pub async fn apply(
     if plan.counts().extra_deletes > 0 && approval == Approval::Given {
         cycle.manifest.approve_mirror()?;
     }
-    carry_out(&cycle, &plan, &met, &watcher, &mut report.done).await?;
+    carry_out(&cycle, &plan, Looked::AtThePlan, &met, &watcher, &mut report.done).await?;
     watcher.into_report(&mut report);
     // What is left of a plan may be tried again.
     if report.done.changes() == report.planned.changes() && report.problem_count == 0 && report.conflict_count == 0 {

@@ -81,6 +81,11 @@ impl PlanStore {
         Ok(Some(action))
     }
 
+    /// An action.
+    pub(crate) fn get(&self, phase: Phase, key: &Key) -> Result<Option<Action>, ManifestError> {
+        Ok(self.spool().get(&place(phase, key))?.map(|value| parse(&value)))
+    }
+
     /// Whether there is an action.
     pub(crate) fn has(&self, phase: Phase, key: &Key) -> Result<bool, ManifestError> {
         Ok(self.spool().get(&place(phase, key))?.is_some())

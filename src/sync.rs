@@ -13,7 +13,7 @@ use futures_util::stream::{StreamExt, iter};
 use crate::apply::{self, Shelf};
 use crate::execute::{Book, Executor};
 use crate::manifest::{Manifest, RunId};
-use crate::model::{Counts, Filter, Key, Side};
+use crate::model::{Counts, Filter, Key, Side, SkipReason, Verdict};
 use crate::pair_up::pair_up;
 use crate::plan::guard::{self, GuardVerdict, Place, Range, Situation, Stranger};
 use crate::plan::{Budget, Policy};
@@ -154,7 +154,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
             report.ending = Ending::Halted(Halt { message, plan: Some(hash) });
         }
         (Run::Execute(_), GuardVerdict::Proceed) => {
-            carry_out(&cycle, &findings.plan, &met, &watcher, &mut report.done).await?;
+            carry_out(&cycle, &findings.plan, Looked::AtTheScope, &met, &watcher, &mut report.done).await?;
         }
     }
     watcher.into_report(&mut report);
@@ -262,10 +262,20 @@ fn tell(plan: &PlanStore, observer: &dyn Observer) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a run has looked at before it acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// At all that is in scope.
+    AtTheScope,
+    /// At nothing but a plan that was made earlier.
+    AtThePlan,
+}
+
 /// Prepares the destination, executes a plan that may be executed, and books what it spent.
 pub(crate) async fn carry_out(
     cycle: &Cycle<'_>,
     plan: &PlanStore,
+    looked: Looked,
     met: &Met,
     observer: &dyn Observer,
     done: &mut Counts,
@@ -307,8 +317,11 @@ pub(crate) async fn carry_out(
         }
     }
     executor.run(plan, observer, done).await?;
-    // What this plan sends may be resumed by the next run; everything else in flight is nobody's any more.
-    match cycle.dest.tidy(&abandoned(cycle, plan).await?).await {
+    let uploads = match looked {
+        Looked::AtTheScope => abandoned(cycle, plan).await?,
+        Looked::AtThePlan => Vec::new(),
+    };
+    match cycle.dest.tidy(&Abandoned { journal: cycle.journal, uploads }).await {
         Ok(0) => {}
         Ok(count) => observer.notice(&format!("{}: removed {count} leftovers of an earlier run", cycle.dest.name())),
         Err(error) if error.cause == Cause::Stop => return Err(error),
@@ -324,7 +337,7 @@ pub(crate) async fn carry_out(
 
 /// The uploads in flight that no run will go on with: the source does not have the key any more, or had nothing to send
 /// for it. What this run did not look at, or could not, stays.
-async fn abandoned<'a>(cycle: &'a Cycle<'_>, plan: &PlanStore) -> Result<Abandoned<'a>, Error> {
+async fn abandoned(cycle: &Cycle<'_>, plan: &PlanStore) -> Result<Vec<Upload>, Error> {
     let mut unplanned = Vec::new();
     for upload in cycle.journal.uploads()? {
         let key = &upload.key;
@@ -333,9 +346,17 @@ async fn abandoned<'a>(cycle: &'a Cycle<'_>, plan: &PlanStore) -> Result<Abandon
             unplanned.push(upload);
         }
     }
-    let looked = iter(unplanned).map(async |upload| cycle.source.look_up(&upload.key).await.is_ok().then_some(upload));
-    let uploads = looked.buffered(cycle.concurrency.max(1)).filter_map(future::ready).collect().await;
-    Ok(Abandoned { journal: cycle.journal, uploads })
+    let looked = iter(unplanned).map(async |upload| {
+        let found = cycle.source.look_up(&upload.key).await.ok()?;
+        let in_scope = match cycle.filter.verdict(&upload.key, found.as_ref().map_or(0, |entry| entry.size)) {
+            Verdict::In => true,
+            // A size that nothing has leaves nothing out.
+            Verdict::Out(SkipReason::Size) => found.is_none(),
+            Verdict::Out(_) => false,
+        };
+        in_scope.then_some(upload)
+    });
+    Ok(looked.buffered(cycle.concurrency.max(1)).filter_map(future::ready).collect().await)
 }
 
 /// A journal that names only some uploads.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::manifest::{Manifest, ManifestError, Record, RunId, Spent};
-use crate::model::{Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, Side, Verb};
+use crate::manifest::{Manifest, ManifestError, Record, RunId, Spent, Written};
+use crate::model::{Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, Reason, Side, Verb};
 use crate::plan_store::{Phase, PlanStore};
 use crate::replica::{Buffers, Cause, Error, Journal};
 use crate::survey::problem_of;
@@ -65,6 +65,7 @@ impl Executor<'_> {
     /// # Errors
     /// [`Cause::Stop`]: nothing else would work. What was done until then is recorded.
     pub(crate) async fn run(&self, plan: &PlanStore, observer: &dyn Observer, done: &mut Counts) -> Result<(), Error> {
+        self.manifest.begin_writes()?;
         let mut ledger = Ledger::new(self, observer, done);
         let result = self.phases(plan, &mut ledger).await;
         ledger.flush()?;
@@ -77,15 +78,16 @@ impl Executor<'_> {
             ledger.settle(record_only(action?))?;
         }
         self.transfers(plan, Phase::Copy, ledger).await?;
-        self.removals(plan.phase(Phase::MakeRoom), ledger).await?;
+        self.removals(plan, Phase::MakeRoom, ledger).await?;
         self.transfers(plan, Phase::Send, ledger).await?;
-        self.removals(plan.phase(Phase::Delete), ledger).await
+        self.removals(plan, Phase::Delete, ledger).await
     }
 
     async fn transfers(&self, plan: &PlanStore, phase: Phase, ledger: &mut Ledger<'_>) -> Result<(), Error> {
         let mut running = FuturesUnordered::new();
         let mut page = Vec::new().into_iter();
         let mut last = None;
+        let deletes = plan.counts().deletes > 0;
         loop {
             while running.len() < self.concurrency.max(1) {
                 if page.len() == 0 {
@@ -100,11 +102,23 @@ impl Executor<'_> {
                     page = next.into_iter();
                 }
                 let Some(action) = page.next() else { break };
-                running.push(self.transfer(action));
+                let new_half = matches!(action.reason, Reason::Renamed { .. });
+                let written = Written { side: action.side, key: action.key.clone(), size: action.size, made: false };
+                running.push(async move {
+                    let outcome = self.transfer(action).await?;
+                    let made = matches!(outcome, Outcome::Done(..));
+                    // Only what a deletion may ask for is kept.
+                    let written = (deletes && (new_half || !made)).then_some(Written { made, ..written });
+                    Ok::<_, Error>((outcome, written))
+                });
             }
             match running.next().await {
                 None => return Ok(()),
-                Some(outcome) => ledger.settle(outcome?)?,
+                Some(ended) => {
+                    let (outcome, written) = ended?;
+                    ledger.written.extend(written);
+                    ledger.settle(outcome)?;
+                }
             }
         }
     }
@@ -145,6 +159,8 @@ struct Ledger<'a> {
     progress: &'a Progress,
     observer: &'a dyn Observer,
     records: Vec<Record>,
+    /// Writes that ended since the last commit, as far as deletions depend on them.
+    written: Vec<Written>,
     since: Instant,
     done: &'a mut Counts,
     refusals: u64,
@@ -159,6 +175,7 @@ impl<'a> Ledger<'a> {
             progress: executor.progress,
             observer,
             records: Vec::new(),
+            written: Vec::new(),
             since: Instant::now(),
             done,
             refusals: 0,
@@ -175,9 +192,6 @@ impl<'a> Ledger<'a> {
                 self.done.add(&action);
                 self.observer.action(&action, Stage::Done);
                 self.records.push(record);
-                if self.records.len() >= BATCH || self.since.elapsed() >= LINGER {
-                    self.flush()?;
-                }
             }
             Outcome::Problem(problem) => {
                 self.progress.actions_done.fetch_add(1, Relaxed);
@@ -193,6 +207,9 @@ impl<'a> Ledger<'a> {
                 }
             }
         }
+        if self.records.len().max(self.written.len()) >= BATCH || self.since.elapsed() >= LINGER {
+            self.flush()?;
+        }
         Ok(())
     }
 
@@ -200,6 +217,8 @@ impl<'a> Ledger<'a> {
     fn flush(&mut self) -> Result<(), ManifestError> {
         self.manifest.record(&self.records)?;
         self.records.clear();
+        self.manifest.note_writes(&self.written)?;
+        self.written.clear();
         self.since = Instant::now();
         Ok(())
     }

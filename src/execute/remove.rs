@@ -3,8 +3,8 @@
 use futures_util::stream::{StreamExt, iter};
 
 use crate::manifest::{Record, Spent};
-use crate::model::{Action, Expect, Key, Problem, ProblemKind, Reason, Side, Version};
-use crate::plan_store::PhaseIter;
+use crate::model::{Action, Digests, Expect, Key, Problem, ProblemKind, Reason, Sameness, Side, Version, same_content};
+use crate::plan_store::{Phase, PlanStore};
 use crate::replica::{Cause, Contact, Error, Replica};
 
 use super::{Executor, Ledger, Outcome, outcome_of};
@@ -13,9 +13,12 @@ use super::{Executor, Ledger, Outcome, outcome_of};
 const BATCH: usize = 1_000;
 /// Look-ups at the same time.
 const LOOK_UPS: usize = 16;
+/// Failed writes that are looked at for one deletion; with more it waits.
+const FAILED: usize = 16;
 
 impl Executor<'_> {
-    pub(super) async fn removals(&self, mut actions: PhaseIter<'_>, ledger: &mut Ledger<'_>) -> Result<(), Error> {
+    pub(super) async fn removals(&self, plan: &PlanStore, phase: Phase, ledger: &mut Ledger<'_>) -> Result<(), Error> {
+        let mut actions = plan.phase(phase);
         loop {
             let batch = actions.by_ref().take(BATCH).collect::<Result<Vec<_>, _>>()?;
             if batch.is_empty() {
@@ -24,15 +27,21 @@ impl Executor<'_> {
             for side in [Side::Dest, Side::Source] {
                 let of_side: Vec<Action> = batch.iter().filter(|action| action.side == side).cloned().collect();
                 if !of_side.is_empty() {
-                    self.remove_batch(of_side, side, ledger).await?;
+                    self.remove_batch(plan, of_side, side, ledger).await?;
                 }
             }
         }
     }
 
-    async fn remove_batch(&self, batch: Vec<Action>, side: Side, ledger: &mut Ledger<'_>) -> Result<(), Error> {
+    async fn remove_batch(
+        &self,
+        plan: &PlanStore,
+        batch: Vec<Action>,
+        side: Side,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<(), Error> {
         self.same_places().await?;
-        // What was acknowledged is recorded first: the new halves of renames are looked up there.
+        // What was acknowledged is recorded first: the new halves of moves are looked up there.
         ledger.flush()?;
         let (witness, place) = match side {
             Side::Dest => (&self.sides.source, &self.sides.dest),
@@ -50,7 +59,7 @@ impl Executor<'_> {
         let mut targets: Vec<(Key, Version)> = Vec::with_capacity(sure.len());
         let mut deleting = Vec::with_capacity(sure.len());
         for action in sure {
-            if let Some(problem) = self.without_its_new_half(&action)? {
+            if let Some(problem) = self.waits(plan, &action)? {
                 ledger.settle(Outcome::Problem(problem))?;
                 continue;
             }
@@ -88,15 +97,64 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// The old half of a rename stays while the new one was not made: it may be the only copy of the content there.
-    fn without_its_new_half(&self, action: &Action) -> Result<Option<Problem>, Error> {
-        let Reason::Renamed { from: new } = &action.reason else { return Ok(None) };
-        let made = self.manifest.get(new)?.is_some_and(|record| record.size == action.size && !record.lapsed);
-        if made {
-            return Ok(None);
-        }
-        let message = format!("{}: not deleted, because its new name {new} could not be made", action.key);
+    /// The old half of a move stays while the new one was not made: it may be the only copy of the content there.
+    fn waits(&self, plan: &PlanStore, action: &Action) -> Result<Option<Problem>, Error> {
+        let missing = match &action.reason {
+            Reason::Renamed { from: new } => (!self.has_new_half(action, new)?).then(|| new.clone()),
+            Reason::DeletedAtSource if action.size > 0 => self.failed_half(plan, action)?,
+            _ => None,
+        };
+        let Some(new) = missing else { return Ok(None) };
+        let message = match &action.reason {
+            Reason::Renamed { .. } => {
+                format!("{}: not deleted, because its new name {new} could not be made", action.key)
+            }
+            _ => format!(
+                "{}: not deleted: {new} has its size and could not be written, and may be its new name",
+                action.key
+            ),
+        };
         Ok(Some(Problem::of(&action.key, ProblemKind::Failed, message).hint("the next run tries both again")))
+    }
+
+    /// Whether this very run made the new half of a rename. A record by itself proves nothing: it may be of an earlier
+    /// run, and the destination may have lost that.
+    fn has_new_half(&self, action: &Action, new: &Key) -> Result<bool, Error> {
+        if !self.manifest.was_written(action.side, new)? {
+            return Ok(false);
+        }
+        let Some(made) = self.manifest.get(new)?.filter(|made| !made.lapsed) else { return Ok(false) };
+        let old = self.known(action)?;
+        Ok(same_content(action.size, &old, made.size, &made.digests) == Sameness::Same)
+    }
+
+    /// A key that this run could not write and that may have got the content: a file that was moved over another one, or
+    /// to a new name where the destination can't copy.
+    fn failed_half(&self, plan: &PlanStore, action: &Action) -> Result<Option<Key>, Error> {
+        let failed = self.manifest.unwritten(action.side, action.size, FAILED + 1)?;
+        if failed.len() > FAILED {
+            return Ok(failed.into_iter().next());
+        }
+        for key in failed {
+            let mut planned = plan.get(Phase::Send, &key)?;
+            if planned.is_none() {
+                planned = plan.get(Phase::Copy, &key)?;
+            }
+            let digests = planned.map(|planned| planned.digests).unwrap_or_default();
+            if same_content(action.size, &self.known(action)?, action.size, &digests) != Sameness::Different {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is known of the content that a deletion takes away.
+    fn known(&self, action: &Action) -> Result<Digests, Error> {
+        let mut digests = action.digests.clone();
+        if let Some(base) = self.manifest.get(&action.key)? {
+            digests.merge(&base.digests);
+        }
+        Ok(digests)
     }
 
     /// Both sides are still who they were when the plan was made: a disk may have been unmounted since.

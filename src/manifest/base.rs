@@ -320,7 +320,7 @@ pub(super) fn digests(row: &Row<'_>, index: usize) -> rusqlite::Result<Digests> 
 
 /// SQLite's numbers are signed. A size beyond them exists only in a hostile listing; it reads back as another one, so
 /// the key looks changed, and is never taken for equal.
-fn stored_size(size: u64) -> i64 {
+pub(super) fn stored_size(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 

@@ -130,7 +130,7 @@ impl Manifest {
     }
 
     /// Writes only what differs.
-    fn set_value(&self, name: &str, value: &str) -> Result<(), ManifestError> {
+    pub(super) fn set_value(&self, name: &str, value: &str) -> Result<(), ManifestError> {
         if self.value(name)?.as_deref() == Some(value) {
             return Ok(());
         }

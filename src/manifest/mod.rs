@@ -14,6 +14,7 @@
 //! | memo | [`Manifest::memo_get`]: digests of contents that were read, by side, key and version |
 //! | dirty | [`Manifest::dirty_due`]: keys that changed or must be looked at again |
 //! | sending | [`Manifest::sending`]: what a killed run may have sent without recording it |
+//! | writes (temporary) | [`Manifest::was_written`]: what this run wrote, for its deletions |
 //! | uploads, upload_parts | [`UploadJournal`]: uploads in flight |
 //! | runs, spent | [`Manifest::begin_run`], [`Manifest::spent_since`]: what was done, and the guard's budgets |
 //! | meta | [`Manifest::identity`], [`Manifest::probe`], ...: single values |
@@ -57,6 +58,7 @@ mod sending;
 mod spool;
 mod store;
 mod uploads;
+mod writes;
 
 pub use base::{BaseCursor, Record};
 pub use codec::{read_action, read_entry, write_action, write_entry};
@@ -70,6 +72,7 @@ pub use runs::{Run, RunId, Spent};
 pub use sending::Sending;
 pub use spool::{Spool, SpoolIter};
 pub use uploads::UploadJournal;
+pub use writes::Written;
 
 use store::Store;
 

@@ -1,12 +1,16 @@
 //! The journal of runs, and what they spent of the guard's budgets.
 
-use rusqlite::Row;
+use rusqlite::{OptionalExtension, Row};
 
 use super::Manifest;
 use super::error::ManifestError;
 
 const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
 const MINUTE_NS: i64 = 60 * 1_000_000_000;
+/// The columns of [`Run`].
+const COLUMNS: &str = "id, command, source, dest, started, ended, ending, summary";
+/// The last run over all that is in scope, by its number.
+const WHOLE: &str = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'whole-run'";
 
 /// A run in the journal of its pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,7 +57,10 @@ impl Manifest {
     pub fn begin_run(&self, command: &str, source: &str, dest: &str, now_ns: i64) -> Result<RunId, ManifestError> {
         self.write("begin a run in", |conn| {
             conn.execute(
-                "DELETE FROM runs WHERE started < ?1 AND id NOT IN (SELECT id FROM runs ORDER BY id DESC LIMIT 99)",
+                &format!(
+                    "DELETE FROM runs WHERE started < ?1 AND id NOT IN (SELECT id FROM runs ORDER BY id DESC LIMIT 99)
+                         AND id NOT IN ({WHOLE})"
+                ),
                 [now_ns.saturating_sub(90 * DAY_NS)],
             )?;
             conn.execute("DELETE FROM spent WHERE at < ?1", [now_ns.saturating_sub(7 * DAY_NS)])?;
@@ -64,6 +71,23 @@ impl Manifest {
             )?;
             Ok(RunId(conn.last_insert_rowid()))
         })
+    }
+
+    /// A run is over all that is in scope, not over a part: it says how the pair stands, from its beginning on.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn set_whole_run(&self, run: RunId) -> Result<(), ManifestError> {
+        self.set_value("whole-run", &run.0.to_string())
+    }
+
+    /// The last run over all that is in scope; `None` if none is known.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn whole_run(&self) -> Result<Option<Run>, ManifestError> {
+        let sql = format!("SELECT {COLUMNS} FROM runs WHERE id = ({WHOLE})");
+        self.read("read", |conn| conn.prepare_cached(&sql)?.query_row([], run).optional())
     }
 
     /// Writes down how a run ended.
@@ -93,10 +117,9 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn runs(&self, limit: u32) -> Result<Vec<Run>, ManifestError> {
+        let sql = format!("SELECT {COLUMNS} FROM runs ORDER BY id DESC LIMIT ?1");
         self.read("read", |conn| {
-            let mut statement = conn.prepare_cached(
-                "SELECT id, command, source, dest, started, ended, ending, summary FROM runs ORDER BY id DESC LIMIT ?1",
-            )?;
+            let mut statement = conn.prepare_cached(&sql)?;
             statement.query_map([limit], run)?.collect()
         })
     }
@@ -179,6 +202,20 @@ mod tests {
         assert_eq!(runs.iter().map(|r| (r.id, r.ended_ns)).collect::<Vec<_>>(), [(done, Some(3)), (killed, None)]);
         assert_eq!((runs[0].ending.as_deref(), runs[0].summary_json.as_deref()), (Some("finished"), Some("{}")));
         assert_eq!((&*runs[1].command, &*runs[1].source, &*runs[1].dest, runs[1].started_ns), ("push", "a", "b", 1));
+    }
+
+    #[test]
+    fn the_last_whole_run_is_kept_whatever_runs_over_parts_follow() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        manifest.begin_run("push", "a", "b", 0).unwrap();
+        assert_eq!(manifest.whole_run().unwrap(), None);
+        let whole = manifest.begin_run("push", "a", "b", 1).unwrap();
+        manifest.set_whole_run(whole).unwrap();
+        for n in 0..120 {
+            manifest.begin_run("push", "a", "b", 200 * DAY_NS + n).unwrap();
+        }
+        assert_eq!(manifest.runs(1000).unwrap().len(), 121);
+        assert_eq!(manifest.whole_run().unwrap().map(|run| (run.id, run.started_ns)), Some((whole, 1)));
     }
 
     #[test]

@@ -124,14 +124,13 @@ fn a_dry_run_after_a_kill_shows_what_the_run_will_do() {
     ends_equal(&sandbox);
 }
 
-#[test]
-fn an_upload_goes_on_without_sending_finished_parts_again() {
-    let sandbox = Sandbox::new();
+/// A push of `large.bin`, five parts, is killed when three of them arrived.
+fn killed_after_three_parts(sandbox: &Sandbox, more: &[&str]) {
     sandbox.write("large.bin", bytes(1, 39 * MIB));
     sandbox.server.faults(|faults| {
         faults.add(Rule::new("UploadPart", Effect::Delay(Duration::from_secs(30))).skip(3));
     });
-    let run = sandbox.start_push(&[]);
+    let run = sandbox.start_push(more);
     let arrived = || {
         let log = sandbox.server.requests();
         log.iter().filter(|entry| entry.call.operation == "UploadPart" && entry.status == Some(200)).count()
@@ -146,11 +145,47 @@ fn an_upload_goes_on_without_sending_finished_parts_again() {
     run.kill();
     sandbox.server.faults(crate::support::s3::Faults::clear);
     sandbox.server.clear_log();
+}
+
+/// The next push sends what is left of the upload, and nothing again.
+fn goes_on(sandbox: &Sandbox) {
+    assert_eq!(sandbox.bucket.uploads().len(), 1);
+    sandbox.server.clear_log();
     sandbox.push(&[]).exits(0);
     assert_eq!(sandbox.server.count("UploadPart"), 2, "five parts, three of them finished");
     assert_eq!(sandbox.server.count("CreateMultipartUpload"), 0);
     sandbox.assert_equal();
     sandbox.assert_second_run_does_nothing(&[]);
+}
+
+#[test]
+fn an_upload_goes_on_without_sending_finished_parts_again() {
+    let sandbox = Sandbox::new();
+    killed_after_three_parts(&sandbox, &[]);
+    goes_on(&sandbox);
+}
+
+#[test]
+fn a_run_that_leaves_a_key_out_leaves_its_upload_in_flight() {
+    for scope in [["--exclude", "large.bin"], ["--max-size", "1MiB"], ["--only", "a.jpg"]] {
+        let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+        killed_after_three_parts(&sandbox, &[]);
+        sandbox.push(&scope).exits(0);
+        goes_on(&sandbox);
+    }
+}
+
+#[test]
+fn carrying_out_a_plan_leaves_uploads_in_flight_that_it_does_not_speak_of() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("x/b.jpg", "b")]);
+    sandbox.push(&[]).exits(0);
+    sandbox.write("x/b.jpg", "edited b");
+    let plan = sandbox.path("work/plan");
+    let plan = plan.to_str().unwrap();
+    sandbox.push(&["--only", "x", "--save-plan", plan]).exits(0);
+    killed_after_three_parts(&sandbox, &["--only", "large.bin"]);
+    sandbox.run(&["apply", plan]).exits(0);
+    goes_on(&sandbox);
 }
 
 #[test]

@@ -213,6 +213,47 @@ fn status_counts_the_pair_and_not_the_last_run() {
     sandbox.run(&["status"]).exits(0).says(&["synced so far: 3 files, 4 B", "; nothing changed"]);
 }
 
+/// A halt after a plan with `scope` was saved, which is carried out then.
+fn a_halt_is_shown_until_it_is_resolved(scope: &[&str]) {
+    let sandbox = Sandbox::with(&[("sub/c.jpg", "c"), ("a.jpg", "a"), ("b.jpg", "b")]);
+    sandbox.push(&["--delete"]).exits(0);
+    let saved = sandbox.path("work/plan");
+    let saved = saved.to_str().unwrap();
+    sandbox.write("sub/c.jpg", "edited");
+    sandbox.push(&[&["--save-plan", saved], scope].concat()).exits(0);
+    for name in ["a.jpg", "b.jpg"] {
+        sandbox.remove(name);
+    }
+    let halted = sandbox.push(&["--delete", "--max-delete", "1"]).exits(4);
+    let still = |then: &str| {
+        sandbox.run(&["status"]).exits(4).says(&["halted: ", "mediasync approve ", "then, of a part: ", then]);
+        let line = sandbox.run(&["status", "--json"]).exits(4).line("status");
+        assert_eq!((&line["state"], &line["whole_run"]["ending"]), (&"halted".into(), &"halted".into()), "{line}");
+        assert_eq!(line["run"]["ending"], "finished", "{line}");
+    };
+    sandbox.run(&["apply", saved]).exits(0);
+    still(", apply, ");
+    sandbox.push(&["--delete", "--only", "sub"]).exits(0);
+    still(", push, ");
+    let words = halted.way_out();
+    // It finds done what the other two did.
+    sandbox.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).exits(3);
+    sandbox.run(&["status"]).exits(3).never_says("halted").never_says("of a part");
+    sandbox.push(&["--delete"]).exits(0);
+    sandbox.run(&["status"]).exits(0);
+    assert!(!sandbox.remote().contains_key("b.jpg"));
+}
+
+#[test]
+fn a_run_over_a_part_does_not_hide_a_halt() {
+    a_halt_is_shown_until_it_is_resolved(&["--only", "sub"]);
+}
+
+#[test]
+fn a_plan_from_before_a_halt_does_not_hide_it() {
+    a_halt_is_shown_until_it_is_resolved(&[]);
+}
+
 #[test]
 fn a_pair_that_failed_can_be_forgotten_and_another_one_stays() {
     let sandbox = Sandbox::with(&[("a.jpg", "a")]);

@@ -267,3 +267,85 @@ fn a_lost_manifest_adopts_without_sending_or_deleting() {
     assert!(sandbox.remote().contains_key("foreign"));
     sandbox.assert_second_run_does_nothing(&["--delete"]);
 }
+
+/// `from` was moved to `to`, and nothing can be written there: the bucket keeps the content under its old name, and the
+/// next run carries out both halves.
+fn a_move_that_fails_deletes_nothing(sandbox: &Sandbox, from: &str, to: &str) {
+    fs::rename(sandbox.media(from), sandbox.media(to)).unwrap();
+    sandbox.server.faults(|faults| {
+        faults.add(Rule::new("CopyObject", Effect::Status(403, "AccessDenied")));
+        faults.add(Rule::new("PutObject", Effect::Status(403, "AccessDenied")).key(&format!("site/{to}")));
+    });
+    sandbox.push(&["--delete"]).exits(3).says(&[&format!("{from}: not deleted")]);
+    assert_eq!(sandbox.content(from), "content number 1", "the only copy in the bucket");
+    sandbox.server.faults(Faults::clear);
+    sandbox.push(&["--delete"]).exits(0);
+    sandbox.assert_equal();
+}
+
+#[test]
+fn a_failed_copy_onto_a_name_that_the_bucket_lost_keeps_the_old_name() {
+    let sandbox = Sandbox::with(&[("z.jpg", "z"), ("a.jpg", "content number 1"), ("b.jpg", "content number 2")]);
+    sandbox.push(&["--delete"]).exits(0);
+    sandbox.bucket.remove("site/b.jpg");
+    a_move_that_fails_deletes_nothing(&sandbox, "a.jpg", "b.jpg");
+}
+
+#[test]
+fn a_failed_copy_onto_a_lost_name_with_the_same_content_keeps_the_old_name() {
+    let sandbox = Sandbox::with(&[("z.jpg", "z"), ("a.jpg", "content number 1"), ("b.jpg", "content number 1")]);
+    sandbox.push(&["--delete"]).exits(0);
+    sandbox.bucket.remove("site/b.jpg");
+    // The record of `b.jpg` from the first run has the very content that is to be copied.
+    a_move_that_fails_deletes_nothing(&sandbox, "a.jpg", "b.jpg");
+}
+
+#[test]
+fn a_failed_overwrite_by_a_move_keeps_the_old_name() {
+    let sandbox = Sandbox::with(&[("z.jpg", "z"), ("a.jpg", "content number 1"), ("b.jpg", "content number 2")]);
+    sandbox.push(&["--delete"]).exits(0);
+    a_move_that_fails_deletes_nothing(&sandbox, "a.jpg", "b.jpg");
+}
+
+#[test]
+fn a_failed_overwrite_by_a_move_of_another_size_keeps_the_old_name() {
+    let sandbox = Sandbox::with(&[("z.jpg", "z"), ("a.jpg", "content number 1"), ("b.jpg", "short")]);
+    sandbox.push(&["--delete"]).exits(0);
+    a_move_that_fails_deletes_nothing(&sandbox, "a.jpg", "b.jpg");
+}
+
+#[test]
+fn a_failed_write_of_other_content_holds_no_deletion_back() {
+    let sandbox = Sandbox::with(&[("z.jpg", "z"), ("a.jpg", "content number 1"), ("b.jpg", "content number 2")]);
+    sandbox.push(&["--delete"]).exits(0);
+    sandbox.remove("a.jpg");
+    sandbox.write("b.jpg", "content number 3");
+    sandbox.server.faults(|faults| {
+        faults.add(Rule::new("PutObject", Effect::Status(403, "AccessDenied")).key("site/b.jpg"));
+    });
+    sandbox.push(&["--delete"]).exits(3).never_says("not deleted");
+    assert!(!sandbox.remote().contains_key("a.jpg"));
+}
+
+#[test]
+fn a_hundred_failed_moves_delete_nothing() {
+    let sandbox = Sandbox::new();
+    for n in 0..300 {
+        sandbox.write(&format!("keep/{n:03}.jpg"), format!("kept content {n:03}"));
+    }
+    for n in 0..100 {
+        sandbox.write(&format!("in/{n:03}.jpg"), format!("content of {n:03}!"));
+        sandbox.write(&format!("out/{n:03}.jpg"), format!("elderly of {n:03}!"));
+    }
+    sandbox.push(&["--delete"]).exits(0);
+    for n in 0..100 {
+        sandbox.bucket.remove(&format!("site/out/{n:03}.jpg"));
+        fs::rename(sandbox.media(&format!("in/{n:03}.jpg")), sandbox.media(&format!("out/{n:03}.jpg"))).unwrap();
+    }
+    sandbox.server.faults(|faults| {
+        faults.add(Rule::new("CopyObject", Effect::Status(412, "PreconditionFailed")));
+        faults.add(Rule::new("PutObject", Effect::Status(409, "ConditionalRequestConflict")).key("site/out/*"));
+    });
+    sandbox.push(&["--delete", "--max-delete", "0"]).exits(3);
+    assert_eq!(sandbox.remote().keys().filter(|key| key.starts_with("in/")).count(), 100);
+}

@@ -213,6 +213,9 @@ async fn journaled(
     pairs::remember(&setup.state_dir, &Known::of(task))?;
     let (source, dest) = (task.source.location.display(), task.dest.location.display());
     let run = session.manifest.begin_run(task.command, &source, &dest, now_ns())?;
+    if is_whole(task, session, work)? {
+        session.manifest.set_whole_run(run)?;
+    }
     let result = with_approval(task, setup, session, teller, run, work).await;
     let (ending, summary) = match &result {
         Ok((report, _)) => (ending(report), json::record(&totals(task, session, report, Stage::Done))),
@@ -232,6 +235,15 @@ async fn journaled(
 
 fn failed(failure: &Failure) -> bool {
     matches!(failure.exit, Exit::Failed | Exit::Usage)
+}
+
+/// Whether a run says how the whole pair stands. What a plan was made for may be a part, and what was found out since
+/// it was made is not done by it.
+fn is_whole(task: &Task, session: &Session, work: Work<'_>) -> Result<bool, Failure> {
+    let Work::Apply(path, _) = work else { return Ok(task.only.is_none()) };
+    let header = apply::header(path)?;
+    let before = session.manifest.whole_run()?;
+    Ok(!header.part && before.is_none_or(|run| run.started_ns <= header.time))
 }
 
 /// How a run ended, as the journal has it.

@@ -41,9 +41,11 @@ struct Seen {
     run: Option<Run>,
     /// Who works on the pair now; looked at only if the last run has not ended.
     holder: Option<String>,
+    /// The last run that was not over a part only: it says how the pair stands. If none is known, the last run does.
+    whole: Option<Run>,
 }
 
-/// How things stand, by the last run.
+/// How things stand, by the last run over the whole pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
@@ -59,9 +61,17 @@ enum State {
     Never,
 }
 
+impl Seen {
+    /// The run that says how the pair stands: one that has not ended, else the last one over the whole pair.
+    fn decisive(&self) -> Option<&Run> {
+        let unended = self.run.as_ref().filter(|run| run.ending.is_none());
+        unended.or(self.whole.as_ref()).or(self.run.as_ref())
+    }
+}
+
 impl State {
     fn of(seen: &Seen) -> Self {
-        match seen.run.as_ref().map(|run| run.ending.as_deref()) {
+        match seen.decisive().map(|run| run.ending.as_deref()) {
             None => Self::Never,
             Some(None) if seen.holder.is_some() => Self::Running,
             Some(None) => Self::Unfinished,
@@ -169,7 +179,7 @@ impl Subject {
         let run = manifest.runs(1)?.pop();
         let unended = run.as_ref().is_some_and(|run| run.ending.is_none());
         let holder = if unended { Lock::held_by(&setup.state_dir, &self.pair) } else { None };
-        Ok(Seen { synced: manifest.base_totals()?, run, holder })
+        Ok(Seen { synced: manifest.base_totals()?, run, holder, whole: manifest.whole_run()? })
     }
 
     /// What `approve` takes.
@@ -186,7 +196,7 @@ impl Subject {
 /// A subject for people: how it stands, what both sides hold, and what the last run did.
 fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     let head = subject.head();
-    let Some(run) = &seen.run else { return format!("{head}\n  never run") };
+    let Some(run) = seen.decisive() else { return format!("{head}\n  never run") };
     let record = record(run);
     let count = |field: &str| record.as_ref().and_then(|r| r.summary.as_ref()?.get(field)?.as_u64()).unwrap_or(0);
     let again = match &subject.job {
@@ -218,7 +228,12 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     };
     let (files, bytes) = seen.synced;
     let synced = format!("synced so far: {}, {}", human::files(files), human::size(bytes));
-    format!("{head}\n  {what}\n  {synced}\n  last run: {}{}", when(run, zone), did(record.as_ref()))
+    let part = seen.run.as_ref().filter(|last| last.id != run.id).map(|part| {
+        let ending = part.ending.as_deref().unwrap_or("unfinished");
+        format!("\n  then, of a part: {}, {ending}{}", when(part, zone), did(self::record(part).as_ref()))
+    });
+    let (when, did, part) = (when(run, zone), did(record.as_ref()), part.unwrap_or_default());
+    format!("{head}\n  {what}\n  {synced}\n  last run: {when}{did}{part}")
 }
 
 /// `1 problem`, `2 problems`.
@@ -281,6 +296,7 @@ fn status_line(subject: &Subject, seen: &Seen, setup: &Setup) -> Value {
         "files": seen.synced.0,
         "bytes": seen.synced.1,
         "run": seen.run.as_ref().map(run_fields),
+        "whole_run": seen.whole.as_ref().map(run_fields),
         "config": setup.config_file.as_deref().map(shown),
         "state_dir": shown(&setup.state_dir),
     })
