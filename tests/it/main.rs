@@ -14,6 +14,7 @@ mod cli_safety;
 mod contract;
 mod cycle;
 mod live;
+mod look_loss;
 mod model;
 mod s3_faults;
 mod s3_replica;
