@@ -34,9 +34,9 @@ fn targets(verbose: u8) -> Targets {
     };
     Targets::new()
         .with_default(LevelFilter::WARN)
-        .with_target("aws_runtime::env_config", LevelFilter::ERROR)
-        // Most machines have no such service, and that is no news.
-        .with_target("aws_config::imds", LevelFilter::ERROR)
+        // What they warn about comes back as an error, said for people; in their own words it is pages of debug output.
+        .with_target("aws_runtime", LevelFilter::ERROR)
+        .with_target("aws_config", LevelFilter::ERROR)
         .with_target("mediasync", ours)
 }
 
@@ -104,6 +104,7 @@ mod tests {
                 assert!(!targets.would_enable(other, &Level::INFO), "{other} at -v {verbose}");
             }
             assert!(!targets.would_enable("aws_runtime::env_config::normalize", &Level::WARN));
+            assert!(!targets.would_enable("aws_config::meta::credentials::chain", &Level::WARN));
         }
         assert!(!targets(0).would_enable("mediasync::sync", &Level::INFO));
     }

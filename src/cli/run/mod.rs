@@ -70,6 +70,9 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     let output = &*setup.output;
     let teller = Teller { output, job: task.job.as_deref() };
     output.say(&first_line(task));
+    if let Some(line) = who_may_read(task) {
+        output.say(&line);
+    }
     for warning in task.source.warnings.iter().chain(&task.dest.warnings) {
         output.warn(warning);
     }
@@ -153,6 +156,15 @@ pub fn first_line(task: &Task) -> String {
         (None, _) => format!("{}, nothing is changed", task.command),
     };
     format!("{what}: from {} to {}", end(&task.source), end(&task.dest))
+}
+
+/// Says that new objects are for everybody: a storage DSN asks for that when it says nothing.
+fn who_may_read(task: &Task) -> Option<String> {
+    let Location::S3(address) = &task.dest.location else { return None };
+    let acl = address.acl.as_deref().filter(|acl| acl.starts_with("public-"))?;
+    Some(format!(
+        "New objects get the ACL {acl}: everybody may read them (--acl private for this run, acl= in the DSN)"
+    ))
 }
 
 fn totals<'a>(task: &Task, session: &Session, report: &'a Report, stage: Stage) -> Totals<'a> {

@@ -96,7 +96,11 @@ impl Wire {
 
     /// The error for a failure about `object`.
     pub(super) fn fold(&self, failure: &Failure, op: Op, object: Option<&str>) -> Error {
-        fold(failure, About { op, bucket: self.bucket(), object, endpoint: &self.endpoint })
+        let profile = match &self.address.credentials {
+            Credentials::Chain { profile } => profile.as_deref(),
+            Credentials::Static { .. } => None,
+        };
+        fold(failure, About { op, bucket: self.bucket(), object, endpoint: &self.endpoint, profile })
     }
 
     /// Sends one request of the SDK whose body has `bytes`.

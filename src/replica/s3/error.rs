@@ -220,6 +220,8 @@ pub(super) struct About<'a> {
     pub(super) object: Option<&'a str>,
     /// Where requests go, for people.
     pub(super) endpoint: &'a str,
+    /// The profile that credentials were to come from, if one was named.
+    pub(super) profile: Option<&'a str>,
 }
 
 /// What the caller does about a failure, and what a person reads.
@@ -287,7 +289,10 @@ fn message(failure: &Failure, about: About<'_>) -> String {
     };
     let host = about.endpoint;
     let why = match failure.stage {
-        Stage::Credentials => "no usable credentials were found".to_owned(),
+        Stage::Credentials => match about.profile {
+            Some(profile) => format!("the profile {profile:?} gives no usable credentials"),
+            None => "no usable credentials were found".to_owned(),
+        },
         Stage::Dns => format!("the host name of {host} does not resolve"),
         Stage::Refused => format!("{host} refused the connection"),
         Stage::Certificate => format!("the TLS certificate of {host} is not trusted"),
@@ -316,6 +321,9 @@ fn message(failure: &Failure, about: About<'_>) -> String {
 
 fn hint(failure: &Failure, about: About<'_>) -> Option<String> {
     let text = match (failure.stage, failure.code.as_deref()) {
+        (Stage::Credentials, _) if about.profile.is_some() => {
+            "Check the name and the content of the profile in ~/.aws/config and ~/.aws/credentials".to_owned()
+        }
         (Stage::Credentials, _) => {
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile, or use a storage DSN with a key"
                 .to_owned()
@@ -424,7 +432,8 @@ mod tests {
 
     #[test]
     fn a_message_names_the_permission_and_escapes_the_key() {
-        let about = About { op: Op::PutObject, bucket: "b", object: Some("p/a\nb"), endpoint: "https://h" };
+        let about =
+            About { op: Op::PutObject, bucket: "b", object: Some("p/a\nb"), endpoint: "https://h", profile: None };
         let error = fold(&Failure { request_id: Some("R1".into()), ..answered(403, "AccessDenied") }, about);
         assert_eq!(error.message, "store p/a\\u{a}b: s3:PutObject on bucket b is not permitted [request R1]");
         assert_eq!(error.hint.as_deref(), Some("Allow s3:PutObject on bucket b for this key"));

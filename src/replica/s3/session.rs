@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -80,7 +81,7 @@ impl Session {
             Credentials::Chain { profile } => {
                 let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(chain_http(address));
                 if let Some(profile) = profile {
-                    loader = loader.profile_name(profile);
+                    loader = loader.profile_name(profile).credentials_provider(of_profile(profile, address));
                 }
                 if address.endpoint.as_deref().is_some_and(|url| !is_aws(url)) {
                     loader = loader.region(region_without_metadata(profile.as_deref()));
@@ -114,6 +115,14 @@ impl Session {
         let bucket = address.bucket.clone();
         Self { client, bucket, connector, provider, clock, direct: OnceCell::new() }
     }
+}
+
+/// A profile that somebody named is meant, whatever the variables say: the chain would ask them first.
+fn of_profile(profile: &str, address: &S3Address) -> ProfileFileCredentialsProvider {
+    let region = Region::new(address.region.clone().unwrap_or_else(|| "us-east-1".to_owned()));
+    // The region is that of the token service, for profiles that assume a role.
+    let around = ProviderConfig::without_region().with_region(Some(region)).with_http_client(chain_http(address));
+    ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&around).build()
 }
 
 /// The region that the environment or the profile names. The metadata service of a virtual machine knows only where
