@@ -81,22 +81,6 @@ fn a_copy_cleans_up_the_upload_that_it_replaces() {
     assert_eq!((left, second), (0, 0), "(uploads left, changes of the second run)");
 }
 
-/// F: a 409 of a concurrent writer leaves a deletion marker `large.bin/` in a bucket with versions.
-#[test]
-fn a_concurrent_writer_makes_us_delete_nothing() {
-    let sandbox = Sandbox::with(&[("z.jpg", "z")]);
-    sandbox.push(&[]).exits(0);
-    sandbox.bucket.set_versioning(Versioning::Enabled);
-    sandbox.write("large.bin", bytes(1, 17 * MIB));
-    sandbox.server.faults(|faults| {
-        faults.add(Rule::new("CompleteMultipartUpload", Effect::Status(409, "ConditionalRequestConflict")).times(1));
-    });
-    let ran = sandbox.push(&[]);
-    println!("{ran:?}");
-    assert_eq!(sandbox.bucket.versions("site/large.bin/").len(), 0, "markers");
-    assert_eq!(sandbox.requested("DeleteObject"), Vec::<String>::new());
-}
-
 /// Odd metadata stays over an overwrite in one request.
 #[test]
 fn odd_metadata_stays() {
@@ -213,29 +197,6 @@ fn a_completion_that_lost_to_the_same_content_leaves_no_upload() {
     let first = sandbox.bucket.uploads().len();
     sandbox.push(&[]).exits(0);
     assert_eq!((first, sandbox.bucket.uploads().len()), (0, 0), "uploads after the run, and after another");
-}
-
-/// F: told twice 412 with nothing there, the third request has no condition: what came meanwhile is overwritten.
-#[test]
-fn a_creation_never_overwrites() {
-    let sandbox = Sandbox::with(&[("z.jpg", "z")]);
-    sandbox.push(&[]).exits(0);
-    sandbox.write("new.jpg", "ours");
-    sandbox.server.clear_log();
-    sandbox.server.faults(|faults| {
-        faults.add(Rule::new("PutObject", Effect::Status(412, "PreconditionFailed")).key("site/new.jpg").times(2));
-        faults.add(Rule::new("PutObject", Effect::Delay(Duration::from_millis(1500))).key("site/new.jpg"));
-    });
-    let run = sandbox.start_push(&[]);
-    let begun = Instant::now();
-    while sandbox.server.requests().iter().filter(|entry| entry.call.operation == "PutObject").count() < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    sandbox.put("new.jpg", "theirs");
-    let ran = run.wait();
-    println!("{ran:?}");
-    assert_eq!(sandbox.content("new.jpg"), "theirs");
 }
 
 /// F: a killed run takes what somebody else stored for its own, if size and mtime are equal.

@@ -7,12 +7,13 @@ use aws_sdk_s3::types::MetadataDirective;
 use super::Inner;
 use super::concurrent::each;
 use super::error::{Failure, Stage};
+use super::folders::Denials;
 use super::keep::{Acl, Headers};
 use super::metadata::{BLAKE3, Facts, MTIME};
 use super::multipart::{Part, Sent, plan};
 use super::names::{copy_source, quoted};
 use super::ops::Op;
-use super::put::{Denials, raced};
+use super::put::raced;
 use super::sender::{Ack, Condition};
 use crate::model::{DigestKind, Entry, Key, Version};
 use crate::replica::retry::{Patience, repeat};
@@ -76,7 +77,7 @@ impl Inner {
         source: &Source<'_>,
         target: &str,
         headers: &mut Headers,
-        mut condition: Condition,
+        condition: Condition,
     ) -> Result<Ack, Error> {
         let mut denials = Denials::default();
         let from = copy_source(self.wire.bucket(), source.object);
@@ -100,7 +101,7 @@ impl Inner {
             match answer {
                 Ok(ack) => break ack,
                 Err(failure) if headers.drop_acl(&failure) => {}
-                Err(failure) if self.denied(target, &failure, &mut condition, &mut denials).await? => {}
+                Err(failure) if self.denied(target, &failure, &condition, &mut denials).await? => {}
                 Err(failure) => return Err(self.copy_error(&failure, target)),
             }
         };
@@ -177,12 +178,18 @@ impl Inner {
         self.must_be(target, put.expect).await?;
         let sent: Vec<Sent> = sent.into_iter().flatten().collect();
         let condition = self.condition(put.expect, self.ability(|probe| probe.conditional_put));
-        match self.complete(target, id, &sent, &condition, None).await {
-            Ok(ack) => Ok(ack),
-            Err(failure) => match self.is_there(target, source.size, put).await? {
-                Some(entry) => Ok(Ack { etag: entry.version.as_str().to_owned() }),
-                None => Err(self.wire.fold(&failure, Op::CompleteMultipartUpload, Some(target))),
-            },
+        let mut denials = Denials::default();
+        loop {
+            let failure = match self.complete(target, id, &sent, &condition, None).await {
+                Ok(ack) => return Ok(ack),
+                Err(failure) => failure,
+            };
+            if let Some(entry) = self.is_there(target, source.size, put).await? {
+                return Ok(Ack { etag: entry.version.as_str().to_owned() });
+            }
+            if !self.denied(target, &failure, &condition, &mut denials).await? {
+                return Err(self.wire.fold(&failure, Op::CompleteMultipartUpload, Some(target)));
+            }
         }
     }
 

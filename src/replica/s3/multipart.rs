@@ -9,8 +9,8 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use super::Inner;
 use super::concurrent::each;
 use super::error::Failure;
+use super::folders::Denials;
 use super::keep::{Acl, Headers};
-use super::list::{From, Next};
 use super::metadata::crc64_text;
 use super::names::shown;
 use super::ops::Op;
@@ -86,8 +86,12 @@ impl Inner {
         hashes: &PartHashes,
         put: &Put<'_>,
     ) -> Result<Entry, Error> {
-        let mut headers = match self.prepare(object, put).await {
-            Ok((headers, _)) => headers,
+        let prepared = async {
+            let (headers, _) = self.prepare(object, put).await?;
+            self.must_be_free(object, put).await.map(|()| headers)
+        };
+        let mut headers = match Box::pin(prepared).await {
+            Ok(headers) => headers,
             Err(error) => {
                 if !is_passing(&error) {
                     self.drop_earlier(key, object, put.journal).await?;
@@ -219,7 +223,7 @@ impl Inner {
         self.must_be(object, put.expect).await?;
         let crc = whole_crc(sent, size, transfer.hashes.size);
         let condition = self.condition(put.expect, self.ability(|probe| probe.conditional_put));
-        let mut attempts = Attempts::new(Patience::default());
+        let (mut attempts, mut denials) = (Attempts::new(Patience::default()), Denials::default());
         let ack = loop {
             let failure = match self.complete(object, transfer.id, sent, &condition, crc).await {
                 Ok(ack) => break ack,
@@ -228,6 +232,9 @@ impl Inner {
             // The answer may be lost, or an error inside a 200: the object itself tells.
             if let Some(entry) = self.is_there(object, size, put).await? {
                 return Ok(entry);
+            }
+            if self.denied(object, &failure, &condition, &mut denials).await? {
+                continue;
             }
             let error = self.write_error(&failure, Op::CompleteMultipartUpload, object);
             if failure.is(&["NoSuchUpload"]) && attempts.is_repeated() {
@@ -244,43 +251,6 @@ impl Inner {
 
     /// CompleteMultipartUpload. Parts are named by ETags only: checksums that the upload was not begun with are refused.
     pub(super) async fn complete(
-        &self,
-        object: &str,
-        id: &str,
-        sent: &[Sent],
-        condition: &Condition,
-        crc: Option<u64>,
-    ) -> Result<Ack, Failure> {
-        let answer = self.complete_once(object, id, sent, condition, crc).await;
-        match answer {
-            Err(failure) if *condition == Condition::Absent && failure.is_precondition() => {
-                // What can't be told or removed leaves the refusal as it is.
-                if !self.remove_folder(object).await.unwrap_or(false) {
-                    return Err(failure);
-                }
-                self.complete_once(object, id, sent, condition, crc).await
-            }
-            answer => answer,
-        }
-    }
-
-    /// SeaweedFS 4.48 keeps the folder that a name was before: it refuses a creation because of it, and can't complete
-    /// an upload over it without the condition either. Removes it, if there is no object of this name, none below it,
-    /// and none that marks the folder. A folder that holds something it keeps.
-    async fn remove_folder(&self, object: &str) -> Result<bool, Error> {
-        let folder = format!("{object}/");
-        let below = self.page(&folder, &From::Start, 1).await?;
-        let is_empty = below.objects.is_empty() && below.undecodable.is_empty() && below.next == Next::End;
-        if !is_empty || self.look_up(object).await?.is_some() {
-            return Ok(false);
-        }
-        let answer = self
-            .wire
-            .send(Op::DeleteObject, 0, |client| client.delete_object().bucket(self.wire.bucket()).key(&folder).send());
-        answer.await.map(|_| true).map_err(|failure| self.wire.fold(&failure, Op::DeleteObject, Some(&folder)))
-    }
-
-    async fn complete_once(
         &self,
         object: &str,
         id: &str,
