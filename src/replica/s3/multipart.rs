@@ -113,16 +113,16 @@ impl Inner {
         };
         let result = Box::pin(result).await;
         match &result {
-            Ok(_) => put.journal.done(key)?,
+            Ok((_, Ending::Completed)) => put.journal.done(key)?,
             // What was sent is of use to the next attempt.
             Err(error) if is_passing(error) => {}
-            Err(_) => {
+            Ok((_, Ending::Found)) | Err(_) => {
                 if self.abort(object, transfer.id).await.is_ok() {
                     put.journal.done(key)?;
                 }
             }
         }
-        result
+        result.map(|(entry, _)| entry)
     }
 
     /// CreateMultipartUpload.
@@ -217,7 +217,7 @@ impl Inner {
     }
 
     /// Makes the object visible, if the target is as expected.
-    async fn finish(&self, transfer: &Transfer<'_>, size: u64, sent: &[Sent]) -> Result<Entry, Error> {
+    async fn finish(&self, transfer: &Transfer<'_>, size: u64, sent: &[Sent]) -> Result<(Entry, Ending), Error> {
         let (object, put) = (transfer.object, transfer.put);
         // The probe saw conditions honoured by PutObject; a server may still ignore them here.
         self.must_be(object, put.expect).await?;
@@ -231,7 +231,7 @@ impl Inner {
             };
             // The answer may be lost, or an error inside a 200: the object itself tells.
             if let Some(entry) = self.is_there(object, size, put).await? {
-                return Ok(entry);
+                return Ok((entry, Ending::Found));
             }
             if self.denied(object, &failure, &condition, &mut denials).await? {
                 continue;
@@ -246,7 +246,7 @@ impl Inner {
         if let Some(crc) = crc {
             entry.digests.add(Digest::from_bytes(DigestKind::Crc64Nvme, &crc.to_be_bytes()));
         }
-        Ok(entry)
+        Ok((entry, Ending::Completed))
     }
 
     /// CompleteMultipartUpload. Parts are named by ETags only: checksums that the upload was not begun with are refused.
@@ -291,6 +291,16 @@ impl Inner {
 /// Whether the same upload may succeed later.
 fn is_passing(error: &Error) -> bool {
     matches!(error.cause, Cause::Transient { .. } | Cause::Stop)
+}
+
+/// What made the object that an upload was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its completion.
+    Completed,
+    /// The completion failed, and the content is there: of somebody else, or by an answer that was lost. The upload may
+    /// still be there.
+    Found,
 }
 
 /// What the steps of one upload share.
