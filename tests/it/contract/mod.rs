@@ -208,7 +208,9 @@ async fn a_server_that_takes_a_folder_for_an_object_blocks_neither_a_file_nor_a_
         site.bucket.put(&format!("p/{name}/inside"), "");
         site.bucket.remove(&format!("p/{name}/inside"));
     };
-    ["small", "large", "copied"].iter().for_each(|name| former(name));
+    for name in ["small", "large", "copied"] {
+        former(name);
+    }
     let small = putter.create(&*s3, "small", b"1").await.unwrap();
     let as_put = putter.as_put(&Expect::Absent, &small.digests, None);
     let copy = async |to: &str| s3.copy(&key("small"), &small.version, &key(to), &as_put).await;
