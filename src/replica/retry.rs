@@ -19,7 +19,7 @@ use crate::model::{Digests, Entry, Expect, Filter, Key, Sameness, Version};
 pub struct Patience {
     /// Attempts, the first included.
     pub tries: u32,
-    /// No attempt begins after this time.
+    /// No attempt begins after this time, but for the second: the first alone may have taken longer.
     pub time: Duration,
     /// Upper bound of the first wait; doubled each time.
     pub first: Duration,
@@ -59,7 +59,8 @@ impl Attempts {
     pub async fn again(&mut self, error: Error) -> Result<(), Error> {
         let Cause::Transient { after, .. } = error.cause else { return Err(error) };
         self.made += 1;
-        let left = self.patience.time.saturating_sub(self.began.elapsed());
+        let spent = if self.made == 1 { Duration::ZERO } else { self.began.elapsed() };
+        let left = self.patience.time.saturating_sub(spent);
         let bound = self.patience.first.saturating_mul(1 << (self.made - 1).min(20)).min(self.patience.longest);
         let wait = bound.mul_f64(fastrand::f64()).max(after.unwrap_or_default());
         if self.made >= self.patience.tries || wait >= left {
@@ -256,6 +257,18 @@ mod tests {
         let start = Instant::now();
         assert!(Retrying::new(fake.clone()).look_up(&key()).await.is_err());
         assert_eq!((fake.calls().len(), start.elapsed().as_secs()), (3, 50));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_longer_than_the_patience_is_tried_twice() {
+        let tried = std::cell::Cell::new(0);
+        let result: Result<(), Error> = repeat(Patience::default(), || async {
+            tried.set(tried.get() + 1);
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            Err(Error::new(AGAIN, "slow"))
+        })
+        .await;
+        assert_eq!((result.unwrap_err().cause, tried.get()), (AGAIN, 2));
     }
 
     #[tokio::test(start_paused = true)]

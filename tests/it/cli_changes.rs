@@ -230,3 +230,14 @@ fn only_a_folder_is_pushed_when_asked_for() {
     let keys: Vec<String> = sandbox.remote().into_keys().collect();
     assert_eq!(keys, ["in.txt", "in/deep/b", "out/c"]);
 }
+
+/// A renamed file has the type of its new name, as it would if it were sent.
+#[test]
+fn a_rename_to_another_extension_gets_the_new_type() {
+    let sandbox = Sandbox::with(&[("z.jpg", "z"), ("clip.txt", "content of a clip, long enough"), ("y.jpg", "y")]);
+    sandbox.push(&["--delete"]).exits(0);
+    fs::rename(sandbox.media("clip.txt"), sandbox.media("clip.html")).unwrap();
+    sandbox.push(&["--delete"]).exits(0);
+    let stored = sandbox.bucket.get("site/clip.html").unwrap();
+    assert_eq!(stored.attributes.content_type.as_deref(), Some("text/html"));
+}

@@ -4,8 +4,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::s3::{Effect, Faults, ListingOrder, Rule};
-use crate::support::sandbox::Sandbox;
+use crate::support::s3::{Effect, Faults, ListingOrder, Rule, Versioning};
+use crate::support::sandbox::{Sandbox, bytes};
 
 fn seeded(count: usize) -> Sandbox {
     let sandbox = Sandbox::new();
@@ -348,4 +348,20 @@ fn a_hundred_failed_moves_delete_nothing() {
     });
     sandbox.push(&["--delete", "--max-delete", "0"]).exits(3);
     assert_eq!(sandbox.remote().keys().filter(|key| key.starts_with("in/")).count(), 100);
+}
+
+/// A 409 of a concurrent writer is no reason to remove anything: it would leave a deletion marker in a bucket with versions.
+#[test]
+fn a_concurrent_writer_makes_us_delete_nothing() {
+    let sandbox = Sandbox::with(&[("z.jpg", "z")]);
+    sandbox.push(&[]).exits(0);
+    sandbox.bucket.set_versioning(Versioning::Enabled);
+    sandbox.server.clear_log();
+    sandbox.write("large.bin", bytes(1, 17 * 1024 * 1024));
+    sandbox.server.faults(|faults| {
+        faults.add(Rule::new("CompleteMultipartUpload", Effect::Status(409, "ConditionalRequestConflict")).times(1));
+    });
+    let ran = sandbox.push(&[]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert_eq!(sandbox.requested("DeleteObject"), Vec::<String>::new());
 }

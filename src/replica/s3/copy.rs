@@ -7,12 +7,13 @@ use aws_sdk_s3::types::MetadataDirective;
 use super::Inner;
 use super::concurrent::each;
 use super::error::{Failure, Stage};
+use super::folders::Denials;
 use super::keep::{Acl, Headers};
-use super::metadata::{BLAKE3, Facts, MTIME};
-use super::multipart::{Part, Sent, plan};
+use super::metadata::{BLAKE3, Facts, MTIME, content_type};
+use super::multipart::{Ending, Part, Sent, plan};
 use super::names::{copy_source, quoted};
 use super::ops::Op;
-use super::put::{Denials, raced};
+use super::put::raced;
 use super::sender::{Ack, Condition};
 use crate::model::{DigestKind, Entry, Key, Version};
 use crate::replica::retry::{Patience, repeat};
@@ -52,7 +53,7 @@ impl Inner {
             return Err(raced(from, "was changed by somebody else"));
         }
         let acl = acl?;
-        let mut headers = copied_headers(target, &head, acl, put);
+        let mut headers = copied_headers((from, target), &head, acl, put);
         // Where listings show other ETags than requests take, the one that HEAD showed is the one to send.
         let etag = Facts::of_head(&head).etag.map(super::names::unquoted).unwrap_or_default().to_owned();
         let source = Source { object: from, etag, size: found.size };
@@ -64,7 +65,10 @@ impl Inner {
         let ack = if found.size > LARGEST {
             self.copy_parts(&source, to, target, &mut headers, put).await?
         } else {
-            self.copy_whole(&source, target, &mut headers, condition).await?
+            let ack = self.copy_whole(&source, target, &mut headers, condition).await?;
+            // Content that was being sent before there was something to copy.
+            self.drop_earlier(to, target, put.journal).await?;
+            ack
         };
         let mut entry = self.stored(target, found.size, &ack, put).await?;
         entry.digests.merge(&found.digests.iter().filter(|d| is_contents(d.kind)).cloned().collect());
@@ -76,7 +80,7 @@ impl Inner {
         source: &Source<'_>,
         target: &str,
         headers: &mut Headers,
-        mut condition: Condition,
+        condition: Condition,
     ) -> Result<Ack, Error> {
         let mut denials = Denials::default();
         let from = copy_source(self.wire.bucket(), source.object);
@@ -100,7 +104,7 @@ impl Inner {
             match answer {
                 Ok(ack) => break ack,
                 Err(failure) if headers.drop_acl(&failure) => {}
-                Err(failure) if self.denied(target, &failure, &mut condition, &mut denials).await? => {}
+                Err(failure) if self.denied(target, &failure, &condition, &mut denials).await? => {}
                 Err(failure) => return Err(self.copy_error(&failure, target)),
             }
         };
@@ -127,6 +131,11 @@ impl Inner {
         headers: &mut Headers,
         put: &Put<'_>,
     ) -> Result<Ack, Error> {
+        // The journal knows one upload of a key.
+        if let Some(earlier) = put.journal.upload(to)? {
+            self.discard(target, &earlier).await?;
+            put.journal.done(to)?;
+        }
         let size = part_size(source.size).max(PART);
         let mut upload = Upload {
             key: to.clone(),
@@ -143,10 +152,11 @@ impl Inner {
         put.journal.intend(&upload)?;
         let result = self.copy_all_parts(source, target, &id, size, put).await;
         // Nothing was sent that would be worth keeping.
-        if result.is_ok() || self.abort(target, &id).await.is_ok() {
+        let completed = matches!(result, Ok((_, Ending::Completed)));
+        if completed || self.abort(target, &id).await.is_ok() {
             put.journal.done(to)?;
         }
-        result
+        result.map(|(ack, _)| ack)
     }
 
     async fn copy_all_parts(
@@ -156,7 +166,7 @@ impl Inner {
         id: &str,
         size: u64,
         put: &Put<'_>,
-    ) -> Result<Ack, Error> {
+    ) -> Result<(Ack, Ending), Error> {
         let mut sent: Vec<Option<Sent>> = vec![None; plan(source.size, size).count()];
         let mut failed = None;
         let make = |part| repeat(Patience::default(), move || self.copy_part(source, target, id, part));
@@ -177,12 +187,18 @@ impl Inner {
         self.must_be(target, put.expect).await?;
         let sent: Vec<Sent> = sent.into_iter().flatten().collect();
         let condition = self.condition(put.expect, self.ability(|probe| probe.conditional_put));
-        match self.complete(target, id, &sent, &condition, None).await {
-            Ok(ack) => Ok(ack),
-            Err(failure) => match self.is_there(target, source.size, put).await? {
-                Some(entry) => Ok(Ack { etag: entry.version.as_str().to_owned() }),
-                None => Err(self.wire.fold(&failure, Op::CompleteMultipartUpload, Some(target))),
-            },
+        let mut denials = Denials::default();
+        loop {
+            let failure = match self.complete(target, id, &sent, &condition, None).await {
+                Ok(ack) => return Ok((ack, Ending::Completed)),
+                Err(failure) => failure,
+            };
+            if let Some(entry) = self.is_there(target, source.size, put).await? {
+                return Ok((Ack { etag: entry.version.as_str().to_owned() }, Ending::Found));
+            }
+            if !self.denied(target, &failure, &condition, &mut denials).await? {
+                return Err(self.wire.fold(&failure, Op::CompleteMultipartUpload, Some(target)));
+            }
         }
     }
 
@@ -215,9 +231,13 @@ fn is_contents(kind: DigestKind) -> bool {
     matches!(kind, DigestKind::Blake3 | DigestKind::Md5 | DigestKind::Sha256 | DigestKind::Crc64Nvme)
 }
 
-/// The source's headers with our digest and mtime; recorded values of the source stay where we have none.
-fn copied_headers(target: &str, head: &HeadObjectOutput, acl: Acl, put: &Put<'_>) -> Headers {
-    let mut headers = Headers::kept(target, head, acl);
+/// The source's headers with our digest and mtime; recorded values of the source stay where we have none. A type that
+/// came from the old name gives way to that of the new one.
+fn copied_headers((from, to): (&str, &str), head: &HeadObjectOutput, acl: Acl, put: &Put<'_>) -> Headers {
+    let mut headers = Headers::kept(to, head, acl);
+    if head.content_type() == Some(content_type(from)) {
+        headers.content_type = Some(content_type(to).to_owned());
+    }
     for name in [BLAKE3, MTIME, "md5chksum", "s3cmd-attrs"] {
         if let Some(value) = head.metadata().and_then(|metadata| metadata.get(name)) {
             headers.metadata.insert(name.to_owned(), value.clone());
@@ -236,7 +256,7 @@ mod tests {
     fn a_copy_keeps_what_the_source_recorded_and_adds_what_we_know() {
         let head = HeadObjectOutput::builder().metadata(MTIME, "5").metadata("author", "me").metadata(BLAKE3, "old");
         let content = whole(b"x");
-        let headers = copied_headers("a.png", &head.build(), Acl::Unset, &put_of(&content).as_put());
+        let headers = copied_headers(("b.png", "a.png"), &head.build(), Acl::Unset, &put_of(&content).as_put());
         assert_eq!(headers.metadata[MTIME], "5");
         assert_eq!(headers.metadata["author"], "me");
         assert_eq!(headers.metadata[BLAKE3], blake3::hash(b"x").to_hex().as_str());

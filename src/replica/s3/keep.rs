@@ -139,9 +139,11 @@ impl Headers {
         put_on_request(self.pairs())
     }
 
-    /// What an upload that is begun with these headers is marked with: a hash of them, and one of the ACL.
+    /// What an upload that is begun with these headers is marked with: a hash of them, and one of the ACL. Without the
+    /// mtime: a touch is not worth sending everything again.
     pub(super) fn mark(&self) -> String {
         let mut pairs = self.pairs();
+        pairs.retain(|(name, _)| name.strip_prefix("x-amz-meta-") != Some(MTIME));
         pairs.sort_unstable();
         let is_acl = |(name, _): &Header| name.starts_with("x-amz-acl") || name.starts_with("x-amz-grant-");
         let (acl, named): (Vec<Header>, Vec<Header>) = pairs.into_iter().partition(is_acl);

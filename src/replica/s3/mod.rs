@@ -32,6 +32,7 @@ mod delete;
 mod direct;
 pub mod endpoint;
 mod error;
+mod folders;
 mod hosts;
 mod keep;
 mod leftovers;
@@ -175,7 +176,7 @@ impl Replica for S3 {
     fn capabilities(&self) -> Capabilities {
         let probe = self.inner.probe.lock().unwrap_or_else(PoisonError::into_inner);
         Capabilities {
-            namespace: Namespace::Flat,
+            namespace: if probe.flat == Ability::Missing { Namespace::Tree } else { Namespace::Flat },
             read_cost: ReadCost::Transfer,
             ordered: probe.ordered,
             conditional_put: probe.conditional_put,

@@ -9,8 +9,8 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use super::Inner;
 use super::concurrent::each;
 use super::error::Failure;
+use super::folders::Denials;
 use super::keep::{Acl, Headers};
-use super::list::{From, Next};
 use super::metadata::crc64_text;
 use super::names::shown;
 use super::ops::Op;
@@ -86,8 +86,12 @@ impl Inner {
         hashes: &PartHashes,
         put: &Put<'_>,
     ) -> Result<Entry, Error> {
-        let mut headers = match self.prepare(object, put).await {
-            Ok((headers, _)) => headers,
+        let prepared = async {
+            let (headers, _) = self.prepare(object, put).await?;
+            self.must_be_free(object, put).await.map(|()| headers)
+        };
+        let mut headers = match Box::pin(prepared).await {
+            Ok(headers) => headers,
             Err(error) => {
                 if !is_passing(&error) {
                     self.drop_earlier(key, object, put.journal).await?;
@@ -109,16 +113,16 @@ impl Inner {
         };
         let result = Box::pin(result).await;
         match &result {
-            Ok(_) => put.journal.done(key)?,
+            Ok((_, Ending::Completed)) => put.journal.done(key)?,
             // What was sent is of use to the next attempt.
             Err(error) if is_passing(error) => {}
-            Err(_) => {
+            Ok((_, Ending::Found)) | Err(_) => {
                 if self.abort(object, transfer.id).await.is_ok() {
                     put.journal.done(key)?;
                 }
             }
         }
-        result
+        result.map(|(entry, _)| entry)
     }
 
     /// CreateMultipartUpload.
@@ -213,13 +217,13 @@ impl Inner {
     }
 
     /// Makes the object visible, if the target is as expected.
-    async fn finish(&self, transfer: &Transfer<'_>, size: u64, sent: &[Sent]) -> Result<Entry, Error> {
+    async fn finish(&self, transfer: &Transfer<'_>, size: u64, sent: &[Sent]) -> Result<(Entry, Ending), Error> {
         let (object, put) = (transfer.object, transfer.put);
         // The probe saw conditions honoured by PutObject; a server may still ignore them here.
         self.must_be(object, put.expect).await?;
         let crc = whole_crc(sent, size, transfer.hashes.size);
         let condition = self.condition(put.expect, self.ability(|probe| probe.conditional_put));
-        let mut attempts = Attempts::new(Patience::default());
+        let (mut attempts, mut denials) = (Attempts::new(Patience::default()), Denials::default());
         let ack = loop {
             let failure = match self.complete(object, transfer.id, sent, &condition, crc).await {
                 Ok(ack) => break ack,
@@ -227,7 +231,10 @@ impl Inner {
             };
             // The answer may be lost, or an error inside a 200: the object itself tells.
             if let Some(entry) = self.is_there(object, size, put).await? {
-                return Ok(entry);
+                return Ok((entry, Ending::Found));
+            }
+            if self.denied(object, &failure, &condition, &mut denials).await? {
+                continue;
             }
             let error = self.write_error(&failure, Op::CompleteMultipartUpload, object);
             if failure.is(&["NoSuchUpload"]) && attempts.is_repeated() {
@@ -239,48 +246,11 @@ impl Inner {
         if let Some(crc) = crc {
             entry.digests.add(Digest::from_bytes(DigestKind::Crc64Nvme, &crc.to_be_bytes()));
         }
-        Ok(entry)
+        Ok((entry, Ending::Completed))
     }
 
     /// CompleteMultipartUpload. Parts are named by ETags only: checksums that the upload was not begun with are refused.
     pub(super) async fn complete(
-        &self,
-        object: &str,
-        id: &str,
-        sent: &[Sent],
-        condition: &Condition,
-        crc: Option<u64>,
-    ) -> Result<Ack, Failure> {
-        let answer = self.complete_once(object, id, sent, condition, crc).await;
-        match answer {
-            Err(failure) if *condition == Condition::Absent && failure.is_precondition() => {
-                // What can't be told or removed leaves the refusal as it is.
-                if !self.remove_folder(object).await.unwrap_or(false) {
-                    return Err(failure);
-                }
-                self.complete_once(object, id, sent, condition, crc).await
-            }
-            answer => answer,
-        }
-    }
-
-    /// SeaweedFS 4.48 keeps the folder that a name was before: it refuses a creation because of it, and can't complete
-    /// an upload over it without the condition either. Removes it, if there is no object of this name, none below it,
-    /// and none that marks the folder. A folder that holds something it keeps.
-    async fn remove_folder(&self, object: &str) -> Result<bool, Error> {
-        let folder = format!("{object}/");
-        let below = self.page(&folder, &From::Start, 1).await?;
-        let is_empty = below.objects.is_empty() && below.undecodable.is_empty() && below.next == Next::End;
-        if !is_empty || self.look_up(object).await?.is_some() {
-            return Ok(false);
-        }
-        let answer = self
-            .wire
-            .send(Op::DeleteObject, 0, |client| client.delete_object().bucket(self.wire.bucket()).key(&folder).send());
-        answer.await.map(|_| true).map_err(|failure| self.wire.fold(&failure, Op::DeleteObject, Some(&folder)))
-    }
-
-    async fn complete_once(
         &self,
         object: &str,
         id: &str,
@@ -321,6 +291,16 @@ impl Inner {
 /// Whether the same upload may succeed later.
 fn is_passing(error: &Error) -> bool {
     matches!(error.cause, Cause::Transient { .. } | Cause::Stop)
+}
+
+/// What made the object that an upload was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its completion.
+    Completed,
+    /// The completion failed, and the content is there: of somebody else, or by an answer that was lost. The upload may
+    /// still be there.
+    Found,
 }
 
 /// What the steps of one upload share.

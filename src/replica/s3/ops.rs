@@ -58,7 +58,8 @@ impl Op {
     }
 
     /// How long one attempt may take when it carries `bytes`. The SDK's own read timeout counts sending the body as
-    /// waiting, so that any value fit for a listing would break slow uplinks; a stalled body is noticed separately.
+    /// waiting, so that any value fit for a listing would break slow uplinks. Nothing else ends a body that is sent and
+    /// stalls: a minute, and what a line of 128 kbit/s needs.
     pub(super) fn deadline(self, bytes: u64) -> Duration {
         let base = match self {
             // The server assembles or copies gigabytes before it answers.

@@ -33,6 +33,8 @@ pub struct Probe {
     pub region: Option<String>,
     /// A backslash in a name stays one (SeaweedFS 4.48 makes it a slash).
     pub backslashes: Ability,
+    /// A name can be created while others lie below it (SeaweedFS 4.48 says that it is taken).
+    pub flat: Ability,
     /// Listings come in the byte order of keys.
     pub ordered: Ability,
     /// A listing can begin after a key.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Inner;
 use super::error::Failure;
+use super::folders::Denials;
 use super::keep::{Acl, Headers};
 use super::names::shown;
 use super::ops::Op;
@@ -23,7 +24,7 @@ impl Inner {
         if put.digests.get(DigestKind::Blake3).is_some_and(|planned| planned != blake3) {
             return Err(Error::new(Cause::Changed, format!("{} changed since it was planned", shown(object))));
         }
-        let (mut headers, mut condition) = self.prepare(object, put).await?;
+        let (mut headers, condition) = self.prepare(object, put).await?;
         let proof = self.proof(bytes);
         let had_acl = headers.acl != Acl::Unset;
         let mut denials = Denials::default();
@@ -31,7 +32,7 @@ impl Inner {
             match self.send_object(object, bytes, proof, &headers, &condition).await {
                 Ok(ack) => break ack,
                 Err(failure) if headers.drop_acl(&failure) => {}
-                Err(failure) if self.denied(object, &failure, &mut condition, &mut denials).await? => {}
+                Err(failure) if self.denied(object, &failure, &condition, &mut denials).await? => {}
                 Err(failure) => return Err(self.write_error(&failure, Op::PutObject, object)),
             }
         };
@@ -44,30 +45,6 @@ impl Inner {
             entry.digests.add(Digest::from_bytes(DigestKind::Crc64Nvme, &crc.to_be_bytes()));
         }
         Ok(entry)
-    }
-
-    /// Whether a write that failed so should be tried again, with what `condition` says then.
-    ///
-    /// SeaweedFS 4.48 takes a folder for an object in `If-None-Match: *`, even one that was emptied. Told twice that
-    /// something is there while nothing is, its word counts as much as that of a server without conditions.
-    ///
-    /// # Errors
-    /// It can't be told whether something is there.
-    pub(super) async fn denied(
-        &self,
-        object: &str,
-        failure: &Failure,
-        condition: &mut Condition,
-        denials: &mut Denials,
-    ) -> Result<bool, Error> {
-        if *condition != Condition::Absent || failure.status != Some(412) || self.look_up(object).await?.is_some() {
-            return Ok(false);
-        }
-        denials.0 += 1;
-        if denials.0 == 2 {
-            *condition = Condition::Unchecked;
-        }
-        Ok(true)
     }
 
     /// The headers and the condition for a write, after looking at what is there where that is needed.
@@ -136,10 +113,6 @@ impl Inner {
         Ok(Entry { size, version, modified_ns: put.mtime_ns, digests, readable: Readable::Yes })
     }
 }
-
-/// How often one write was refused because of something that is not there.
-#[derive(Debug, Default)]
-pub(super) struct Denials(u32);
 
 /// Somebody else was faster.
 pub(super) fn raced(object: &str, what: &str) -> Error {

@@ -86,7 +86,7 @@ impl Inner {
     }
 
     /// Aborts what belongs to a line of the journal.
-    async fn discard(&self, object: &str, upload: &Upload) -> Result<u64, Error> {
+    pub(super) async fn discard(&self, object: &str, upload: &Upload) -> Result<u64, Error> {
         let patience = Patience::default();
         if let Some(id) = &upload.id {
             repeat(patience, || self.abort(object, id)).await?;

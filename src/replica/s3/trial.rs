@@ -17,6 +17,8 @@ use crate::replica::{Ability, Error};
 const WRONG: &str = "\"00000000000000000000000000000000\"";
 /// Names that show order, encoding and, with a slash, how directories sort; in the byte order that S3 promises.
 const NAMES: [&str; 3] = ["k + é%2B", "k-b", "k/a"];
+/// The beginning of one of them.
+const FOLDER: &str = "k";
 /// In a folder of its own, so that a listing shows what became of it.
 const BACKSLASH: &str = "b/x\\y";
 
@@ -70,6 +72,7 @@ impl<'a> Trial<'a> {
         self.backslashes().await;
         let object = self.object(NAMES[1]);
         let etag = self.conditions(&object, &etags[1]).await;
+        self.folders().await;
         self.checksums(&object).await;
         self.acls(&object).await;
         let etag = self.fresh_etag(&object).await.unwrap_or(etag);
@@ -148,6 +151,21 @@ impl<'a> Trial<'a> {
         }
         inner.learn(|probe| probe.conditional_put = ability);
         etag.to_owned()
+    }
+
+    /// A name below which others lie must not be taken for an object. Only a server that honours conditions can.
+    async fn folders(&self) {
+        let inner = self.inner;
+        if inner.ability(|probe| probe.conditional_put) != Ability::Proven {
+            return;
+        }
+        let made = inner.write(&self.object(FOLDER), body(), Proof::Signed, &Condition::Absent).await;
+        let ability = match made {
+            Ok(_) => Ability::Proven,
+            Err(failure) if failure.status == Some(412) => Ability::Missing,
+            Err(_) => Ability::Unknown,
+        };
+        inner.learn(|probe| probe.flat = ability);
     }
 
     async fn checksums(&self, object: &str) {
@@ -268,7 +286,7 @@ impl<'a> Trial<'a> {
     /// Removes what is left of the round. Without the permission to delete it stays, which is told.
     pub(super) async fn clean_up(&self) {
         let inner = self.inner;
-        for name in NAMES.into_iter().chain([BACKSLASH, "copy"]) {
+        for name in NAMES.into_iter().chain([FOLDER, BACKSLASH, "copy"]) {
             if let Err(failure) = inner.send_delete(&self.object(name), None).await
                 && failure.status != Some(404)
             {

@@ -43,6 +43,7 @@ const ALL: Probe = Probe {
     id: None,
     region: None,
     backslashes: Proven,
+    flat: Proven,
     ordered: Proven,
     start_after: Proven,
     url_encoding: Proven,
@@ -104,10 +105,14 @@ impl Expected {
         let probe = |probe| Self { probe: Some(probe), ..Self::bucket() };
         match quirk {
             "component order" => probe(Probe { ordered: Missing, start_after: Missing, ..ALL }),
+            "folders kept" => {
+                Self { file_beside_folder: Some(Cause::Refused), ..probe(Probe { flat: Missing, ..ALL }) }
+            }
             // Where each key is looked at before, one that is gone is seen to be.
             "conditions ignored" | "conditions refused" => Self {
                 gone: Some(Cause::NotFound),
                 ..probe(Probe {
+                    flat: Unknown,
                     conditional_put: Missing,
                     conditional_copy: Missing,
                     conditional_delete: Missing,
@@ -141,9 +146,16 @@ impl Expected {
         match name {
             // 4.48. ACLs can be set and asked for by requests of their own, but PutObject ignores its headers for them.
             "seaweedfs" => Self {
-                probe: Some(Probe { backslashes: Missing, ordered: Missing, start_after: Missing, ..ALL }),
+                probe: Some(Probe {
+                    backslashes: Missing,
+                    flat: Missing,
+                    ordered: Missing,
+                    start_after: Missing,
+                    ..ALL
+                }),
                 refused: &["back\\slash"],
                 kept: HEADERS_AND_TAGS,
+                file_beside_folder: Some(Cause::Refused),
                 gone: Some(Cause::NotFound),
                 ..Self::bucket()
             },

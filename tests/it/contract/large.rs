@@ -92,7 +92,7 @@ async fn copy(subject: &Subject, entry: &Entry) {
 /// A name that only was the beginning of others can be taken, however the content gets there.
 pub(super) async fn former_folders(subject: &Subject) {
     let (replica, putter) = (subject.replica(), Putter::new());
-    if !subject.is_flat() {
+    if matches!(subject.behind, Behind::Directory(_)) {
         return;
     }
     for folder in ["small", "large", "copied"] {

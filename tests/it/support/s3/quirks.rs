@@ -14,6 +14,7 @@ pub(crate) struct Quirks {
     pub(crate) copy_conditions: Conditional,
     /// `x-amz-copy-source-if-match` of CopyObject and UploadPartCopy.
     pub(crate) copy_source_conditions: Conditional,
+    pub(crate) folders: Folders,
     pub(crate) etags: ETags,
     pub(crate) acls: Acls,
     pub(crate) checksums: ChecksumSupport,
@@ -41,6 +42,7 @@ impl Default for Quirks {
             delete_conditions: Conditional::Honoured,
             copy_conditions: Conditional::Honoured,
             copy_source_conditions: Conditional::Honoured,
+            folders: Folders::None,
             etags: ETags::Md5,
             acls: Acls::Supported,
             checksums: ChecksumSupport::Verified,
@@ -72,6 +74,18 @@ pub(crate) enum Conditional {
     Ignored,
     /// 501 `NotImplemented`.
     Refused,
+}
+
+/// What becomes of the beginnings of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Folders {
+    /// They are nothing.
+    None,
+    /// A folder stays when what is in it is gone. HeadObject shows it by its name with a slash. It is taken for an object by `If-None-Match: *`, and nothing large can
+    /// take its place, until its name with a slash is deleted (SeaweedFS 4.48, measured).
+    Kept,
+    /// The same, and they stay (SeaweedFS 4.48 with versioning).
+    Eternal,
 }
 
 /// What ETags are.

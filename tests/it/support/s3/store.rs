@@ -1,6 +1,6 @@
 //! What the server holds: buckets, objects with their versions, unfinished uploads. No HTTP and no quirks here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use s3s::dto::{CORSRule, Grant};
@@ -121,6 +121,8 @@ pub(crate) struct Bucket {
     /// By key and id, which begins with its sequence number.
     pub(crate) uploads: BTreeMap<(String, String), Upload>,
     objects: BTreeMap<String, StoredObject>,
+    /// Beginnings of names, with a slash, until they are deleted by name.
+    folders: BTreeSet<String>,
     history: BTreeMap<String, Vec<Version>>,
     versioning: Versioning,
 }
@@ -133,6 +135,7 @@ impl Bucket {
             cors: None,
             uploads: BTreeMap::new(),
             objects: BTreeMap::new(),
+            folders: BTreeSet::new(),
             history: BTreeMap::new(),
             versioning: Versioning::Off,
         }
@@ -190,8 +193,22 @@ impl Bucket {
         if self.versioning != Versioning::Off {
             self.remember(key, Version::Object(Box::new(object.clone())));
         }
+        let parents = key.match_indices('/').map(|(at, _)| key[..=at].to_owned());
+        self.folders.extend(parents);
         self.objects.insert(key.to_owned(), object);
         version
+    }
+
+    /// Whether names began with this one and a slash.
+    pub(crate) fn has_folder(&self, key: &str) -> bool {
+        self.folders.contains(&format!("{key}/"))
+    }
+
+    /// Forgets a folder, if nothing is in it.
+    pub(crate) fn remove_folder(&mut self, folder: &str) {
+        if !self.objects.keys().any(|key| key.starts_with(folder)) {
+            self.folders.remove(folder);
+        }
     }
 
     /// Deletes a key and returns the id of the delete marker, if versions are kept.

@@ -37,8 +37,8 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3, S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
 
 use super::body::Segments;
-use super::quirks::Conditional;
-use super::store::{Acl, Attributes, StoredObject};
+use super::quirks::{Conditional, Folders};
+use super::store::{Acl, Attributes, Bucket, StoredObject};
 use super::{ACCESS_KEY, SECRET_KEY, Shared};
 
 /// The operations with signature checks, ready to serve.
@@ -221,6 +221,12 @@ fn check_conditions(
         return Err(precondition_failed());
     }
     Ok(())
+}
+
+/// Refuses what a folder is in the way of.
+fn check_folder(bucket: &Bucket, key: &str, is_bound: bool, folders: Folders) -> S3Result<()> {
+    let blocks = is_bound && folders != Folders::None && bucket.get(key).is_none() && bucket.has_folder(key);
+    if blocks { Err(precondition_failed()) } else { Ok(()) }
 }
 
 fn matches(object: &StoredObject, condition: &ETagCondition) -> bool {

@@ -12,7 +12,7 @@ use s3s::{S3Request, S3Result, s3_error};
 
 use super::listing::{encode, page_size};
 use super::objects::copy_source;
-use super::{acl, attributes, check_conditions, new_object, size, strong};
+use super::{acl, attributes, check_conditions, check_folder, new_object, size, strong};
 use crate::support::s3::Shared;
 use crate::support::s3::body::Segments;
 use crate::support::s3::checksum::{Algorithm, Checksums, fill_checksums, verify};
@@ -264,6 +264,7 @@ pub(super) fn complete(
         }
         let current = bucket.get(&input.key);
         check_conditions(current, input.if_match.as_ref(), input.if_none_match.as_ref(), quirks.put_conditions)?;
+        check_folder(bucket, &input.key, true, quirks.folders)?;
         let mut object = new_object(shared, Segments::default(), upload.attributes.clone(), upload.acl.clone());
         object.etag = shared.multipart_etag(hash.finalize().into(), parts.len());
         object.parts = parts.iter().map(|part| part.body.len()).collect();

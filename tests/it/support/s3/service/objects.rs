@@ -11,10 +11,13 @@ use s3s::dto::{
 };
 use s3s::{Body, S3Request, S3Result, s3_error};
 
-use super::{acl, attributes, check_conditions, matches, new_object, no_such_key, precondition_failed, size, strong};
+use super::{
+    acl, attributes, check_conditions, check_folder, matches, new_object, no_such_key, precondition_failed, size,
+    strong,
+};
 use crate::support::s3::checksum::{fill_checksums, verify};
 use crate::support::s3::faults::{Effect, Fault};
-use crate::support::s3::quirks::Conditional;
+use crate::support::s3::quirks::{Conditional, Folders};
 use crate::support::s3::store::{Bucket, NULL_VERSION, StoredObject, Version};
 use crate::support::s3::{Shared, failure};
 
@@ -30,6 +33,7 @@ pub(super) async fn put(shared: &Shared, req: S3Request<PutObjectInput>) -> S3Re
     let version_id = shared.bucket(&input.bucket, |bucket| {
         let current = bucket.get(&input.key);
         check_conditions(current, input.if_match.as_ref(), input.if_none_match.as_ref(), quirks.put_conditions)?;
+        check_folder(bucket, &input.key, input.if_none_match.is_some(), quirks.folders)?;
         Ok(bucket.put(&input.key, object))
     })?;
     let mut output = PutObjectOutput { e_tag: strong(&etag), version_id, ..Default::default() };
@@ -137,6 +141,11 @@ macro_rules! describe {
 
 pub(super) fn head(shared: &Shared, req: S3Request<HeadObjectInput>) -> S3Result<HeadObjectOutput> {
     let input = req.input;
+    if let (true, Some(folder)) = (shared.quirks().folders != Folders::None, input.key.strip_suffix('/'))
+        && shared.bucket(&input.bucket, |bucket| Ok(bucket.get(&input.key).is_none() && bucket.has_folder(folder)))?
+    {
+        return Ok(HeadObjectOutput::default());
+    }
     let read = Read {
         key: &input.key,
         version: input.version_id.as_deref(),
@@ -245,6 +254,7 @@ pub(super) fn copy(shared: &Shared, req: S3Request<CopyObjectInput>) -> S3Result
     let support = shared.quirks().copy_conditions;
     let version_id = shared.bucket(&input.bucket, |bucket| {
         check_conditions(bucket.get(&input.key), if_match.as_ref(), if_none_match.as_ref(), support)?;
+        check_folder(bucket, &input.key, if_none_match.is_some(), shared.quirks().folders)?;
         Ok(bucket.put(&input.key, object))
     })?;
     Ok(CopyObjectOutput { copy_object_result: Some(result), version_id, ..Default::default() })
@@ -273,6 +283,9 @@ fn delete_one(
             if current.is_some() || support == Conditional::Refused {
                 check_conditions(current, Some(condition), None, support)?;
             }
+        }
+        if shared.quirks().folders == Folders::Kept && target.version_id.is_none() && target.key.ends_with('/') {
+            bucket.remove_folder(&target.key);
         }
         let mut deleted = DeletedObject { key: Some(target.key.clone()), ..Default::default() };
         if let Some(id) = &target.version_id {
