@@ -268,3 +268,51 @@ fn a_server_outside_aws_needs_no_metadata_service_for_its_region() {
     metadata.set_nonblocking(true).unwrap();
     assert!(metadata.accept().is_err(), "the metadata service was asked");
 }
+
+/// Pushes to the bucket with the credentials of a profile, which `config` is added to.
+fn push_with_profile(sandbox: &Sandbox, config: &str) -> Ran {
+    std::fs::create_dir_all(sandbox.path("home/.aws")).unwrap();
+    std::fs::write(sandbox.path("home/.aws/config"), format!("[profile media]\nregion = us-east-1\n{config}\n"))
+        .unwrap();
+    let endpoint = sandbox.server.endpoint();
+    let remote =
+        format!("[remote.prof]\nurl = \"s3://{BUCKET}/{PREFIX}\"\nendpoint = \"{endpoint}\"\nprofile = \"media\"\n");
+    std::fs::write(sandbox.path("work/mediasync.toml"), remote).unwrap();
+    sandbox.run(&["push", sandbox.path("media").to_str().unwrap(), "prof:"])
+}
+
+#[test]
+fn a_profile_that_is_named_is_used_whatever_the_variables_say() {
+    let mut sandbox = small();
+    let (key, secret) = (sandbox.server.access_key().to_owned(), sandbox.server.secret_key().to_owned());
+    sandbox.env("AWS_ACCESS_KEY_ID", "SOMEBODYELSE");
+    sandbox.env("AWS_SECRET_ACCESS_KEY", "of-another-account");
+    push_with_profile(&sandbox, &format!("aws_access_key_id = {key}\naws_secret_access_key = {secret}")).exits(0);
+    sandbox.assert_equal();
+    // The other way round the variables would do, and are not what was asked for.
+    sandbox.env("AWS_ACCESS_KEY_ID", &key);
+    sandbox.env("AWS_SECRET_ACCESS_KEY", &secret);
+    sandbox.write("new.jpg", "new");
+    push_with_profile(&sandbox, "").exits(1).says(&["the profile \"media\" gives no usable credentials"]);
+    assert!(!sandbox.remote().contains_key("new.jpg"));
+}
+
+#[test]
+fn credentials_that_ran_out_are_fetched_again() {
+    let sandbox = small();
+    let (key, secret) = (sandbox.server.access_key(), sandbox.server.secret_key());
+    let script = sandbox.path("work/credentials.sh");
+    let calls = sandbox.path("work/calls");
+    let answer = format!("{{\"Version\":1,\"AccessKeyId\":\"{key}\",\"SecretAccessKey\":\"{secret}\"}}");
+    let text = format!("#!/bin/sh\necho called >> {}\necho '{answer}'\n", calls.display());
+    std::fs::write(&script, text).unwrap();
+    sandbox.server.faults(|faults| {
+        faults.add(Rule::new("PutObject", Effect::Status(400, "ExpiredToken")).key("site/b.jpg").times(1));
+    });
+    sandbox.write("b.jpg", "b");
+    push_with_profile(&sandbox, &format!("credential_process = sh {}", script.display())).exits(0);
+    sandbox.assert_equal();
+    // The SDK and the way past it ask for themselves: twice before, twice after.
+    let calls = std::fs::read_to_string(calls).unwrap().lines().count();
+    assert!(calls > 2, "{calls}");
+}
