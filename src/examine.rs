@@ -9,7 +9,7 @@ use crate::hash::{Hasher, hash_pieces, part_sizes};
 use crate::manifest::Manifest;
 use crate::model::{Digest, DigestKind, Digests, Entry, Key, Side, Want};
 use crate::plan::{Evidence, Need, Triple};
-use crate::replica::{Buffers, Cause, Content, Error, WHOLE_LIMIT};
+use crate::replica::{Buffers, Cause, Content, Error, Replica, WHOLE_LIMIT};
 use crate::sync::{Progress, Sides};
 
 /// What examining needs.
@@ -58,7 +58,7 @@ impl Examiner<'_> {
             return Ok(known);
         }
         self.progress.to_hash.fetch_add(1, Relaxed);
-        let mut digests = self.read(side, key, entry, want).await?;
+        let mut digests = read(self.sides.of(side), self.buffers, key, entry, want).await?;
         // What was asked for earlier will be asked for again.
         digests.merge(&known);
         self.progress.hashed.fetch_add(1, Relaxed);
@@ -68,26 +68,36 @@ impl Examiner<'_> {
         let [(_, _, digests)] = line;
         Ok(digests)
     }
+}
 
-    async fn read(&self, side: Side, key: &Key, entry: &Entry, want: &Want) -> Result<Digests, Error> {
-        let room = self.buffers.take(entry.size.min(WHOLE_LIMIT)).await;
-        match self.sides.of(side).open(key, &entry.version).await? {
-            Content::Whole { bytes, blake3, .. } if want.kinds.is_empty() => {
-                drop(bytes);
-                Ok(Digests::from_iter([blake3]))
-            }
-            Content::Whole { bytes, .. } => {
-                let mut hasher = Hasher::new(want, entry.size);
-                tokio::task::spawn_blocking(move || {
-                    hasher.update(&bytes);
-                    drop(room);
-                    hasher.finish()
-                })
-                .await
-                .map_err(|died| Error::new(Cause::Stop, format!("hash {key}: {died}")))
-            }
-            Content::Pieces(pieces) => hash_pieces(&*pieces, want).await,
+/// The digests of the content that `entry` is, by reading it.
+///
+/// # Errors
+/// As reading; [`Cause::Changed`] if it is another version by now.
+pub(crate) async fn read(
+    replica: &dyn Replica,
+    buffers: &Buffers,
+    key: &Key,
+    entry: &Entry,
+    want: &Want,
+) -> Result<Digests, Error> {
+    let room = buffers.take(entry.size.min(WHOLE_LIMIT)).await;
+    match replica.open(key, &entry.version).await? {
+        Content::Whole { bytes, blake3, .. } if want.kinds.is_empty() => {
+            drop(bytes);
+            Ok(Digests::from_iter([blake3]))
         }
+        Content::Whole { bytes, .. } => {
+            let mut hasher = Hasher::new(want, entry.size);
+            tokio::task::spawn_blocking(move || {
+                hasher.update(&bytes);
+                drop(room);
+                hasher.finish()
+            })
+            .await
+            .map_err(|died| Error::new(Cause::Stop, format!("hash {key}: {died}")))
+        }
+        Content::Pieces(pieces) => hash_pieces(&*pieces, want).await,
     }
 }
 
@@ -124,7 +134,6 @@ mod tests {
 
     use super::*;
     use crate::manifest::Orientation;
-    use crate::replica::Replica;
     use crate::replica::memory::{Memory, Role};
 
     #[tokio::test]

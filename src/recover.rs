@@ -8,10 +8,10 @@
 
 use futures_util::stream::{StreamExt, iter};
 
-use crate::hash::hash_pieces;
+use crate::examine::read;
 use crate::manifest::{Record, Sending};
-use crate::model::{Action, BaseRecord, DigestKind, Digests, Entry, Expect, Key, ReadCost, Side, Version, Want};
-use crate::replica::{Cause, Content, Error, WHOLE_LIMIT};
+use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, ReadCost, Side, Version, Want};
+use crate::replica::{Cause, Error};
 use crate::sync::Cycle;
 
 /// Look-ups at the same time.
@@ -85,7 +85,7 @@ async fn at_dest(cycle: &Cycle<'_>, line: &Sending) -> Result<Found, Error> {
     let Some(mut entry) = found.filter(is_new) else { return Ok(Found::Nothing) };
     // A directory keeps no digest, and gives its content at no cost.
     if entry.digests.get(DigestKind::Blake3).is_none() && cycle.dest.capabilities().read_cost == ReadCost::Cheap {
-        match read(cycle, &line.key, &entry).await {
+        match read(&*cycle.dest, &cycle.buffers, &line.key, &entry, &Want::default()).await {
             Ok(digests) => entry.digests.merge(&digests),
             // It is being changed by somebody, so it is not what we left there.
             Err(error) if matches!(error.cause, Cause::Changed | Cause::NotFound) => return Ok(Found::Nothing),
@@ -94,14 +94,6 @@ async fn at_dest(cycle: &Cycle<'_>, line: &Sending) -> Result<Found, Error> {
     }
     let is_ours = entry.digests.get(DigestKind::Blake3).is_some_and(|digest| *digest.text == **blake3);
     Ok(if is_ours { Found::Ours(entry) } else { Found::Nothing })
-}
-
-async fn read(cycle: &Cycle<'_>, key: &Key, entry: &Entry) -> Result<Digests, Error> {
-    let _room = cycle.buffers.take(entry.size.min(WHOLE_LIMIT)).await;
-    match cycle.dest.open(key, &entry.version).await? {
-        Content::Whole { blake3, .. } => Ok([blake3].into_iter().collect()),
-        Content::Pieces(pieces) => hash_pieces(&*pieces, &Want::default()).await,
-    }
 }
 
 /// The lines for a page of actions that send content to the destination.
