@@ -1,5 +1,13 @@
 //! Values that the tests of this folder share.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use super::human::Colour;
+use super::output::{Format, Output, Verbosity};
+use super::pairs::Known;
+use super::setup::Setup;
+use crate::config::Config;
 use crate::model::{Action, Digests, Entry, Expect, Key, Readable, Reason, Side, Verb, Version};
 
 pub(super) fn key(text: &str) -> Key {
@@ -21,5 +29,27 @@ pub(super) fn action(verb: Verb, reason: Reason, size: u64, name: &str) -> Actio
         from: None,
         at: None,
         digests: Digests::none(),
+    }
+}
+
+/// A quiet set-up without a configuration, with its state below `dir`.
+pub(super) fn setup(dir: &Path) -> Setup {
+    Setup {
+        output: Arc::new(Output::new(Format::Human, Verbosity::Quiet, Colour::Off)),
+        config: Config::default(),
+        config_file: None,
+        state_dir: dir.join("state"),
+        repeated: String::new(),
+    }
+}
+
+/// A pair that was pushed by hand.
+pub(super) fn known() -> Known {
+    Known {
+        job: None,
+        command: "push".into(),
+        source: "file:///a".into(),
+        dest: "s3://aws/b/".into(),
+        names: ("/a".into(), "s3://b".into()),
     }
 }

@@ -53,13 +53,9 @@ fn refuse_orphans(setup: &Setup, pair: &Pair) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::Arc;
 
     use super::*;
-    use crate::cli::human::Colour;
-    use crate::cli::output::{Format, Output, Verbosity};
-    use crate::cli::pairs::Known;
-    use crate::config::Config;
+    use crate::cli::fixtures;
     use crate::location::{self, Found};
     use crate::model::Key;
     use crate::replica::Upload;
@@ -74,20 +70,8 @@ mod tests {
     impl Desk {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let setup = Setup {
-                output: Arc::new(Output::new(Format::Human, Verbosity::Quiet, Colour::Off)),
-                config: Config::default(),
-                config_file: None,
-                state_dir: dir.path().join("state"),
-                repeated: String::new(),
-            };
-            let known = Known {
-                job: None,
-                command: "push".into(),
-                source: "file:///a".into(),
-                dest: "s3://aws/b/".into(),
-                names: ("/a".into(), "s3://b".into()),
-            };
+            let setup = fixtures::setup(dir.path());
+            let known = fixtures::known();
             let desk = Self { dir, setup, pair: known.pair() };
             let lock = desk.lock();
             desk.manifest().begin_run("push", "/a", "s3://b", 1).unwrap();

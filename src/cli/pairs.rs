@@ -137,18 +137,13 @@ pub fn forget(state_dir: &Path, pair: &Pair, lock: &Lock) -> Result<(), Failure>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::fixtures;
 
     #[test]
     fn what_is_remembered_is_known() {
         let state = tempfile::tempdir().unwrap();
         assert!(known(state.path()).is_empty());
-        let one = Known {
-            job: None,
-            command: "push".into(),
-            source: "file:///a".into(),
-            dest: "s3://aws/b/".into(),
-            names: ("/a".into(), "s3://b".into()),
-        };
+        let one = fixtures::known();
         fs::create_dir_all(one.pair().dir(state.path())).unwrap();
         remember(state.path(), &one).unwrap();
         remember(state.path(), &one).unwrap();

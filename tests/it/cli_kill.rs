@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::s3::{Effect, Moment, ObjectSpec, Rule};
+use crate::support::s3::{Moment, ObjectSpec};
 use crate::support::sandbox::{REMOTE, Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
@@ -127,24 +127,7 @@ fn a_dry_run_after_a_kill_shows_what_the_run_will_do() {
 /// A push of `large.bin`, five parts, is killed when three of them arrived.
 fn killed_after_three_parts(sandbox: &Sandbox, more: &[&str]) {
     sandbox.write("large.bin", bytes(1, 39 * MIB));
-    sandbox.server.faults(|faults| {
-        faults.add(Rule::new("UploadPart", Effect::Delay(Duration::from_secs(30))).skip(3));
-    });
-    let run = sandbox.start_push(more);
-    let arrived = || {
-        let log = sandbox.server.requests();
-        log.iter().filter(|entry| entry.call.operation == "UploadPart" && entry.status == Some(200)).count()
-    };
-    let begun = Instant::now();
-    while arrived() < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "three parts are sent");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    // So that the program hears of the third.
-    std::thread::sleep(Duration::from_millis(100));
-    run.kill();
-    sandbox.server.faults(crate::support::s3::Faults::clear);
-    sandbox.server.clear_log();
+    sandbox.kill_after_three_parts("large.bin", more);
 }
 
 /// The next push sends what is left of the upload, and nothing again.

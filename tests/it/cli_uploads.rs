@@ -1,40 +1,18 @@
 //! Uploads in parts that are left behind by a kill or a race, with the real program: who goes on with them, who removes them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::s3::{Effect, Faults, Moment, ObjectSpec, Rule};
+use crate::support::s3::{Moment, ObjectSpec};
 use crate::support::sandbox::{Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
-
-/// A push is killed when three parts of `name` arrived.
-fn killed_upload(sandbox: &Sandbox, name: &str, more: &[&str]) {
-    sandbox.server.faults(|faults| {
-        faults.add(Rule::new("UploadPart", Effect::Delay(Duration::from_secs(30))).key(&format!("*{name}")).skip(3));
-    });
-    let run = sandbox.start_push(more);
-    let arrived = || {
-        let log = sandbox.server.requests();
-        log.iter().filter(|entry| entry.call.operation == "UploadPart" && entry.status == Some(200)).count()
-    };
-    let begun = Instant::now();
-    while arrived() < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "three parts are sent");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    std::thread::sleep(Duration::from_millis(200));
-    run.kill();
-    sandbox.server.faults(Faults::clear);
-    sandbox.server.clear_log();
-    assert_eq!(sandbox.bucket.uploads().len(), 1);
-}
 
 /// A copy makes an earlier upload of its key needless.
 #[test]
 fn a_copy_cleans_up_the_upload_that_it_replaces() {
     let sandbox = Sandbox::with(&[("z.jpg", "z")]);
     sandbox.write("b.bin", bytes(1, 39 * MIB));
-    killed_upload(&sandbox, "b.bin", &[]);
+    sandbox.kill_after_three_parts("b.bin", &[]);
     sandbox.write("a.bin", bytes(1, 39 * MIB));
     sandbox.push(&["--only", "a.bin"]).exits(0);
     sandbox.server.clear_log();
@@ -73,7 +51,7 @@ fn a_completion_that_lost_to_the_same_content_leaves_no_upload() {
 fn a_touch_does_not_begin_an_upload_anew() {
     let sandbox = Sandbox::with(&[("a.jpg", "a")]);
     sandbox.write("large.bin", bytes(1, 39 * MIB));
-    killed_upload(&sandbox, "large.bin", &[]);
+    sandbox.kill_after_three_parts("large.bin", &[]);
     sandbox.set_mtime("large.bin", std::time::SystemTime::now() - Duration::from_secs(1000));
     sandbox.push(&[]).exits(0);
     assert_eq!(sandbox.server.count("UploadPart"), 2);

@@ -4,10 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::cli::human::Colour;
-use crate::cli::output::{Format, Verbosity};
+use crate::cli::fixtures;
 use crate::cli::place::End;
-use crate::config::{Config, Options};
+use crate::config::Options;
 use crate::location::Location;
 use crate::manifest::{Lock, Manifest};
 use crate::model::Rule;
@@ -26,13 +25,7 @@ impl Desk {
         for name in ["source", "dest"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        let setup = Setup {
-            output: Arc::new(Output::new(Format::Human, Verbosity::Quiet, Colour::Off)),
-            config: Config::default(),
-            config_file: None,
-            state_dir: dir.path().join("state"),
-            repeated: String::new(),
-        };
+        let setup = fixtures::setup(dir.path());
         Self { dir, setup }
     }
 

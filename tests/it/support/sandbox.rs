@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
-use super::s3::{Handle, Logged, S3Server};
+use super::s3::{Effect, Faults, Handle, Logged, Rule, S3Server};
 
 /// No run of these tests may take longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -138,6 +138,30 @@ impl Sandbox {
     /// Begins `push media REMOTE` and more.
     pub(crate) fn start_push(&self, more: &[&str]) -> Running {
         self.start(&self.push_args(more).iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// A push that sends `name` in parts is killed when three of them arrived.
+    pub(crate) fn kill_after_three_parts(&self, name: &str, more: &[&str]) {
+        self.server.faults(|faults| {
+            let slow = Rule::new("UploadPart", Effect::Delay(Duration::from_secs(30)));
+            faults.add(slow.key(&format!("*{name}")).skip(3));
+        });
+        let run = self.start_push(more);
+        let arrived = || {
+            let log = self.server.requests();
+            log.iter().filter(|entry| entry.call.operation == "UploadPart" && entry.status == Some(200)).count()
+        };
+        let begun = Instant::now();
+        while arrived() < 3 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "three parts are sent");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // So that the program hears of the third.
+        std::thread::sleep(Duration::from_millis(200));
+        run.kill();
+        self.server.faults(Faults::clear);
+        self.server.clear_log();
+        assert_eq!(self.bucket.uploads().len(), 1);
     }
 
     /// Runs `mirror media REMOTE` and more.
