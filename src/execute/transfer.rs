@@ -3,7 +3,7 @@
 use crate::hash::hash_parts;
 use crate::manifest::Record;
 use crate::model::{Action, DigestKind, Digests, Entry, Side, Verb};
-use crate::replica::{Cause, Content, Error, Put, Replica, WHOLE_LIMIT, part_size};
+use crate::replica::{Attributes, Cause, Content, Error, PartHashes, Put, Replica, WHOLE_LIMIT, part_size};
 use crate::survey::sent_entry;
 
 use super::{Executor, Outcome, agreed, outcome_of};
@@ -53,7 +53,7 @@ impl Executor<'_> {
         if let (Side::Dest, Some(blake3)) = (action.side, digests.get(DigestKind::Blake3)) {
             self.manifest.sending_is(action.side, &action.key, &blake3.text)?;
         }
-        let put = self.put(action, &digests, planned, parts.as_ref());
+        let put = self.put(action, &digests, planned, content.attributes(), parts.as_ref());
         let stored = to.put(&action.key, &content, &put).await?;
         let action = Action { digests, ..action.clone() };
         Ok(Record::Put(agreed(&action, content.entry(), &stored)))
@@ -66,7 +66,7 @@ impl Executor<'_> {
         };
         let (_, to) = self.ways(action);
         let planned = sent_entry(action)?;
-        let put = self.put(action, &action.digests, planned, None);
+        let put = self.put(action, &action.digests, planned, None, None);
         match to.copy(from, from_version, &action.key, &put).await {
             Ok(stored) => {
                 let record = Record::Put(agreed(action, planned, &stored));
@@ -88,12 +88,14 @@ impl Executor<'_> {
         action: &'b Action,
         digests: &'b Digests,
         planned: &Entry,
-        parts: Option<&'b crate::replica::PartHashes>,
+        attributes: Option<&'b Attributes>,
+        parts: Option<&'b PartHashes>,
     ) -> Put<'b> {
         Put {
             expect: &action.expect,
             digests,
             mtime_ns: planned.modified_ns,
+            attributes,
             parts,
             journal: self.journal,
             buffers: self.buffers,

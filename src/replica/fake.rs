@@ -124,7 +124,7 @@ pub(crate) fn entry_of(bytes: &[u8], version: &str) -> Entry {
 /// Whole content.
 pub(crate) fn whole(bytes: &[u8]) -> Content {
     let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(bytes).as_bytes());
-    Content::Whole { entry: entry_of(bytes, "local"), bytes: Bytes::copy_from_slice(bytes), blake3 }
+    Content::Whole { entry: entry_of(bytes, "local"), bytes: Bytes::copy_from_slice(bytes), blake3, attributes: None }
 }
 
 /// Everything that a [`Put`] borrows; tests change what matters to them.
@@ -153,6 +153,7 @@ impl PutParts {
             expect: &self.expect,
             digests: &self.digests,
             mtime_ns: self.mtime_ns,
+            attributes: None,
             parts: None,
             journal: &NoJournal,
             buffers: &self.buffers,

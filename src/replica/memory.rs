@@ -313,7 +313,7 @@ impl Replica for Memory {
             return Ok(Content::Pieces(Arc::new(Held { entry, bytes: object.bytes })));
         }
         let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&object.bytes).as_bytes());
-        Ok(Content::Whole { entry, bytes: object.bytes, blake3 })
+        Ok(Content::Whole { entry, bytes: object.bytes, blake3, attributes: None })
     }
 
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {

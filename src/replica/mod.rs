@@ -19,9 +19,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
 
 pub use crate::model::{Namespace, ReadCost, Want};
+pub use attributes::Attributes;
 pub use parts::{PartHasher, PartHashes, part_size};
 
 pub mod access;
+mod attributes;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod local;
@@ -192,6 +194,8 @@ pub enum Content {
         bytes: Bytes,
         /// Their BLAKE3.
         blake3: Digest,
+        /// What the object carries besides; `None` where there is no such thing.
+        attributes: Option<Arc<Attributes>>,
     },
     /// To be read in pieces.
     Pieces(Arc<dyn Pieces>),
@@ -205,6 +209,14 @@ impl Content {
             Self::Pieces(pieces) => pieces.entry(),
         }
     }
+
+    /// What the object carries besides its bytes; `None` where there is no such thing.
+    pub fn attributes(&self) -> Option<&Attributes> {
+        match self {
+            Self::Whole { attributes, .. } => attributes.as_deref(),
+            Self::Pieces(pieces) => pieces.attributes(),
+        }
+    }
 }
 
 /// Large content, readable at any offset while it keeps its version.
@@ -212,6 +224,11 @@ impl Content {
 pub trait Pieces: Send + Sync + std::fmt::Debug {
     /// What was opened.
     fn entry(&self) -> &Entry;
+
+    /// See [`Content::attributes`].
+    fn attributes(&self) -> Option<&Attributes> {
+        None
+    }
 
     /// Reads exactly `len` bytes at `offset`.
     ///
@@ -235,6 +252,8 @@ pub struct Put<'a> {
     pub digests: &'a Digests,
     /// The source's mtime, recorded where the replica can.
     pub mtime_ns: Option<i64>,
+    /// What the object carries at its source, for replicas that store such things; it wins over what is there.
+    pub attributes: Option<&'a Attributes>,
     /// For content in pieces that is stored in parts.
     pub parts: Option<&'a PartHashes>,
     /// Where multipart uploads are journaled.

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Pieces, Put, Replica};
+use super::{
+    Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Pieces, Put, Replica,
+};
 use crate::model::{Entry, Filter, Key, Version};
 
 /// Halving again within this time would punish one burst of refusals several times.
@@ -265,6 +267,10 @@ struct MeteredPieces {
 impl Pieces for MeteredPieces {
     fn entry(&self) -> &Entry {
         self.inner.entry()
+    }
+
+    fn attributes(&self) -> Option<&Attributes> {
+        self.inner.attributes()
     }
 
     async fn read(&self, offset: u64, len: usize) -> Result<Bytes, Error> {

@@ -32,7 +32,7 @@ fn local_entry(bytes: &[u8]) -> Entry {
 /// Content that fits into one request.
 pub(crate) fn whole(bytes: impl Into<Bytes>) -> Content {
     let bytes = bytes.into();
-    Content::Whole { entry: local_entry(&bytes), blake3: blake3(&bytes), bytes }
+    Content::Whole { entry: local_entry(&bytes), blake3: blake3(&bytes), bytes, attributes: None }
 }
 
 /// Content in pieces, held in memory.
@@ -161,6 +161,7 @@ impl Putter {
             expect,
             digests,
             mtime_ns: Some(1_700_000_000_250_000_000),
+            attributes: None,
             parts,
             journal: &self.journal,
             buffers: &self.buffers,

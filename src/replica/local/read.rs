@@ -89,7 +89,7 @@ pub(super) fn open(root: &Arc<Root>, key: &Key, expect: &Version, pool: &Pool) -
     }
     let bytes = pool.give(buffer, len);
     let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&bytes).as_bytes());
-    Ok(Content::Whole { entry: file.entry, bytes, blake3 })
+    Ok(Content::Whole { entry: file.entry, bytes, blake3, attributes: None })
 }
 
 fn changed(key: &Key) -> Error {

@@ -110,11 +110,11 @@ fn changed(object: &str) -> Error {
 pub(super) async fn open(inner: &Arc<Inner>, key: &Key, expect: &Version) -> Result<Content, Error> {
     let object = inner.names.object(key);
     match inner.get_whole(&object, expect).await? {
-        Got::Whole { entry, bytes, blake3 } => Ok(Content::Whole { entry, bytes, blake3 }),
+        Got::Whole { entry, bytes, blake3 } => Ok(Content::Whole { entry, bytes, blake3, attributes: None }),
         Got::Large(entry) => Ok(Content::Pieces(Arc::new(Ranges { inner: Arc::clone(inner), object, entry }))),
         // The bytes are not what was recorded: once may be a fault on the way.
         Got::Other => match inner.get_whole(&object, expect).await? {
-            Got::Whole { entry, bytes, blake3 } => Ok(Content::Whole { entry, bytes, blake3 }),
+            Got::Whole { entry, bytes, blake3 } => Ok(Content::Whole { entry, bytes, blake3, attributes: None }),
             Got::Large(_) => Err(changed(&object)),
             Got::Other => Err(Error::new(
                 Cause::Refused,

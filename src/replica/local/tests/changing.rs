@@ -298,6 +298,7 @@ async fn a_copy_needs_the_version_that_was_seen() {
         expect: &expect,
         digests: &digests,
         mtime_ns: None,
+        attributes: None,
         parts: None,
         journal: &NoJournal,
         buffers: &buffers,
