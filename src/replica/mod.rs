@@ -24,10 +24,12 @@ pub use parts::{PartHasher, PartHashes, part_size};
 
 pub mod access;
 mod attributes;
+mod concurrent;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod local;
 pub mod memory;
+mod object;
 mod parts;
 pub mod retry;
 pub mod s3;

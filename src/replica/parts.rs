@@ -86,6 +86,25 @@ impl PartHasher {
     }
 }
 
+/// A part to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// From 1.
+    pub(crate) number: u32,
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
+
+/// The parts of content of `size` bytes. An empty object has one empty part.
+pub(crate) fn plan(size: u64, part_size: u64) -> impl Iterator<Item = Part> {
+    let count = size.div_ceil(part_size).max(1);
+    (0..count).map(move |at| Part {
+        number: u32::try_from(at + 1).unwrap_or(u32::MAX),
+        offset: at * part_size,
+        len: part_size.min(size - at * part_size),
+    })
+}
+
 /// The part size for content of `size` bytes: 8 MiB, doubled until 1,000 parts are enough up to 64 MiB, and then
 /// until 10,000 are. 1,000 is the lowest limit known (Scaleway), 10,000 the common one.
 pub fn part_size(size: u64) -> u64 {
@@ -149,5 +168,20 @@ mod tests {
             assert!(part.is_power_of_two() && size.div_ceil(part) <= 10_000, "{size}");
         }
         assert_eq!(part_size(GIB), WHOLE_LIMIT);
+    }
+
+    #[test]
+    fn parts_cover_the_content_without_gap_or_overlap() {
+        for (size, part_size) in [(0, 5), (1, 5), (5, 5), (6, 5), (10, 5), (11, 5), (1_000_003, 4_096)] {
+            let parts: Vec<Part> = plan(size, part_size).collect();
+            let mut at = 0;
+            for (index, part) in parts.iter().enumerate() {
+                assert_eq!((part.number as usize, part.offset), (index + 1, at));
+                at += part.len;
+            }
+            assert_eq!(at, size);
+            let (last, rest) = parts.split_last().unwrap();
+            assert!(rest.iter().all(|part| part.len == part_size) && last.len <= part_size);
+        }
     }
 }

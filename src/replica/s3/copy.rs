@@ -5,7 +5,6 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::MetadataDirective;
 
 use super::Inner;
-use super::concurrent::each;
 use super::error::{Failure, Stage};
 use super::folders::Denials;
 use super::keep::{Acl, Headers};
@@ -16,6 +15,7 @@ use super::ops::Op;
 use super::put::raced;
 use super::sender::{Ack, Condition};
 use crate::model::{DigestKind, Entry, Key, Version};
+use crate::replica::concurrent::each;
 use crate::replica::retry::{Patience, repeat};
 use crate::replica::{Ability, Cause, Error, Put, Upload, part_size};
 

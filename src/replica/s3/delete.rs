@@ -10,12 +10,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
 
 use super::Inner;
-use super::concurrent::each;
 use super::error::{Failure, Stage};
 use super::names::{fits_xml, quoted, shown};
 use super::ops::Op;
 use super::put::raced;
 use crate::model::{Expect, Key, Version};
+use crate::replica::concurrent::each;
 use crate::replica::{Ability, Cause, Error};
 
 /// DeleteObjects' limit (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).

@@ -10,12 +10,8 @@ use std::collections::HashMap;
 
 use super::names::unquoted;
 use crate::model::{Digest, DigestKind, Digests, Entry, Readable, Version};
-
-/// Metadata name of our digest: lower-case hex.
-pub(super) const BLAKE3: &str = "blake3";
-/// Metadata name of the source's mtime: decimal seconds since the epoch with an optional fraction, as rclone writes it
-/// (<https://rclone.org/s3/#modification-times-and-hashes>).
-pub(super) const MTIME: &str = "mtime";
+pub(super) use crate::replica::object::{BLAKE3, MTIME, content_type, format_mtime, parse_mtime};
+use crate::replica::object::{base64_digest, hex_digest};
 
 /// Everything that an answer to HEAD or GET says about the object.
 #[derive(Debug, Default)]
@@ -103,42 +99,10 @@ pub(super) fn readable_class(class: Option<&ObjectStorageClass>) -> Readable {
     }
 }
 
-fn hex_digest(kind: DigestKind, text: &str, digits: usize) -> Option<Digest> {
-    let fits = text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
-    fits.then(|| Digest::new(kind, text.to_ascii_lowercase()))
-}
-
-fn base64_digest(kind: DigestKind, text: &str, bytes: usize) -> Option<Digest> {
-    let decoded = BASE64.decode(text).ok().filter(|decoded| decoded.len() == bytes)?;
-    Some(Digest::from_bytes(kind, &decoded))
-}
-
 /// `atime:1/ctime:2/md5:0cc1.../mode:33188/...`.
 fn s3cmd_md5(attributes: &str) -> Option<Digest> {
     let md5 = attributes.split('/').find_map(|pair| pair.strip_prefix("md5:"))?;
     hex_digest(DigestKind::Md5, md5, 32)
-}
-
-/// Reads `1700000000`, `1700000000.25` or `-1.5` as nanoseconds since the epoch.
-pub(super) fn parse_mtime(text: &str) -> Option<i64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = whole.parse().ok()?;
-    if !fraction.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let digits = fraction.get(..fraction.len().min(9))?;
-    let nanos: i64 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
-    let scale = u32::try_from(9 - digits.len()).ok()?;
-    let nanos = nanos * 10_i64.pow(scale);
-    let nanos = if whole.starts_with('-') { -nanos } else { nanos };
-    seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
-}
-
-/// Writes nanoseconds since the epoch as decimal seconds.
-pub(super) fn format_mtime(ns: i64) -> String {
-    let (seconds, nanos) = (ns.unsigned_abs() / 1_000_000_000, ns.unsigned_abs() % 1_000_000_000);
-    let sign = if ns < 0 { "-" } else { "" };
-    if nanos == 0 { format!("{sign}{seconds}") } else { format!("{sign}{seconds}.{nanos:09}") }
 }
 
 /// Base64 of a CRC-64/NVME, as `x-amz-checksum-crc64nvme` has it.
@@ -152,57 +116,9 @@ pub(super) fn crc64_value(text: &str) -> Option<u64> {
     Some(u64::from_be_bytes(bytes))
 }
 
-/// The content type by the name. Browsers refuse modules, images and styles with a wrong one.
-pub(super) fn content_type(object: &str) -> &'static str {
-    let name = object.rsplit('/').next().unwrap_or(object);
-    let Some((_, extension)) = name.rsplit_once('.') else { return "application/octet-stream" };
-    // Not in the table that `mime_guess` ships, or there with a type that browsers do not take.
-    let ours = [
-        ("avif", "image/avif"),
-        ("heic", "image/heic"),
-        ("js", "text/javascript"),
-        ("jxl", "image/jxl"),
-        ("m3u8", "application/vnd.apple.mpegurl"),
-        ("m4a", "audio/mp4"),
-        ("mjs", "text/javascript"),
-        ("mp4", "video/mp4"),
-        ("otf", "font/otf"),
-        ("svg", "image/svg+xml"),
-        ("ts", "video/mp2t"),
-        ("ttf", "font/ttf"),
-        ("webmanifest", "application/manifest+json"),
-        ("webp", "image/webp"),
-        ("woff", "font/woff"),
-        ("woff2", "font/woff2"),
-    ];
-    if let Some((_, known)) = ours.iter().find(|(ours, _)| extension.eq_ignore_ascii_case(ours)) {
-        return known;
-    }
-    mime_guess::from_ext(extension).first_raw().unwrap_or("application/octet-stream")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mtimes_are_written_and_read_as_rclone_does() {
-        for (ns, text) in [
-            (1_700_000_000_250_000_000, "1700000000.250000000"),
-            (1_700_000_000_000_000_000, "1700000000"),
-            (0, "0"),
-            (-1_500_000_000, "-1.500000000"),
-            (-500_000_000, "-0.500000000"),
-        ] {
-            assert_eq!(format_mtime(ns), text);
-            assert_eq!(parse_mtime(text), Some(ns));
-        }
-        assert_eq!(parse_mtime("1700000000.25"), Some(1_700_000_000_250_000_000));
-        assert_eq!(parse_mtime("1.1234567899"), Some(1_123_456_789));
-        for bad in ["", "x", "1.x", "1.-5", "99999999999999999999", "1e9", "99999999999"] {
-            assert_eq!(parse_mtime(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn digests_are_read_wherever_clients_leave_them() {
@@ -261,27 +177,5 @@ mod tests {
         assert_eq!(crc64_value("AAAA"), None);
         // The check value of CRC-64/NVME for "123456789" in the catalogue of parametrised CRC algorithms.
         assert_eq!(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, b"123456789"), 0xae8b_1486_0a79_9888);
-    }
-
-    #[test]
-    fn content_types_are_what_browsers_take() {
-        for (name, expected) in [
-            ("a/b.svg", "image/svg+xml"),
-            ("b.WEBP", "image/webp"),
-            ("b.avif", "image/avif"),
-            ("f.woff2", "font/woff2"),
-            ("m.mjs", "text/javascript"),
-            ("v.m3u8", "application/vnd.apple.mpegurl"),
-            ("p.jpg", "image/jpeg"),
-            ("p.png", "image/png"),
-            ("d.pdf", "application/pdf"),
-            ("t.css", "text/css"),
-            ("h.html", "text/html"),
-            ("none", "application/octet-stream"),
-            ("x.unknownext", "application/octet-stream"),
-            ("dir.png/none", "application/octet-stream"),
-        ] {
-            assert_eq!(content_type(name), expected, "{name}");
-        }
     }
 }

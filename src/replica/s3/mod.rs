@@ -26,7 +26,6 @@ mod address;
 pub mod bucket;
 mod client;
 mod clock;
-mod concurrent;
 mod copy;
 mod delete;
 mod direct;

@@ -7,7 +7,6 @@
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 
 use super::Inner;
-use super::concurrent::each;
 use super::error::Failure;
 use super::folders::Denials;
 use super::keep::{Acl, Headers};
@@ -17,6 +16,8 @@ use super::ops::Op;
 use super::put::raced;
 use super::sender::{Ack, Condition, Proof, crc64};
 use crate::model::{Digest, DigestKind, Entry, Expect, Key, Sameness};
+use crate::replica::concurrent::each;
+pub(super) use crate::replica::parts::{Part, plan};
 use crate::replica::retry::{Attempts, Patience, repeat};
 use crate::replica::{Ability, Cause, Error, PartHashes, Pieces, Put, UploadedPart};
 
@@ -29,25 +30,6 @@ pub(super) struct Sent {
     pub(super) etag: String,
     /// Its CRC-64, where it is known.
     pub(super) crc: Option<u64>,
-}
-
-/// One part to be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
-    /// From 1.
-    pub(super) number: u32,
-    pub(super) offset: u64,
-    pub(super) len: u64,
-}
-
-/// The parts of content of `size` bytes. An empty object has one empty part.
-pub(super) fn plan(size: u64, part_size: u64) -> impl Iterator<Item = Part> {
-    let count = size.div_ceil(part_size).max(1);
-    (0..count).map(move |at| Part {
-        number: u32::try_from(at + 1).unwrap_or(u32::MAX),
-        offset: at * part_size,
-        len: part_size.min(size - at * part_size),
-    })
 }
 
 impl Inner {
@@ -327,21 +309,6 @@ fn whole_crc(sent: &[Sent], size: u64, part_size: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parts_cover_the_content_without_gap_or_overlap() {
-        for (size, part_size) in [(0, 5), (1, 5), (5, 5), (6, 5), (10, 5), (11, 5), (1_000_003, 4_096)] {
-            let parts: Vec<Part> = plan(size, part_size).collect();
-            let mut at = 0;
-            for (index, part) in parts.iter().enumerate() {
-                assert_eq!((part.number as usize, part.offset), (index + 1, at));
-                at += part.len;
-            }
-            assert_eq!(at, size);
-            let (last, rest) = parts.split_last().unwrap();
-            assert!(rest.iter().all(|part| part.len == part_size) && last.len <= part_size);
-        }
-    }
 
     #[test]
     fn the_crc_of_the_whole_comes_from_its_parts() {

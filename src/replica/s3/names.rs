@@ -5,13 +5,11 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 use crate::model::Key;
+pub(super) use crate::replica::object::{OWN, is_own, shown};
 
 /// S3's limit for an object name in bytes of UTF-8
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
 const LONGEST: usize = 1024;
-
-/// The folder of our own objects, relative to the prefix.
-pub(super) const OWN: &str = ".mediasync/";
 
 /// Maps keys to object names and back.
 #[derive(Debug, Clone)]
@@ -74,16 +72,6 @@ impl Names {
         }
         Ok(())
     }
-}
-
-/// Whether a path has a component that begins with `.mediasync`.
-pub(super) fn is_own(path: &str) -> bool {
-    path.contains(".mediasync") && path.split('/').any(|component| component.starts_with(".mediasync"))
-}
-
-/// A name for people, with control characters escaped.
-pub(super) fn shown(object: &str) -> String {
-    Key::new(object).map_or_else(|_| object.escape_default().to_string(), |key| key.to_string())
 }
 
 /// Whether XML 1.0 can carry the name: other control characters make a request body that servers can't parse.

@@ -10,7 +10,7 @@ type Running<'f, T> = (usize, Pin<Box<dyn Future<Output = T> + Send + 'f>>);
 /// comes. `done` says whether to go on: after a `false` no further future is begun and those under way are dropped.
 ///
 /// Every wake-up polls all futures under way: `width` is meant to be a few dozen at most.
-pub(super) async fn each<'f, I, T, M, F>(
+pub(crate) async fn each<'f, I, T, M, F>(
     width: usize,
     items: impl IntoIterator<Item = I> + Send,
     mut make: M,
