@@ -11,6 +11,7 @@ mod filter;
 mod junk;
 mod key;
 mod problem;
+mod trash;
 mod view;
 
 pub use action::{Action, Counts, Expect, Reason, Side, Verb};
@@ -23,4 +24,5 @@ pub use filter::{
 pub use junk::{JUNK_AT_ROOT, JUNK_DIRECTORIES, JUNK_FILES, Letters};
 pub use key::{BadKey, Key, Reach};
 pub use problem::{Conflict, Problem, ProblemKind, SkipReason};
+pub use trash::{Keep, RunName};
 pub use view::{Item, Place};

@@ -6,8 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, Replica};
-use crate::model::{Entry, Filter, Key, Version};
+use super::trash;
+use super::{
+    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Put, Replica, Trash, Trashed,
+    TrashedStream,
+};
+use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
 
 /// `access` of a remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -118,6 +122,44 @@ impl Replica for Guarded {
         self.may_change()?;
         self.inner.tidy(journal).await
     }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        self.inner.trash().map(|_| self as &dyn Trash)
+    }
+}
+
+impl Guarded {
+    fn bin(&self) -> Result<&dyn Trash, Error> {
+        self.inner.trash().ok_or_else(|| trash::none(self.inner.name()))
+    }
+}
+
+#[async_trait]
+impl Trash for Guarded {
+    async fn keep(&self, key: &Key, version: &Version, run: &RunName, journal: &dyn Journal) -> Result<Kept, Error> {
+        self.may_change()?;
+        self.bin()?.keep(key, version, run, journal).await
+    }
+
+    fn trashed(&self, run: Option<&RunName>) -> TrashedStream {
+        self.bin().map_or_else(|error| TrashedStream::of(Err(error)), |bin| bin.trashed(run))
+    }
+
+    async fn look_at(&self, kept: &Trashed) -> Result<Option<Entry>, Error> {
+        self.bin()?.look_at(kept).await
+    }
+
+    async fn restore(&self, kept: &Trashed, expect: &Expect, journal: &dyn Journal) -> Result<Entry, Error> {
+        self.may_change()?;
+        self.bin()?.restore(kept, expect, journal).await
+    }
+
+    async fn discard(&self, batch: &[Trashed]) -> Vec<Result<(), Error>> {
+        match self.may_change().and_then(|()| self.bin()) {
+            Ok(bin) => bin.discard(batch).await,
+            Err(error) => vec![Err(error); batch.len()],
+        }
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +181,11 @@ mod tests {
         assert!(stops(guarded.copy(&key, &version, &key, &put.as_put()).await.unwrap_err()));
         assert!(stops(guarded.delete(&[(key.clone(), version)]).await.remove(0).unwrap_err()));
         assert!(stops(guarded.tidy(&NoJournal).await.unwrap_err()));
+        let (bin, run) = (guarded.trash().unwrap(), RunName::new(0, 0));
+        let kept = Trashed { run: run.clone(), key: key.clone(), size: 1, kept_as: super::super::KeptAs::Copy };
+        assert!(stops(bin.keep(&key, &Version::new("1"), &run, &NoJournal).await.unwrap_err()));
+        assert!(stops(bin.restore(&kept, &Expect::Absent, &NoJournal).await.unwrap_err()));
+        assert!(stops(bin.discard(&[kept]).await.remove(0).unwrap_err()));
         guarded.connect(Contact::Prepare).await.unwrap();
         assert_eq!(fake.calls(), ["look_up", "connect Look"]);
     }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
-    Ability, Buffers, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Meter, Put, ReadCost,
-    Replica, Upload, UploadedPart,
+    Ability, Buffers, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, KeptAs, Listing, Meter,
+    Put, ReadCost, Replica, Trash, Trashed, TrashedStream, Upload, UploadedPart,
 };
-use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Key, Readable, Version};
+use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Key, Readable, RunName, Version};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -106,6 +106,39 @@ impl Replica for Fake {
     async fn tidy(&self, _journal: &dyn Journal) -> Result<u64, Error> {
         self.called("tidy", "")?;
         Ok(0)
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Trash for Fake {
+    async fn keep(&self, _key: &Key, version: &Version, _run: &RunName, _journal: &dyn Journal) -> Result<Kept, Error> {
+        self.called("keep", "")?;
+        Ok(Kept { version: version.clone(), kept_as: KeptAs::Copy })
+    }
+
+    fn trashed(&self, _run: Option<&RunName>) -> TrashedStream {
+        TrashedStream::of(self.called("trashed", "").map(|()| Vec::new()))
+    }
+
+    async fn look_at(&self, _kept: &Trashed) -> Result<Option<Entry>, Error> {
+        self.called("look_at", "")?;
+        Ok(self.holds.lock().unwrap().clone())
+    }
+
+    async fn restore(&self, _kept: &Trashed, _expect: &Expect, _journal: &dyn Journal) -> Result<Entry, Error> {
+        self.called("restore", "")?;
+        Ok(entry_of(b"restored", "1"))
+    }
+
+    /// A failure hits the first entry only.
+    async fn discard(&self, batch: &[Trashed]) -> Vec<Result<(), Error>> {
+        let mut results = vec![Ok(()); batch.len()];
+        results[0] = self.called("discard", &format!(" {}", batch.len()));
+        results
     }
 }
 

@@ -21,6 +21,7 @@ use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, ProblemKin
 pub use crate::model::{Namespace, ReadCost, Want};
 pub use attributes::Attributes;
 pub use parts::{PartHasher, PartHashes, part_size};
+pub use trash::{Kept, KeptAs, Trash, Trashed, TrashedStream};
 
 pub mod access;
 mod attributes;
@@ -34,6 +35,7 @@ mod parts;
 pub mod retry;
 pub mod s3;
 pub mod throttle;
+pub mod trash;
 
 /// Content up to this many bytes is read once, held in memory and sent in one request; larger content is read in
 /// pieces, twice.
@@ -116,6 +118,12 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// As any request; the caller reports it and goes on.
     async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error>;
+
+    /// Where what is deleted and replaced here can be kept; `None` for a replica without a trash, at which nothing is
+    /// deleted or replaced that would have to be kept.
+    fn trash(&self) -> Option<&dyn Trash> {
+        None
+    }
 }
 
 /// Whether a first contact may write.

@@ -11,8 +11,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, Replica};
-use crate::model::{Digests, Entry, Expect, Filter, Key, Sameness, Version};
+use super::trash;
+use super::{
+    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Put, Replica, Trash, Trashed,
+    TrashedStream,
+};
+use crate::model::{Digests, Entry, Expect, Filter, Key, RunName, Sameness, Version};
 
 /// How often and how long something is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,12 +219,69 @@ impl Replica for Retrying {
     async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {
         repeat(self.patience, || self.inner.tidy(journal)).await
     }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        self.inner.trash().map(|_| self as &dyn Trash)
+    }
+}
+
+impl Retrying {
+    fn bin(&self) -> Result<&dyn Trash, Error> {
+        self.inner.trash().ok_or_else(|| trash::none(self.inner.name()))
+    }
+}
+
+#[async_trait]
+impl Trash for Retrying {
+    async fn keep(&self, key: &Key, version: &Version, run: &RunName, journal: &dyn Journal) -> Result<Kept, Error> {
+        let bin = self.bin()?;
+        repeat(self.patience, || bin.keep(key, version, run, journal)).await
+    }
+
+    /// As [`Replica::list`].
+    fn trashed(&self, run: Option<&RunName>) -> TrashedStream {
+        self.bin().map_or_else(|error| TrashedStream::of(Err(error)), |bin| bin.trashed(run))
+    }
+
+    async fn look_at(&self, kept: &Trashed) -> Result<Option<Entry>, Error> {
+        let bin = self.bin()?;
+        repeat(self.patience, || bin.look_at(kept)).await
+    }
+
+    /// An attempt after one whose answer was lost may find it done: then what is at the key is told as somebody else's,
+    /// and whoever asks again is told that it is there already.
+    async fn restore(&self, kept: &Trashed, expect: &Expect, journal: &dyn Journal) -> Result<Entry, Error> {
+        let bin = self.bin()?;
+        repeat(self.patience, || bin.restore(kept, expect, journal)).await
+    }
+
+    async fn discard(&self, batch: &[Trashed]) -> Vec<Result<(), Error>> {
+        let bin = match self.bin() {
+            Ok(bin) => bin,
+            Err(error) => return vec![Err(error); batch.len()],
+        };
+        let mut results = bin.discard(batch).await;
+        let mut attempts = Attempts::new(self.patience);
+        let is_passing =
+            |result: &Result<(), Error>| matches!(result, Err(Error { cause: Cause::Transient { .. }, .. }));
+        while let Some(Err(error)) = results.iter().find(|result| is_passing(result)).cloned() {
+            if attempts.again(error).await.is_err() {
+                break;
+            }
+            let left: Vec<usize> = (0..results.len()).filter(|at| is_passing(&results[*at])).collect();
+            let rest: Vec<Trashed> = left.iter().map(|at| batch[*at].clone()).collect();
+            for (at, result) in left.into_iter().zip(bin.discard(&rest).await) {
+                results[at] = result;
+            }
+        }
+        results
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::fake::{Fake, entry_of, put_of, put_over, whole};
+    use crate::replica::fake::{Fake, NoJournal, entry_of, put_of, put_over, whole};
 
     const AGAIN: Cause = Cause::Transient { throttled: false, after: None };
 
@@ -336,5 +397,25 @@ mod tests {
         fake.holds(entry_of(b"them", "2"));
         let results = Retrying::new(fake.clone()).delete(&[(key(), Version::new("1"))]).await;
         assert_eq!(results[0].as_ref().unwrap_err().cause, Cause::Precondition);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_trash_is_tried_again_too() {
+        let fake = Arc::new(Fake::default());
+        for what in ["keep", "look_at", "restore"] {
+            fake.fail(what, &[AGAIN]);
+        }
+        fake.fail("discard", &[AGAIN, Cause::Refused]);
+        let (retrying, run) = (Retrying::new(fake.clone()), RunName::new(0, 0));
+        let bin = retrying.trash().unwrap();
+        let kept = Trashed { run: run.clone(), key: key(), size: 1, kept_as: crate::replica::KeptAs::Copy };
+        bin.keep(&key(), &Version::new("1"), &run, &NoJournal).await.unwrap();
+        assert_eq!(bin.look_at(&kept).await, Ok(None));
+        bin.restore(&kept, &Expect::Absent, &NoJournal).await.unwrap();
+        let results = bin.discard(&[kept.clone(), kept]).await;
+        assert_eq!((results[0].as_ref().unwrap_err().cause, &results[1]), (Cause::Refused, &Ok(())));
+        let calls = fake.calls();
+        assert_eq!(calls[..6], ["keep", "keep", "look_at", "look_at", "restore", "restore"]);
+        assert_eq!(calls[6..], ["discard 2", "discard 1"]);
     }
 }

@@ -14,10 +14,12 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::trash;
 use super::{
-    Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Pieces, Put, Replica,
+    Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Pieces, Put, Replica,
+    Trash, Trashed, TrashedStream,
 };
-use crate::model::{Entry, Filter, Key, Version};
+use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
 
 /// Halving again within this time would punish one burst of refusals several times.
 const CALM: Duration = Duration::from_secs(1);
@@ -253,6 +255,57 @@ impl Replica for Throttled {
     async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {
         let _pass = self.gate.enter().await;
         self.inner.tidy(journal).await
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        self.inner.trash().map(|_| self as &dyn Trash)
+    }
+}
+
+impl Throttled {
+    fn bin(&self) -> Result<&dyn Trash, Error> {
+        self.inner.trash().ok_or_else(|| trash::none(self.inner.name()))
+    }
+}
+
+#[async_trait]
+impl Trash for Throttled {
+    async fn keep(&self, key: &Key, version: &Version, run: &RunName, journal: &dyn Journal) -> Result<Kept, Error> {
+        let _pass = self.gate.enter().await;
+        let result = self.bin()?.keep(key, version, run, journal).await;
+        self.gate.observe(&result);
+        result
+    }
+
+    /// As [`Replica::list`].
+    fn trashed(&self, run: Option<&RunName>) -> TrashedStream {
+        self.bin().map_or_else(|error| TrashedStream::of(Err(error)), |bin| bin.trashed(run))
+    }
+
+    async fn look_at(&self, kept: &Trashed) -> Result<Option<Entry>, Error> {
+        let _pass = self.gate.enter().await;
+        let result = self.bin()?.look_at(kept).await;
+        self.gate.observe(&result);
+        result
+    }
+
+    async fn restore(&self, kept: &Trashed, expect: &Expect, journal: &dyn Journal) -> Result<Entry, Error> {
+        let _pass = self.gate.enter().await;
+        let result = self.bin()?.restore(kept, expect, journal).await;
+        self.gate.observe(&result);
+        result
+    }
+
+    async fn discard(&self, batch: &[Trashed]) -> Vec<Result<(), Error>> {
+        let _pass = self.gate.enter().await;
+        let results = match self.bin() {
+            Ok(bin) => bin.discard(batch).await,
+            Err(error) => vec![Err(error); batch.len()],
+        };
+        for result in &results {
+            self.gate.observe(result);
+        }
+        results
     }
 }
 

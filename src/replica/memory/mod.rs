@@ -14,13 +14,16 @@ use md5::{Digest as _, Md5};
 use tokio::sync::mpsc;
 
 use crate::model::{
-    Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, Namespace, OWN_PREFIX, ReadCost, Readable, Version,
+    Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, Namespace, OWN_PREFIX, ReadCost, Readable, RunName,
+    Version,
 };
 
 use super::{
-    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Pieces, Put, Replica,
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Pieces, Put, Replica, Trash,
     WHOLE_LIMIT,
 };
+
+mod trash;
 
 /// What a memory replica plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,7 @@ pub struct Memory {
 
 struct State {
     objects: BTreeMap<Key, Object>,
+    trash: BTreeMap<(RunName, Key), Object>,
     writes: u64,
     identity: String,
     faults: Option<FaultPlan>,
@@ -95,6 +99,7 @@ impl Memory {
     pub fn new(name: &str, role: Role) -> Self {
         let state = State {
             objects: BTreeMap::new(),
+            trash: BTreeMap::new(),
             writes: 0,
             identity: format!("id of {name}"),
             faults: None,
@@ -131,6 +136,11 @@ impl Memory {
     /// All keys with their bytes.
     pub fn contents(&self) -> BTreeMap<Key, Bytes> {
         self.lock().objects.iter().map(|(key, object)| (key.clone(), object.bytes.clone())).collect()
+    }
+
+    /// All that is in the trash, by run and key.
+    pub fn trash_contents(&self) -> BTreeMap<(RunName, Key), Bytes> {
+        self.lock().trash.iter().map(|(at, object)| (at.clone(), object.bytes.clone())).collect()
     }
 
     /// Another place is behind the name from now on.
@@ -351,6 +361,10 @@ impl Replica for Memory {
 
     async fn tidy(&self, _journal: &dyn Journal) -> Result<u64, Error> {
         Ok(0)
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
     }
 }
 
