@@ -129,8 +129,7 @@ fn within_budgets(cycle: &Cycle<'_>, header: &Header, plan: &PlanStore) -> Resul
         planned,
         base_keys,
         base_bytes,
-        base_at_source: base_keys,
-        source_keys: base_keys,
+        watched: Vec::new(),
         spent: spent(cycle)?,
         strangers: Vec::new(),
         // Whether its extras may go was asked when it was made.
@@ -149,10 +148,12 @@ fn is_same(cycle: &Cycle<'_>, side: Side, planned: Option<&str>, now: Option<&st
 fn is_done(manifest: &Manifest, action: &Action) -> Result<bool, Error> {
     let unrecorded =
         matches!(action.reason, Reason::New | Reason::ContentChanged | Reason::Renamed { .. } | Reason::Copied { .. });
-    let sends = matches!(action.verb, Verb::Create | Verb::Overwrite | Verb::Copy { .. }) && action.side == Side::Dest;
+    let sends = matches!(action.verb, Verb::Create | Verb::Overwrite | Verb::Copy { .. });
     let (true, Some(from)) = (unrecorded && sends, &action.from) else { return Ok(false) };
     let record = manifest.get(&action.key)?;
-    Ok(record.is_some_and(|record| !record.lapsed && record.source == from.version && record.size == from.size))
+    Ok(record.is_some_and(|record| {
+        !record.lapsed && *record.version(action.side.other()) == from.version && record.size == from.size
+    }))
 }
 
 /// Carries out the plan in `path` with the places, manifest and limits of `cycle`.
@@ -213,7 +214,7 @@ pub async fn apply(
     if plan.counts().extra_deletes > 0 && approval == Approval::Given {
         cycle.manifest.approve_mirror()?;
     }
-    carry_out(&cycle, &plan, Looked::AtThePlan, &met, &watcher, &mut report.done).await?;
+    carry_out(&cycle, &plan, Looked::AtThePlan, &mut met, &watcher, &mut report.done).await?;
     watcher.into_report(&mut report);
     // What is left of a plan may be tried again.
     if report.done.changes() == report.planned.changes() && report.problem_count == 0 && report.conflict_count == 0 {

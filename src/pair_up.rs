@@ -7,7 +7,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::examine::Examiner;
 use crate::model::{
-    Action, Digests, Key, Namespace, Problem, ProblemKind, Reason, Sameness, Side, Verb, Want, same_content,
+    Action, Digests, Entry, Key, Namespace, Problem, ProblemKind, ReadCost, Reason, Sameness, Side, Verb, Want,
+    same_content,
 };
 use crate::plan::comparable;
 use crate::plan::pairing::{Candidate, Origin, as_copy, twin_form};
@@ -40,24 +41,31 @@ pub(crate) async fn pair_up(cycle: &Cycle<'_>, findings: &mut Findings, observer
         sides: &sides,
         cycle,
     };
-    if !findings.lonely.is_empty() && findings.plan.counts().creates > 0 {
+    if findings.has_lonely() && findings.plan.counts().creates > 0 {
         pairer.twins(findings, observer).await?;
     }
-    let copies = sides.dest.capabilities().copy != Ability::Missing;
-    if copies && findings.base_keys > 0 && findings.plan.counts().creates > 0 {
-        pairer.renames(findings).await?;
+    for side in cycle.writes {
+        let copies = sides.of(*side).capabilities().copy != Ability::Missing;
+        if copies && findings.base_keys > 0 && findings.plan.counts_at(*side).creates > 0 {
+            pairer.renames(findings, *side).await?;
+        }
     }
     order(cycle, &mut findings.plan)
 }
 
-/// Puts deletions that make room before what needs the room, where the destination needs that.
+/// Puts deletions that make room before what needs the room, at sides that need that.
 ///
 /// # Errors
 /// The plan store failed.
 pub(crate) fn order(cycle: &Cycle<'_>, plan: &mut PlanStore) -> Result<(), Error> {
-    let counts = plan.counts();
-    let tree = cycle.dest.capabilities().namespace == Namespace::Tree;
-    if tree && counts.deletes > 0 && counts.creates + counts.copies > 0 { make_room(plan) } else { Ok(()) }
+    for side in cycle.writes {
+        let counts = plan.counts_at(*side);
+        let tree = cycle.of(*side).capabilities().namespace == Namespace::Tree;
+        if tree && counts.deletes > 0 && counts.creates + counts.copies > 0 {
+            make_room(plan, *side)?;
+        }
+    }
+    Ok(())
 }
 
 struct Pairer<'a> {
@@ -67,8 +75,8 @@ struct Pairer<'a> {
 }
 
 impl Pairer<'_> {
-    /// New keys whose content the destination already has under another key become copies.
-    async fn renames(&self, findings: &mut Findings) -> Result<(), Error> {
+    /// New keys whose content `side` already has under another key become copies there.
+    async fn renames(&self, findings: &mut Findings, side: Side) -> Result<(), Error> {
         let mut after: Option<Key> = None;
         loop {
             let page = findings.plan.page(Phase::Send, after.as_ref(), PAGE)?;
@@ -76,7 +84,7 @@ impl Pairer<'_> {
             after = Some(last.key.clone());
             let mut creates = Vec::new();
             for action in page {
-                let create = action.verb == Verb::Create && action.side == Side::Dest && action.size > 0;
+                let create = action.verb == Verb::Create && action.side == side && action.size > 0;
                 if create && self.cycle.manifest.has_size(action.size)? {
                     creates.push(action);
                 }
@@ -90,16 +98,24 @@ impl Pairer<'_> {
                 findings.plan.take(Phase::Send, &action.key)?;
                 findings.plan.add(&copy)?;
                 if let Reason::Renamed { from } = &copy.reason {
-                    Self::name_the_old_half(findings, from, &action.key)?;
+                    Self::name_the_old_half(findings, side, from, &action.key)?;
                 }
             }
         }
     }
 
+    /// What is known of the content that an action sends. Reading it only to find a copy would be no gain where reading
+    /// is a transfer: there a look-up has to do.
     async fn hashed(&self, action: Action) -> (Action, Result<Digests, Error>) {
-        let digests = match sent_entry(&action) {
-            Ok(entry) => self.examiner.digests(Side::Source, &action.key, entry, &Want::default()).await,
-            Err(error) => Err(error),
+        let from = action.side.other();
+        let digests = match (sent_entry(&action), self.sides.of(from).capabilities().read_cost) {
+            (Err(error), _) => Err(error),
+            (Ok(entry), ReadCost::Cheap) => self.examiner.digests(from, &action.key, entry, &Want::default()).await,
+            (Ok(entry), ReadCost::Transfer) => match self.sides.of(from).look_up(&action.key).await {
+                Ok(Some(found)) if found.version == entry.version => Ok(found.digests),
+                Ok(_) => Ok(Digests::none()),
+                Err(error) => Err(error),
+            },
         };
         (action, digests)
     }
@@ -118,12 +134,13 @@ impl Pairer<'_> {
             }
             // A file can't be copied into the directory that takes its place, nor the other way round.
             let (old, new) = (&record.key, &action.key);
-            let tree = self.sides.dest.capabilities().namespace == Namespace::Tree;
+            let tree = self.sides.of(action.side).capabilities().namespace == Namespace::Tree;
             if tree && (new.is_below(old.as_str()) || old.is_below(new.as_str())) {
                 continue;
             }
-            let deleted = findings.plan.has(Phase::Delete, &record.key)?;
-            let gone = deleted || matches!(self.sides.source.look_up(&record.key).await, Ok(None));
+            let deleted = findings.plan.has_at(action.side, Phase::Delete, &record.key)?;
+            let origin = self.sides.of(action.side.other());
+            let gone = deleted || matches!(origin.look_up(&record.key).await, Ok(None));
             candidates.push(Candidate { record, origin: if gone { Origin::Gone } else { Origin::There } });
         }
         Ok(candidates)
@@ -131,8 +148,8 @@ impl Pairer<'_> {
 
     /// The deletion of the old key is the other half of a rename, and shown and counted as that. Each deletion is
     /// the half of one rename.
-    fn name_the_old_half(findings: &mut Findings, from: &Key, to: &Key) -> Result<(), Error> {
-        if let Some(mut delete) = findings.plan.take(Phase::Delete, from)? {
+    fn name_the_old_half(findings: &mut Findings, side: Side, from: &Key, to: &Key) -> Result<(), Error> {
+        if let Some(mut delete) = findings.plan.take_at(side, Phase::Delete, from)? {
             if delete.reason == Reason::DeletedAtSource {
                 delete.reason = Reason::Renamed { from: to.clone() };
             }
@@ -151,7 +168,8 @@ impl Pairer<'_> {
             after = Some(last.key.clone());
             for action in page.into_iter().filter(|action| action.verb == Verb::Create) {
                 let Some(form) = twin_form(&action.key) else { continue };
-                if !findings.is_lonely(&form) {
+                // One of two twins that both would have travelled is settled with the other.
+                if !findings.is_lonely(action.side, &form) || !findings.plan.has(Phase::Send, &action.key)? {
                     continue;
                 }
                 for twin in forms(&action.key) {
@@ -161,6 +179,27 @@ impl Pairer<'_> {
         }
     }
 
+    /// Whether what an action sends is what its target has under another name. A side that is cheap to read is hashed
+    /// with what the other one tells.
+    async fn same(&self, action: &Action, sent: &Entry, twin: &Key, found: &Entry) -> Result<Sameness, Error> {
+        let (from, to) = (action.side.other(), action.side);
+        let cheap = |side: Side| self.sides.of(side).capabilities().read_cost == ReadCost::Cheap;
+        let (mut ours, mut theirs) = (sent.digests.clone(), found.digests.clone());
+        if !cheap(from)
+            && let Some(entry) = self.sides.of(from).look_up(&action.key).await?
+            && entry.version == sent.version
+        {
+            ours.merge(&entry.digests);
+        }
+        if cheap(to) {
+            theirs.merge(&self.examiner.digests(to, twin, found, &comparable(&ours)).await?);
+        }
+        if cheap(from) {
+            ours.merge(&self.examiner.digests(from, &action.key, sent, &comparable(&theirs)).await?);
+        }
+        Ok(same_content(sent.size, &ours, found.size, &theirs))
+    }
+
     async fn twin(
         &self,
         findings: &mut Findings,
@@ -168,26 +207,27 @@ impl Pairer<'_> {
         twin: &Key,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
-        let found = match self.sides.dest.look_up(twin).await {
+        let (to, from) = (self.sides.of(action.side), self.sides.of(action.side.other()));
+        let found = match to.look_up(twin).await {
             Ok(Some(found)) => found,
             Err(error) if error.cause == Cause::Stop => return Err(error),
             Ok(None) | Err(_) => return Ok(()),
         };
-        // A twin that the source has too is a key of its own.
-        if !matches!(self.sides.source.look_up(twin).await, Ok(None)) {
+        // A twin that the origin has too is a key of its own.
+        if !matches!(from.look_up(twin).await, Ok(None)) {
             return Ok(());
         }
         findings.plan.take(Phase::Send, &action.key)?;
-        findings.plan.take(Phase::Delete, twin)?;
-        let source = sent_entry(action)?;
-        let want = comparable(&found.digests);
-        let ours = self.examiner.digests(Side::Source, &action.key, source, &want).await;
-        let same = ours.map(|ours| same_content(source.size, &ours, found.size, &found.digests));
+        findings.plan.take_at(action.side, Phase::Delete, twin)?;
+        // Where both sides are written, the twin would travel too.
+        findings.plan.take_at(action.side.other(), Phase::Send, twin)?;
+        let sent = sent_entry(action)?;
+        let same = self.same(action, sent, twin, &found).await;
         if same != Ok(Sameness::Same) {
             let message = format!(
                 "{}: {} has this name in another Unicode form ({twin:?} against {:?}) with other content",
                 action.key,
-                self.sides.dest.name(),
+                to.name(),
                 action.key
             );
             let problem = Problem::of(&action.key, ProblemKind::Name, message);
@@ -205,14 +245,14 @@ fn forms(key: &Key) -> Vec<Key> {
 }
 
 /// Where a directory and a file of one name can't both exist, the deletion that makes room goes first.
-fn make_room(plan: &mut PlanStore) -> Result<(), Error> {
+fn make_room(plan: &mut PlanStore, side: Side) -> Result<(), Error> {
     for phase in [Phase::Copy, Phase::Send] {
         let mut after: Option<Key> = None;
         while let Some(page) = Some(plan.page(phase, after.as_ref(), PAGE)?).filter(|page| !page.is_empty()) {
             after = page.last().map(|action| action.key.clone());
-            for action in page {
+            for action in page.into_iter().filter(|action| action.side == side) {
                 for parent in parents(&action.key) {
-                    if let Some(delete) = plan.take(Phase::Delete, &parent)? {
+                    if let Some(delete) = plan.take_at(side, Phase::Delete, &parent)? {
                         plan.put(Phase::MakeRoom, &delete)?;
                     }
                 }
@@ -222,10 +262,10 @@ fn make_room(plan: &mut PlanStore) -> Result<(), Error> {
     let mut after: Option<Key> = None;
     while let Some(page) = Some(plan.page(Phase::Delete, after.as_ref(), PAGE)?).filter(|page| !page.is_empty()) {
         after = page.last().map(|action| action.key.clone());
-        for action in page {
+        for action in page.into_iter().filter(|action| action.side == side) {
             let mut blocks = false;
             for parent in parents(&action.key) {
-                blocks |= plan.has(Phase::Send, &parent)? || plan.has(Phase::Copy, &parent)?;
+                blocks |= plan.has_at(side, Phase::Send, &parent)? || plan.has_at(side, Phase::Copy, &parent)?;
             }
             if blocks && let Some(delete) = plan.take(Phase::Delete, &action.key)? {
                 plan.put(Phase::MakeRoom, &delete)?;

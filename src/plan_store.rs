@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::manifest::{ManifestError, Spool, read_action, write_action};
-use crate::model::{Action, Counts, Key, Verb};
+use crate::model::{Action, Counts, Key, Side, Verb};
 
 /// When an action is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,17 +45,27 @@ pub(crate) struct PlanStore {
     /// Reading merges what was spilled, so it needs the spool for itself.
     spool: Mutex<Spool>,
     counts: Counts,
+    /// Of these, what changes the source.
+    at_source: Counts,
 }
 
 impl PlanStore {
     /// An empty plan that may put files without names into `dir`.
     pub(crate) fn new(dir: &Path) -> Self {
-        Self { spool: Mutex::new(Spool::new(dir)), counts: Counts::default() }
+        Self { spool: Mutex::new(Spool::new(dir)), counts: Counts::default(), at_source: Counts::default() }
     }
 
     /// Totals of what is in it.
     pub(crate) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Totals of what changes one side.
+    pub(crate) fn counts_at(&self, side: Side) -> Counts {
+        match side {
+            Side::Source => self.at_source,
+            Side::Dest => self.counts.without(&self.at_source),
+        }
     }
 
     /// Adds an action in the phase of its verb.
@@ -66,6 +76,9 @@ impl PlanStore {
     /// Adds an action in a phase of the caller's choice.
     pub(crate) fn put(&mut self, phase: Phase, action: &Action) -> Result<(), ManifestError> {
         self.counts.add(action);
+        if action.side == Side::Source {
+            self.at_source.add(action);
+        }
         let mut value = Vec::with_capacity(128);
         write_action(&mut value, action);
         self.spool().insert(&place(phase, &action.key), &value)
@@ -78,12 +91,25 @@ impl PlanStore {
         self.spool().remove(&place)?;
         let action = parse(&value);
         self.counts.remove(&action);
+        if action.side == Side::Source {
+            self.at_source.remove(&action);
+        }
         Ok(Some(action))
     }
 
     /// An action.
     pub(crate) fn get(&self, phase: Phase, key: &Key) -> Result<Option<Action>, ManifestError> {
         Ok(self.spool().get(&place(phase, key))?.map(|value| parse(&value)))
+    }
+
+    /// Takes out an action that changes this side.
+    pub(crate) fn take_at(&mut self, side: Side, phase: Phase, key: &Key) -> Result<Option<Action>, ManifestError> {
+        if self.has_at(side, phase, key)? { self.take(phase, key) } else { Ok(None) }
+    }
+
+    /// Whether there is an action that changes this side.
+    pub(crate) fn has_at(&self, side: Side, phase: Phase, key: &Key) -> Result<bool, ManifestError> {
+        Ok(self.get(phase, key)?.is_some_and(|action| action.side == side))
     }
 
     /// Whether there is an action.

@@ -1,7 +1,7 @@
-//! After a killed run: finds out what of it reached the destination.
+//! After a killed run: finds out what of it arrived, at each side that the run may change.
 //!
-//! A run may have sent content and died before it recorded that. If the source is still the same, the two sides are
-//! compared as always, and adopted if they are equal. If the source has changed since, the destination would look like
+//! A run may have sent content and died before it recorded that. If the origin is still the same, the two sides are
+//! compared as always, and adopted if they are equal. If the origin has changed since, what arrived would look like
 //! somebody else's change: so what was about to be sent is written down first, with its digest, and looked at here. What is
 //! there now, if it is not what was there then and has that digest, is what we sent; then both sides did agree, and that
 //! is recorded. Size and mtime prove nothing: builds and copies of others have equal ones.
@@ -11,81 +11,91 @@ use futures_util::stream::{StreamExt, iter};
 use crate::examine::read;
 use crate::manifest::{Record, Sending};
 use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, ReadCost, Side, Version, Want};
-use crate::replica::{Cause, Error};
+use crate::replica::{Cause, Error, Replica};
 use crate::sync::Cycle;
 
 /// Look-ups at the same time.
 const LOOK_UPS: usize = 32;
 
-/// Records what a killed run sent to the destination. Returns the keys that can't be looked at now; their lines stay for
-/// the next run.
+/// Records what a killed run sent to the sides that this one may change. Returns the keys that can't be looked at now;
+/// their lines stay for the next run.
 ///
 /// # Errors
 /// The manifest failed, or a side can't be used at all.
 pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Vec<Key>, Error> {
-    let mut lines = cycle.manifest.sending(Side::Dest)?;
+    let mut left = Vec::new();
+    for to in cycle.writes {
+        left.extend(recover_at(cycle, *to).await?);
+    }
+    Ok(left)
+}
+
+async fn recover_at(cycle: &Cycle<'_>, to: Side) -> Result<Vec<Key>, Error> {
+    let mut lines = cycle.manifest.sending(to)?;
     if lines.is_empty() {
         return Ok(Vec::new());
     }
     // What was recorded needs no look.
     let mut open = Vec::new();
     for line in lines.drain(..) {
-        let recorded = cycle.manifest.get(&line.key)?.is_some_and(|base| base.source == line.version);
-        if !recorded {
+        let base = cycle.manifest.get(&line.key)?;
+        if base.is_none_or(|base| *base.version(to.other()) != line.version) {
             open.push(line);
         }
     }
-    let mut looked = iter(open).map(|line| look(cycle, line)).buffered(LOOK_UPS);
+    let mut looked = iter(open).map(|line| look(cycle, to, line)).buffered(LOOK_UPS);
     let (mut records, mut left) = (Vec::new(), Vec::new());
     while let Some((line, found)) = looked.next().await {
         match found {
-            Ok(Found::Ours(entry)) => records.push(Record::Put(BaseRecord {
-                key: line.key,
-                size: entry.size,
-                source: line.version,
-                dest: entry.version,
-                digests: entry.digests,
-                lapsed: false,
-            })),
+            Ok(Found::Ours(entry)) => records.push(Record::Put(agreed(line, to, entry))),
             Ok(Found::Nothing) => {}
             Err(error) if error.cause == Cause::Stop => return Err(error),
             // Comparing may not happen before the next kill: the line stays until a record accounts for it.
-            Ok(Found::SameSource) | Err(_) => left.push(line.key),
+            Ok(Found::SameOrigin) | Err(_) => left.push(line.key),
         }
     }
     drop(looked);
     cycle.manifest.record(&records)?;
-    cycle.manifest.end_sending(Side::Dest, &left)?;
+    cycle.manifest.end_sending(to, &left)?;
     Ok(left)
+}
+
+/// Both sides held what was sent to `to`.
+fn agreed(line: Sending, to: Side, arrived: Entry) -> BaseRecord {
+    let (source, dest) = match to {
+        Side::Dest => (line.version, arrived.version),
+        Side::Source => (arrived.version, line.version),
+    };
+    BaseRecord { key: line.key, size: arrived.size, source, dest, digests: arrived.digests, lapsed: false }
 }
 
 /// What became of content that was about to be sent.
 enum Found {
-    /// The source still has it: the contents will be compared as always.
-    SameSource,
-    /// The destination has it, and the source something else by now.
+    /// Where it came from it still is: the contents will be compared as always.
+    SameOrigin,
+    /// It arrived, and where it came from there is something else by now.
     Ours(Entry),
-    /// The destination has something else, or nothing.
+    /// There is something else, or nothing, where it was sent to.
     Nothing,
 }
 
-async fn look(cycle: &Cycle<'_>, line: Sending) -> (Sending, Result<Found, Error>) {
-    let found = match cycle.source.look_up(&line.key).await {
-        Ok(Some(source)) if source.version == line.version => Ok(Found::SameSource),
-        Ok(_) => at_dest(cycle, &line).await,
+async fn look(cycle: &Cycle<'_>, to: Side, line: Sending) -> (Sending, Result<Found, Error>) {
+    let found = match cycle.of(to.other()).look_up(&line.key).await {
+        Ok(Some(origin)) if origin.version == line.version => Ok(Found::SameOrigin),
+        Ok(_) => arrived(cycle.of(to), cycle, &line).await,
         Err(error) => Err(error),
     };
     (line, found)
 }
 
-async fn at_dest(cycle: &Cycle<'_>, line: &Sending) -> Result<Found, Error> {
+async fn arrived(replica: &dyn Replica, cycle: &Cycle<'_>, line: &Sending) -> Result<Found, Error> {
     let Some(blake3) = &line.blake3 else { return Ok(Found::Nothing) };
-    let found = cycle.dest.look_up(&line.key).await?;
+    let found = replica.look_up(&line.key).await?;
     let is_new = |entry: &Entry| entry.size == line.size && line.replaces.as_ref() != Some(&entry.version);
     let Some(mut entry) = found.filter(is_new) else { return Ok(Found::Nothing) };
     // A directory keeps no digest, and gives its content at no cost.
-    if entry.digests.get(DigestKind::Blake3).is_none() && cycle.dest.capabilities().read_cost == ReadCost::Cheap {
-        match read(&*cycle.dest, &cycle.buffers, &line.key, &entry, &Want::default()).await {
+    if entry.digests.get(DigestKind::Blake3).is_none() && replica.capabilities().read_cost == ReadCost::Cheap {
+        match read(replica, &cycle.buffers, &line.key, &entry, &Want::default()).await {
             Ok(digests) => entry.digests.merge(&digests),
             // It is being changed by somebody, so it is not what we left there.
             Err(error) if matches!(error.cause, Cause::Changed | Cause::NotFound) => return Ok(Found::Nothing),
@@ -96,10 +106,9 @@ async fn at_dest(cycle: &Cycle<'_>, line: &Sending) -> Result<Found, Error> {
     Ok(if is_ours { Found::Ours(entry) } else { Found::Nothing })
 }
 
-/// The lines for a page of actions that send content to the destination.
-pub(crate) fn lines(actions: &[Action]) -> Vec<Sending> {
-    let to_dest = actions.iter().filter(|action| action.side == Side::Dest);
-    to_dest.filter_map(line).collect()
+/// The lines for a page of actions, as far as they send content to `side`.
+pub(crate) fn lines(actions: &[Action], side: Side) -> Vec<Sending> {
+    actions.iter().filter(|action| action.side == side).filter_map(line).collect()
 }
 
 fn line(action: &Action) -> Option<Sending> {
@@ -114,7 +123,7 @@ fn line(action: &Action) -> Option<Sending> {
         version: from.version.clone(),
         modified_ns: from.modified_ns,
         replaces,
-        // A copy inside the destination is known by the plan.
+        // A copy inside a side is known by the plan.
         blake3: action.digests.get(DigestKind::Blake3).map(|digest| digest.text.to_string()),
     })
 }

@@ -7,19 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use futures_util::future;
-use futures_util::stream::{StreamExt, iter};
-
 use crate::apply::{self, Shelf};
-use crate::execute::{Book, Executor};
+use crate::execute::{Abandoned, Book, Executor, abandoned};
 use crate::manifest::{Manifest, RunId};
-use crate::model::{Counts, Filter, Key, Side, SkipReason, Verdict};
+use crate::model::{Counts, Filter, Key, Side};
 use crate::pair_up::pair_up;
-use crate::plan::guard::{self, GuardVerdict, Place, Range, Situation, Stranger};
-use crate::plan::{Budget, Policy};
-use crate::plan_store::{Phase, PlanStore};
+use crate::plan::guard::{self, GuardVerdict, Place, Range, Situation, Stranger, Watched};
+use crate::plan::{Budget, Mode, Policy};
+use crate::plan_store::PlanStore;
 use crate::recover::recover;
-use crate::replica::{Buffers, Cause, Connected, Contact, Error, Journal, ReadCost, Replica, Upload, UploadedPart};
+use crate::replica::{Buffers, Cause, Connected, Contact, Error, ReadCost, Replica};
 use crate::report::Watcher;
 use crate::survey::{Findings, survey};
 
@@ -56,10 +53,10 @@ pub struct Cycle<'a> {
     pub dest: Arc<dyn Replica>,
     /// What both held when they last agreed.
     pub manifest: &'a Manifest,
-    /// Where uploads in flight are written down.
-    pub journal: &'a dyn Journal,
     /// What may be done.
     pub policy: Policy,
+    /// The sides that may be changed: those of the policy's mode, or fewer.
+    pub writes: &'static [Side],
     /// What is in scope.
     pub filter: Arc<Filter>,
     /// `--only`: this key and everything below it.
@@ -106,6 +103,13 @@ impl Cycle<'_> {
     pub(crate) fn sides(&self) -> Sides {
         Sides { source: Arc::clone(&self.source), dest: Arc::clone(&self.dest) }
     }
+
+    pub(crate) fn of(&self, side: Side) -> &dyn Replica {
+        match side {
+            Side::Source => &*self.source,
+            Side::Dest => &*self.dest,
+        }
+    }
 }
 
 /// Runs one cycle.
@@ -120,13 +124,10 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     if met.strangers.is_empty() {
         met.unaccounted = recover(&cycle).await?;
     }
-    let mut findings = survey(&cycle, met.dest_is_new, &watcher).await?;
+    let mut findings = survey(&cycle, &met.new, &watcher).await?;
     in_scope(&cycle, &findings)?;
     pair_up(&cycle, &mut findings, &watcher).await?;
-    if findings.dest_keys == 0 && findings.base_keys > 0 && findings.plan.counts().creates > 0 {
-        watcher
-            .notice(&format!("{} is empty, though it was not after the last run: it is refilled", cycle.dest.name()));
-    }
+    tell_refills(&cycle, &findings, &watcher);
     let verdict = guard::check(&situation(&cycle, &met, &findings)?);
     cycle.progress.actions.store(findings.plan.counts().changes(), Relaxed);
     cycle.progress.bytes_to_send.store(findings.plan.counts().bytes_sent, Relaxed);
@@ -154,21 +155,34 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
             report.ending = Ending::Halted(Halt { message, plan: Some(hash) });
         }
         (Run::Execute(_), GuardVerdict::Proceed) => {
-            carry_out(&cycle, &findings.plan, Looked::AtTheScope, &met, &watcher, &mut report.done).await?;
+            carry_out(&cycle, &findings.plan, Looked::AtTheScope, &mut met, &watcher, &mut report.done).await?;
         }
     }
     watcher.into_report(&mut report);
     Ok(report)
 }
 
+/// A side that nobody follows may be empty: it gets everything again.
+fn tell_refills(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer) {
+    for side in cycle.writes.iter().filter(|side| !cycle.policy.mode.follows().contains(side)) {
+        if findings.keys(*side) == 0 && findings.base_keys > 0 && findings.plan.counts_at(*side).creates > 0 {
+            let name = cycle.of(*side).name();
+            observer.notice(&format!("{name} is empty, though it was not after the last run: it is refilled"));
+        }
+    }
+}
+
 /// What a run records of a killed one before it plans, a dry run records in a copy: both plan the same.
 fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, Error> {
-    match cycle.run {
-        Run::DryRun | Run::SavePlan(_) if !cycle.manifest.sending(Side::Dest)?.is_empty() => {
-            Ok(Some(cycle.manifest.copy()?))
-        }
-        Run::DryRun | Run::SavePlan(_) | Run::Execute(_) => Ok(None),
+    if let Run::Execute(_) = cycle.run {
+        return Ok(None);
     }
+    for side in cycle.writes {
+        if !cycle.manifest.sending(*side)?.is_empty() {
+            return Ok(Some(cycle.manifest.copy()?));
+        }
+    }
+    Ok(None)
 }
 
 /// Who answered at the two places.
@@ -176,48 +190,64 @@ fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, Error> {
 pub(crate) struct Met {
     pub(crate) source: Option<String>,
     pub(crate) dest: Option<String>,
-    /// The destination does not exist yet.
-    dest_is_new: bool,
+    /// Sides that do not exist yet.
+    new: Vec<Side>,
     strangers: Vec<Stranger>,
     /// Keys that a killed run was sending and that could not be looked at yet.
     pub(crate) unaccounted: Vec<Key>,
 }
 
+impl Met {
+    fn identity(&self, side: Side) -> Option<&str> {
+        match side {
+            Side::Source => self.source.as_deref(),
+            Side::Dest => self.dest.as_deref(),
+        }
+    }
+}
+
 /// Contacts both sides without changing anything, and compares who answers with who answered last time.
 pub(crate) async fn meet(cycle: &Cycle<'_>, observer: &dyn Observer) -> Result<Met, Error> {
-    let source = cycle.source.connect(Contact::Look).await.map_err(|error| Error { cause: Cause::Stop, ..error })?;
-    let known_dest = cycle.manifest.identity(Side::Dest)?;
-    let (dest, dest_is_new) = match cycle.dest.connect(Contact::Look).await {
-        Ok(dest) => (dest, false),
-        // A place that was never there is an empty destination. One that vanished is a stranger.
-        Err(error) if error.cause == Cause::NotFound && known_dest.is_none() => {
-            (Connected { identity: None, notices: Vec::new(), findings: None }, true)
+    let mut met = Met { source: None, dest: None, new: Vec::new(), strangers: Vec::new(), unaccounted: Vec::new() };
+    for side in Side::BOTH {
+        let (replica, known) = (cycle.of(side), cycle.manifest.identity(side)?);
+        let connected = match replica.connect(Contact::Look).await {
+            Ok(connected) => connected,
+            // A place that is to be changed and was never there is an empty one, if there is another to fill it from.
+            // One that vanished is a stranger.
+            Err(error)
+                if error.cause == Cause::NotFound
+                    && known.is_none()
+                    && cycle.writes.contains(&side)
+                    && met.new.is_empty() =>
+            {
+                met.new.push(side);
+                Connected { identity: None, notices: Vec::new(), findings: None }
+            }
+            Err(error) => return Err(Error { cause: Cause::Stop, ..error }),
+        };
+        for notice in &connected.notices {
+            observer.notice(notice);
         }
-        Err(error) => return Err(Error { cause: Cause::Stop, ..error }),
-    };
-    for notice in source.notices.iter().chain(&dest.notices) {
-        observer.notice(notice);
-    }
-    let mut strangers = Vec::new();
-    let known_source = cycle.manifest.identity(Side::Source)?;
-    for (replica, known, now) in
-        [(&cycle.source, known_source, &source.identity), (&cycle.dest, known_dest, &dest.identity)]
-    {
-        if known.is_some() && known != *now {
+        if known.is_some() && known != connected.identity {
             let place = match replica.capabilities().read_cost {
                 ReadCost::Cheap => Place::Directory,
                 ReadCost::Transfer => Place::Bucket,
             };
-            strangers.push(Stranger { name: replica.name().to_owned(), place });
+            met.strangers.push(Stranger { name: replica.name().to_owned(), place });
+        }
+        match side {
+            Side::Source => met.source = connected.identity,
+            Side::Dest => met.dest = connected.identity,
         }
     }
-    Ok(Met { source: source.identity, dest: dest.identity, dest_is_new, strangers, unaccounted: Vec::new() })
+    Ok(met)
 }
 
 /// A run in which rules leave nothing is a mistake in the rules, not a wish to have nothing; and a subtree that is
 /// nowhere is a mistyped name.
 fn in_scope(cycle: &Cycle<'_>, findings: &Findings) -> Result<(), Error> {
-    if findings.source_keys > 0 {
+    if cycle.policy.mode.follows().iter().any(|side| findings.keys(*side) > 0) {
         return Ok(());
     }
     if findings.ruled_out > 0 {
@@ -234,6 +264,19 @@ fn in_scope(cycle: &Cycle<'_>, findings: &Findings) -> Result<(), Error> {
 }
 
 fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situation, Error> {
+    let watched = cycle.policy.mode.follows().iter().map(|side| {
+        let across = findings.plan.counts_at(side.other());
+        Watched {
+            name: match cycle.policy.mode {
+                Mode::TwoWay => cycle.of(*side).name().to_owned(),
+                Mode::Copy | Mode::CopyAndDelete | Mode::Mirror => "the source".to_owned(),
+            },
+            keys: findings.keys(*side),
+            of_base: findings.of_base(*side),
+            renamed: across.rename_deletes,
+            deletes: across.deletes - across.rename_deletes,
+        }
+    });
     Ok(Situation {
         mode: cycle.policy.mode,
         range: if cycle.only.is_some() { Range::Part } else { Range::Whole },
@@ -241,8 +284,7 @@ fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situat
         planned: findings.plan.counts(),
         base_keys: findings.base_keys,
         base_bytes: findings.base_bytes,
-        base_at_source: findings.base_at_source,
-        source_keys: findings.source_keys,
+        watched: watched.collect(),
         spent: spent(cycle)?,
         strangers: met.strangers.clone(),
         mirror_approved: cycle.manifest.mirror_approved()?,
@@ -271,121 +313,99 @@ pub(crate) enum Looked {
     AtThePlan,
 }
 
-/// Prepares the destination, executes a plan that may be executed, and books what it spent.
+/// Prepares the sides that are changed, executes a plan that may be executed, and books what it spent.
 pub(crate) async fn carry_out(
     cycle: &Cycle<'_>,
     plan: &PlanStore,
     looked: Looked,
-    met: &Met,
+    met: &mut Met,
     observer: &dyn Observer,
     done: &mut Counts,
 ) -> Result<(), Error> {
     let Run::Execute(run) = cycle.run else {
         return Err(Error::new(Cause::Stop, "a plan is carried out only in an executing run"));
     };
-    let first = cycle.manifest.identity(Side::Dest)?.is_none();
-    let mut dest = met.dest.clone();
-    if first || !met.strangers.is_empty() || plan.counts().changes() > 0 {
-        observer.agree(&plan.counts()).await?;
-        let prepared = cycle.dest.connect(Contact::Prepare).await?;
-        // A run that is killed later must not leave it to be found out again.
-        if let Some(findings) = &prepared.findings {
-            cycle.manifest.set_probe(Side::Dest, findings)?;
-        }
-        for notice in &prepared.notices {
-            observer.notice(notice);
-        }
-        dest = prepared.identity;
-    }
+    prepare(cycle, plan, met, observer).await?;
     let sides = cycle.sides();
     let executor = Executor {
         sides: &sides,
+        writes: cycle.writes,
         manifest: cycle.manifest,
-        journal: cycle.journal,
         buffers: &cycle.buffers,
         progress: &cycle.progress,
         concurrency: cycle.concurrency,
         book: Book { run, now_ns: cycle.now_ns },
-        identities: (&met.source, &dest),
+        identities: (&met.source, &met.dest),
         unaccounted: &met.unaccounted,
     };
     // Whoever is met for the first time is remembered before anything is changed there: a run that is killed must not
     // leave a pair that takes anybody for its own.
-    for (side, identity) in [(Side::Source, &met.source), (Side::Dest, &dest)] {
-        if let (Some(identity), None) = (identity, cycle.manifest.identity(side)?) {
+    for side in Side::BOTH {
+        if let (Some(identity), None) = (met.identity(side), cycle.manifest.identity(side)?) {
             cycle.manifest.set_identity(side, identity)?;
         }
     }
     executor.run(plan, observer, done).await?;
-    let uploads = match looked {
-        Looked::AtTheScope => abandoned(cycle, plan).await?,
-        Looked::AtThePlan => Vec::new(),
-    };
-    match cycle.dest.tidy(&Abandoned { journal: cycle.journal, uploads }).await {
-        Ok(0) => {}
-        Ok(count) => observer.notice(&format!("{}: removed {count} leftovers of an earlier run", cycle.dest.name())),
-        Err(error) if error.cause == Cause::Stop => return Err(error),
-        Err(error) => observer.notice(&format!("{error}; leftovers of an earlier run stay for now")),
+    for side in cycle.writes {
+        tidy(cycle, plan, looked, *side, observer).await?;
     }
-    for (side, identity) in [(Side::Source, &met.source), (Side::Dest, &dest)] {
-        if let Some(identity) = identity {
+    for side in Side::BOTH {
+        if let Some(identity) = met.identity(side) {
             cycle.manifest.set_identity(side, identity)?;
         }
     }
     Ok(())
 }
 
-/// The uploads in flight that no run will go on with: the source does not have the key any more, or had nothing to send
-/// for it. What this run did not look at, or could not, stays.
-async fn abandoned(cycle: &Cycle<'_>, plan: &PlanStore) -> Result<Vec<Upload>, Error> {
-    let mut unplanned = Vec::new();
-    for upload in cycle.journal.uploads()? {
-        let key = &upload.key;
-        let outside = cycle.only.as_ref().is_some_and(|only| key != only && !key.is_below(only.as_str()));
-        if !outside && !plan.has(Phase::Send, key)? && !plan.has(Phase::Copy, key)? {
-            unplanned.push(upload);
+/// Makes the sides ready that are met for the first time or about to be changed, after somebody agreed.
+async fn prepare(cycle: &Cycle<'_>, plan: &PlanStore, met: &mut Met, observer: &dyn Observer) -> Result<(), Error> {
+    let mut agreed = false;
+    for side in cycle.writes {
+        let first = cycle.manifest.identity(*side)?.is_none();
+        if !first && met.strangers.is_empty() && plan.counts_at(*side).changes() == 0 {
+            continue;
+        }
+        if !agreed {
+            observer.agree(&plan.counts()).await?;
+            agreed = true;
+        }
+        let prepared = cycle.of(*side).connect(Contact::Prepare).await?;
+        // A run that is killed later must not leave it to be found out again.
+        if let Some(findings) = &prepared.findings {
+            cycle.manifest.set_probe(*side, findings)?;
+        }
+        for notice in &prepared.notices {
+            observer.notice(notice);
+        }
+        match side {
+            Side::Source => met.source = prepared.identity,
+            Side::Dest => met.dest = prepared.identity,
         }
     }
-    let looked = iter(unplanned).map(async |upload| {
-        let found = cycle.source.look_up(&upload.key).await.ok()?;
-        let in_scope = match cycle.filter.verdict(&upload.key, found.as_ref().map_or(0, |entry| entry.size)) {
-            Verdict::In => true,
-            // A size that nothing has leaves nothing out.
-            Verdict::Out(SkipReason::Size) => found.is_none(),
-            Verdict::Out(_) => false,
-        };
-        in_scope.then_some(upload)
-    });
-    Ok(looked.buffered(cycle.concurrency.max(1)).filter_map(future::ready).collect().await)
+    Ok(())
 }
 
-/// A journal that names only some uploads.
-#[derive(Debug)]
-struct Abandoned<'a> {
-    journal: &'a dyn Journal,
-    uploads: Vec<Upload>,
-}
-
-impl Journal for Abandoned<'_> {
-    fn upload(&self, key: &Key) -> Result<Option<Upload>, Error> {
-        self.journal.upload(key)
+/// Removes what earlier runs left at a side.
+async fn tidy(
+    cycle: &Cycle<'_>,
+    plan: &PlanStore,
+    looked: Looked,
+    side: Side,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let journal = cycle.manifest.upload_journal(side);
+    let uploads = match looked {
+        Looked::AtTheScope => abandoned::find(cycle, plan, side).await?,
+        Looked::AtThePlan => Vec::new(),
+    };
+    let replica = cycle.of(side);
+    match replica.tidy(&Abandoned { journal: &journal, uploads }).await {
+        Ok(0) => {}
+        Ok(count) => observer.notice(&format!("{}: removed {count} leftovers of an earlier run", replica.name())),
+        Err(error) if error.cause == Cause::Stop => return Err(error),
+        Err(error) => observer.notice(&format!("{error}; leftovers of an earlier run stay for now")),
     }
-
-    fn uploads(&self) -> Result<Vec<Upload>, Error> {
-        Ok(self.uploads.clone())
-    }
-
-    fn intend(&self, upload: &Upload) -> Result<(), Error> {
-        self.journal.intend(upload)
-    }
-
-    fn part(&self, key: &Key, part: &UploadedPart) -> Result<(), Error> {
-        self.journal.part(key, part)
-    }
-
-    fn done(&self, key: &Key) -> Result<(), Error> {
-        self.journal.done(key)
-    }
+    Ok(())
 }
 
 /// What a survey found, before anything is done.

@@ -158,26 +158,14 @@ impl Session {
         &self.guard
     }
 
-    /// Where uploads to the destination are written down.
-    pub fn journal(&self) -> impl Journal + '_ {
-        self.manifest.upload_journal(Side::Dest)
-    }
-
     /// The cycle of a task.
-    pub fn cycle<'a>(
-        &'a self,
-        task: &Task,
-        run: Run,
-        journal: &'a dyn Journal,
-        progress: Arc<Progress>,
-        now_ns: i64,
-    ) -> Cycle<'a> {
+    pub fn cycle<'a>(&'a self, task: &Task, run: Run, progress: Arc<Progress>, now_ns: i64) -> Cycle<'a> {
         Cycle {
             source: Arc::clone(&self.source.replica),
             dest: Arc::clone(&self.dest.replica),
             manifest: &self.manifest,
-            journal,
             policy: Policy { mode: task.mode, on_conflict: task.options.on_conflict, compare: task.options.compare },
+            writes: task.mode.writes(),
             filter: Arc::clone(&self.filter),
             only: task.only.clone(),
             budget: task.options.max_delete,
@@ -213,9 +201,12 @@ impl Session {
     pub fn met_nobody(&self) -> Result<bool, Failure> {
         let manifest = &self.manifest;
         let identities = (manifest.identity(Side::Source)?, manifest.identity(Side::Dest)?);
-        let uploads = manifest.upload_journal(Side::Dest).uploads().map_err(Failure::from)?;
-        let runs = manifest.runs(2)?;
-        Ok(identities == (None, None) && manifest.base_totals()?.0 == 0 && uploads.is_empty() && runs.len() < 2)
+        for side in Side::BOTH {
+            if !manifest.upload_journal(side).uploads().map_err(Failure::from)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(identities == (None, None) && manifest.base_totals()?.0 == 0 && manifest.runs(2)?.len() < 2)
     }
 
     /// Ends with nothing kept of the pair. The lock is held until then.

@@ -3,6 +3,7 @@
 //! Act, observe, record: a base record is made from what the replicas acknowledged, never from the plan. A crash
 //! between the act and the record shows up next time as "same on both sides" and is adopted.
 
+pub(crate) mod abandoned;
 mod remove;
 mod transfer;
 
@@ -14,9 +15,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::manifest::{Manifest, ManifestError, Record, RunId, Spent, Written};
 use crate::model::{Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, Reason, Side, Verb};
 use crate::plan_store::{Phase, PlanStore};
-use crate::replica::{Buffers, Cause, Error, Journal};
+use crate::replica::{Buffers, Cause, Error};
 use crate::survey::problem_of;
 use crate::sync::{Observer, Progress, Sides, Stage};
+
+pub(crate) use abandoned::Abandoned;
 
 /// Records are committed at the latest after this many.
 const BATCH: usize = 1_000;
@@ -31,8 +34,9 @@ const HOPELESS: u64 = 20;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Executor<'a> {
     pub(crate) sides: &'a Sides,
+    /// The sides that may be changed.
+    pub(crate) writes: &'static [Side],
     pub(crate) manifest: &'a Manifest,
-    pub(crate) journal: &'a dyn Journal,
     pub(crate) buffers: &'a Buffers,
     pub(crate) progress: &'a Progress,
     pub(crate) concurrency: usize,
@@ -70,7 +74,10 @@ impl Executor<'_> {
         let result = self.phases(plan, &mut ledger).await;
         ledger.flush()?;
         result?;
-        Ok(self.manifest.end_sending(Side::Dest, &ledger.open)?)
+        for side in self.writes {
+            self.manifest.end_sending(*side, &ledger.open)?;
+        }
+        Ok(())
     }
 
     async fn phases(&self, plan: &PlanStore, ledger: &mut Ledger<'_>) -> Result<(), Error> {
@@ -94,7 +101,9 @@ impl Executor<'_> {
                     let next = plan.page(phase, last.as_ref(), PAGE)?;
                     let Some(action) = next.last() else { break };
                     last = Some(action.key.clone());
-                    self.manifest.begin_sending(Side::Dest, &crate::recover::lines(&next))?;
+                    for side in self.writes {
+                        self.manifest.begin_sending(*side, &crate::recover::lines(&next, *side))?;
+                    }
                     // Booked before acting: a crash counts too much, never too little.
                     let overwrites = next.iter().filter(|action| action.verb == Verb::Overwrite).count() as u64;
                     let spent = Spent { overwrites, ..Spent::default() };
@@ -164,7 +173,7 @@ struct Ledger<'a> {
     since: Instant,
     done: &'a mut Counts,
     refusals: u64,
-    /// Keys whose sending failed in a way that leaves open what is at the destination.
+    /// Keys whose sending failed in a way that leaves open what arrived.
     open: Vec<Key>,
 }
 

@@ -24,7 +24,7 @@ impl Executor<'_> {
             if batch.is_empty() {
                 return Ok(());
             }
-            for side in [Side::Dest, Side::Source] {
+            for side in Side::BOTH {
                 let of_side: Vec<Action> = batch.iter().filter(|action| action.side == side).cloned().collect();
                 if !of_side.is_empty() {
                     self.remove_batch(plan, of_side, side, ledger).await?;
@@ -43,11 +43,8 @@ impl Executor<'_> {
         self.same_places().await?;
         // What was acknowledged is recorded first: the new halves of moves are looked up there.
         ledger.flush()?;
-        let (witness, place) = match side {
-            Side::Dest => (&self.sides.source, &self.sides.dest),
-            Side::Source => (&self.sides.dest, &self.sides.source),
-        };
-        let mut looked = iter(batch).map(|action| still_absent(&**witness, action)).buffered(LOOK_UPS);
+        let (witness, place) = (self.sides.of(side.other()), self.sides.of(side));
+        let mut looked = iter(batch).map(|action| still_absent(witness, action)).buffered(LOOK_UPS);
         let mut sure = Vec::new();
         while let Some((action, looked)) = looked.next().await {
             match looked {

@@ -2,8 +2,8 @@
 
 use crate::hash::hash_parts;
 use crate::manifest::Record;
-use crate::model::{Action, DigestKind, Digests, Entry, Side, Verb};
-use crate::replica::{Attributes, Cause, Content, Error, PartHashes, Put, Replica, WHOLE_LIMIT, part_size};
+use crate::model::{Action, DigestKind, Digests, Entry, Verb};
+use crate::replica::{Cause, Content, Error, Journal, Put, Replica, WHOLE_LIMIT, part_size};
 use crate::survey::sent_entry;
 
 use super::{Executor, Outcome, agreed, outcome_of};
@@ -25,11 +25,7 @@ impl Executor<'_> {
 
     /// Where the content comes from, and where it goes.
     fn ways(&self, action: &Action) -> (&dyn Replica, &dyn Replica) {
-        let (from, to) = match action.side {
-            Side::Dest => (&self.sides.source, &self.sides.dest),
-            Side::Source => (&self.sides.dest, &self.sides.source),
-        };
-        (&**from, &**to)
+        (self.sides.of(action.side.other()), self.sides.of(action.side))
     }
 
     async fn send(&self, action: &Action) -> Result<Record, Error> {
@@ -50,10 +46,15 @@ impl Executor<'_> {
             }
         };
         // Before the first byte: after a kill it is the proof of what is ours.
-        if let (Side::Dest, Some(blake3)) = (action.side, digests.get(DigestKind::Blake3)) {
+        if let Some(blake3) = digests.get(DigestKind::Blake3) {
             self.manifest.sending_is(action.side, &action.key, &blake3.text)?;
         }
-        let put = self.put(action, &digests, planned, content.attributes(), parts.as_ref());
+        let journal = self.manifest.upload_journal(action.side);
+        let put = Put {
+            attributes: content.attributes(),
+            parts: parts.as_ref(),
+            ..self.put(action, &digests, planned, &journal)
+        };
         let stored = to.put(&action.key, &content, &put).await?;
         let action = Action { digests, ..action.clone() };
         Ok(Record::Put(agreed(&action, content.entry(), &stored)))
@@ -66,7 +67,8 @@ impl Executor<'_> {
         };
         let (_, to) = self.ways(action);
         let planned = sent_entry(action)?;
-        let put = self.put(action, &action.digests, planned, None, None);
+        let journal = self.manifest.upload_journal(action.side);
+        let put = self.put(action, &action.digests, planned, &journal);
         match to.copy(from, from_version, &action.key, &put).await {
             Ok(stored) => {
                 let record = Record::Put(agreed(action, planned, &stored));
@@ -88,16 +90,15 @@ impl Executor<'_> {
         action: &'b Action,
         digests: &'b Digests,
         planned: &Entry,
-        attributes: Option<&'b Attributes>,
-        parts: Option<&'b PartHashes>,
+        journal: &'b dyn Journal,
     ) -> Put<'b> {
         Put {
             expect: &action.expect,
             digests,
             mtime_ns: planned.modified_ns,
-            attributes,
-            parts,
-            journal: self.journal,
+            attributes: None,
+            parts: None,
+            journal,
             buffers: self.buffers,
             meter: &self.progress.sent,
         }

@@ -15,6 +15,20 @@ pub enum Side {
     Dest,
 }
 
+impl Side {
+    /// Both, the source first.
+    pub const BOTH: [Self; 2] = [Self::Source, Self::Dest];
+
+    /// The one across.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Source => Self::Dest,
+            Self::Dest => Self::Source,
+        }
+    }
+}
+
 /// What is expected under a key right before it is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -158,6 +172,22 @@ impl Counts {
     /// Takes one action out again.
     pub fn remove(&mut self, action: &Action) {
         self.apply(action, u64::saturating_sub);
+    }
+
+    /// What is left of these without some of them.
+    #[must_use]
+    pub fn without(&self, some: &Self) -> Self {
+        Self {
+            creates: self.creates.saturating_sub(some.creates),
+            overwrites: self.overwrites.saturating_sub(some.overwrites),
+            copies: self.copies.saturating_sub(some.copies),
+            deletes: self.deletes.saturating_sub(some.deletes),
+            rename_deletes: self.rename_deletes.saturating_sub(some.rename_deletes),
+            extra_deletes: self.extra_deletes.saturating_sub(some.extra_deletes),
+            records: self.records.saturating_sub(some.records),
+            bytes_sent: self.bytes_sent.saturating_sub(some.bytes_sent),
+            bytes_deleted: self.bytes_deleted.saturating_sub(some.bytes_deleted),
+        }
     }
 
     fn apply(&mut self, action: &Action, change: fn(u64, u64) -> u64) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digests, Key, Problem, Sameness, SkipReason};
+use super::{Digests, Key, Problem, Sameness, Side, SkipReason};
 
 /// A replica's opaque token for "this content at this key".
 ///
@@ -100,6 +100,16 @@ pub struct BaseRecord {
     pub digests: Digests,
     /// Out of scope in an earlier run: saves hashing, proves no deletion until both sides were seen with the key.
     pub lapsed: bool,
+}
+
+impl BaseRecord {
+    /// The version that a side had then.
+    pub fn version(&self, side: Side) -> &Version {
+        match side {
+            Side::Source => &self.source,
+            Side::Dest => &self.dest,
+        }
+    }
 }
 
 /// Whether two contents are the same, by sizes and digests. Versions and times never enter.

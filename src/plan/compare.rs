@@ -5,7 +5,7 @@
 //! by; looking up the remote side; hashing again with what that told; reading the remote content, if the user
 //! asked for that. Then it stays untold, and no rule may take that for "same".
 
-use crate::model::{BaseRecord, DigestKind, Digests, Entry, ReadCost, Sameness, Side, Version, Want, same_content};
+use crate::model::{BaseRecord, DigestKind, Digests, Entry, ReadCost, Sameness, Side, Want, same_content};
 
 use super::{Compare, Triple};
 
@@ -87,7 +87,7 @@ pub(super) fn digests_of(entry: &Entry, known: &Known) -> Digests {
 
 /// Whether `side` moved since `base`.
 pub(super) fn moved(base: &BaseRecord, side: Side, entry: &Entry, known: &Known, compare: Compare) -> Moved {
-    if entry.version == *base_version(base, side) {
+    if entry.version == *base.version(side) {
         return Moved::No;
     }
     match same_content(entry.size, &digests_of(entry, known), base.size, &base.digests) {
@@ -98,14 +98,6 @@ pub(super) fn moved(base: &BaseRecord, side: Side, entry: &Entry, known: &Known,
     match find_out(side, entry, known, &base.digests, compare) {
         Some(need) => Moved::Ask(need),
         None => Moved::Yes,
-    }
-}
-
-/// The base's version of one side.
-pub(super) fn base_version(base: &BaseRecord, side: Side) -> &Version {
-    match side {
-        Side::Source => &base.source,
-        Side::Dest => &base.dest,
     }
 }
 

@@ -9,11 +9,11 @@ use crate::model::{Action, BaseRecord, Digests, Key, Reason, Sameness, Verb, sam
 pub struct Candidate {
     /// The record.
     pub record: BaseRecord,
-    /// What became of its key at the source.
+    /// What became of its key where the content comes from.
     pub origin: Origin,
 }
 
-/// What became of a key at the source.
+/// What became of a key where the content comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Gone: the new key is a rename.
@@ -22,7 +22,7 @@ pub enum Origin {
     There,
 }
 
-/// Turns a creation into a copy inside the destination, if a candidate provably has its content. Renames go before
+/// Turns a creation into a copy inside the side that it changes, if a candidate provably has its content. Renames go before
 /// copies; otherwise the first candidate wins.
 pub fn as_copy(create: &Action, digests: &Digests, candidates: &[Candidate]) -> Option<Action> {
     let same = |candidate: &&Candidate| {
@@ -39,7 +39,7 @@ pub fn as_copy(create: &Action, digests: &Digests, candidates: &[Candidate]) -> 
     let mut all = digests.clone();
     all.merge(&chosen.record.digests);
     Some(Action {
-        verb: Verb::Copy { from, from_version: chosen.record.dest.clone() },
+        verb: Verb::Copy { from, from_version: chosen.record.version(create.side).clone() },
         reason,
         digests: all,
         ..create.clone()

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Side;
+
 /// How the two sides relate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -47,6 +49,25 @@ pub struct Policy {
     pub on_conflict: OnConflict,
     /// Where metadata can't tell.
     pub compare: Compare,
+}
+
+impl Mode {
+    /// The sides that a run of this mode may change. Whatever prepares, journals, recovers or tidies a side goes over
+    /// these.
+    pub const fn writes(self) -> &'static [Side] {
+        match self {
+            Self::Copy | Self::CopyAndDelete | Self::Mirror => &[Side::Dest],
+            Self::TwoWay => &Side::BOTH,
+        }
+    }
+
+    /// The sides whose losses may become deletions at the other one: the guard watches these.
+    pub const fn follows(self) -> &'static [Side] {
+        match self {
+            Self::Copy | Self::CopyAndDelete | Self::Mirror => &[Side::Source],
+            Self::TwoWay => &Side::BOTH,
+        }
+    }
 }
 
 /// A number of keys or a share of them.

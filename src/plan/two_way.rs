@@ -52,13 +52,9 @@ fn both_changed(triple: &Triple, context: &Context<'_>, left: &Entry, right: &En
 
 /// One side has the key, the other one deleted it: unchanged content goes, changed content stays and comes back.
 fn other_deleted(triple: &Triple, context: &Context<'_>, base: &BaseRecord, has: Side, entry: &Entry) -> Decision {
-    let lost = match has {
-        Side::Source => Side::Dest,
-        Side::Dest => Side::Source,
-    };
     match compare::moved(base, has, entry, context.evidence.of(has), context.policy.compare) {
         Moved::Ask(need) => Decision::Need(need),
         Moved::No | Moved::Touched => delete_at(triple, has, entry, Reason::DeletedAtSource),
-        Moved::Yes => send(triple, context, lost, entry, None, Reason::ContentChanged),
+        Moved::Yes => send(triple, context, has.other(), entry, None, Reason::ContentChanged),
     }
 }

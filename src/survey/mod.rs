@@ -45,10 +45,12 @@ pub(crate) struct Findings {
     /// Base records in scope and not lapsed, and their bytes.
     pub(crate) base_keys: u64,
     pub(crate) base_bytes: u64,
-    /// Of these, the ones that the source has or can't be told about.
-    pub(crate) base_at_source: u64,
-    /// Hashes of the NFC forms of non-ASCII keys that only the destination has.
-    pub(crate) lonely: HashSet<u64>,
+    /// Of these, the ones that a side has or can't be told about.
+    base_at_source: u64,
+    base_at_dest: u64,
+    /// Hashes of the NFC forms of non-ASCII keys that only one side has, by side; of sides that are written.
+    lonely_source: HashSet<u64>,
+    lonely_dest: HashSet<u64>,
     pub(crate) hasher: RandomState,
 }
 
@@ -66,17 +68,45 @@ impl Findings {
             base_keys: 0,
             base_bytes: 0,
             base_at_source: 0,
-            lonely: HashSet::new(),
+            base_at_dest: 0,
+            lonely_source: HashSet::new(),
+            lonely_dest: HashSet::new(),
             hasher: RandomState::new(),
         }
     }
 
-    /// Whether only the destination has a key of this NFC form (or, rarely, of another one with its hash).
-    pub(crate) fn is_lonely(&self, form: &str) -> bool {
-        self.lonely.contains(&self.hasher.hash_one(form))
+    /// Whether only `side` has a key of this NFC form (or, rarely, of another one with its hash).
+    pub(crate) fn is_lonely(&self, side: Side, form: &str) -> bool {
+        let lonely = match side {
+            Side::Source => &self.lonely_source,
+            Side::Dest => &self.lonely_dest,
+        };
+        lonely.contains(&self.hasher.hash_one(form))
     }
 
-    fn count(&mut self, triple: &Triple, scope: Verdict) {
+    /// Whether there is any such key.
+    pub(crate) fn has_lonely(&self) -> bool {
+        !self.lonely_source.is_empty() || !self.lonely_dest.is_empty()
+    }
+
+    /// Keys in scope at a side.
+    pub(crate) fn keys(&self, side: Side) -> u64 {
+        match side {
+            Side::Source => self.source_keys,
+            Side::Dest => self.dest_keys,
+        }
+    }
+
+    /// Keys of the base that a side has or can't be told about.
+    pub(crate) fn of_base(&self, side: Side) -> u64 {
+        match side {
+            Side::Source => self.base_at_source,
+            Side::Dest => self.base_at_dest,
+        }
+    }
+
+    /// `writes` are the sides that the run may change.
+    fn count(&mut self, triple: &Triple, scope: Verdict, writes: &[Side]) {
         let skip = |presence: &Presence| matches!(presence, Presence::Skipped(_));
         let in_scope = scope == Verdict::In && !skip(&triple.source) && !skip(&triple.dest);
         if let Verdict::Out(reason) = scope {
@@ -97,13 +127,19 @@ impl Findings {
             self.base_keys += 1;
             self.base_bytes += base.size;
             self.base_at_source += u64::from(!matches!(triple.source, Presence::Absent));
+            self.base_at_dest += u64::from(!matches!(triple.dest, Presence::Absent));
         }
-        if matches!(triple.source, Presence::Absent)
-            && triple.dest.entry().is_some()
-            && let Some(form) = pairing::twin_form(&triple.key)
-        {
+        let only = match (&triple.source, &triple.dest) {
+            (Presence::Absent, Presence::Present(_)) => Side::Dest,
+            (Presence::Present(_), Presence::Absent) => Side::Source,
+            _ => return,
+        };
+        if let Some(form) = pairing::twin_form(&triple.key).filter(|_| writes.contains(&only)) {
             let hash = self.hasher.hash_one(form);
-            self.lonely.insert(hash);
+            match only {
+                Side::Source => self.lonely_source.insert(hash),
+                Side::Dest => self.lonely_dest.insert(hash),
+            };
         }
     }
 }
@@ -120,6 +156,7 @@ enum Message {
 struct Shared {
     sides: Sides,
     policy: Policy,
+    writes: &'static [Side],
     filter: Arc<Filter>,
     progress: Arc<Progress>,
     scratch: PathBuf,
@@ -163,14 +200,14 @@ impl Shared {
     }
 }
 
-/// Surveys both sides.
+/// Surveys both sides; those of `new` do not exist yet.
 ///
 /// # Errors
 /// A side could not be listed completely, or the manifest could not be read; nothing may be concluded.
-pub(crate) async fn survey(cycle: &Cycle<'_>, dest_is_new: bool, observer: &dyn Observer) -> Result<Findings, Error> {
+pub(crate) async fn survey(cycle: &Cycle<'_>, new: &[Side], observer: &dyn Observer) -> Result<Findings, Error> {
     let mut sort = Sorted::default();
     loop {
-        match attempt(cycle, dest_is_new, observer, sort).await {
+        match attempt(cycle, new, observer, sort).await {
             Ok(findings) => return Ok(findings),
             Err(Ended::Unordered(side, _)) if !sort.has(side) => {
                 let name = cycle.sides().of(side).name().to_owned();
@@ -211,31 +248,26 @@ impl Sorted {
     }
 }
 
-async fn attempt(
-    cycle: &Cycle<'_>,
-    dest_is_new: bool,
-    observer: &dyn Observer,
-    sort: Sorted,
-) -> Result<Findings, Ended> {
+async fn attempt(cycle: &Cycle<'_>, new: &[Side], observer: &dyn Observer, sort: Sorted) -> Result<Findings, Ended> {
     cycle.progress.scanned.store(0, Relaxed);
     cycle.progress.listed.store(0, Relaxed);
     let sides = cycle.sides();
     let shared = Shared {
         sides: sides.clone(),
         policy: cycle.policy,
+        writes: cycle.writes,
         filter: Arc::clone(&cycle.filter),
         progress: Arc::clone(&cycle.progress),
         scratch: cycle.scratch.to_owned(),
         findings: Arc::new(Mutex::new(Findings::new(cycle.scratch))),
     };
-    let listings = Listings {
-        source: feed(sides.source.list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, Side::Source, sort)),
-        dest: if dest_is_new {
-            Feed::Nothing
-        } else {
-            feed(sides.dest.list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, Side::Dest, sort))
-        },
+    let listing = |side: Side| {
+        if new.contains(&side) {
+            return Feed::Nothing;
+        }
+        feed(sides.of(side).list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, side, sort))
     };
+    let listings = Listings { source: listing(Side::Source), dest: listing(Side::Dest) };
     let base = cycle.manifest.base(cycle.only.as_ref()).map_err(Error::from)?;
     let (sender, messages) = mpsc::channel(64);
     let joiner = {
@@ -272,7 +304,7 @@ fn join(shared: &Shared, listings: Listings, base: BaseCursor, sender: &mpsc::Se
         let message = match joined.map_err(|error| fold(error, &shared.sides))? {
             Joined::Triple(triple) => {
                 let scope = shared.scope(&triple);
-                shared.findings.lock().unwrap_or_else(PoisonError::into_inner).count(&triple, scope);
+                shared.findings.lock().unwrap_or_else(PoisonError::into_inner).count(&triple, scope, shared.writes);
                 shared.settle(&triple, scope, &evidence).map_err(Error::from)?
             }
             Joined::Problem(problem) => Some(Message::Problem(problem)),

@@ -309,9 +309,8 @@ async fn drive(
     work: Work<'_>,
 ) -> Result<Report, Failure> {
     let progress = Arc::new(Progress::default());
-    let journal = session.journal();
     let dry = matches!(run, Run::DryRun);
-    let cycle = session.cycle(task, run, &journal, Arc::clone(&progress), now_ns());
+    let cycle = session.cycle(task, run, Arc::clone(&progress), now_ns());
     let bars = teller.output.shows_progress().then(|| Bars::start(teller.output, progress));
     let asking = confirm::Asking { teller, task, guard: session.guard() };
     let done = or_interrupted(async {

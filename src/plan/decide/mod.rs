@@ -214,10 +214,6 @@ pub(super) fn send(
             Problem::of(&triple.key, ProblemKind::Archived, message).hint("restore the object first"),
         );
     }
-    let other = match side {
-        Side::Dest => Side::Source,
-        Side::Source => Side::Dest,
-    };
     Decision::Do(Box::new(Action {
         key: triple.key.clone(),
         side,
@@ -227,7 +223,7 @@ pub(super) fn send(
         size: from.size,
         from: Some(from.clone()),
         at: over.cloned(),
-        digests: compare::digests_of(from, context.evidence.of(other)),
+        digests: compare::digests_of(from, context.evidence.of(side.other())),
     }))
 }
 

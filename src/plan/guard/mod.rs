@@ -31,16 +31,29 @@ pub struct Situation {
     pub base_keys: u64,
     /// Their bytes.
     pub base_bytes: u64,
-    /// Of these, how many the source still has (or can't be told about).
-    pub base_at_source: u64,
-    /// Keys seen at the source.
-    pub source_keys: u64,
+    /// The sides whose losses may become deletions: the source of a one-way run, both of a two-way one.
+    pub watched: Vec<Watched>,
     /// Spent in the last 24 hours, this run not counted.
     pub spent: Spent,
     /// Sides that are not who they were.
     pub strangers: Vec<Stranger>,
     /// A person has approved a mirror of this pair before.
     pub mirror_approved: bool,
+}
+
+/// A side whose losses may become deletions at the other one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// How the message calls it, in the middle of a sentence.
+    pub name: String,
+    /// Keys seen there.
+    pub keys: u64,
+    /// Keys of the base that it still has (or can't be told about).
+    pub of_base: u64,
+    /// Old names, gone there, of files that have another name there now.
+    pub renamed: u64,
+    /// What else the plan deletes at the other side.
+    pub deletes: u64,
 }
 
 /// How much of a pair a run looks at.
@@ -106,7 +119,7 @@ pub fn check(situation: &Situation) -> GuardVerdict {
 /// Another directory or bucket behind the name: the base says nothing about it.
 fn stranger(situation: &Situation) -> Option<String> {
     let stranger = situation.strangers.first()?;
-    let all_there = situation.base_keys > 0 && situation.base_at_source == situation.base_keys;
+    let all_there = situation.base_keys > 0 && situation.watched.iter().all(|side| side.of_base == situation.base_keys);
     if situation.range == Range::Whole && all_there && situation.planned.changes() == 0 {
         return None;
     }
@@ -121,31 +134,31 @@ fn stranger(situation: &Situation) -> Option<String> {
     ))
 }
 
-/// Halts whatever the plan says: an empty source is a disk that is not mounted more often than a wish.
+/// Halts whatever the plan says: an empty side is a disk that is not mounted more often than a wish.
 fn emptied(situation: &Situation) -> Option<String> {
-    (situation.source_keys == 0 && situation.base_keys > 0).then(|| {
-        format!(
-            "The source is empty, but held {} at the last run. If it is not mounted, mount it and run again; if it is \
-             meant to be empty, approve this plan",
-            keys(situation.base_keys)
-        )
-    })
+    let side = situation.watched.iter().find(|side| side.keys == 0).filter(|_| situation.base_keys > 0)?;
+    Some(format!(
+        "{} is empty, but held {} at the last run. If it is not mounted, mount it and run again; if it is meant to be \
+         empty, approve this plan",
+        sentence(&side.name),
+        keys(situation.base_keys)
+    ))
 }
 
 fn shrunk(situation: &Situation) -> Option<String> {
     if let Budget::ThisRun(_) = situation.budget {
         return None;
     }
-    let Situation { base_keys, base_at_source, .. } = *situation;
-    let deletes = situation.planned.deletes > situation.planned.rename_deletes;
+    let base_keys = situation.base_keys;
     // Below a handful of keys, half of them is everyday work.
-    (deletes && base_keys >= 10 && base_at_source.saturating_add(situation.planned.rename_deletes) * 2 < base_keys)
-        .then(|| {
-            format!(
-                "Only {base_at_source} of {} of the last run are still at the source. If that is meant, approve this plan",
-                keys(base_keys)
-            )
-        })
+    let half_gone = |side: &&Watched| side.deletes > 0 && side.of_base.saturating_add(side.renamed) * 2 < base_keys;
+    let side = situation.watched.iter().find(half_gone).filter(|_| base_keys >= 10)?;
+    Some(format!(
+        "Only {} of {} of the last run are still at {}. If that is meant, approve this plan",
+        side.of_base,
+        keys(base_keys),
+        side.name
+    ))
 }
 
 fn first_mirror(situation: &Situation) -> Option<String> {
@@ -220,6 +233,11 @@ fn overwrites(situation: &Situation) -> Option<String> {
 )]
 fn share(keys: u64, percent: f64) -> u64 {
     (keys as f64 * percent / 100.0) as u64
+}
+
+/// A name at the beginning of a sentence; only our own words get a capital.
+fn sentence(name: &str) -> String {
+    name.strip_prefix("the ").map_or_else(|| name.to_owned(), |rest| format!("The {rest}"))
 }
 
 fn keys(count: u64) -> String {

@@ -10,12 +10,20 @@ fn calm() -> Situation {
         planned: Counts::default(),
         base_keys: 5_000,
         base_bytes: 5_000_000,
-        base_at_source: 5_000,
-        source_keys: 5_000,
+        watched: source(5_000, 0),
         spent: Spent::default(),
         strangers: Vec::new(),
         mirror_approved: false,
     }
+}
+
+/// A source that has so many keys, while so many go at the destination.
+fn source(of_base: u64, deletes: u64) -> Vec<Watched> {
+    vec![side("the source", of_base, deletes)]
+}
+
+fn side(name: &str, of_base: u64, deletes: u64) -> Watched {
+    Watched { name: name.to_owned(), keys: of_base, of_base, renamed: 0, deletes }
 }
 
 fn deleting(count: u64) -> Counts {
@@ -36,20 +44,20 @@ fn proceeds(situation: &Situation) {
 #[test]
 fn a_calm_plan_proceeds() {
     proceeds(&calm());
-    proceeds(&Situation { planned: deleting(500), base_at_source: 4_500, ..calm() });
+    proceeds(&Situation { planned: deleting(500), watched: source(4_500, 500), ..calm() });
 }
 
 #[test]
 fn an_empty_source_halts_whatever_the_mode() {
     for mode in [Mode::Copy, Mode::CopyAndDelete, Mode::Mirror, Mode::TwoWay] {
-        halts(&Situation { mode, source_keys: 0, base_at_source: 0, ..calm() }, "empty");
+        halts(&Situation { mode, watched: source(0, 0), ..calm() }, "empty");
     }
-    proceeds(&Situation { source_keys: 0, base_keys: 0, base_bytes: 0, base_at_source: 0, ..calm() });
+    proceeds(&Situation { watched: source(0, 0), base_keys: 0, base_bytes: 0, ..calm() });
 }
 
 #[test]
 fn the_deletion_budget_counts_keys_over_a_day() {
-    halts(&Situation { planned: deleting(501), base_at_source: 4_499, ..calm() }, "budget of this pair is 500");
+    halts(&Situation { planned: deleting(501), watched: source(4_499, 501), ..calm() }, "budget of this pair is 500");
     let spent = Spent { deletes: 400, ..Spent::default() };
     halts(&Situation { planned: deleting(200), spent, ..calm() }, "600 keys in 24 hours");
 }
@@ -62,20 +70,24 @@ fn the_deletion_budget_counts_bytes() {
 
 #[test]
 fn a_small_library_may_lose_a_few_files() {
-    let small = Situation { base_keys: 5, base_bytes: 5_000, base_at_source: 4, source_keys: 4, ..calm() };
+    let small = Situation { base_keys: 5, base_bytes: 5_000, watched: source(4, 1), ..calm() };
     proceeds(&Situation { planned: deleting(1), ..small });
 }
 
 #[test]
 fn losing_more_than_half_halts_even_below_the_floor() {
-    let small = Situation { base_keys: 40, base_bytes: 40_000, base_at_source: 15, source_keys: 15, ..calm() };
+    let small = Situation { base_keys: 40, base_bytes: 40_000, watched: source(15, 25), ..calm() };
     halts(&Situation { planned: deleting(25), ..small }, "Only 15 of 40 keys");
 }
 
 #[test]
 fn renames_do_not_count() {
     let planned = Counts { deletes: 4_000, rename_deletes: 4_000, copies: 4_000, ..Counts::default() };
-    proceeds(&Situation { planned, base_at_source: 1_000, ..calm() });
+    proceeds(&Situation {
+        planned,
+        watched: vec![Watched { renamed: 4_000, ..side("the source", 1_000, 0) }],
+        ..calm()
+    });
 }
 
 #[test]
@@ -83,7 +95,7 @@ fn max_delete_replaces_the_budget() {
     let budget = Budget::ThisRun(Limit::Keys(10));
     halts(&Situation { planned: deleting(11), budget, ..calm() }, "--max-delete allows 10");
     let budget = Budget::ThisRun(Limit::Percent(50.0));
-    proceeds(&Situation { planned: deleting(2_500), base_at_source: 2_500, budget, ..calm() });
+    proceeds(&Situation { planned: deleting(2_500), watched: source(2_500, 2_500), budget, ..calm() });
 }
 
 #[test]
@@ -110,6 +122,22 @@ fn a_stranger_may_not_be_changed() {
     proceeds(&Situation { strangers: strangers.clone(), ..calm() });
     // A part, or nothing at all, proves nothing about the whole.
     halts(&Situation { strangers: strangers.clone(), range: Range::Part, ..calm() }, "s3://b");
-    let unknown = Situation { base_keys: 0, base_bytes: 0, base_at_source: 0, ..calm() };
+    let unknown = Situation { base_keys: 0, base_bytes: 0, watched: source(0, 0), ..calm() };
     halts(&Situation { strangers, ..unknown }, "s3://b");
+}
+
+#[test]
+fn either_side_of_a_two_way_pair_that_was_emptied_or_shrank_halts() {
+    for lost in [0, 1] {
+        let mut watched = vec![side("/media", 5_000, 0), side("s3://b", 5_000, 0)];
+        let name = watched[lost].name.clone();
+        watched[lost] = side(&name, 0, 5_000);
+        halts(&Situation { mode: Mode::TwoWay, watched: watched.clone(), ..calm() }, &format!("{name} is empty"));
+        watched[lost] = side(&name, 2_000, 3_000);
+        let message = format!("Only 2000 of 5000 keys of the last run are still at {name}");
+        halts(&Situation { mode: Mode::TwoWay, watched: watched.clone(), ..calm() }, &message);
+        // What the other side renamed hides nothing.
+        watched[1 - lost].renamed = 4_000;
+        halts(&Situation { mode: Mode::TwoWay, watched, ..calm() }, &message);
+    }
 }

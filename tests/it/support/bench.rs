@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use mediasync::apply::{Origin, Shelf};
 use mediasync::manifest::{Manifest, Pair};
-use mediasync::model::{Action, Conflict, Filter, Key, Problem, Side};
+use mediasync::model::{Action, Conflict, Filter, Key, Problem};
 use mediasync::plan::{Budget, Compare, Mode, OnConflict, Policy};
 use mediasync::replica::memory::{Memory, Role};
 use mediasync::replica::{Buffers, Error};
@@ -111,7 +111,6 @@ impl Bench {
     /// Runs `work` with a cycle, on a runtime of its own.
     pub fn with_cycle<T>(&self, execute: bool, work: impl AsyncFnOnce(Cycle<'_>, &Ears) -> T) -> T {
         let manifest = self.manifest();
-        let journal = manifest.upload_journal(Side::Dest);
         let run = if execute {
             Run::Execute(manifest.begin_run("test", "source", "dest", self.now_ns).unwrap())
         } else {
@@ -121,8 +120,8 @@ impl Bench {
             source: self.source.clone(),
             dest: self.dest.clone(),
             manifest: &manifest,
-            journal: &journal,
             policy: self.policy,
+            writes: self.policy.mode.writes(),
             filter: self.filter.clone(),
             only: self.only.clone(),
             budget: self.budget,

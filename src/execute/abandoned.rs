@@ -1,0 +1,63 @@
+//! Uploads in flight that no run will go on with: what tidying may remove at a side.
+
+use futures_util::future;
+use futures_util::stream::{StreamExt, iter};
+
+use crate::model::{Key, Side, SkipReason, Verdict};
+use crate::plan_store::{Phase, PlanStore};
+use crate::replica::{Error, Journal, Upload, UploadedPart};
+use crate::sync::Cycle;
+
+/// The uploads to a side that no run will go on with: the other side does not have the key any more, or had nothing to
+/// send for it. What this run did not look at, or could not, stays.
+pub(crate) async fn find(cycle: &Cycle<'_>, plan: &PlanStore, to: Side) -> Result<Vec<Upload>, Error> {
+    let from = cycle.of(to.other());
+    let mut unplanned = Vec::new();
+    for upload in cycle.manifest.upload_journal(to).uploads()? {
+        let key = &upload.key;
+        let outside = cycle.only.as_ref().is_some_and(|only| key != only && !key.is_below(only.as_str()));
+        if !outside && !plan.has_at(to, Phase::Send, key)? && !plan.has_at(to, Phase::Copy, key)? {
+            unplanned.push(upload);
+        }
+    }
+    let looked = iter(unplanned).map(async |upload| {
+        let found = from.look_up(&upload.key).await.ok()?;
+        let in_scope = match cycle.filter.verdict(&upload.key, found.as_ref().map_or(0, |entry| entry.size)) {
+            Verdict::In => true,
+            // A size that nothing has leaves nothing out.
+            Verdict::Out(SkipReason::Size) => found.is_none(),
+            Verdict::Out(_) => false,
+        };
+        in_scope.then_some(upload)
+    });
+    Ok(looked.buffered(cycle.concurrency.max(1)).filter_map(future::ready).collect().await)
+}
+
+/// A journal that names only some uploads.
+#[derive(Debug)]
+pub(crate) struct Abandoned<'a> {
+    pub(crate) journal: &'a dyn Journal,
+    pub(crate) uploads: Vec<Upload>,
+}
+
+impl Journal for Abandoned<'_> {
+    fn upload(&self, key: &Key) -> Result<Option<Upload>, Error> {
+        self.journal.upload(key)
+    }
+
+    fn uploads(&self) -> Result<Vec<Upload>, Error> {
+        Ok(self.uploads.clone())
+    }
+
+    fn intend(&self, upload: &Upload) -> Result<(), Error> {
+        self.journal.intend(upload)
+    }
+
+    fn part(&self, key: &Key, part: &UploadedPart) -> Result<(), Error> {
+        self.journal.part(key, part)
+    }
+
+    fn done(&self, key: &Key) -> Result<(), Error> {
+        self.journal.done(key)
+    }
+}
