@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::commands::Commands;
 use super::human::Colour;
 use super::output::{Format, Output, Verbosity};
 use super::pairs::Known;
 use super::setup::Setup;
+use super::texts::Texts;
 use crate::config::Config;
 use crate::model::{Action, Digests, Entry, Expect, Key, Readable, Reason, Side, Verb, Version};
 
@@ -40,6 +42,9 @@ pub(super) fn setup(dir: &Path) -> Setup {
         config_file: None,
         state_dir: dir.join("state"),
         repeated: String::new(),
+        project: None,
+        commands: Commands::default(),
+        texts: Texts::default(),
     }
 }
 

@@ -101,6 +101,9 @@ mod tests {
                 env: &|_| None,
                 found: &|_| Found::Nothing,
                 settle: &location::settle,
+                texts: &self.setup.texts,
+                commands: &self.setup.commands,
+                project: None,
                 config: &self.setup.config,
             };
             forget(&Forget { pair: pair.to_owned(), leave_uploads }, &self.setup, world)

@@ -10,6 +10,7 @@ use ::clap::Parser;
 
 pub mod approve;
 pub mod args;
+pub mod commands;
 pub mod exit;
 pub mod failure;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub mod resolve;
 pub mod run;
 pub mod setup;
 pub mod status;
+pub mod texts;
 pub mod totals;
 pub mod wire;
 

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::commands::Commands;
 use super::failure::Failure;
+use super::texts::Texts;
 use crate::config::{ACCESS, Config, Remote, RemoteAt, RemoteUrl};
-use crate::location::{self, Found, Location, Origin, Surroundings, UsageError};
+use crate::location::{self, Found, Given, Location, Origin, Surroundings, TextAt, UsageError};
 use crate::replica::access::Access;
 use crate::replica::s3::{Addressing, Credentials};
 use crate::secret::Secret;
@@ -22,6 +24,12 @@ pub struct World<'a> {
     pub found: &'a dyn Fn(&Path) -> Found,
     /// [`location::settle`].
     pub settle: &'a dyn Fn(&Path) -> io::Result<PathBuf>,
+    /// Texts that hold DSNs.
+    pub texts: &'a Texts,
+    /// The commands that print DSNs.
+    pub commands: &'a Commands,
+    /// The root of the project around the current directory.
+    pub project: Option<&'a Path>,
     /// The configuration; an empty one if there is none.
     pub config: &'a Config,
 }
@@ -73,7 +81,7 @@ impl From<UsageError> for Failure {
 /// # Errors
 /// What to type instead.
 pub fn end(text: &str, world: World<'_>) -> Result<End, Failure> {
-    place(text, Path::new(""), Origin::Argument, world)
+    place(text, Path::new(""), Origin::Argument, Effort::All, world)
 }
 
 /// A place from the configuration file: relative paths start there.
@@ -81,17 +89,49 @@ pub fn end(text: &str, world: World<'_>) -> Result<End, Failure> {
 /// # Errors
 /// What to write instead.
 pub fn written(text: &Secret, world: World<'_>) -> Result<End, Failure> {
-    place(text.reveal(), world.config.base(), Origin::File, world)
+    place(text.reveal(), world.config.base(), Origin::File, Effort::All, world)
 }
 
-fn place(text: &str, base: &Path, origin: Origin, world: World<'_>) -> Result<End, Failure> {
+/// As [`written`], for a place that is only compared with others: no command is run for it.
+///
+/// # Errors
+/// As [`written`], and if only a command tells where it is.
+pub fn known(text: &Secret, world: World<'_>) -> Result<End, Failure> {
+    place(text.reveal(), world.config.base(), Origin::File, Effort::Known, world)
+}
+
+/// A text with a DSN, at a path that starts from `base`.
+fn text_below(base: &Path, at: TextAt<'_>, origin: Origin, world: World<'_>) -> Result<Given, UsageError> {
+    match (at, origin) {
+        (TextAt::File(path), _) => world.texts.at(TextAt::File(&base.join(path))),
+        (TextAt::Input, Origin::Argument) => world.texts.at(at),
+        (TextAt::Input, Origin::File) => {
+            let hint = "write dsn-file:PATH, env:NAME or a remote with dsn_command";
+            Err(UsageError::new("`-` is standard input, and a configuration has none", hint))
+        }
+    }
+}
+
+/// The place named again, from anywhere.
+fn from_anywhere(spelled: String, base: &Path, world: World<'_>) -> Option<String> {
+    let Some(file) = spelled.strip_prefix("dsn-file:") else { return Some(spelled) };
+    let (path, name) = location::file_and_variable(file);
+    let settled = (world.settle)(&base.join(path)).ok()?;
+    let name = name.map(|name| format!("#{name}")).unwrap_or_default();
+    Some(format!("dsn-file:{}{name}", settled.to_str()?))
+}
+
+fn place(text: &str, base: &Path, origin: Origin, effort: Effort, world: World<'_>) -> Result<End, Failure> {
     let names: Vec<String> = world.config.remotes.keys().cloned().collect();
     let found = |path: &Path| (world.found)(&base.join(path));
+    let text_at = |at: TextAt<'_>| text_below(base, at, origin, world);
     let around = Surroundings {
         variable: world.env,
-        remote: &|name| Some(remote_place(world.config.remotes.get(name)?, world)),
+        remote: &|name| Some(remote_place(world.config.remotes.get(name)?, effort, world)),
         remotes: &names,
         found: &found,
+        text: &text_at,
+        project: world.project,
         origin,
     };
     let parsed = location::parse(text, &around)?;
@@ -102,7 +142,7 @@ fn place(text: &str, base: &Path, origin: Origin, world: World<'_>) -> Result<En
             let spelled = settled.to_str().map(str::to_owned);
             (Location::Local(settled), spelled)
         }
-        s3 @ Location::S3(_) => (s3, spelled),
+        s3 @ Location::S3(_) => (s3, spelled.and_then(|spelled| from_anywhere(spelled, base, world))),
     };
     let own = named(text, world);
     let (access, remote) = access(&location, own.map(|(name, _)| name), world);
@@ -137,7 +177,7 @@ fn access(place: &Location, own: Option<&str>, world: World<'_>) -> (Access, Opt
             continue;
         }
         let concerned = own == Some(name)
-            || remote_place(remote, world)
+            || remote_place(remote, Effort::Known, world)
                 .ok()
                 .and_then(|location| match location {
                     Location::Local(path) => Some(Location::Local((world.settle)(&path).ok()?)),
@@ -151,14 +191,43 @@ fn access(place: &Location, own: Option<&str>, world: World<'_>) -> (Access, Opt
     strictest
 }
 
+/// How much is done to find out where a place is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// Commands are run.
+    All,
+    /// What a command printed before counts, and none is run.
+    Known,
+}
+
 /// Where a remote of the configuration is.
-fn remote_place(remote: &Remote, world: World<'_>) -> Result<Location, UsageError> {
-    let found = |path: &Path| (world.found)(&world.config.base().join(path));
-    let around =
-        Surroundings { variable: world.env, remote: &|_| None, remotes: &[], found: &found, origin: Origin::File };
+fn remote_place(remote: &Remote, effort: Effort, world: World<'_>) -> Result<Location, UsageError> {
+    let base = world.config.base();
+    let found = |path: &Path| (world.found)(&base.join(path));
+    let text_at = |at: TextAt<'_>| text_below(base, at, Origin::File, world);
+    let around = Surroundings {
+        variable: world.env,
+        remote: &|_| None,
+        remotes: &[],
+        found: &found,
+        text: &text_at,
+        project: world.project,
+        origin: Origin::File,
+    };
     let mut location = match &remote.at {
         RemoteAt::Dsn(dsn) => location::parse(dsn.reveal(), &around)?.location,
         RemoteAt::Url(url) => location::parse(&url_text(url), &around)?.location,
+        RemoteAt::Command(command) => {
+            let dsn = match effort {
+                Effort::All => world.commands.dsn(command)?,
+                Effort::Known => world.commands.known(command)?,
+            };
+            let mut location = location::parse(dsn.reveal(), &around)?.location;
+            if let Location::S3(address) = &mut location {
+                address.credentials = world.commands.renewed(command, address);
+            }
+            location
+        }
     };
     match (&mut location, &remote.at) {
         (Location::S3(address), RemoteAt::Url(url)) => {
@@ -170,7 +239,7 @@ fn remote_place(remote: &Remote, world: World<'_>) -> Result<Location, UsageErro
             }
         }
         (Location::Local(path), _) => *path = world.config.base().join(&path),
-        (Location::S3(_), RemoteAt::Dsn(_)) => {}
+        (Location::S3(_), RemoteAt::Dsn(_) | RemoteAt::Command(_)) => {}
     }
     if let (Location::S3(address), Some(acl)) = (&mut location, &remote.acl) {
         address.acl = Some(acl.clone());

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use super::args::Global;
+use super::commands::Commands;
 use super::failure::Failure;
 use super::output::Output;
 use super::place::World;
+use super::texts::Texts;
 use crate::config::places::{self, Env, Origin};
 use crate::config::{Config, Inline};
 use crate::location::{self, Found};
@@ -26,6 +28,12 @@ pub struct Setup {
     pub state_dir: PathBuf,
     /// What a later command has to repeat to find the same configuration and state: ` --state-dir DIR`, or nothing.
     pub repeated: String,
+    /// The root of the project around the current directory.
+    pub project: Option<PathBuf>,
+    /// The commands that print DSNs.
+    pub commands: Commands,
+    /// Texts that hold DSNs.
+    pub texts: Texts,
 }
 
 /// The flags that say where configuration and state are, as they were given.
@@ -44,19 +52,31 @@ impl Setup {
     /// # Errors
     /// All mistakes of the file; a missing file that `--config` names; no place for the state.
     pub fn new(global: &Global, output: Arc<Output>, env: Env<'_>) -> Result<Self, Failure> {
-        let found = places::config_file(global.config.as_deref(), Path::new(""), env, Path::exists);
+        // Without a current directory only absolute paths mean anything, and those work.
+        let here = std::env::current_dir().unwrap_or_default();
+        let project = places::project_root(&here, Path::exists);
+        let found = places::config_file(global.config.as_deref(), (&here, project.as_deref()), env, Path::exists);
         let (config, origin) = match &found {
             Some((path, origin)) => (read(&absolute(path)?, &output)?, Some(*origin)),
             None => (Config::default(), None),
         };
         let state_dir = state_dir(global, &config, origin, env)?;
         let repeated = repeated(global);
-        Ok(Self { output, config_file: found.map(|_| config.path.clone()), config, state_dir, repeated })
+        let (commands, config_file) = (Commands::new(config.base()), found.map(|_| config.path.clone()));
+        Ok(Self { output, config_file, config, state_dir, repeated, project, commands, texts: Texts::default() })
     }
 
     /// The world as the commands see it.
     pub fn world<'a>(&'a self, env: Env<'a>) -> World<'a> {
-        World { env, found: &found, settle: &location::settle, config: &self.config }
+        World {
+            env,
+            found: &found,
+            settle: &location::settle,
+            texts: &self.texts,
+            config: &self.config,
+            commands: &self.commands,
+            project: self.project.as_deref(),
+        }
     }
 }
 

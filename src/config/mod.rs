@@ -78,6 +78,8 @@ pub struct Remote {
 pub enum RemoteAt {
     /// `dsn = "..."`: a storage DSN, or `env:NAME` for one in a variable.
     Dsn(Secret),
+    /// `dsn_command = ["PROGRAM", "ARGUMENT"]`: a program that prints the DSN.
+    Command(Vec<String>),
     /// `url = "s3://bucket/prefix"` and what belongs to it.
     Url(Box<RemoteUrl>),
 }

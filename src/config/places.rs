@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The configuration file's name in the current directory, which is meant to be the root of a project.
+/// The configuration file's name in the current directory and at the root of a project.
 pub const PROJECT_FILE: &str = "mediasync.toml";
 /// The configuration file of the machine.
 pub const SYSTEM_FILE: &str = "/etc/mediasync/config.toml";
@@ -19,7 +19,7 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub enum Origin {
     /// `--config`.
     Flag,
-    /// `mediasync.toml` in the current directory.
+    /// `mediasync.toml` in the current directory or at the root of the project.
     Project,
     /// `$XDG_CONFIG_HOME/mediasync/config.toml`.
     User,
@@ -31,25 +31,37 @@ pub enum Origin {
 /// What `--config` names is taken without a look, so that a missing one is an error and not the next one.
 pub fn config_file(
     flag: Option<&Path>,
-    project: &Path,
+    here: (&Path, Option<&Path>),
     env: Env<'_>,
     exists: impl Fn(&Path) -> bool,
 ) -> Option<(PathBuf, Origin)> {
     if let Some(flag) = flag {
         return Some((flag.to_owned(), Origin::Flag));
     }
-    candidates(project, env).find(|(path, _)| exists(path))
+    candidates(here, env).find(|(path, _)| exists(path))
 }
 
-/// Where a configuration file is looked for that nobody names.
-pub fn candidates(project: &Path, env: Env<'_>) -> impl Iterator<Item = (PathBuf, Origin)> {
+/// Where a configuration file is looked for that nobody names; `here` are the current directory and the root of the
+/// project around it.
+pub fn candidates((here, project): (&Path, Option<&Path>), env: Env<'_>) -> impl Iterator<Item = (PathBuf, Origin)> {
+    let project = project.filter(|root| *root != here);
     let user = xdg(env, "XDG_CONFIG_HOME", ".config").map(|dir| dir.join("mediasync/config.toml"));
     let candidates = [
-        (Some(project.join(PROJECT_FILE)), Origin::Project),
+        (Some(here.join(PROJECT_FILE)), Origin::Project),
+        (project.map(|root| root.join(PROJECT_FILE)), Origin::Project),
         (user, Origin::User),
         (Some(PathBuf::from(SYSTEM_FILE)), Origin::System),
     ];
     candidates.into_iter().filter_map(|(path, origin)| Some((path?, origin)))
+}
+
+/// What stands at the root of a project: the platform's own file, older and newer, and compose files.
+const MARKS: [&str; 6] =
+    [".divio/config.json", ".aldryn", "docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml"];
+
+/// The root of the project that `here`, an absolute path, lies in: the nearest directory with a mark of one.
+pub fn project_root(here: &Path, exists: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    here.ancestors().find(|dir| MARKS.iter().any(|mark| exists(&dir.join(mark)))).map(Path::to_owned)
 }
 
 /// The state directory: `--state-dir`, `[state] dir`, `$STATE_DIRECTORY` (set by systemd), `/var/lib/mediasync`
@@ -108,9 +120,13 @@ mod tests {
         let home = env(&[("HOME", "/home/me")]);
         let find = |existing: &[&str]| {
             let exists = |path: &Path| existing.contains(&path.to_str().unwrap());
-            config_file(None, Path::new("/project"), &home, exists)
+            config_file(None, (Path::new("/project/sub"), Some(Path::new("/project"))), &home, exists)
                 .map(|(path, origin)| (path.display().to_string(), origin))
         };
+        assert_eq!(
+            find(&["/project/sub/mediasync.toml", "/project/mediasync.toml"]).unwrap().0,
+            "/project/sub/mediasync.toml"
+        );
         let all = ["/project/mediasync.toml", "/home/me/.config/mediasync/config.toml", SYSTEM_FILE];
         assert_eq!(find(&all), Some((all[0].into(), Origin::Project)));
         assert_eq!(find(&all[1..]), Some((all[1].into(), Origin::User)));
@@ -120,8 +136,21 @@ mod tests {
 
     #[test]
     fn a_named_file_is_taken_even_if_it_is_missing() {
-        let found = config_file(Some(Path::new("x.toml")), Path::new("/project"), &env(&[]), |_| false);
+        let found = config_file(Some(Path::new("x.toml")), (Path::new("/project"), None), &env(&[]), |_| false);
         assert_eq!(found, Some((PathBuf::from("x.toml"), Origin::Flag)));
+    }
+
+    #[test]
+    fn the_project_is_the_nearest_directory_with_a_mark() {
+        let root = |here: &str, marks: &[&str]| {
+            let found = project_root(Path::new(here), |path| marks.contains(&path.to_str().unwrap()));
+            found.map(|root| root.display().to_string())
+        };
+        let site = ["/home/me/site/.divio/config.json", "/home/me/site/web/compose.yaml"];
+        assert_eq!(root("/home/me/site/app/static", &site).as_deref(), Some("/home/me/site"));
+        assert_eq!(root("/home/me/site", &site).as_deref(), Some("/home/me/site"));
+        assert_eq!(root("/home/me/site/web/x", &site).as_deref(), Some("/home/me/site/web"));
+        assert_eq!(root("/home/me", &site), None);
     }
 
     #[test]

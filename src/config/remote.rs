@@ -7,7 +7,19 @@ use crate::replica::s3::Addressing;
 use crate::secret::Secret;
 
 pub(super) const KEYS: Keys = Keys {
-    known: &["dsn", "url", "endpoint", "region", "addressing", "profile", "access_key", "secret_key", "acl", "access"],
+    known: &[
+        "dsn",
+        "dsn_command",
+        "url",
+        "endpoint",
+        "region",
+        "addressing",
+        "profile",
+        "access_key",
+        "secret_key",
+        "acl",
+        "access",
+    ],
     later: &[],
 };
 
@@ -38,6 +50,10 @@ pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -
     let acl = table.word("acl", &acl_words, mistakes).map(|acl| acl.value.to_owned());
     let dsn = table.text("dsn", mistakes);
     let url = table.text("url", mistakes);
+    if table.has("dsn_command") {
+        let at = read_command(table, mistakes);
+        return (at.map(|at| Remote { at, access, acl, line }), Inline::None);
+    }
     let (at, secrets) = match (dsn, url) {
         (Some(dsn), None) => {
             for key in WITH_URL.into_iter().filter(|key| table.has(key)) {
@@ -64,11 +80,24 @@ pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -
     (at.map(|at| Remote { at, access, acl, line }), secrets)
 }
 
+/// `dsn_command`, which stands alone.
+fn read_command(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Option<RemoteAt> {
+    for key in WITH_URL.into_iter().chain(["dsn", "url"]).filter(|key| table.has(key)) {
+        mistakes.add(table.start(), table.path_of(key), "goes without dsn_command: what it prints says it");
+    }
+    let command = table.texts("dsn_command", mistakes)?;
+    if command.value.first().is_none_or(|program| program.trim().is_empty()) {
+        mistakes.add(command.at, table.path_of("dsn_command"), "names no program: write [\"PROGRAM\", \"ARGUMENT\"]");
+        return None;
+    }
+    Some(RemoteAt::Command(command.value.into_iter().map(str::to_owned).collect()))
+}
+
 /// `c:path` would be a remote, so that names of one letter are left to drives.
 fn name_is_fine(name: &str) -> bool {
     name.len() >= 2
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        && !matches!(name, "env" | "file" | "http" | "https" | "s3" | "az")
+        && !matches!(name, "env" | "dsn-file" | "file" | "http" | "https" | "s3" | "az")
 }
 
 fn read_url(url: &str, keys: Option<(String, Secret)>, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> RemoteUrl {

@@ -212,7 +212,7 @@ fn every_default_that_the_example_states_is_the_default() {
     let job = parse(&shown).unwrap().jobs.remove(0);
     assert_eq!((job.mode, job.options), (Mode::Copy, Options::default()));
     let mut remote =
-        example(|key| key.starts_with("[remote.live]") || key.starts_with("dsn") || key.starts_with("access "));
+        example(|key| key.starts_with("[remote.live]") || key.starts_with("dsn ") || key.starts_with("access "));
     remote.push('\n');
     assert_eq!(parse(&remote).unwrap().remotes["live"].access, ACCESS);
 }
@@ -221,7 +221,7 @@ fn every_default_that_the_example_states_is_the_default() {
 fn the_example_names_every_key_and_its_commented_keys_are_right() {
     // A profile and keys exclude one another.
     let config = parse(&example(|key| !key.starts_with("profile"))).unwrap();
-    assert_eq!(config.remotes.len(), 2);
+    assert_eq!(config.remotes.len(), 3);
     parse(&example(|key| !key.starts_with("access_key") && !key.starts_with("secret_key"))).unwrap();
     let text = include_str!("../../config.example.toml");
     for key in job::KEYS.known.iter().chain(remote::KEYS.known).chain(STATE.known) {

@@ -22,11 +22,13 @@ use crate::replica::s3::endpoint::{self, Service};
 use crate::replica::s3::{Addressing, Credentials, S3Address};
 use crate::secret::Secret;
 
+mod envelope;
 mod fault;
 mod parameters;
 mod redact;
 mod text;
 
+pub use envelope::{NotFound, VARIABLE, unwrap};
 pub use fault::{DsnError, Fault};
 pub use redact::redact;
 pub(crate) use text::{escape_warning, query_pairs, url_below};

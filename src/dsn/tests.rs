@@ -18,7 +18,7 @@ fn fault(text: &str) -> Fault {
 fn credentials_of(address: &S3Address) -> (&str, &str) {
     match &address.credentials {
         Credentials::Static { access_key, secret, .. } => (access_key, secret.reveal()),
-        Credentials::Chain { .. } => panic!("a DSN has credentials"),
+        Credentials::Chain { .. } | Credentials::Renewed { .. } => panic!("a DSN has credentials"),
     }
 }
 

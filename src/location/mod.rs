@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use crate::dsn::{DsnError, redact, url_below};
 use crate::replica::s3::S3Address;
 use crate::replica::s3::bucket::{clean_prefix, join_prefix};
+use crate::secret::Secret;
 
 mod overlap;
 mod parse;
 
 pub use overlap::{Overlap, overlap, settle};
-pub use parse::{parse, remote_of};
+pub use parse::{file_and_variable, parse, remote_of};
 
 /// One side of a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +58,30 @@ pub struct Surroundings<'a> {
     pub remotes: &'a [String],
     /// What is at a path now.
     pub found: &'a dyn Fn(&Path) -> Found,
+    /// Reads a text that holds a DSN.
+    pub text: &'a dyn Fn(TextAt<'_>) -> Result<Given, UsageError>,
+    /// The root of the project around the current directory: where `/data` is outside its containers.
+    pub project: Option<&'a Path>,
     /// Where the text comes from.
     pub origin: Origin,
+}
+
+/// Where a text with a DSN stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextAt<'a> {
+    /// In a file (`dsn-file:PATH`).
+    File(&'a Path),
+    /// On standard input (`-`).
+    Input,
+}
+
+/// A text with a DSN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// All of it.
+    pub text: Secret,
+    /// What people should know about where it stood.
+    pub warning: Option<String>,
 }
 
 /// What is at a local path.
@@ -180,7 +203,7 @@ impl Parsed {
 /// # Errors
 /// [`UsageError`], with the rule.
 pub fn check_remote_name(name: &str) -> Result<(), UsageError> {
-    const TAKEN: [&str; 9] = ["env", "file", "s3", "az", "azure", "gs", "http", "https", "local"];
+    const TAKEN: [&str; 10] = ["env", "dsn-file", "file", "s3", "az", "azure", "gs", "http", "https", "local"];
     let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if !name.bytes().all(known) || !name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()) || name.len() > 32 {
         let hint = "use up to 32 of a-z, A-Z, 0-9, `-`, `_` and `.`, beginning with a letter or digit";
@@ -192,10 +215,12 @@ pub fn check_remote_name(name: &str) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// The LOCAL of a command that names none: the project's media directory, or the container's.
-pub fn default_local(exists: &dyn Fn(&Path) -> bool) -> PathBuf {
-    let project = Path::new("./data/media");
-    if exists(project) { project.to_owned() } else { PathBuf::from("/data/media") }
+/// The LOCAL of a command that names none: the media directory below the current directory, of the project around it,
+/// or of the container.
+pub fn default_local(project: Option<&Path>, exists: &dyn Fn(&Path) -> bool) -> PathBuf {
+    let here = PathBuf::from("./data/media");
+    let around = project.map(|root| root.join("data/media"));
+    [Some(here), around].into_iter().flatten().find(|path| exists(path)).unwrap_or_else(|| PathBuf::from("/data/media"))
 }
 
 /// A path for people: no credentials, and no control characters that could forge a line of output.

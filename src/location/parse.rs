@@ -1,8 +1,8 @@
 //! From a text to a [`Location`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Found, Location, Origin, Parsed, Surroundings, UsageError, shown};
+use super::{Found, Location, Origin, Parsed, Surroundings, TextAt, UsageError, shown};
 use crate::dsn::{self, Dsn, DsnError, Fault, Place, escape_warning, query_pairs};
 use crate::replica::s3::bucket::{Naming, check_bucket, clean_prefix, join_prefix};
 use crate::replica::s3::endpoint;
@@ -21,6 +21,12 @@ pub fn parse(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError
     }
     if let Some(name) = text.strip_prefix("env:") {
         return from_variable(name, text, around);
+    }
+    if text.trim() == "-" {
+        return from_text(TextAt::Input, None, around);
+    }
+    if let Some(file) = text.strip_prefix("dsn-file:") {
+        return from_file(file, around);
     }
     if is_url(text) {
         return url(text, around);
@@ -117,20 +123,85 @@ fn from_variable(name: &str, text: &str, around: &Surroundings<'_>) -> Result<Pa
     let Some(value) = value else {
         return Err(UsageError::new(format!("the variable {name} is not set"), "set it to the DSN of the storage"));
     };
-    let mut parsed = if is_plain_s3(value.trim()) {
-        bucket(value.trim(), around)?
-    } else {
-        from_dsn(dsn::parse(&value, Some(name))?, around)?
-    };
+    let mut parsed = storage(&value, Some(name), around)?;
     parsed.spelled = Some(text.to_owned());
+    Ok(parsed)
+}
+
+/// A DSN, or an `s3://` URL without credentials.
+fn storage(value: &str, variable: Option<&str>, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
+    if is_plain_s3(value.trim()) {
+        bucket(value.trim(), around)
+    } else {
+        from_dsn(dsn::parse(value, variable)?, around)
+    }
+}
+
+/// `dsn-file:PATH` or `dsn-file:PATH#NAME`: a file that holds a DSN, variables, or JSON.
+fn from_file(file: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
+    let (path, name) = file_and_variable(file);
+    if path.is_empty() {
+        let hint = "write dsn-file:PATH, or dsn-file:PATH#NAME for one variable of several";
+        return Err(UsageError::new("`dsn-file:` names no file", hint));
+    }
+    from_text(TextAt::File(Path::new(path)), name, around)
+}
+
+/// The parts of `PATH#NAME`. A file may have a `#` in its name, too: what follows the last one must be a variable.
+pub fn file_and_variable(text: &str) -> (&str, Option<&str>) {
+    let is_variable = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    match text.rsplit_once('#') {
+        Some((path, name)) if is_variable(name) => (path, Some(name)),
+        _ => (text, None),
+    }
+}
+
+fn from_text(at: TextAt<'_>, name: Option<&str>, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
+    let place = match at {
+        TextAt::File(path) => shown(path),
+        TextAt::Input => "standard input".to_owned(),
+    };
+    let given = (around.text)(at)?;
+    let value = dsn::unwrap(given.text.reveal(), name).map_err(|error| {
+        let hint = match &error {
+            dsn::NotFound::Several(_) => "name one: dsn-file:PATH#NAME",
+            _ => "it holds a DSN alone, variables as a .env file has them, or a JSON list of names and values",
+        };
+        UsageError::new(format!("{place}: {error}"), hint)
+    })?;
+    let mut parsed = storage(&value, None, around)
+        .map_err(|error| UsageError { message: format!("{place}: {}", error.message), ..error })?;
+    parsed.warnings.extend(given.warning);
+    parsed.spelled = match (at, name) {
+        (TextAt::File(path), None) => path.to_str().map(|path| format!("dsn-file:{path}")),
+        (TextAt::File(path), Some(name)) => path.to_str().map(|path| format!("dsn-file:{path}#{name}")),
+        (TextAt::Input, _) => None,
+    };
     Ok(parsed)
 }
 
 fn from_dsn(dsn: Dsn, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
     match dsn.place {
-        Place::Local(path) => directory(path, None, dsn.warnings, around),
+        Place::Local(path) => {
+            let mut warnings = dsn.warnings;
+            let path = outside_the_container(path, &mut warnings, around);
+            directory(path, None, warnings, around)
+        }
         Place::S3(address) => Ok(Parsed { location: Location::S3(address), warnings: dsn.warnings, spelled: None }),
     }
+}
+
+/// In its containers a project's `data` directory is `/data`; a DSN that was made for them is used outside as well.
+fn outside_the_container(path: PathBuf, warnings: &mut Vec<String>, around: &Surroundings<'_>) -> PathBuf {
+    let data = Path::new("/data");
+    let Some(root) = around.project.filter(|_| (around.found)(data) == Found::Nothing) else { return path };
+    let Ok(below) = path.strip_prefix(data) else { return path };
+    let here = root.join("data").join(below);
+    warnings.push(format!("{} is taken for {}: there is no /data here", shown(&path), shown(&here)));
+    here
 }
 
 /// A text with `://` in it. Nothing of it may be shown before it is known to hold no credentials.

@@ -11,11 +11,12 @@ const DSN: &str = "s3://KEY:SECRET@bbb.s3.eu-west-1.amazonaws.com/pre";
 struct World {
     variables: Vec<(&'static str, &'static str)>,
     origin: Origin,
+    project: Option<&'static Path>,
 }
 
 impl World {
     fn new(variables: &[(&'static str, &'static str)]) -> Self {
-        Self { variables: variables.to_vec(), origin: Origin::Argument }
+        Self { variables: variables.to_vec(), origin: Origin::Argument, project: None }
     }
 
     fn parse(&self, text: &str) -> Result<Parsed, UsageError> {
@@ -34,8 +35,23 @@ impl World {
             Some(_) => Found::File,
             None => Found::Nothing,
         };
-        let around =
-            Surroundings { variable: &variable, remote: &remote, remotes: &names, found: &found, origin: self.origin };
+        let text_of = |at: TextAt<'_>| match at {
+            TextAt::Input => Ok(Given { text: Secret::new(format!("DEFAULT_STORAGE_DSN={DSN}\n")), warning: None }),
+            TextAt::File(path) if path == Path::new("dir/.env#1") => {
+                let text = format!("A=1\nONE_DSN={DSN}\nTWO_DSN=file:///data/media\n");
+                Ok(Given { text: Secret::new(text), warning: Some("others can read it".to_owned()) })
+            }
+            TextAt::File(path) => Err(UsageError::new(format!("can't read {}", path.display()), "")),
+        };
+        let around = Surroundings {
+            variable: &variable,
+            remote: &remote,
+            remotes: &names,
+            found: &found,
+            text: &text_of,
+            project: self.project,
+            origin: self.origin,
+        };
         parse(text, &around)
     }
 
@@ -46,6 +62,8 @@ impl World {
             remote: &|_| None,
             remotes,
             found: &|_| Found::Directory,
+            text: &|_| panic!("no text is asked for"),
+            project: None,
             origin: self.origin,
         };
         parse(text, &around).expect(text)
@@ -283,9 +301,13 @@ fn usage_errors() {
 
 #[test]
 fn the_default_local_directory() {
-    assert_eq!(default_local(&|path| path == Path::new("./data/media")), Path::new("./data/media"));
-    assert_eq!(default_local(&|_| false), Path::new("/data/media"));
-    assert_eq!(default_local(&|path| path == Path::new("/data/media")), Path::new("/data/media"));
+    assert_eq!(default_local(None, &|path| path == Path::new("./data/media")), Path::new("./data/media"));
+    assert_eq!(default_local(None, &|_| false), Path::new("/data/media"));
+    let site = Some(Path::new("/home/me/site"));
+    let exists = |path: &Path| path.starts_with("/home") || path == Path::new("/data/media");
+    assert_eq!(default_local(site, &exists), Path::new("/home/me/site/data/media"));
+    assert_eq!(default_local(site, &|path| path == Path::new("/data/media")), Path::new("/data/media"));
+    assert_eq!(default_local(None, &|path| path == Path::new("/data/media")), Path::new("/data/media"));
 }
 
 #[test]
@@ -418,4 +440,37 @@ fn a_path_given_as_such_is_spelled_so_that_it_reads_back() {
         let (Location::Local(a), Location::Local(b)) = (&parsed.location, &again.location) else { panic!("{path}") };
         assert_eq!(plain(a), plain(b));
     }
+}
+
+#[test]
+fn a_dsn_may_stand_in_a_file_or_on_standard_input() {
+    let world = World::new(&[]);
+    let one = world.parse("dsn-file:dir/.env#1#ONE_DSN").unwrap();
+    assert_eq!(one.display(), "s3://bbb/pre");
+    assert_eq!(one.spelled(), Some("dsn-file:dir/.env#1#ONE_DSN"));
+    assert!(one.warnings.contains(&"others can read it".to_owned()));
+    let input = world.parse("-").unwrap();
+    assert_eq!((input.display().as_str(), input.spelled()), ("s3://bbb/pre", None));
+    for (text, told) in [
+        ("dsn-file:dir/.env#1", "dir/.env#1: it holds several storage DSNs: ONE_DSN, TWO_DSN"),
+        ("dsn-file:dir/.env#1#THREE", "dir/.env#1: it holds no THREE"),
+        ("dsn-file:none", "can't read none"),
+        ("dsn-file:", "`dsn-file:` names no file"),
+    ] {
+        assert_eq!(world.parse(text).unwrap_err().message, told);
+    }
+}
+
+#[test]
+fn the_directory_of_the_containers_is_the_projects_outside_of_them() {
+    let variables = [("DEFAULT_STORAGE_DSN", "file:///data/media/?url=%2Fmedia%2F")];
+    let world = World { project: Some(Path::new("/home/me/site")), ..World::new(&variables) };
+    for text in ["env:DEFAULT_STORAGE_DSN", "dsn-file:dir/.env#1#TWO_DSN", "file:///data/media"] {
+        let parsed = world.parse(text).unwrap();
+        assert_eq!(parsed.location, Location::Local("/home/me/site/data/media".into()), "{text}");
+        assert!(parsed.warnings.iter().any(|told| told.contains("there is no /data here")), "{:?}", parsed.warnings);
+    }
+    // A path is meant as it stands, and so is what lies elsewhere.
+    assert_eq!(world.parse("/data/media").unwrap().location, Location::Local("/data/media".into()));
+    assert_eq!(world.parse("file:///database").unwrap().location, Location::Local("/database".into()));
 }

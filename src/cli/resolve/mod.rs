@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Mirror, Push, RunArgs, Sync};
 use super::failure::Failure;
-use super::place::{End, World, end, named, written};
+use super::place::{End, World, end, known, named, written};
 use super::setup::shown;
 use crate::config::overlap::{Claim, Relation, overlaps};
 use crate::config::{Config, Job, Options, nearest, places};
@@ -62,7 +62,7 @@ pub fn push(args: &Push, world: World<'_>) -> Result<Task, Failure> {
         (Some(place), None) => {
             let only = end(place, world)?;
             if is_remote(place, &only, world) {
-                let local = location::default_local(&|path| (world.found)(path) == Found::Directory);
+                let local = location::default_local(world.project, &|path| (world.found)(path) == Found::Directory);
                 let local = local.to_str().unwrap_or_default();
                 if (world.found)(Path::new(local)) != Found::Directory {
                     let message = "push needs a local directory: there is neither ./data/media nor /data/media";
@@ -127,7 +127,8 @@ pub fn jobs<'a>(names: &[String], world: World<'a>) -> Result<Vec<&'a Job>, Fail
     if config.jobs.is_empty() {
         return Err(if config.path.as_os_str().is_empty() {
             let here = std::path::absolute(".").unwrap_or_default();
-            let looked: Vec<String> = places::candidates(&here, world.env).map(|(path, _)| shown(&path)).collect();
+            let looked: Vec<String> =
+                places::candidates((&here, world.project), world.env).map(|(path, _)| shown(&path)).collect();
             let message =
                 format!("there is no configuration file, so there are no jobs; looked for {}", looked.join(", "));
             Failure::usage(message)
@@ -193,7 +194,7 @@ pub fn job_ends(job: &Job, world: World<'_>) -> Result<(End, End), Failure> {
 /// # Errors
 /// All of them.
 pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
-    let place = |text: &Secret| written(text, world).ok().map(|end| end.location);
+    let place = |text: &Secret| known(text, world).ok().map(|end| end.location);
     let claims: Vec<Claim<'_, Location>> = world
         .config
         .jobs
@@ -219,7 +220,8 @@ pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
 
 /// Whether a single argument of push is the target: anything but a plain path.
 fn is_remote(text: &str, end: &End, world: World<'_>) -> bool {
-    matches!(end.location, Location::S3(_)) || text.starts_with("env:") || named(text, world).is_some()
+    let text_of_a_dsn = text == "-" || ["env:", "dsn-file:"].iter().any(|start| text.starts_with(start));
+    matches!(end.location, Location::S3(_)) || text_of_a_dsn || named(text, world).is_some()
 }
 
 fn no_target(message: &str, world: World<'_>) -> Failure {

@@ -3,6 +3,8 @@
 use clap::Parser;
 
 use super::super::args::{Cli, Cmd};
+use super::super::commands::Commands;
+use super::super::texts::Texts;
 use super::*;
 use crate::model::Rule;
 use crate::plan::{Budget, Limit};
@@ -60,7 +62,15 @@ fn resolve(config: &str, line: &str) -> Result<Vec<Task>, Failure> {
         let plain = path.strip_prefix("./").unwrap_or(path);
         Ok(Path::new("/project").join(plain))
     };
-    let world = World { env: &env, found: &found, settle: &settle, config: &parsed };
+    let world = World {
+        texts: &Texts::default(),
+        commands: &Commands::default(),
+        project: None,
+        env: &env,
+        found: &found,
+        settle: &settle,
+        config: &parsed,
+    };
     let cli = Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{error}"));
     match cli.command {
         Cmd::Push(args) => push(&args, world).map(|task| vec![task]),
@@ -194,7 +204,15 @@ fn flags_come_on_top_of_a_job() {
 fn a_missing_variable_only_matters_to_the_job_that_needs_it() {
     let parsed = Config::parse(CONFIG, Path::new("/project/mediasync.toml")).unwrap();
     let env = |name: &str| (name == "LIVE").then(|| "s3://K:S@live.s3.eu-central-1.amazonaws.com/site".to_owned());
-    let world = World { env: &env, found: &|_| Found::Directory, settle: &|path| Ok(path.to_owned()), config: &parsed };
+    let world = World {
+        texts: &Texts::default(),
+        commands: &Commands::default(),
+        project: None,
+        env: &env,
+        found: &|_| Found::Directory,
+        settle: &|path| Ok(path.to_owned()),
+        config: &parsed,
+    };
     check_jobs(world).unwrap();
     let cli = Cli::try_parse_from(["mediasync", "sync"]).unwrap();
     let Cmd::Sync(args) = cli.command else { panic!("not sync") };
@@ -210,7 +228,15 @@ fn jobs_that_stand_in_each_others_way_are_refused_however_they_are_spelled() {
         CONFIG.to_owned() + "[[job]]\nname = \"two\"\nsource = \"/x\"\ndestination = \"env:LIVE\"\nmode = \"copy\"\n";
     let parsed = Config::parse(&config, Path::new("/project/mediasync.toml")).unwrap();
     let env = |name: &str| (name == "LIVE").then(|| "s3://K:S@live.s3.eu-central-1.amazonaws.com/site".to_owned());
-    let world = World { env: &env, found: &|_| Found::Directory, settle: &|path| Ok(path.to_owned()), config: &parsed };
+    let world = World {
+        texts: &Texts::default(),
+        commands: &Commands::default(),
+        project: None,
+        env: &env,
+        found: &|_| Found::Directory,
+        settle: &|path| Ok(path.to_owned()),
+        config: &parsed,
+    };
     let failure = check_jobs(world).unwrap_err();
     assert_eq!(failure.exit.code(), 2);
     assert!(

@@ -186,6 +186,8 @@ fn the_first_line_names_source_destination_and_host() {
         remote: &|_| None,
         remotes: &[],
         found: &|_| crate::location::Found::Nothing,
+        text: &|_| panic!("no text is asked for"),
+        project: None,
         origin: crate::location::Origin::File,
     };
     let dsn = "s3://KEY:hunter2@media.s3.eu-central-1.amazonaws.com/site";

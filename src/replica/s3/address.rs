@@ -1,5 +1,8 @@
 //! Where a bucket prefix is and how to talk to it: what `location` makes and the S3 replica takes.
 
+use std::fmt;
+use std::sync::Arc;
+
 use super::endpoint::identity;
 use crate::secret::Secret;
 
@@ -48,12 +51,62 @@ pub enum Credentials {
         /// For temporary credentials.
         session_token: Option<Secret>,
     },
+    /// From a command, which is run again when they have run out.
+    Renewed {
+        /// What it printed last.
+        now: Box<Credentials>,
+        /// How to run it again.
+        again: Renewal,
+    },
     /// From where people already have them: environment, `~/.aws` profiles (SSO and roles included), instance role.
     Chain {
         /// A named profile.
         profile: Option<String>,
     },
 }
+
+impl Credentials {
+    /// The profile that they come from, if one is named.
+    pub fn profile(&self) -> Option<&str> {
+        match self {
+            Self::Chain { profile } => profile.as_deref(),
+            Self::Static { .. } | Self::Renewed { .. } => None,
+        }
+    }
+}
+
+/// How credentials are got anew: blocks while a command runs.
+#[derive(Clone)]
+pub struct Renewal(Arc<dyn Fn() -> Result<Credentials, String> + Send + Sync>);
+
+impl Renewal {
+    /// `again` gives credentials of the same place, or says in a sentence without secrets why there are none.
+    pub fn new(again: impl Fn() -> Result<Credentials, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(again))
+    }
+
+    /// Gets them.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn now(&self) -> Result<Credentials, String> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Renewal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Renewal")
+    }
+}
+
+impl PartialEq for Renewal {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Renewal {}
 
 impl S3Address {
     /// Identity of the place for pairs and locks: where bucket names are unique, bucket and prefix, without

@@ -30,6 +30,7 @@ pub(super) struct Wire {
     endpoint: String,
     current: Mutex<Current>,
     building: tokio::sync::Mutex<()>,
+    renewing: tokio::sync::Mutex<()>,
     counts: Counts,
     gate: Gate,
     /// When the bucket last answered a request with success.
@@ -44,6 +45,8 @@ struct Current {
     session: Option<Arc<Session>>,
     /// What a server told us.
     region: Option<String>,
+    /// What was got in the place of credentials that ran out.
+    credentials: Option<Credentials>,
 }
 
 impl Wire {
@@ -54,6 +57,7 @@ impl Wire {
             endpoint,
             current: Mutex::new(Current { region, ..Current::default() }),
             building: tokio::sync::Mutex::new(()),
+            renewing: tokio::sync::Mutex::new(()),
             counts: Counts::default(),
             gate,
             answered: Mutex::new(None),
@@ -98,7 +102,7 @@ impl Wire {
     pub(super) fn fold(&self, failure: &Failure, op: Op, object: Option<&str>) -> Error {
         let profile = match &self.address.credentials {
             Credentials::Chain { profile } => profile.as_deref(),
-            Credentials::Static { .. } => None,
+            Credentials::Static { .. } | Credentials::Renewed { .. } => None,
         };
         fold(failure, About { op, bucket: self.bucket(), object, endpoint: &self.endpoint, profile })
     }
@@ -132,11 +136,8 @@ impl Wire {
         };
         let repaired = if failure.is_wrong_region() {
             self.change_region(generation, failure.region.as_deref()).await
-        } else if failure.is_expired() && matches!(self.address.credentials, Credentials::Chain { .. }) {
-            self.replace(generation, |_| {});
-            true
         } else {
-            false
+            self.renew_credentials(generation, &failure).await
         };
         if !repaired {
             return Err(failure);
@@ -180,7 +181,8 @@ impl Wire {
                 (current.session.is_none(), current.region.clone())
             };
             if missing {
-                let session = Session::new(&self.address, region, Arc::clone(&self.clock)).await;
+                let address = S3Address { credentials: self.credentials(), ..self.address.clone() };
+                let session = Session::new(&address, region, Arc::clone(&self.clock)).await;
                 self.current().session = Some(Arc::new(session));
             }
         }
@@ -198,6 +200,44 @@ impl Wire {
             current.session = None;
             change(&mut current);
         }
+    }
+
+    /// Gets credentials that ran out again from where they come from. False if that is nowhere, or gives the same ones.
+    async fn renew_credentials(&self, generation: u64, failure: &Failure) -> bool {
+        let again = match &self.address.credentials {
+            Credentials::Chain { .. } if failure.is_expired() => {
+                self.replace(generation, |_| {});
+                return true;
+            }
+            Credentials::Renewed { again, .. } if failure.is_expired() || failure.is_unknown_key() => again.clone(),
+            Credentials::Chain { .. } | Credentials::Static { .. } | Credentials::Renewed { .. } => return false,
+        };
+        let _one = self.renewing.lock().await;
+        if self.current().generation != generation {
+            return true;
+        }
+        let renewed = tokio::task::spawn_blocking(move || again.now()).await;
+        match renewed.unwrap_or_else(|died| Err(died.to_string())) {
+            Ok(renewed) if self.credentials() != renewed => {
+                tracing::info!(bucket = self.bucket(), "the credentials had run out and were renewed");
+                self.replace(generation, |current| current.credentials = Some(renewed));
+                true
+            }
+            Ok(_) => false,
+            Err(why) => {
+                tracing::warn!(bucket = self.bucket(), "the credentials have run out: {why}");
+                false
+            }
+        }
+    }
+
+    /// Who we are now.
+    fn credentials(&self) -> Credentials {
+        let renewed = self.current().credentials.clone();
+        renewed.unwrap_or_else(|| match &self.address.credentials {
+            Credentials::Renewed { now, .. } => (**now).clone(),
+            credentials => credentials.clone(),
+        })
     }
 
     /// Moves to the bucket's region. False if there is no other one to try.

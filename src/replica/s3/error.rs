@@ -143,6 +143,12 @@ impl Failure {
         self.is(&["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"])
     }
 
+    /// The key was withdrawn, or the server can't say (the answer to HEAD has no body): where credentials are renewed, it
+    /// is worth asking for others.
+    pub(super) fn is_unknown_key(&self) -> bool {
+        self.is(&["InvalidAccessKeyId", "InvalidToken"]) || (self.status == Some(403) && self.code.is_none())
+    }
+
     /// The server asks for fewer requests.
     pub(super) fn is_throttled(&self) -> bool {
         self.status == Some(429)

@@ -48,7 +48,7 @@ mod sender;
 mod session;
 mod trial;
 
-pub use address::{Addressing, Credentials, S3Address};
+pub use address::{Addressing, Credentials, Renewal, S3Address};
 pub use probe::Probe;
 
 /// A bucket prefix.

@@ -78,13 +78,14 @@ impl Session {
                 let region = region.clone().or(configured).unwrap_or_else(|| "us-east-1".to_owned());
                 (builder.region(Region::new(region)), Some(provider))
             }
-            Credentials::Chain { profile } => {
+            Credentials::Renewed { .. } | Credentials::Chain { .. } => {
+                let profile = address.credentials.profile();
                 let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(chain_http(address));
                 if let Some(profile) = profile {
                     loader = loader.profile_name(profile).credentials_provider(of_profile(profile, address));
                 }
                 if address.endpoint.as_deref().is_some_and(|url| !is_aws(url)) {
-                    loader = loader.region(region_without_metadata(profile.as_deref()));
+                    loader = loader.region(region_without_metadata(profile));
                 }
                 let shared = loader.load().await;
                 let of_chain = shared.region().map(|region| region.as_ref().to_owned());
