@@ -18,6 +18,7 @@ mod cycle;
 mod live;
 mod model;
 mod s3_faults;
+mod s3_ranges;
 mod s3_replica;
 mod s3_server;
 mod support;

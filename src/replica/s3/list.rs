@@ -16,11 +16,13 @@ use super::error::Failure;
 use super::metadata::{epoch_ns, readable_class};
 use super::names::{decode_listed, is_own, shown, unquoted};
 use super::ops::Op;
+use super::ranges;
 use crate::model::{Digest, Digests, Entry, Item, Key, Problem, ProblemKind, Reach, SkipReason, Version};
 use crate::replica::retry::{Patience, repeat};
 use crate::replica::{Ability, Cause, Error, Listing};
 
-type Batches = mpsc::Sender<Result<Vec<Item>, Error>>;
+/// Where statements go.
+pub(super) type Batches = mpsc::Sender<Result<Vec<Item>, Error>>;
 
 /// Starts a listing of everything, or of one key and what is below it.
 pub(super) fn start(inner: &Arc<Inner>, only: Option<&Key>) -> Listing {
@@ -38,7 +40,7 @@ pub(super) fn start(inner: &Arc<Inner>, only: Option<&Key>) -> Listing {
 }
 
 async fn produce(inner: &Inner, only: Option<&Key>, sender: &Batches) -> Result<(), Error> {
-    let Some(only) = only else { return walk(inner, inner.names.prefix(), sender).await };
+    let Some(only) = only else { return ranges::walk(inner, sender).await };
     // `a`, then `a/...`: one listing with the prefix `a` would also read all of `a-b`.
     let object = inner.names.object(only);
     if let Some(entry) = repeat(Patience::default(), || inner.look_up(&object)).await?
@@ -51,21 +53,95 @@ async fn produce(inner: &Inner, only: Option<&Key>, sender: &Batches) -> Result<
 
 /// All pages below a prefix of object names.
 async fn walk(inner: &Inner, prefix: &str, sender: &Batches) -> Result<(), Error> {
-    let mut order = Order::new(inner.ability(|probe| probe.ordered));
-    let mut seen = Tokens::default();
-    let mut from = From::Start;
-    let mut empty = 0;
-    loop {
-        let page = repeat(Patience::default(), || inner.page(prefix, &from, PAGE)).await?;
-        let mut items = Vec::with_capacity(page.objects.len());
-        for object in page.objects {
+    let mut pages = Pages::new(inner, prefix, From::Start, None);
+    while let Some(told) = pages.next().await? {
+        if sender.send(Ok(told.items)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// What a page says.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) items: Vec<Item>,
+    /// Objects that were listed for it, our own and those of pages without statements included.
+    pub(super) objects: u64,
+}
+
+/// The pages below a prefix of object names, from a place on, and up to a name.
+#[derive(Debug)]
+pub(super) struct Pages<'a> {
+    inner: &'a Inner,
+    prefix: &'a str,
+    /// `None` after the end.
+    from: Option<From>,
+    /// The last name that belongs to it; only where listings are in order.
+    until: Option<String>,
+    order: Order,
+    seen: Tokens,
+    empty: u32,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn new(inner: &'a Inner, prefix: &'a str, from: From, until: Option<String>) -> Self {
+        let mut order = Order::new(inner.ability(|probe| probe.ordered));
+        if let From::After(name) = &from {
+            // What comes again although it was to begin behind it is a contradiction.
+            order.last.clone_from(name);
+        }
+        Self { inner, prefix, from: Some(from), until, order, seen: Tokens::default(), empty: 0 }
+    }
+
+    /// The next page that says something; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Told>, Error> {
+        let mut objects = 0;
+        while let Some(from) = self.from.take() {
+            let (inner, prefix) = (self.inner, self.prefix);
+            let page = repeat(Patience::default(), || inner.page(prefix, &from, PAGE)).await?;
+            objects += page.objects.len() as u64;
+            let items = self.items(page.objects, page.undecodable)?;
+            self.empty = if items.is_empty() { self.empty + 1 } else { 0 };
+            if self.empty > MOST_EMPTY {
+                return Err(incomplete(inner, "it goes on without showing anything"));
+            }
+            if !self.is_past_the_end() {
+                self.from = match page.next {
+                    Next::End => None,
+                    Next::Missing => {
+                        return Err(incomplete(inner, "a page is truncated and does not say where to go on"));
+                    }
+                    Next::From(next) => Some(next),
+                };
+                if self.from.as_ref().is_some_and(|from| !self.seen.is_new(from)) {
+                    return Err(incomplete(inner, "a continuation token came twice"));
+                }
+            }
+            if !items.is_empty() {
+                return Ok(Some(Told { items, objects }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether everything up to the last name was seen.
+    fn is_past_the_end(&self) -> bool {
+        self.until.as_ref().is_some_and(|until| self.order.last >= *until)
+    }
+
+    /// What a page says.
+    fn items(&mut self, objects: Vec<Object>, undecodable: Vec<String>) -> Result<Vec<Item>, Error> {
+        let inner = self.inner;
+        let mut items = Vec::with_capacity(objects.len());
+        for object in objects {
             let Some(name) = object.key.as_deref() else {
                 return Err(incomplete(inner, "a listed object has no key"));
             };
-            let Some(relative) = name.strip_prefix(prefix).and_then(|_| inner.names.relative(name)) else {
+            let Some(relative) = name.strip_prefix(self.prefix).and_then(|_| inner.names.relative(name)) else {
                 return Err(incomplete(inner, "the server lists keys outside the prefix"));
             };
-            match order.step(name) {
+            match self.order.step(name) {
                 Step::Ascends => {}
                 Step::Repeats => {
                     return Err(incomplete(inner, &format!("{} is listed twice", shown(name))));
@@ -78,30 +154,19 @@ async fn walk(inner: &Inner, prefix: &str, sender: &Batches) -> Result<(), Error
                     ));
                 }
             }
+            if self.until.as_deref().is_some_and(|until| name > until) {
+                break;
+            }
             if is_own(relative) {
                 inner.leftovers.note(relative, &object);
             }
             items.extend(item(relative, &object));
         }
-        for name in page.undecodable {
+        for name in undecodable {
             let message = format!("an object in {} has a name that is not UTF-8: {name}", inner.name);
             items.push(Item::Nameless(Problem { reach: None, kind: ProblemKind::Name, message, hint: None }));
         }
-        empty = if items.is_empty() { empty + 1 } else { 0 };
-        if empty > MOST_EMPTY {
-            return Err(incomplete(inner, "it goes on without showing anything"));
-        }
-        if !items.is_empty() && sender.send(Ok(items)).await.is_err() {
-            return Ok(());
-        }
-        from = match page.next {
-            Next::End => return Ok(()),
-            Next::Missing => return Err(incomplete(inner, "a page is truncated and does not say where to go on")),
-            Next::From(next) => next,
-        };
-        if !seen.is_new(&from) {
-            return Err(incomplete(inner, "a continuation token came twice"));
-        }
+        Ok(items)
     }
 }
 

@@ -42,6 +42,7 @@ mod names;
 mod ops;
 mod probe;
 mod put;
+mod ranges;
 mod read;
 mod resume;
 mod sender;

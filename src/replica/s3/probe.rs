@@ -61,6 +61,9 @@ pub struct Probe {
     pub conditional_batch_delete: Ability,
     /// Objects have ACLs.
     pub acl: Ability,
+    /// Keys at equal distances, as the last complete listing met them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<String>,
 }
 
 impl Probe {

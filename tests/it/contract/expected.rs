@@ -57,6 +57,7 @@ const ALL: Probe = Probe {
     batch_delete: Proven,
     conditional_batch_delete: Proven,
     acl: Proven,
+    marks: Vec::new(),
 };
 
 const HEADERS: &[&str] = &["cache-control", "content-disposition", "metadata"];
