@@ -51,6 +51,13 @@ Examples:
   mediasync push ./media s3://bucket/media   a directory to a bucket prefix
   mediasync push -n --delete live:           show what would be done, deletions included"))]
     Push(Push),
+    /// Fetch a remote into a local directory: adds and updates
+    #[command(override_usage = "mediasync pull [OPTIONS] [REMOTE] [LOCAL]", after_help = help("\
+Examples:
+  mediasync pull                             DEFAULT_STORAGE_DSN to the project's media directory
+  mediasync pull live: ./media               the remote \"live\" to a directory
+  mediasync pull -n --delete live:           show what would be done, deletions included"))]
+    Pull(Pull),
     /// Make a place exactly like another; what it has besides is deleted there
     #[command(after_help = help("\
 Examples:
@@ -123,6 +130,23 @@ pub struct Push {
     #[arg(value_name = "REMOTE")]
     pub second: Option<String>,
     /// Delete at the remote what was deleted locally since the last run
+    #[arg(long)]
+    pub delete: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take the text for the command's")]
+    pub run: RunArgs,
+}
+
+/// `pull [REMOTE] [LOCAL]`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// The remote place; left out, it is env:DEFAULT_STORAGE_DSN
+    #[arg(value_name = "REMOTE")]
+    pub first: Option<String>,
+    /// The local directory; left out, it is the project's media directory
+    #[arg(value_name = "LOCAL")]
+    pub second: Option<String>,
+    /// Delete locally what was deleted at the remote since the last run
     #[arg(long)]
     pub delete: bool,
     #[command(flatten)]
@@ -213,7 +237,7 @@ pub struct Apply {
     pub yes: bool,
 }
 
-/// What push, mirror and sync share.
+/// What push, pull, mirror and sync share.
 #[derive(Debug, Default, Args)]
 #[expect(missing_docs, reason = "clap would take texts at flattened groups for the command's")]
 pub struct RunArgs {
@@ -423,6 +447,6 @@ mod tests {
     fn commands_of_later_versions_are_not_listed() {
         let command = Cli::command();
         let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
-        assert_eq!(names, ["push", "mirror", "sync", "status", "history", "approve", "forget", "apply"]);
+        assert_eq!(names, ["push", "pull", "mirror", "sync", "status", "history", "approve", "forget", "apply"]);
     }
 }

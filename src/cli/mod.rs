@@ -61,6 +61,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
 fn format(command: &Cmd) -> Format {
     let json = match command {
         Cmd::Push(args) => args.run.how.json,
+        Cmd::Pull(args) => args.run.how.json,
         Cmd::Mirror(args) => args.run.how.json,
         Cmd::Sync(args) => args.run.how.json,
         Cmd::Status(args) => args.json,
@@ -96,6 +97,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
     let world = setup.world(env);
     match &cli.command {
         Cmd::Push(args) => Ok(run::one(&resolve::push(args, world)?, setup, Work::Cycle).await),
+        Cmd::Pull(args) => Ok(run::one(&resolve::pull(args, world)?, setup, Work::Cycle).await),
         Cmd::Mirror(args) => Ok(run::one(&resolve::mirror(args, world)?, setup, Work::Cycle).await),
         Cmd::Sync(args) => {
             let tasks = resolve::sync(args, world)?;

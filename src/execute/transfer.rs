@@ -2,7 +2,7 @@
 
 use crate::hash::hash_parts;
 use crate::manifest::Record;
-use crate::model::{Action, DigestKind, Digests, Entry, Verb};
+use crate::model::{Action, DigestKind, Digests, Entry, ReadCost, Verb};
 use crate::replica::{Cause, Content, Error, Journal, Put, Replica, WHOLE_LIMIT, part_size};
 use crate::survey::sent_entry;
 
@@ -32,11 +32,17 @@ impl Executor<'_> {
         let (from, to) = self.ways(action);
         let planned = sent_entry(action)?;
         let _room = self.buffers.take(if planned.size > WHOLE_LIMIT { 0 } else { planned.size }).await;
-        let content = from.open(&action.key, &planned.version).await?;
+        let content = from.open_seen(&action.key, planned).await?;
         let mut digests = Digests::none();
         let parts = match &content {
             Content::Whole { blake3, .. } => {
                 digests.add(blake3.clone());
+                None
+            }
+            // Hashing would transfer it a second time: it is hashed while it goes by, and has to be what it says that it
+            // is.
+            Content::Pieces(pieces) if from.capabilities().read_cost == ReadCost::Transfer => {
+                digests.extend(pieces.entry().digests.get(DigestKind::Blake3).cloned());
                 None
             }
             Content::Pieces(pieces) => {
@@ -53,7 +59,8 @@ impl Executor<'_> {
         let put = Put {
             attributes: content.attributes(),
             parts: parts.as_ref(),
-            ..self.put(action, &digests, planned, &journal)
+            // A listing shows when an object was stored. What was recorded with it comes with its content.
+            ..self.put(action, &digests, content.entry(), &journal)
         };
         let stored = to.put(&action.key, &content, &put).await?;
         let action = Action { digests, ..action.clone() };
@@ -65,10 +72,17 @@ impl Executor<'_> {
         let Verb::Copy { from, from_version } = &action.verb else {
             return Err(Error::new(Cause::Stop, format!("{}: not a copy", action.key)));
         };
-        let (_, to) = self.ways(action);
+        let (from_side, to) = self.ways(action);
         let planned = sent_entry(action)?;
+        let recorded = match from_side.capabilities().read_cost {
+            ReadCost::Cheap => None,
+            ReadCost::Transfer => from_side.look_up(&action.key).await?,
+        };
+        if recorded.as_ref().is_some_and(|entry| entry.version != planned.version) {
+            return Err(Error::new(Cause::Changed, format!("{}: changed since the plan was made", action.key)));
+        }
         let journal = self.manifest.upload_journal(action.side);
-        let put = self.put(action, &action.digests, planned, &journal);
+        let put = self.put(action, &action.digests, recorded.as_ref().unwrap_or(planned), &journal);
         match to.copy(from, from_version, &action.key, &put).await {
             Ok(stored) => {
                 let record = Record::Put(agreed(action, planned, &stored));
@@ -85,17 +99,11 @@ impl Executor<'_> {
         }
     }
 
-    fn put<'b>(
-        &'b self,
-        action: &'b Action,
-        digests: &'b Digests,
-        planned: &Entry,
-        journal: &'b dyn Journal,
-    ) -> Put<'b> {
+    fn put<'b>(&'b self, action: &'b Action, digests: &'b Digests, entry: &Entry, journal: &'b dyn Journal) -> Put<'b> {
         Put {
             expect: &action.expect,
             digests,
-            mtime_ns: planned.modified_ns,
+            mtime_ns: entry.modified_ns,
             attributes: None,
             parts: None,
             journal,

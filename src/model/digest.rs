@@ -119,6 +119,13 @@ impl Digests {
         }
     }
 
+    /// Adds what there is.
+    pub fn extend(&mut self, digests: impl IntoIterator<Item = Digest>) {
+        for digest in digests {
+            self.add(digest);
+        }
+    }
+
     /// All digests.
     pub fn iter(&self) -> impl Iterator<Item = &Digest> {
         self.0.iter()

@@ -97,6 +97,10 @@ impl Replica for Guarded {
         self.inner.open(key, expect).await
     }
 
+    async fn open_seen(&self, key: &Key, entry: &Entry) -> Result<Content, Error> {
+        self.inner.open_seen(key, entry).await
+    }
+
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
         self.may_change()?;
         self.inner.put(key, content, put).await

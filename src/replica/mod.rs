@@ -14,17 +14,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
 
 pub use crate::model::{Namespace, ReadCost, Want};
+pub use arrival::Arrival;
 pub use attributes::Attributes;
+pub use buffers::{Buffers, Meter};
 pub use parts::{PartHasher, PartHashes, part_size};
 pub use trash::{Kept, KeptAs, Trash, Trashed, TrashedStream};
 
 pub mod access;
+mod arrival;
 mod attributes;
+mod buffers;
 mod concurrent;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -38,7 +42,7 @@ pub mod throttle;
 pub mod trash;
 
 /// Content up to this many bytes is read once, held in memory and sent in one request; larger content is read in
-/// pieces, twice.
+/// pieces: twice where that is cheap.
 pub const WHOLE_LIMIT: u64 = 8 * 1024 * 1024;
 
 /// One side of a pair.
@@ -94,10 +98,19 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
     /// [`Cause::Changed`] if the version is another one, [`Cause::NotFound`] if the key is gone.
     async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error>;
 
+    /// As [`Replica::open`], for content that was seen as `entry`: its size says beforehand whether it comes as a whole.
+    ///
+    /// # Errors
+    /// As [`Replica::open`].
+    async fn open_seen(&self, key: &Key, entry: &Entry) -> Result<Content, Error> {
+        self.open(key, &entry.version).await
+    }
+
     /// Stores content under `key`, if what is there is what `put.expect` says.
     ///
     /// The content becomes visible as a whole or not at all. Larger content is read again here, and must give the
-    /// digest that `put` states. What an overwrite does not set (ACL, headers) is kept.
+    /// digest that `put` states; content without [`Put::parts`] was not read before, and has to agree with the digests
+    /// of its own entry ([`Arrival`]). What an overwrite does not set (ACL, headers) is kept.
     ///
     /// # Errors
     /// [`Cause::Precondition`] if something else is there, [`Cause::Changed`] if the content changed while read.
@@ -258,13 +271,13 @@ pub trait Pieces: Send + Sync + std::fmt::Debug {
 pub struct Put<'a> {
     /// What must be under the key.
     pub expect: &'a Expect,
-    /// Digests of the content; holds its BLAKE3, except for a copy of content that only has others.
+    /// Digests of the content, as far as they are known: of content that was hashed its BLAKE3.
     pub digests: &'a Digests,
     /// The source's mtime, recorded where the replica can.
     pub mtime_ns: Option<i64>,
     /// What the object carries at its source, for replicas that store such things; it wins over what is there.
     pub attributes: Option<&'a Attributes>,
-    /// For content in pieces that is stored in parts.
+    /// For content in pieces that was hashed before; without it each piece is read once, and hashed on its way.
     pub parts: Option<&'a PartHashes>,
     /// Where multipart uploads are journaled.
     pub journal: &'a dyn Journal,
@@ -272,46 +285,6 @@ pub struct Put<'a> {
     pub buffers: &'a Buffers,
     /// Counts bytes as they are sent.
     pub meter: &'a Meter,
-}
-
-/// The memory for bodies: one pool for all transfers of a process.
-#[derive(Debug, Clone)]
-pub struct Buffers {
-    pool: Arc<Semaphore>,
-    total: u32,
-}
-
-impl Buffers {
-    /// Bytes that one permit stands for.
-    const UNIT: u64 = 4096;
-
-    /// A pool of `bytes`.
-    pub fn new(bytes: u64) -> Self {
-        let total = u32::try_from(bytes / Self::UNIT).unwrap_or(u32::MAX).max(1);
-        Self { pool: Arc::new(Semaphore::new(total as usize)), total }
-    }
-
-    /// Waits for room for `bytes`. A body larger than the pool gets all of it, alone.
-    pub async fn take(&self, bytes: u64) -> OwnedSemaphorePermit {
-        let units = u32::try_from(bytes.div_ceil(Self::UNIT)).unwrap_or(u32::MAX).clamp(1, self.total);
-        Arc::clone(&self.pool).acquire_many_owned(units).await.expect("the pool is never closed")
-    }
-}
-
-/// Counts bytes for progress bars and summaries.
-#[derive(Debug, Default)]
-pub struct Meter(std::sync::atomic::AtomicU64);
-
-impl Meter {
-    /// Adds sent bytes.
-    pub fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    /// Bytes so far.
-    pub fn bytes(&self) -> u64 {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
-    }
 }
 
 /// A multipart upload that an earlier run or this one began.

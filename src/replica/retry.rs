@@ -161,6 +161,10 @@ impl Replica for Retrying {
         repeat(self.patience, || self.inner.open(key, expect)).await
     }
 
+    async fn open_seen(&self, key: &Key, entry: &Entry) -> Result<Content, Error> {
+        repeat(self.patience, || self.inner.open_seen(key, entry)).await
+    }
+
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
         let mut attempts = Attempts::new(self.patience);
         loop {

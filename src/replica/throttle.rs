@@ -174,6 +174,18 @@ impl Throttled {
         Self { inner, gate }
     }
 
+    async fn opened(&self, result: Result<Content, Error>) -> Result<Content, Error> {
+        self.gate.observe(&result);
+        match result? {
+            Content::Pieces(pieces) => Ok(self.metered(&pieces)),
+            whole @ Content::Whole { .. } => {
+                // Paid for afterwards: the next one waits.
+                self.gate.spend(whole.entry().size).await;
+                Ok(whole)
+            }
+        }
+    }
+
     fn metered(&self, pieces: &Arc<dyn Pieces>) -> Content {
         Content::Pieces(Arc::new(MeteredPieces { inner: Arc::clone(pieces), gate: self.gate.clone() }))
     }
@@ -211,16 +223,12 @@ impl Replica for Throttled {
 
     async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
         let _pass = self.gate.enter().await;
-        let result = self.inner.open(key, expect).await;
-        self.gate.observe(&result);
-        match result? {
-            Content::Pieces(pieces) => Ok(self.metered(&pieces)),
-            whole @ Content::Whole { .. } => {
-                // Paid for afterwards, because the size is known only now: the next one waits.
-                self.gate.spend(whole.entry().size).await;
-                Ok(whole)
-            }
-        }
+        self.opened(self.inner.open(key, expect).await).await
+    }
+
+    async fn open_seen(&self, key: &Key, entry: &Entry) -> Result<Content, Error> {
+        let _pass = self.gate.enter().await;
+        self.opened(self.inner.open_seen(key, entry).await).await
     }
 
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {

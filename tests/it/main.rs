@@ -11,6 +11,7 @@ mod cli_kill;
 mod cli_names;
 mod cli_output;
 mod cli_project;
+mod cli_pull;
 mod cli_safety;
 mod cli_uploads;
 mod contract;

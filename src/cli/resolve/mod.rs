@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{Mirror, Push, RunArgs, Sync};
+use super::args::{Mirror, Pull, Push, RunArgs, Sync};
 use super::failure::Failure;
 use super::place::{End, World, end, known, named, written};
 use super::setup::shown;
@@ -62,13 +62,8 @@ pub fn push(args: &Push, world: World<'_>) -> Result<Task, Failure> {
         (Some(place), None) => {
             let only = end(place, world)?;
             if is_remote(place, &only, world) {
-                let local = location::default_local(world.project, &|path| (world.found)(path) == Found::Directory);
-                let local = local.to_str().unwrap_or_default();
-                if (world.found)(Path::new(local)) != Found::Directory {
-                    let message = "push needs a local directory: there is neither ./data/media nor /data/media";
-                    return Err(Failure::usage(message).hint(format!("mediasync push DIRECTORY {place}")));
-                }
-                (end(local, world)?, only)
+                let way = format!("mediasync push DIRECTORY {}", quoted(place));
+                (default_local("push", &way, world)?, only)
             } else {
                 let what = format!("push needs a target: {} is a local directory", only.location.display());
                 return Err(no_target(&what, world));
@@ -78,11 +73,65 @@ pub fn push(args: &Push, world: World<'_>) -> Result<Task, Failure> {
     };
     if !matches!(source.location, Location::Local(_)) {
         let message = format!("push sends a local directory, and {} is none", source.location.display());
-        let hint = "write the directory first: mediasync push DIRECTORY REMOTE; pulling comes with the next release";
+        let hint = "write the directory first: mediasync push DIRECTORY REMOTE; the other way is mediasync pull";
         return Err(Failure::usage(message).hint(hint));
     }
-    let mode = if args.delete { Mode::CopyAndDelete } else { Mode::Copy };
-    task("push", source, dest, mode, Options::default(), &args.run)
+    task("push", source, dest, copy(args.delete), Options::default(), &args.run)
+}
+
+/// `pull [REMOTE] [LOCAL]`.
+///
+/// # Errors
+/// What to type instead.
+pub fn pull(args: &Pull, world: World<'_>) -> Result<Task, Failure> {
+    let (source, dest) = match (&args.first, &args.second) {
+        (None, _) => {
+            let source = default_remote("pull needs a remote", world)?;
+            (source, default_local("pull", "mediasync pull REMOTE DIRECTORY", world)?)
+        }
+        (Some(place), None) => {
+            let only = end(place, world)?;
+            if is_remote(place, &only, world) {
+                let way = format!("mediasync pull {} DIRECTORY", quoted(place));
+                (only, default_local("pull", &way, world)?)
+            } else {
+                let what = format!("pull needs a remote: {} is a local directory", only.location.display());
+                (default_remote(&what, world)?, only)
+            }
+        }
+        (Some(remote), Some(local)) => (end(remote, world)?, end(local, world)?),
+    };
+    if !matches!(dest.location, Location::Local(_)) {
+        let message = format!("pull fills a local directory, and {} is none", dest.location.display());
+        let hint = "write the remote first: mediasync pull REMOTE DIRECTORY; the other way is mediasync push";
+        return Err(Failure::usage(message).hint(hint));
+    }
+    task("pull", source, dest, copy(args.delete), Options::default(), &args.run)
+}
+
+fn copy(delete: bool) -> Mode {
+    if delete { Mode::CopyAndDelete } else { Mode::Copy }
+}
+
+/// The project's media directory, which has to be there: what is left out must not make a new one somewhere.
+fn default_local(command: &str, way: &str, world: World<'_>) -> Result<End, Failure> {
+    let local = location::default_local(world.project, &|path| (world.found)(path) == Found::Directory);
+    let local = local.to_str().unwrap_or_default();
+    if (world.found)(Path::new(local)) != Found::Directory {
+        let message = format!("{command} needs a local directory: there is neither ./data/media nor /data/media");
+        return Err(Failure::usage(message).hint(way));
+    }
+    end(local, world)
+}
+
+/// The storage that the platform gives to a project.
+fn default_remote(message: &str, world: World<'_>) -> Result<End, Failure> {
+    const NAME: &str = "DEFAULT_STORAGE_DSN";
+    if (world.env)(NAME).is_some() {
+        return end(&format!("env:{NAME}"), world);
+    }
+    let failure = Failure::usage(format!("{message}, and the variable {NAME} is not set"));
+    Err(known_remotes(failure, "mediasync pull s3://BUCKET/PREFIX [LOCAL] or env:NAME", world))
 }
 
 /// `mirror SRC DST`.
@@ -218,18 +267,20 @@ pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
     Err(Failure::usage(format!("{}: jobs stand in each other's way\n{}", shown(&world.config.path), told.join("\n"))))
 }
 
-/// Whether a single argument of push is the target: anything but a plain path.
+/// Whether a single argument of push or pull is the remote: anything but a plain path.
 fn is_remote(text: &str, end: &End, world: World<'_>) -> bool {
     let text_of_a_dsn = text == "-" || ["env:", "dsn-file:"].iter().any(|start| text.starts_with(start));
     matches!(end.location, Location::S3(_)) || text_of_a_dsn || named(text, world).is_some()
 }
 
 fn no_target(message: &str, world: World<'_>) -> Failure {
+    known_remotes(Failure::usage(message), "mediasync push [LOCAL] s3://BUCKET/PREFIX or env:NAME", world)
+}
+
+fn known_remotes(failure: Failure, way: &str, world: World<'_>) -> Failure {
     let names: Vec<String> = world.config.remotes.keys().map(|name| format!("{name}:")).collect();
-    let failure = Failure::usage(message);
     if names.is_empty() {
-        return failure
-            .hint("the configuration names no remote; write mediasync push [LOCAL] s3://BUCKET/PREFIX or env:NAME");
+        return failure.hint(format!("the configuration names no remote; write {way}"));
     }
     failure.hint(format!("known remotes are {}", names.join(", ")))
 }
@@ -261,7 +312,6 @@ fn task(
     mut options: Options,
     args: &RunArgs,
 ) -> Result<Task, Failure> {
-    refuse_bucket_source(&source)?;
     refuse_overlap(&source, &dest)?;
     override_options(&mut options, args)?;
     set_acl(&mut dest, mode, args.leave.acl.as_deref())?;
@@ -284,15 +334,6 @@ fn task(
     };
     let only = args.scope.only.as_deref().map(only).transpose()?;
     Ok(Task { command, job: None, source, dest, mode, options, only, run, confirm })
-}
-
-/// The engine could do it; what a hostile bucket may do to a directory is not tested before the next release.
-fn refuse_bucket_source(source: &End) -> Result<(), Failure> {
-    if !matches!(source.location, Location::S3(_)) {
-        return Ok(());
-    }
-    let message = format!("{} is a bucket, and a bucket can't be the source yet", source.location.display());
-    Err(Failure::usage(message).hint("this release syncs directories to directories and buckets; pulling comes next"))
 }
 
 fn refuse_overlap(source: &End, dest: &End) -> Result<(), Failure> {

@@ -44,7 +44,6 @@ mode = "copy"
 
 /// Resolves a command line in a project with `./data/media`, and tells the tasks as lines.
 fn resolve(config: &str, line: &str) -> Result<Vec<Task>, Failure> {
-    let parsed = Config::parse(config, Path::new("/project/mediasync.toml")).unwrap();
     let env = |name: &str| {
         let value = match name {
             "LIVE" => "s3://KEY:hunter2@live.s3.eu-central-1.amazonaws.com/site?acl=public-read",
@@ -53,6 +52,11 @@ fn resolve(config: &str, line: &str) -> Result<Vec<Task>, Failure> {
         };
         Some(value.to_owned())
     };
+    resolve_with(&env, config, line)
+}
+
+fn resolve_with(env: &dyn Fn(&str) -> Option<String>, config: &str, line: &str) -> Result<Vec<Task>, Failure> {
+    let parsed = Config::parse(config, Path::new("/project/mediasync.toml")).unwrap();
     let found = |path: &Path| match path.to_str().unwrap() {
         "./data/media" | "media" | "/project/media" => Found::Directory,
         "file.txt" => Found::File,
@@ -66,7 +70,7 @@ fn resolve(config: &str, line: &str) -> Result<Vec<Task>, Failure> {
         texts: &Texts::default(),
         commands: &Commands::default(),
         project: None,
-        env: &env,
+        env,
         found: &found,
         settle: &settle,
         config: &parsed,
@@ -74,6 +78,7 @@ fn resolve(config: &str, line: &str) -> Result<Vec<Task>, Failure> {
     let cli = Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{error}"));
     match cli.command {
         Cmd::Push(args) => push(&args, world).map(|task| vec![task]),
+        Cmd::Pull(args) => pull(&args, world).map(|task| vec![task]),
         Cmd::Mirror(args) => mirror(&args, world).map(|task| vec![task]),
         Cmd::Sync(args) => sync(&args, world)?.into_iter().map(|(_, task)| task).collect(),
         other => panic!("{other:?}"),
@@ -81,7 +86,15 @@ fn resolve(config: &str, line: &str) -> Result<Vec<Task>, Failure> {
 }
 
 fn told(config: &str, line: &str) -> String {
-    match resolve(config, line) {
+    tell_all(line, resolve(config, line))
+}
+
+fn told_with(env: &dyn Fn(&str) -> Option<String>, line: &str) -> String {
+    tell_all(line, resolve_with(env, "", line))
+}
+
+fn tell_all(line: &str, resolved: Result<Vec<Task>, Failure>) -> String {
+    match resolved {
         Ok(tasks) => tasks.iter().map(tell).collect::<Vec<_>>().join("\n"),
         Err(failure) => {
             assert_eq!(failure.exit.code(), 2, "{line}");
@@ -117,11 +130,42 @@ fn a_single_argument_of_push_binds_by_kind() {
 }
 
 #[test]
+fn a_single_argument_of_pull_binds_by_kind() {
+    for (line, expected) in [
+        ("mediasync pull live:", "s3://live/site -> /project/data/media Copy Execute"),
+        ("mediasync pull live: media", "s3://live/site -> /project/media Copy Execute"),
+        ("mediasync pull archive: /backup", "s3://archive/old -> /backup Copy Execute"),
+        ("mediasync pull -n --delete env:LIVE", "s3://live/site -> /project/data/media CopyAndDelete DryRun"),
+        ("mediasync pull s3://other/x /new", "s3://other/x -> /new Copy Execute"),
+        (
+            "mediasync pull",
+            "pull needs a remote, and the variable DEFAULT_STORAGE_DSN is not set\n\
+             known remotes are archive:, broken:, live:",
+        ),
+        (
+            "mediasync pull media",
+            "pull needs a remote: /project/media is a local directory, and the variable DEFAULT_STORAGE_DSN is not \
+             set\nknown remotes are archive:, broken:, live:",
+        ),
+    ] {
+        assert_eq!(told(CONFIG, line), expected, "{line}");
+    }
+    let env = |name: &str| {
+        (name == "DEFAULT_STORAGE_DSN").then(|| "s3://KEY:hunter2@site.s3.eu-central-1.amazonaws.com/x".to_owned())
+    };
+    let default = |line: &str| told_with(&env, line);
+    assert_eq!(default("mediasync pull"), "s3://site/x -> /project/data/media Copy Execute");
+    assert_eq!(default("mediasync pull media"), "s3://site/x -> /project/media Copy Execute");
+}
+
+#[test]
 fn wrong_places_are_refused_with_the_way_out() {
     for (line, parts) in [
         ("mediasync push live media", &["`live` is the name of a remote: `live:` or `./live`?"][..]),
         ("mediasync push file.txt live:", &["file.txt is a file", "mediasync cp"]),
         ("mediasync push live: media", &["push sends a local directory, and s3://live/site is none"]),
+        ("mediasync pull media live:", &["pull fills a local directory, and s3://live/site is none"]),
+        ("mediasync pull --acl private live: media", &["--acl is for objects in a bucket"]),
         ("mediasync mirror media media", &["the same place"]),
         ("mediasync mirror media media/sub", &["lies inside the source"]),
         ("mediasync mirror media/sub media", &["lies inside the destination"]),
@@ -160,7 +204,8 @@ fn a_read_only_remote_is_protected_under_every_name() {
     let other = "mediasync push s3://archive/old/deeper?endpoint=https://minio.example.com:9000";
     assert!(told(CONFIG, other).contains("read-only: remote.archive"), "{}", told(CONFIG, other));
     assert!(told(CONFIG, "mediasync push -n archive:").ends_with("DryRun"));
-    assert!(told(CONFIG, "mediasync mirror archive: /backup").contains("a bucket can't be the source yet"));
+    let mirror = "s3://archive/old -> /backup Mirror Execute";
+    assert_eq!(told(CONFIG, "mediasync mirror archive: /backup"), mirror, "what is only read may be read-only");
 }
 
 #[test]

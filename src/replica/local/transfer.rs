@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::blocking;
 use super::root::Root;
 use super::write::Temp;
-use crate::model::{Digest, DigestKind, Entry, Key};
-use crate::replica::{Buffers, Cause, Content, Error, Pieces, Put};
+use crate::model::{Digest, DigestKind, Digests, Entry, Key};
+use crate::replica::{Arrival, Buffers, Cause, Content, Error, Pieces, Put};
+
+/// Bytes of a range of content that is read once.
+const RANGE: u64 = 8 * 1024 * 1024;
+/// Ranges of one file at the same time: as many as there are buffers for.
+const RANGES: usize = 3;
 
 /// Bytes a read of large content. Two are in flight: one is written while the next is read.
 const PIECE: u64 = 4 * 1024 * 1024;
@@ -39,19 +45,48 @@ pub(super) async fn put(root: Arc<Root>, key: &Key, content: &Content, put: &Put
             let (own_key, expect, mtime_ns) = (key.clone(), put.expect.clone(), put.mtime_ns);
             let (temp, expect) = blocking(move || Ok((Temp::create(&root, &own_key, &expect)?, expect))).await?;
             let temp = Arc::new(temp);
-            let blake3 = pour(key, pieces.as_ref(), &temp, put).await?;
-            match stated {
-                Some(stated) if *stated == blake3 => {}
-                Some(_) => return Err(other_content(key)),
-                // Nothing was stated to compare with, so the source has to prove that it gave one version.
-                None => pieces.unchanged().await?,
+            let digests = match put.parts {
+                None => arrive(key, pieces.as_ref(), &temp, put).await?,
+                Some(_) => Digests::from_iter([pour(key, pieces.as_ref(), &temp, put).await?]),
+            };
+            if stated.is_some_and(|stated| digests.get(DigestKind::Blake3) != Some(stated)) {
+                return Err(other_content(key));
             }
             let temp = Arc::into_inner(temp).expect("every writing task has ended");
             let mut entry = blocking(move || temp.publish(&expect, mtime_ns)).await?;
-            entry.digests.add(blake3);
+            entry.digests.merge(&digests);
             Ok(entry)
         }
     }
+}
+
+/// Reads content that nobody read before, several ranges at once, and gives its digests if they are what it says.
+async fn arrive(key: &Key, pieces: &dyn Pieces, temp: &Arc<Temp>, put: &Put<'_>) -> Result<Digests, Error> {
+    let size = pieces.entry().size;
+    let arrival = Arc::new(Arrival::new(pieces.entry(), RANGE));
+    let ranges = (0..size.div_ceil(RANGE)).map(|at| at * RANGE).map(|offset| {
+        let (arrival, temp) = (Arc::clone(&arrival), Arc::clone(temp));
+        async move {
+            let len = RANGE.min(size - offset);
+            let room = put.buffers.take(len).await;
+            let bytes = pieces.read(offset, usize::try_from(len).expect("at most a range")).await?;
+            if bytes.len() as u64 != len {
+                return Err(other_content(key));
+            }
+            let (body, taking) = (bytes.clone(), Arc::clone(&arrival));
+            blocking(move || {
+                taking.take(offset, &body);
+                temp.write(&body, offset)
+            })
+            .await?;
+            arrival.in_turn(offset, &bytes).await;
+            drop((bytes, room));
+            put.meter.add(len);
+            Ok(())
+        }
+    });
+    stream::iter(ranges).buffered(RANGES).try_collect::<()>().await?;
+    arrival.settle(&format!("`{key}`"), pieces, put.buffers).await
 }
 
 /// Reads all pieces and writes them; one is written while the next one is read.

@@ -19,6 +19,7 @@ use self::names::Names;
 use super::throttle::Gate;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica,
+    WHOLE_LIMIT,
 };
 use crate::model::{Entry, Filter, Key, Namespace, Version};
 
@@ -70,6 +71,8 @@ struct Inner {
     acls_off: AtomicBool,
     /// A server refused to be asked for checksums.
     checksums_off: AtomicBool,
+    /// Whether ETags that look like an MD5 were seen to be one.
+    md5_etags: Mutex<Ability>,
     notices: Mutex<Vec<String>>,
     leftovers: Leftovers,
 }
@@ -92,6 +95,7 @@ impl S3 {
             probe: Mutex::new(probe),
             acls_off: AtomicBool::new(false),
             checksums_off: AtomicBool::new(false),
+            md5_etags: Mutex::default(),
             notices: Mutex::new(Vec::new()),
             leftovers: Leftovers::default(),
         };
@@ -203,6 +207,13 @@ impl Replica for S3 {
 
     async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
         read::open(&self.inner, key, expect).await
+    }
+
+    async fn open_seen(&self, key: &Key, entry: &Entry) -> Result<Content, Error> {
+        if entry.size > WHOLE_LIMIT {
+            return read::open_large(&self.inner, key, &entry.version).await;
+        }
+        read::open(&self.inner, key, &entry.version).await
     }
 
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {

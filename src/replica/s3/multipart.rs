@@ -1,7 +1,7 @@
 //! Storing large content in parts, so that it becomes visible only as a whole and only if it is what was planned.
 //!
 //! The journal knows of an upload before the server does. Each part's bytes must give the hash of the pass before;
-//! right before completion the source is asked whether it is unchanged and the target whether it is as expected.
+//! where there was none, all of them together must be what the content's own digests say ([`Arrival`]). Right before completion the source is asked whether it is unchanged and the target whether it is as expected.
 //! An error of the completion itself says nothing: the object is looked at, and its recorded digest decides.
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
@@ -15,11 +15,11 @@ use super::names::shown;
 use super::ops::Op;
 use super::put::raced;
 use super::sender::{Ack, Condition, Proof, crc64};
-use crate::model::{Digest, DigestKind, Entry, Expect, Key, Sameness};
+use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Key, Sameness};
 use crate::replica::concurrent::each;
 pub(super) use crate::replica::parts::{Part, plan};
 use crate::replica::retry::{Attempts, Patience, repeat};
-use crate::replica::{Ability, Cause, Error, PartHashes, Pieces, Put, UploadedPart};
+use crate::replica::{Ability, Arrival, Cause, Error, PartHashes, Pieces, Put, Upload, UploadedPart, part_size};
 
 /// Parts of one object sent at the same time.
 const PARALLEL: usize = 4;
@@ -42,14 +42,20 @@ impl Inner {
         put: &Put<'_>,
     ) -> Result<Entry, Error> {
         let size = pieces.entry().size;
-        let (Some(hashes), Some(blake3)) = (put.parts, put.digests.get(DigestKind::Blake3)) else {
-            return Err(Error::new(Cause::Refused, format!("store {}: its parts were not hashed", shown(object))));
+        let blake3 = put.digests.get(DigestKind::Blake3);
+        let hashes = match (put.parts, blake3) {
+            (None, _) => Hashes::Made(Box::new(Arrival::new(pieces.entry(), part_size(size)))),
+            (Some(_), None) => {
+                return Err(Error::new(Cause::Refused, format!("store {}: it was not hashed", shown(object))));
+            }
+            (Some(known), Some(_)) if known.hashes.len() as u64 != size.div_ceil(known.size.max(1)) => {
+                return Err(Error::new(Cause::Changed, format!("{} changed since it was hashed", shown(object))));
+            }
+            (Some(known), Some(_)) => Hashes::Known(known),
         };
-        if hashes.hashes.len() as u64 != size.div_ceil(hashes.size.max(1)) {
-            return Err(Error::new(Cause::Changed, format!("{} changed since it was hashed", shown(object))));
-        }
-        let earlier = put.journal.upload(key)?.is_some_and(|upload| upload.blake3 == *blake3.text);
-        let result = self.upload(key, object, pieces, hashes, put).await;
+        let same = |upload: Upload| blake3.is_some_and(|blake3| upload.blake3 == *blake3.text);
+        let earlier = put.journal.upload(key)?.is_some_and(same);
+        let result = self.upload(key, object, pieces, &hashes, put).await;
         match result {
             // An earlier attempt was completed and did not live to see it.
             Err(error) if error.cause == Cause::Precondition && earlier => {
@@ -65,7 +71,7 @@ impl Inner {
         key: &Key,
         object: &str,
         pieces: &dyn Pieces,
-        hashes: &PartHashes,
+        hashes: &Hashes<'_>,
         put: &Put<'_>,
     ) -> Result<Entry, Error> {
         let prepared = async {
@@ -81,7 +87,15 @@ impl Inner {
                 return Err(error);
             }
         };
-        let (mut upload, sent) = self.resume(key, object, hashes, &headers, put).await?;
+        let (mut upload, sent) = match hashes {
+            Hashes::Known(hashes) => self.resume(key, object, hashes, &headers, put).await?,
+            // Parts that nobody can compare with anything are of no use.
+            Hashes::Made(arrival) => {
+                self.drop_earlier(key, object, put.journal).await?;
+                let parts = plan(pieces.entry().size, arrival.part_size()).count();
+                (self.intent(key, arrival.part_size(), &headers, put), vec![None; parts])
+            }
+        };
         if upload.id.is_none() {
             put.journal.intend(&upload)?;
             upload.id = Some(self.create_upload(object, &mut headers).await?);
@@ -90,8 +104,13 @@ impl Inner {
         let transfer = Transfer { key, object, id: upload.id.as_deref().unwrap_or_default(), hashes, put };
         let result = async {
             let sent = self.send_parts(&transfer, pieces, sent).await?;
-            pieces.unchanged().await?;
-            self.finish(&transfer, pieces.entry().size, &sent).await
+            let digests = match hashes {
+                Hashes::Known(_) => pieces.unchanged().await.map(|()| Digests::none())?,
+                Hashes::Made(arrival) => arrival.settle(&shown(object), pieces, put.buffers).await?,
+            };
+            let (mut entry, ending) = self.finish(&transfer, pieces.entry().size, &sent).await?;
+            entry.digests.merge(&digests);
+            Ok((entry, ending))
         };
         let result = Box::pin(result).await;
         match &result {
@@ -145,7 +164,7 @@ impl Inner {
     ) -> Result<Vec<Sent>, Error> {
         let size = pieces.entry().size;
         let missing: Vec<Part> =
-            plan(size, transfer.hashes.size).filter(|part| sent[part.number as usize - 1].is_none()).collect();
+            plan(size, transfer.hashes.part_size()).filter(|part| sent[part.number as usize - 1].is_none()).collect();
         let numbers: Vec<usize> = missing.iter().map(|part| part.number as usize - 1).collect();
         let mut failed = None;
         let make = |part| self.send_one(transfer, pieces, part);
@@ -170,9 +189,22 @@ impl Inner {
         let put = transfer.put;
         let _room = put.buffers.take(part.len).await;
         let body = pieces.read(part.offset, usize::try_from(part.len).unwrap_or(usize::MAX)).await?;
-        if !transfer.hashes.has(part.offset, &body, pieces.entry().size) {
-            return Err(Error::new(Cause::Changed, format!("{} changed while it was sent", shown(transfer.object))));
-        }
+        let blake3 = match transfer.hashes {
+            Hashes::Known(known) if known.has(part.offset, &body, pieces.entry().size) => {
+                known.hashes[part.number as usize - 1]
+            }
+            Hashes::Known(_) => {
+                return Err(Error::new(
+                    Cause::Changed,
+                    format!("{} changed while it was sent", shown(transfer.object)),
+                ));
+            }
+            Hashes::Made(arrival) => {
+                let blake3 = arrival.take(part.offset, &body);
+                arrival.in_turn(part.offset, &body).await;
+                blake3
+            }
+        };
         let proof = self.proof(&body);
         let ack = repeat(Patience::default(), || async {
             let ack = self.send_part(transfer.object, transfer.id, part.number, &body, proof).await;
@@ -185,11 +217,7 @@ impl Inner {
         });
         let ack = ack.await?.map_err(|failure| self.wire.fold(&failure, Op::UploadPart, Some(transfer.object)))?;
         put.meter.add(part.len);
-        let line = UploadedPart {
-            number: part.number,
-            etag: ack.etag.clone(),
-            blake3: transfer.hashes.hashes[part.number as usize - 1],
-        };
+        let line = UploadedPart { number: part.number, etag: ack.etag.clone(), blake3 };
         put.journal.part(transfer.key, &line)?;
         let crc = match proof {
             Proof::Crc(crc) | Proof::SignedAndCrc(crc) => crc,
@@ -203,7 +231,7 @@ impl Inner {
         let (object, put) = (transfer.object, transfer.put);
         // The probe saw conditions honoured by PutObject; a server may still ignore them here.
         self.must_be(object, put.expect).await?;
-        let crc = whole_crc(sent, size, transfer.hashes.size);
+        let crc = whole_crc(sent, size, transfer.hashes.part_size());
         let condition = self.condition(put.expect, self.ability(|probe| probe.conditional_put));
         let (mut attempts, mut denials) = (Attempts::new(Patience::default()), Denials::default());
         let ack = loop {
@@ -291,8 +319,26 @@ struct Transfer<'a> {
     key: &'a Key,
     object: &'a str,
     id: &'a str,
-    hashes: &'a PartHashes,
+    hashes: &'a Hashes<'a>,
     put: &'a Put<'a>,
+}
+
+/// Where the hashes of the parts come from.
+#[derive(Debug)]
+pub(super) enum Hashes<'a> {
+    /// A pass before the upload.
+    Known(&'a PartHashes),
+    /// The bytes that are sent.
+    Made(Box<Arrival>),
+}
+
+impl Hashes<'_> {
+    fn part_size(&self) -> u64 {
+        match self {
+            Self::Known(known) => known.size,
+            Self::Made(arrival) => arrival.part_size(),
+        }
+    }
 }
 
 /// The CRC-64 of the whole from those of its parts; `None` if one is not known.

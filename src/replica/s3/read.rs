@@ -1,13 +1,13 @@
 //! Looking at one object and reading it.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ChecksumMode;
+use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use bytes::{Bytes, BytesMut};
 
 use super::Inner;
@@ -16,6 +16,7 @@ use super::metadata::Facts;
 use super::names::{quoted, shown};
 use super::ops::Op;
 use crate::model::{Digest, DigestKind, Entry, Key, Version};
+use crate::replica::arrival::{Check, check_whole, not_as_recorded};
 use crate::replica::retry::{Patience, repeat};
 use crate::replica::{Ability, Cause, Content, Error, Pieces, WHOLE_LIMIT};
 
@@ -109,33 +110,59 @@ fn changed(object: &str) -> Error {
 /// Opens an object of this version.
 pub(super) async fn open(inner: &Arc<Inner>, key: &Key, expect: &Version) -> Result<Content, Error> {
     let object = inner.names.object(key);
-    match inner.get_whole(&object, expect).await? {
-        Got::Whole { entry, bytes, blake3 } => Ok(Content::Whole { entry, bytes, blake3, attributes: None }),
-        Got::Large(entry) => Ok(Content::Pieces(Arc::new(Ranges { inner: Arc::clone(inner), object, entry }))),
-        // The bytes are not what was recorded: once may be a fault on the way.
-        Got::Other => match inner.get_whole(&object, expect).await? {
-            Got::Whole { entry, bytes, blake3 } => Ok(Content::Whole { entry, bytes, blake3, attributes: None }),
-            Got::Large(_) => Err(changed(&object)),
-            Got::Other => Err(Error::new(
-                Cause::Refused,
-                format!("{} does not hold the bytes that its recorded digest names", shown(&object)),
-            )
-            .hint("Another program changed it and kept its metadata, or the server damaged it; store it again")),
-        },
+    let whole = |Whole { entry, bytes, blake3, .. }| Content::Whole { entry, bytes, blake3, attributes: None };
+    let first = match inner.get_whole(&object, expect).await? {
+        Got::Whole(got) if got.doubt.is_none() => return Ok(whole(got)),
+        Got::Whole(got) => got.blake3,
+        Got::Large(entry) => return Ok(ranges(inner, object, entry)),
+    };
+    // The bytes are not what was recorded: once may be a fault on the way.
+    let Got::Whole(again) = inner.get_whole(&object, expect).await? else { return Err(changed(&object)) };
+    match again.doubt {
+        None => Ok(whole(again)),
+        // The same bytes twice, on a server whose ETags were never seen to be MD5s.
+        Some(DigestKind::EtagMd5) if again.blake3 == first && inner.takes_etags_for_random() => Ok(whole(again)),
+        Some(_) => Err(not_as_recorded(&shown(&object))),
     }
+}
+
+/// Opens an object that is known to be too large to be held. Nothing of its body is asked for.
+pub(super) async fn open_large(inner: &Arc<Inner>, key: &Key, expect: &Version) -> Result<Content, Error> {
+    let object = inner.names.object(key);
+    let head = inner.head(&object).await?.ok_or_else(|| gone(&object))?;
+    let mut entry = inner.entry_of_head(&object, &head).await?;
+    if entry.version != *expect {
+        return Err(changed(&object));
+    }
+    let is_sealed = is_sealed(head.server_side_encryption(), head.sse_customer_algorithm());
+    inner.trust_etag(&mut entry, is_sealed);
+    Ok(ranges(inner, object, entry))
+}
+
+fn ranges(inner: &Arc<Inner>, object: String, entry: Entry) -> Content {
+    Content::Pieces(Arc::new(Ranges { inner: Arc::clone(inner), object, entry }))
+}
+
+/// Whether an object is encrypted in a way that makes its ETag no digest of its content
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>).
+fn is_sealed(encryption: Option<&ServerSideEncryption>, customer_algorithm: Option<&str>) -> bool {
+    customer_algorithm.is_some()
+        || matches!(encryption, Some(ServerSideEncryption::AwsKms | ServerSideEncryption::AwsKmsDsse))
 }
 
 /// What a GET of a whole object gave.
 enum Got {
-    Whole {
-        entry: Entry,
-        bytes: Bytes,
-        blake3: Digest,
-    },
+    Whole(Whole),
     /// Too large to be held: the body was not read.
     Large(Entry),
-    /// The bytes contradict the recorded digest.
-    Other,
+}
+
+struct Whole {
+    entry: Entry,
+    bytes: Bytes,
+    blake3: Digest,
+    /// The kind of a recorded digest that the bytes contradict.
+    doubt: Option<DigestKind>,
 }
 
 impl Inner {
@@ -168,13 +195,40 @@ impl Inner {
             return Ok(Got::Large(entry));
         }
         let length = usize::try_from(entry.size).unwrap_or(usize::MAX);
+        let is_sealed = is_sealed(output.server_side_encryption(), output.sse_customer_algorithm());
+        self.trust_etag(&mut entry, is_sealed);
         let bytes = read_body(output.body, length, object).await?;
         let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&bytes).as_bytes());
-        match entry.digests.get(DigestKind::Blake3) {
-            Some(recorded) if *recorded != blake3 => return Ok(Got::Other),
-            _ => entry.digests.add(blake3.clone()),
+        let doubt = match check_whole(&entry.digests, &bytes, &blake3) {
+            Check::Differs(kind) => Some(kind),
+            Check::Agrees(found) => {
+                if found.kind == DigestKind::Md5 {
+                    *self.md5_etags.lock().unwrap_or_else(PoisonError::into_inner) = Ability::Proven;
+                }
+                entry.digests.add(found);
+                None
+            }
+            Check::Untold => None,
+        };
+        entry.digests.add(blake3.clone());
+        Ok(Got::Whole(Whole { entry, bytes, blake3, doubt }))
+    }
+
+    /// Leaves an ETag out that looks like an MD5 and is known to be none.
+    fn trust_etag(&self, entry: &mut Entry, is_sealed: bool) {
+        let missing = *self.md5_etags.lock().unwrap_or_else(PoisonError::into_inner) == Ability::Missing;
+        if is_sealed || missing {
+            entry.digests = entry.digests.iter().filter(|digest| digest.kind != DigestKind::EtagMd5).cloned().collect();
         }
-        Ok(Got::Whole { entry, bytes, blake3 })
+    }
+
+    /// Whether an ETag that contradicts its content twice is no digest at all: yes, unless one was seen to be the MD5.
+    fn takes_etags_for_random(&self) -> bool {
+        let mut known = self.md5_etags.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == Ability::Unknown {
+            *known = Ability::Missing;
+        }
+        *known == Ability::Missing
     }
 
     fn read_error(&self, failure: &Failure, object: &str) -> Error {

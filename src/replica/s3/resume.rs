@@ -54,16 +54,21 @@ impl Inner {
             }
             put.journal.done(key)?;
         }
-        let upload = Upload {
+        Ok((self.intent(key, hashes.size, headers, put), nothing))
+    }
+
+    /// An upload that is not begun yet. It has no digest if the content was not read before.
+    pub(super) fn intent(&self, key: &Key, part_size: u64, headers: &Headers, put: &Put<'_>) -> Upload {
+        let blake3 = put.digests.get(DigestKind::Blake3).map_or("", |digest| &digest.text);
+        Upload {
             key: key.clone(),
             intended_ns: self.wire.clock().now_ns(),
             id: None,
             blake3: blake3.to_owned(),
-            part_size: hashes.size,
+            part_size,
             begun_with: headers.mark(),
             parts: Vec::new(),
-        };
-        Ok((upload, nothing))
+        }
     }
 
     /// Aborts the upload of a key that can't be stored now. If that fails, it stays in the journal.

@@ -140,6 +140,31 @@ impl Sandbox {
         self.start(&self.push_args(more).iter().map(String::as_str).collect::<Vec<_>>())
     }
 
+    /// Runs `pull REMOTE media` and more.
+    pub(crate) fn pull(&self, more: &[&str]) -> Ran {
+        self.start_pull(more).wait()
+    }
+
+    /// Begins `pull REMOTE media` and more.
+    pub(crate) fn start_pull(&self, more: &[&str]) -> Running {
+        let media = self.path("media");
+        let base = ["pull", REMOTE, media.to_str().expect("UTF-8")];
+        self.start(&base.iter().chain(more).copied().collect::<Vec<_>>())
+    }
+
+    /// A further `pull` with these arguments lists, and asks for nothing else.
+    pub(crate) fn assert_second_pull_does_nothing(&self, more: &[&str]) {
+        self.server.clear_log();
+        let (before, ran) = (self.local(), self.pull(more).exits(0));
+        let mut asked: Vec<String> =
+            self.server.requests().iter().map(|entry| entry.call.operation.to_owned()).collect();
+        asked.retain(|operation| operation != "ListObjectsV2");
+        // The identity of the bucket, where it has one.
+        asked.retain(|operation| operation != "GetObject" || self.requested("GetObject") != [".mediasync/id"]);
+        assert_eq!(asked, Vec::<String>::new(), "{ran:?}");
+        assert_eq!(self.local(), before);
+    }
+
     /// A push that sends `name` in parts is killed when three of them arrived.
     pub(crate) fn kill_after_three_parts(&self, name: &str, more: &[&str]) {
         self.server.faults(|faults| {
@@ -242,6 +267,11 @@ impl Sandbox {
         }
         assert_eq!(self.bucket.uploads(), [], "unfinished uploads");
         assert_eq!(self.own_keys(), ["id"], "own objects");
+    }
+
+    /// Both sides hold the same keys and bytes, and a pull left nothing else in the directory.
+    pub(crate) fn assert_pulled(&self) {
+        assert_eq!(self.local(), self.remote());
     }
 
     /// A further `push` with these arguments changes nothing and has nothing to complain about.
