@@ -3,7 +3,7 @@
 use crate::hash::hash_parts;
 use crate::manifest::Record;
 use crate::model::{Action, DigestKind, Digests, Entry, ReadCost, Verb};
-use crate::replica::{Cause, Content, Error, Journal, Put, Replica, WHOLE_LIMIT, part_size};
+use crate::replica::{Attributes, Cause, Content, Error, Journal, Put, Replica, WHOLE_LIMIT, part_size};
 use crate::survey::sent_entry;
 
 use super::{Executor, Outcome, agreed, outcome_of};
@@ -31,6 +31,9 @@ impl Executor<'_> {
     async fn send(&self, action: &Action) -> Result<Record, Error> {
         let (from, to) = self.ways(action);
         let planned = sent_entry(action)?;
+        if let Some(record) = self.fetch(action, from, to, planned).await? {
+            return Ok(record);
+        }
         let _room = self.buffers.take(if planned.size > WHOLE_LIMIT { 0 } else { planned.size }).await;
         let content = from.open_seen(&action.key, planned).await?;
         let mut digests = Digests::none();
@@ -67,25 +70,52 @@ impl Executor<'_> {
         Ok(Record::Put(agreed(&action, content.entry(), &stored)))
     }
 
-    /// Copies inside the destination; where that does not work, the content is sent.
-    async fn copy(&self, action: &Action) -> Result<(Action, Record), Error> {
-        let Verb::Copy { from, from_version } = &action.verb else {
-            return Err(Error::new(Cause::Stop, format!("{}: not a copy", action.key)));
-        };
-        let (from_side, to) = self.ways(action);
-        let planned = sent_entry(action)?;
-        let recorded = match from_side.capabilities().read_cost {
-            ReadCost::Cheap => None,
-            ReadCost::Transfer => from_side.look_up(&action.key).await?,
-        };
-        if recorded.as_ref().is_some_and(|entry| entry.version != planned.version) {
-            return Err(Error::new(Cause::Changed, format!("{}: changed since the plan was made", action.key)));
+    /// Lets the service that both sides lie in copy the content; `None` where it has to be sent.
+    async fn fetch(
+        &self,
+        action: &Action,
+        from: &dyn Replica,
+        to: &dyn Replica,
+        planned: &Entry,
+    ) -> Result<Option<Record>, Error> {
+        if !from.service().is_some_and(|service| to.reaches(service)) {
+            return Ok(None);
+        }
+        let origin = from.origin(&action.key, &planned.version).await?;
+        // What an ETag says belongs to the object that has it.
+        let digests: Digests = origin.entry.digests.iter().filter(|one| one.kind.is_of_content()).cloned().collect();
+        if let Some(blake3) = digests.get(DigestKind::Blake3) {
+            self.manifest.sending_is(action.side, &action.key, &blake3.text)?;
         }
         let journal = self.manifest.upload_journal(action.side);
-        let put = self.put(action, &action.digests, recorded.as_ref().unwrap_or(planned), &journal);
-        match to.copy(from, from_version, &action.key, &put).await {
+        let put = Put { attributes: Some(&origin.attributes), ..self.put(action, &digests, &origin.entry, &journal) };
+        match to.copy_from(&origin, &action.key, &put).await {
             Ok(stored) => {
-                let record = Record::Put(agreed(action, planned, &stored));
+                let action = Action { digests, ..action.clone() };
+                Ok(Some(Record::Put(agreed(&action, &origin.entry, &stored))))
+            }
+            Err(error) if error.cause == Cause::Unsupported => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies inside the destination; where that does not work, the content is sent.
+    async fn copy(&self, action: &Action) -> Result<(Action, Record), Error> {
+        let Verb::Copy { from: old, from_version } = &action.verb else {
+            return Err(Error::new(Cause::Stop, format!("{}: not a copy", action.key)));
+        };
+        let (from, to) = self.ways(action);
+        let planned = sent_entry(action)?;
+        // A copy of the source's own object carries what that does.
+        if let Some(record) = self.fetch(action, from, to, planned).await? {
+            return Ok((action.clone(), record));
+        }
+        let (seen, attributes) = recorded(from, action, planned).await?;
+        let journal = self.manifest.upload_journal(action.side);
+        let put = Put { attributes: attributes.as_ref(), ..self.put(action, &action.digests, &seen, &journal) };
+        match to.copy(old, from_version, &action.key, &put).await {
+            Ok(stored) => {
+                let record = Record::Put(agreed(action, &seen, &stored));
                 Ok((action.clone(), record))
             }
             Err(error) if error.cause == Cause::Stop => Err(error),
@@ -111,4 +141,21 @@ impl Executor<'_> {
             meter: &self.progress.sent,
         }
     }
+}
+
+/// What was recorded with content that a copy stands for, and what it carries. A listing shows when an object was
+/// stored; what was recorded with it comes with a look.
+async fn recorded(from: &dyn Replica, action: &Action, planned: &Entry) -> Result<(Entry, Option<Attributes>), Error> {
+    if from.service().is_some() {
+        let origin = from.origin(&action.key, &planned.version).await?;
+        return Ok((origin.entry, Some(origin.attributes)));
+    }
+    let found = match from.capabilities().read_cost {
+        ReadCost::Cheap => None,
+        ReadCost::Transfer => from.look_up(&action.key).await?,
+    };
+    if found.as_ref().is_some_and(|entry| entry.version != planned.version) {
+        return Err(Error::new(Cause::Changed, format!("{}: changed since the plan was made", action.key)));
+    }
+    Ok((found.unwrap_or_else(|| planned.clone()), None))
 }

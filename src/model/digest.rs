@@ -25,6 +25,13 @@ pub enum DigestKind {
     EtagMultipart,
 }
 
+impl DigestKind {
+    /// Whether a digest of this kind speaks of the content alone, whatever key and upload it came by.
+    pub fn is_of_content(self) -> bool {
+        matches!(self, Self::Blake3 | Self::Md5 | Self::Sha256 | Self::Crc64Nvme)
+    }
+}
+
 /// One digest: kind and lower-case text (`<hex>`, or `<hex>-<parts>` for the multipart kinds).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Digest {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::trash;
 use super::{
-    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Put, Replica, Trash, Trashed,
-    TrashedStream,
+    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Put, Replica, Trash,
+    Trashed, TrashedStream,
 };
 use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
 
@@ -109,6 +109,23 @@ impl Replica for Guarded {
     async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         self.may_change()?;
         self.inner.copy(from, from_version, to, put).await
+    }
+
+    fn service(&self) -> Option<&str> {
+        self.inner.service()
+    }
+
+    fn reaches(&self, service: &str) -> bool {
+        self.inner.reaches(service)
+    }
+
+    async fn origin(&self, key: &Key, expect: &Version) -> Result<Origin, Error> {
+        self.inner.origin(key, expect).await
+    }
+
+    async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        self.may_change()?;
+        self.inner.copy_from(origin, to, put).await
     }
 
     async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {

@@ -18,6 +18,8 @@ pub struct Attributes {
     pub content_encoding: Option<String>,
     /// `Content-Language`.
     pub content_language: Option<String>,
+    /// `Expires`, as HTTP writes it.
+    pub expires: Option<String>,
     /// Metadata of others, by lower-case name; never what digests or mtimes are recorded in: those belong to the
     /// content, and [`super::Put`] states them.
     pub metadata: BTreeMap<String, String>,

@@ -22,6 +22,8 @@ pub use crate::model::{Namespace, ReadCost, Want};
 pub use arrival::Arrival;
 pub use attributes::Attributes;
 pub use buffers::{Buffers, Meter};
+pub use journal::{Journal, Upload, UploadedPart};
+pub use origin::Origin;
 pub use parts::{PartHasher, PartHashes, part_size};
 pub use trash::{Kept, KeptAs, Trash, Trashed, TrashedStream};
 
@@ -32,9 +34,11 @@ mod buffers;
 mod concurrent;
 #[cfg(test)]
 pub(crate) mod fake;
+mod journal;
 pub mod local;
 pub mod memory;
 mod object;
+mod origin;
 mod parts;
 pub mod retry;
 pub mod s3;
@@ -121,6 +125,34 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`Cause::Precondition`] for either key; [`Cause::Unsupported`] where the server can't: send it instead.
     async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error>;
+
+    /// The service that this replica's content lies in, if another replica there may [`Replica::copy_from`] it: equal
+    /// texts are one service.
+    fn service(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether content can be copied here from another replica of `service`, as far as is known now.
+    fn reaches(&self, _service: &str) -> bool {
+        false
+    }
+
+    /// Where the content of a key lies and what it carries, if it still has this version. Does not read it.
+    ///
+    /// # Errors
+    /// As [`Replica::open`]; [`Cause::Unsupported`] without a [`Replica::service`].
+    async fn origin(&self, key: &Key, _expect: &Version) -> Result<Origin, Error> {
+        Err(Error::new(Cause::Unsupported, format!("{key} lies in no service")))
+    }
+
+    /// Lets the service copy content here, without its bytes passing through: what lies at `origin`, with what it
+    /// carries. `put` as in [`Replica::put`], with the digests that are known of it.
+    ///
+    /// # Errors
+    /// As [`Replica::copy`]; after [`Cause::Unsupported`] nothing was changed: send the content.
+    async fn copy_from(&self, origin: &Origin, to: &Key, _put: &Put<'_>) -> Result<Entry, Error> {
+        Err(Error::new(Cause::Unsupported, format!("{to} can't be copied from {}", origin.service)))
+    }
 
     /// Deletes keys, each if it still has the version given. One result a key, in the same order.
     async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>>;
@@ -285,68 +317,6 @@ pub struct Put<'a> {
     pub buffers: &'a Buffers,
     /// Counts bytes as they are sent.
     pub meter: &'a Meter,
-}
-
-/// A multipart upload that an earlier run or this one began.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upload {
-    /// The key.
-    pub key: Key,
-    /// The server's time when it was intended, ns since the epoch.
-    pub intended_ns: i64,
-    /// Its id; `None` between intention and answer.
-    pub id: Option<String>,
-    /// The BLAKE3 of the content being sent, hex.
-    pub blake3: String,
-    /// Bytes a part.
-    pub part_size: u64,
-    /// What the object will carry besides its bytes, as its replica writes it down; compared by that replica only.
-    pub begun_with: String,
-    /// Finished parts.
-    pub parts: Vec<UploadedPart>,
-}
-
-/// One finished part.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadedPart {
-    /// From 1.
-    pub number: u32,
-    /// The server's ETag of it.
-    pub etag: String,
-    /// BLAKE3 of the bytes sent.
-    pub blake3: [u8; 32],
-}
-
-/// Where multipart uploads are written down before they exist, so that a killed run can be cleaned up or resumed.
-///
-/// All methods return when the line is committed. A journal that can't write must stop the run.
-pub trait Journal: Send + Sync + std::fmt::Debug {
-    /// The upload of a key, if one is under way.
-    ///
-    /// # Errors
-    /// [`Cause::Stop`].
-    fn upload(&self, key: &Key) -> Result<Option<Upload>, Error>;
-    /// All uploads under way.
-    ///
-    /// # Errors
-    /// [`Cause::Stop`].
-    fn uploads(&self) -> Result<Vec<Upload>, Error>;
-    /// Written before CreateMultipartUpload (`id` is `None`) and again with its answer. Replaces the key's line and
-    /// forgets its parts.
-    ///
-    /// # Errors
-    /// [`Cause::Stop`].
-    fn intend(&self, upload: &Upload) -> Result<(), Error>;
-    /// Written after a part was acknowledged.
-    ///
-    /// # Errors
-    /// [`Cause::Stop`].
-    fn part(&self, key: &Key, part: &UploadedPart) -> Result<(), Error>;
-    /// The upload was completed or aborted.
-    ///
-    /// # Errors
-    /// [`Cause::Stop`].
-    fn done(&self, key: &Key) -> Result<(), Error>;
 }
 
 /// What the caller does about an error.

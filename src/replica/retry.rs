@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::trash;
 use super::{
-    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Put, Replica, Trash, Trashed,
-    TrashedStream,
+    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Put, Replica, Trash,
+    Trashed, TrashedStream,
 };
 use crate::model::{Digests, Entry, Expect, Filter, Key, RunName, Sameness, Version};
 
@@ -188,6 +188,32 @@ impl Replica for Retrying {
             };
             if error.cause == Cause::Precondition && attempts.is_repeated() {
                 return self.ours(to, None, put).await.ok_or(error);
+            }
+            attempts.again(error).await?;
+        }
+    }
+
+    fn service(&self) -> Option<&str> {
+        self.inner.service()
+    }
+
+    fn reaches(&self, service: &str) -> bool {
+        self.inner.reaches(service)
+    }
+
+    async fn origin(&self, key: &Key, expect: &Version) -> Result<Origin, Error> {
+        repeat(self.patience, || self.inner.origin(key, expect)).await
+    }
+
+    async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        let mut attempts = Attempts::new(self.patience);
+        loop {
+            let error = match self.inner.copy_from(origin, to, put).await {
+                Ok(entry) => return Ok(entry),
+                Err(error) => error,
+            };
+            if error.cause == Cause::Precondition && attempts.is_repeated() {
+                return self.ours(to, Some(origin.entry.size), put).await.ok_or(error);
             }
             attempts.again(error).await?;
         }

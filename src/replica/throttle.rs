@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use super::trash;
 use super::{
-    Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Pieces, Put, Replica,
-    Trash, Trashed, TrashedStream,
+    Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Pieces, Put,
+    Replica, Trash, Trashed, TrashedStream,
 };
 use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
 
@@ -247,6 +247,28 @@ impl Replica for Throttled {
     async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let _pass = self.gate.enter().await;
         let result = self.inner.copy(from, from_version, to, put).await;
+        self.gate.observe(&result);
+        result
+    }
+
+    fn service(&self) -> Option<&str> {
+        self.inner.service()
+    }
+
+    fn reaches(&self, service: &str) -> bool {
+        self.inner.reaches(service)
+    }
+
+    async fn origin(&self, key: &Key, expect: &Version) -> Result<Origin, Error> {
+        let _pass = self.gate.enter().await;
+        let result = self.inner.origin(key, expect).await;
+        self.gate.observe(&result);
+        result
+    }
+
+    async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        let _pass = self.gate.enter().await;
+        let result = self.inner.copy_from(origin, to, put).await;
         self.gate.observe(&result);
         result
     }

@@ -8,6 +8,8 @@ mod cli_changes;
 mod cli_conflicts;
 mod cli_errors;
 mod cli_kill;
+mod cli_mirror;
+mod cli_mirror_copy;
 mod cli_names;
 mod cli_output;
 mod cli_project;

@@ -19,8 +19,8 @@ use crate::model::{
 };
 
 use super::{
-    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Pieces, Put, Replica, Trash,
-    WHOLE_LIMIT,
+    Ability, Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Pieces, Put,
+    Replica, Trash, WHOLE_LIMIT,
 };
 
 mod trash;
@@ -86,6 +86,7 @@ struct Object {
     /// Our digest, if we wrote it.
     blake3: Option<Digest>,
     mtime_ns: Option<i64>,
+    attributes: Option<Arc<Attributes>>,
 }
 
 impl fmt::Debug for Memory {
@@ -113,8 +114,22 @@ impl Memory {
         let mut state = self.lock();
         state.writes += 1;
         let mtime_ns = Some(self.mtime(state.writes));
-        let object = Object { bytes: bytes.into(), write: state.writes, blake3: None, mtime_ns };
+        let attributes = None;
+        let object = Object { bytes: bytes.into(), write: state.writes, blake3: None, mtime_ns, attributes };
         state.objects.insert(key.clone(), object);
+    }
+
+    /// A third party writes an object that carries something besides its bytes.
+    pub fn write_with(&self, key: &Key, bytes: impl Into<Bytes>, attributes: Attributes) {
+        self.write(key, bytes);
+        if let Some(object) = self.lock().objects.get_mut(key) {
+            object.attributes = Some(Arc::new(attributes));
+        }
+    }
+
+    /// What the object under a key carries besides its bytes.
+    pub fn attributes(&self, key: &Key) -> Option<Attributes> {
+        self.lock().objects.get(key)?.attributes.as_deref().cloned()
     }
 
     /// A third party rewrites the same bytes: a new version with the old content.
@@ -227,6 +242,15 @@ impl Memory {
         if as_expected { Ok(()) } else { Err(Error::new(Cause::Precondition, format!("{key}: changed meanwhile"))) }
     }
 
+    /// A directory knows of no attributes; a bucket keeps what is there where the source says nothing.
+    fn attributes_of(&self, state: &State, key: &Key, put: &Put<'_>) -> Option<Arc<Attributes>> {
+        let kept = || state.objects.get(key)?.attributes.clone();
+        match self.role {
+            Role::Directory => None,
+            Role::Bucket => put.attributes.map(|carried| Arc::new(carried.clone())).or_else(kept),
+        }
+    }
+
     fn store(&self, state: &mut State, key: &Key, bytes: Bytes, put: &Put<'_>) -> Result<Entry, Error> {
         self.accepts(key).map_err(|why| Error::new(Cause::Refused, format!("{key}: {why}")))?;
         self.expect(state, key, put.expect)?;
@@ -236,6 +260,7 @@ impl Memory {
             write: state.writes,
             blake3: put.digests.get(DigestKind::Blake3).cloned(),
             mtime_ns: put.mtime_ns,
+            attributes: self.attributes_of(state, key, put),
         };
         let entry = self.entry(&object, Depth::LookUp);
         state.objects.insert(key.clone(), object);
@@ -320,10 +345,10 @@ impl Replica for Memory {
             return Err(Error::new(Cause::Changed, format!("{key}: changed meanwhile")));
         }
         if entry.size > WHOLE_LIMIT {
-            return Ok(Content::Pieces(Arc::new(Held { entry, bytes: object.bytes })));
+            return Ok(Content::Pieces(Arc::new(Held { entry, bytes: object.bytes, attributes: object.attributes })));
         }
         let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&object.bytes).as_bytes());
-        Ok(Content::Whole { entry, bytes: object.bytes, blake3, attributes: None })
+        Ok(Content::Whole { entry, bytes: object.bytes, blake3, attributes: object.attributes })
     }
 
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
@@ -343,8 +368,9 @@ impl Replica for Memory {
     async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         self.call("copy", Some(to), |state| {
             self.expect(state, from, &Expect::Version(from_version.clone()))?;
-            let bytes = state.objects[from].bytes.clone();
-            self.store(state, to, bytes, put)
+            let (bytes, attributes) = (state.objects[from].bytes.clone(), state.objects[from].attributes.clone());
+            let put = Put { attributes: put.attributes.or(attributes.as_deref()), ..*put };
+            self.store(state, to, bytes, &put)
         })
     }
 
@@ -373,12 +399,17 @@ impl Replica for Memory {
 struct Held {
     entry: Entry,
     bytes: Bytes,
+    attributes: Option<Arc<Attributes>>,
 }
 
 #[async_trait]
 impl Pieces for Held {
     fn entry(&self) -> &Entry {
         &self.entry
+    }
+
+    fn attributes(&self) -> Option<&Attributes> {
+        self.attributes.as_deref()
     }
 
     async fn read(&self, offset: u64, len: usize) -> Result<Bytes, Error> {

@@ -8,7 +8,7 @@ use super::Inner;
 use super::error::{Failure, Stage};
 use super::folders::Denials;
 use super::keep::{Acl, Headers};
-use super::metadata::{BLAKE3, Facts, MTIME, content_type};
+use super::metadata::{Facts, OF_CONTENT, content_type};
 use super::multipart::{Ending, Part, Sent, plan};
 use super::names::{copy_source, quoted};
 use super::ops::Op;
@@ -20,16 +20,27 @@ use crate::replica::retry::{Patience, repeat};
 use crate::replica::{Ability, Cause, Error, Put, Upload, part_size};
 
 /// CopyObject's limit (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>).
-const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
+pub(super) const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
 /// Parts of a larger copy: no bytes travel, so they may be big.
 const PART: u64 = 512 * 1024 * 1024;
 const PARALLEL: usize = 8;
 
 /// Where a copy comes from.
-struct Source<'a> {
-    object: &'a str,
-    etag: String,
-    size: u64,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) whose: Whose,
+    pub(super) bucket: &'a str,
+    pub(super) object: &'a str,
+    pub(super) etag: &'a str,
+    pub(super) size: u64,
+}
+
+/// Whose a source is: a refusal says other things of a place that belongs to another replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    Ours,
+    /// Perhaps in another bucket, perhaps not for us to read.
+    Others,
 }
 
 impl Inner {
@@ -55,8 +66,8 @@ impl Inner {
         let acl = acl?;
         let mut headers = copied_headers((from, target), &head, acl, put);
         // Where listings show other ETags than requests take, the one that HEAD showed is the one to send.
-        let etag = Facts::of_head(&head).etag.map(super::names::unquoted).unwrap_or_default().to_owned();
-        let source = Source { object: from, etag, size: found.size };
+        let etag = Facts::of_head(&head).etag.map(super::names::unquoted).unwrap_or_default();
+        let source = Source { whose: Whose::Ours, bucket: self.wire.bucket(), object: from, etag, size: found.size };
         let ability = self.ability(|probe| probe.conditional_copy);
         if ability != Ability::Proven {
             self.must_be(target, put.expect).await?;
@@ -65,32 +76,34 @@ impl Inner {
         let ack = if found.size > LARGEST {
             self.copy_parts(&source, to, target, &mut headers, put).await?
         } else {
-            let ack = self.copy_whole(&source, target, &mut headers, condition).await?;
+            let ack = self.copy_whole(&source, target, &mut headers, &condition, MetadataDirective::Replace).await?;
             // Content that was being sent before there was something to copy.
             self.drop_earlier(to, target, put.journal).await?;
             ack
         };
         let mut entry = self.stored(target, found.size, &ack, put).await?;
-        entry.digests.merge(&found.digests.iter().filter(|d| is_contents(d.kind)).cloned().collect());
+        entry.digests.merge(&found.digests.iter().filter(|d| d.kind.is_of_content()).cloned().collect());
         Ok(entry)
     }
 
-    async fn copy_whole(
+    /// CopyObject.
+    pub(super) async fn copy_whole(
         &self,
         source: &Source<'_>,
         target: &str,
         headers: &mut Headers,
-        condition: Condition,
+        condition: &Condition,
+        directive: MetadataDirective,
     ) -> Result<Ack, Error> {
         let mut denials = Denials::default();
-        let from = copy_source(self.wire.bucket(), source.object);
+        let from = copy_source(source.bucket, source.object);
         let had_acl = headers.acl != Acl::Unset;
         let ack = loop {
             let answer = self.wire.send(Op::CopyObject, 0, |client| {
                 let request = client.copy_object().bucket(self.wire.bucket()).key(target).copy_source(&from);
                 request
-                    .copy_source_if_match(quoted(&source.etag))
-                    .metadata_directive(MetadataDirective::Replace)
+                    .copy_source_if_match(quoted(source.etag))
+                    .metadata_directive(directive.clone())
                     .set_if_none_match(condition.if_none_match())
                     .set_if_match(condition.if_match())
                     .customize()
@@ -104,8 +117,8 @@ impl Inner {
             match answer {
                 Ok(ack) => break ack,
                 Err(failure) if headers.drop_acl(&failure) => {}
-                Err(failure) if self.denied(target, &failure, &condition, &mut denials).await? => {}
-                Err(failure) => return Err(self.copy_error(&failure, target)),
+                Err(failure) if self.denied(target, &failure, condition, &mut denials).await? => {}
+                Err(failure) => return Err(self.copy_error(&failure, source, target)),
             }
         };
         if had_acl && headers.acl == Acl::Unset {
@@ -114,7 +127,10 @@ impl Inner {
         Ok(ack)
     }
 
-    fn copy_error(&self, failure: &Failure, target: &str) -> Error {
+    fn copy_error(&self, failure: &Failure, source: &Source<'_>, target: &str) -> Error {
+        if let Some(error) = self.out_of_reach(failure, source) {
+            return error;
+        }
         if failure.is_not_implemented() {
             self.learn(|probe| probe.copy = Ability::Missing);
         }
@@ -123,7 +139,7 @@ impl Inner {
     }
 
     /// Copies in parts, journaled like an upload.
-    async fn copy_parts(
+    pub(super) async fn copy_parts(
         &self,
         source: &Source<'_>,
         to: &Key,
@@ -184,6 +200,7 @@ impl Inner {
         if let Some(error) = failed {
             return Err(error);
         }
+        self.still_has(source).await?;
         self.must_be(target, put.expect).await?;
         let sent: Vec<Sent> = sent.into_iter().flatten().collect();
         let condition = self.condition(put.expect, self.ability(|probe| probe.conditional_put));
@@ -203,7 +220,7 @@ impl Inner {
     }
 
     async fn copy_part(&self, source: &Source<'_>, target: &str, id: &str, part: Part) -> Result<Sent, Error> {
-        let from = copy_source(self.wire.bucket(), source.object);
+        let from = copy_source(source.bucket, source.object);
         let range = format!("bytes={}-{}", part.offset, part.offset + part.len - 1);
         let answer = self.wire.send(Op::UploadPartCopy, 0, |client| {
             let request = client.upload_part_copy().bucket(self.wire.bucket()).key(target).upload_id(id);
@@ -211,7 +228,7 @@ impl Inner {
                 .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
                 .copy_source(&from)
                 .copy_source_range(&range)
-                .copy_source_if_match(quoted(&source.etag))
+                .copy_source_if_match(quoted(source.etag))
                 .send()
         });
         let ack = answer.await.and_then(|output| {
@@ -221,14 +238,11 @@ impl Inner {
         match ack {
             Ok(ack) => Ok(Sent { etag: ack.etag, crc: None }),
             Err(failure) if failure.is_precondition() => Err(raced(source.object, "was changed by somebody else")),
-            Err(failure) => Err(self.wire.fold(&failure, Op::UploadPartCopy, Some(target))),
+            Err(failure) => Err(self
+                .out_of_reach(&failure, source)
+                .unwrap_or_else(|| self.wire.fold(&failure, Op::UploadPartCopy, Some(target)))),
         }
     }
-}
-
-/// Digests that speak of the content, whatever key and upload it came by.
-fn is_contents(kind: DigestKind) -> bool {
-    matches!(kind, DigestKind::Blake3 | DigestKind::Md5 | DigestKind::Sha256 | DigestKind::Crc64Nvme)
 }
 
 /// The source's headers with our digest and mtime; recorded values of the source stay where we have none. A type that
@@ -238,11 +252,12 @@ fn copied_headers((from, to): (&str, &str), head: &HeadObjectOutput, acl: Acl, p
     if head.content_type() == Some(content_type(from)) {
         headers.content_type = Some(content_type(to).to_owned());
     }
-    for name in [BLAKE3, MTIME, "md5chksum", "s3cmd-attrs"] {
+    for name in OF_CONTENT {
         if let Some(value) = head.metadata().and_then(|metadata| metadata.get(name)) {
             headers.metadata.insert(name.to_owned(), value.clone());
         }
     }
+    headers = headers.carrying_over(put.attributes);
     headers.state(put);
     headers
 }
@@ -251,6 +266,7 @@ fn copied_headers((from, to): (&str, &str), head: &HeadObjectOutput, acl: Acl, p
 mod tests {
     use super::*;
     use crate::replica::fake::{put_of, whole};
+    use crate::replica::s3::metadata::{BLAKE3, MTIME};
 
     #[test]
     fn a_copy_keeps_what_the_source_recorded_and_adds_what_we_know() {

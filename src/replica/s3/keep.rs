@@ -14,9 +14,10 @@ use aws_smithy_runtime_api::http::HttpError;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Inner;
+use super::carried::encoding;
 use super::direct::Header;
 use super::error::Failure;
-use super::metadata::{BLAKE3, MTIME, content_type, format_mtime};
+use super::metadata::{BLAKE3, MTIME, OF_CONTENT, content_type, format_mtime};
 use super::ops::Op;
 use crate::model::DigestKind;
 use crate::replica::{Error, Put};
@@ -75,15 +76,14 @@ impl Headers {
         let readable = |class: &&StorageClass| !matches!(class, StorageClass::Glacier | StorageClass::DeepArchive);
         let mut metadata = head.metadata().cloned().unwrap_or_default();
         // Other clients' digests would speak of the old content.
-        for stale in [BLAKE3, MTIME, "md5chksum", "s3cmd-attrs"] {
+        for stale in OF_CONTENT {
             metadata.remove(stale);
         }
         Self {
             content_type: Some(kind.to_owned()),
             cache_control: text(head.cache_control()),
             content_disposition: text(head.content_disposition()),
-            // Some servers store the transfer's framing as if it were the content's.
-            content_encoding: text(head.content_encoding().filter(|encoding| *encoding != "aws-chunked")),
+            content_encoding: encoding(head.content_encoding()),
             content_language: text(head.content_language()),
             expires: head.expires_string().and_then(|text| DateTime::from_str(text, DateTimeFormat::HttpDate).ok()),
             website_redirect: text(head.website_redirect_location()),

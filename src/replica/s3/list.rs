@@ -356,11 +356,8 @@ fn item(relative: &str, object: &Object) -> Option<Item> {
     let Some(size) = object.size().and_then(|size| u64::try_from(size).ok()) else {
         return unknown(ProblemKind::Failed, "is listed without a size");
     };
-    if relative.ends_with('/') {
-        return match size {
-            0 => Some(Item::Skipped(Reach::Key(key), SkipReason::DirectoryMarker)),
-            _ => unknown(ProblemKind::Name, "ends in a slash and has content: no file can have this name"),
-        };
+    if relative.ends_with('/') && size == 0 {
+        return Some(Item::Skipped(Reach::Key(key), SkipReason::DirectoryMarker));
     }
     let Some(etag) = object.e_tag().map(unquoted).filter(|etag| !etag.is_empty()) else {
         return unknown(ProblemKind::Failed, "is listed without an ETag");
@@ -448,12 +445,14 @@ mod tests {
         assert_eq!(item(".mediasync/id", &object(1).build()), None);
         let marker = Item::Skipped(Reach::Key(Key::new("a/").unwrap()), SkipReason::DirectoryMarker);
         assert_eq!(item("a/", &object(0).build()), Some(marker));
+        // Only another bucket can take it.
+        assert!(matches!(item("a/", &object(1).build()), Some(Item::Present(..))));
     }
 
     #[test]
     fn what_can_not_be_told_is_unknown_never_left_out() {
         for (name, object) in [
-            ("a/", object(1).build()),
+            ("a/", Object::builder().size(1).build()),
             ("a", Object::builder().size(1).build()),
             ("a", Object::builder().e_tag("\"x\"").build()),
         ] {

@@ -13,6 +13,9 @@ use crate::model::{Digest, DigestKind, Digests, Entry, Readable, Version};
 pub(super) use crate::replica::object::{BLAKE3, MTIME, content_type, format_mtime, parse_mtime};
 use crate::replica::object::{base64_digest, hex_digest};
 
+/// Metadata names that speak of the content: ours, rclone's and s3cmd's digests.
+pub(super) const OF_CONTENT: [&str; 4] = [BLAKE3, MTIME, "md5chksum", "s3cmd-attrs"];
+
 /// Everything that an answer to HEAD or GET says about the object.
 #[derive(Debug, Default)]
 pub(super) struct Facts<'a> {

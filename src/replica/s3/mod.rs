@@ -14,17 +14,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use self::client::Wire;
+use self::endpoint::identity;
 use self::leftovers::Leftovers;
 use self::names::Names;
 use super::throttle::Gate;
 use super::{
-    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica,
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Origin, Put, ReadCost, Replica,
     WHOLE_LIMIT,
 };
 use crate::model::{Entry, Filter, Key, Namespace, Version};
 
 mod address;
 pub mod bucket;
+mod carried;
 mod client;
 mod clock;
 mod copy;
@@ -32,6 +34,7 @@ mod delete;
 mod direct;
 pub mod endpoint;
 mod error;
+mod fetch;
 mod folders;
 mod hosts;
 mod keep;
@@ -67,6 +70,10 @@ struct Inner {
     /// For people.
     name: String,
     probe: Mutex<Probe>,
+    /// In which buckets can be copied from one another.
+    service: String,
+    /// The server can't copy from where the content of this run lies.
+    origins_off: AtomicBool,
     /// A server refused an ACL: none is sent for the rest of the run.
     acls_off: AtomicBool,
     /// A server refused to be asked for checksums.
@@ -91,6 +98,8 @@ impl S3 {
         let inner = Inner {
             names: Names::new(&address.prefix),
             name: address.display(),
+            service: identity(address.endpoint.as_deref(), address.region.as_deref()),
+            origins_off: AtomicBool::new(false),
             wire: Wire::new(address, probe.region.clone(), gate),
             probe: Mutex::new(probe),
             acls_off: AtomicBool::new(false),
@@ -159,12 +168,22 @@ impl Inner {
         if key.as_str().contains('\\') && self.ability(|probe| probe.backslashes) == Ability::Missing {
             return Err("this server takes a backslash for a slash, and would keep it under another name".to_owned());
         }
+        if let (Some(what), Ability::Missing) = (names::is_odd(key), self.ability(|probe| probe.odd_names)) {
+            return Err(format!("it has {what}, and this server was not seen to keep such names apart"));
+        }
         self.names.accepts(key)
     }
 
     /// The name of the object that a key may be stored under.
     fn object(&self, key: &Key) -> Result<String, Error> {
-        match self.accepts(key) {
+        let accepted = match names::is_odd(key) {
+            // Two keys may become one: that needs more than the benefit of the doubt.
+            Some(what) if self.ability(|probe| probe.odd_names) == Ability::Unknown => {
+                Err(format!("it has {what}, and it is not known whether this server keeps such names apart"))
+            }
+            _ => self.accepts(key),
+        };
+        match accepted {
             Ok(()) => Ok(self.names.object(key)),
             Err(why) => Err(Error::new(Cause::Refused, format!("{key} can't be stored in {}: {why}", self.name))),
         }
@@ -227,6 +246,23 @@ impl Replica for S3 {
     async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let target = self.inner.object(to)?;
         self.inner.copy(&self.inner.names.object(from), from_version, to, &target, put).await
+    }
+
+    fn service(&self) -> Option<&str> {
+        Some(&self.inner.service)
+    }
+
+    fn reaches(&self, service: &str) -> bool {
+        self.inner.reaches(service)
+    }
+
+    async fn origin(&self, key: &Key, expect: &Version) -> Result<Origin, Error> {
+        self.inner.origin(&self.inner.names.object(key), expect).await
+    }
+
+    async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        let target = self.inner.object(to)?;
+        self.inner.copy_from(origin, to, &target, put).await
     }
 
     async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {

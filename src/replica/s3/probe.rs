@@ -33,6 +33,8 @@ pub struct Probe {
     pub region: Option<String>,
     /// A backslash in a name stays one (SeaweedFS 4.48 makes it a slash).
     pub backslashes: Ability,
+    /// Empty components, dots and a final slash in a name come back as they are.
+    pub odd_names: Ability,
     /// A name can be created while others lie below it (SeaweedFS 4.48 says that it is taken).
     pub flat: Ability,
     /// Listings come in the byte order of keys.
@@ -49,8 +51,10 @@ pub struct Probe {
     pub conditional_put: Ability,
     /// A wrong CRC-64/NVME is refused and a right one is taken.
     pub checksums: Ability,
-    /// CopyObject, with a condition on its source.
+    /// CopyObject.
     pub copy: Ability,
+    /// CopyObject honours a condition on its source.
+    pub checked_source: Ability,
     /// CopyObject honours conditions on its target.
     pub conditional_copy: Ability,
     /// DeleteObject honours `If-Match`.

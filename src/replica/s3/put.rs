@@ -50,7 +50,13 @@ impl Inner {
     /// The headers and the condition for a write, after looking at what is there where that is needed.
     pub(super) async fn prepare(&self, object: &str, put: &Put<'_>) -> Result<(Headers, Condition), Error> {
         let ability = self.ability(|probe| probe.conditional_put);
-        let mut headers = match put.expect {
+        Ok((self.headers(object, put, ability).await?, self.condition(put.expect, ability)))
+    }
+
+    /// The headers for a write whose conditions are honoured as `ability` says. Makes sure that what is expected is
+    /// there, as far as the server will not.
+    pub(super) async fn headers(&self, object: &str, put: &Put<'_>, ability: Ability) -> Result<Headers, Error> {
+        let headers = match put.expect {
             Expect::Absent => {
                 if ability != Ability::Proven {
                     self.must_be(object, put.expect).await?;
@@ -69,8 +75,9 @@ impl Inner {
                 Headers { tagging: self.tags_of(object, &head).await?, ..Headers::kept(object, &head, acl) }
             }
         };
+        let mut headers = headers.carrying(put.attributes);
         headers.state(put);
-        Ok((headers, self.condition(put.expect, ability)))
+        Ok(headers)
     }
 
     /// The condition to send. Where listings show other ETags than requests take, versions can't be sent.

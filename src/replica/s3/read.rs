@@ -11,6 +11,7 @@ use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use bytes::{Bytes, BytesMut};
 
 use super::Inner;
+use super::carried::{attributes_of_get, attributes_of_head};
 use super::error::Failure;
 use super::metadata::Facts;
 use super::names::{quoted, shown};
@@ -18,7 +19,7 @@ use super::ops::Op;
 use crate::model::{Digest, DigestKind, Entry, Key, Version};
 use crate::replica::arrival::{Check, check_whole, not_as_recorded};
 use crate::replica::retry::{Patience, repeat};
-use crate::replica::{Ability, Cause, Content, Error, Pieces, WHOLE_LIMIT};
+use crate::replica::{Ability, Attributes, Cause, Content, Error, Pieces, WHOLE_LIMIT};
 
 /// For how long an answer proves that the bucket is there. A HEAD has no body, so its 404 can't tell a missing object
 /// from a missing bucket.
@@ -98,23 +99,28 @@ impl Inner {
     }
 }
 
-fn unproven(object: &str) -> Error {
+pub(super) fn unproven(object: &str) -> Error {
     let again = Cause::Transient { throttled: false, after: None };
     Error::new(again, format!("look up {}: the answer has no ETag or no size", shown(object)))
 }
 
-fn changed(object: &str) -> Error {
+pub(super) fn changed(object: &str) -> Error {
     Error::new(Cause::Changed, format!("{} has another version now", shown(object)))
 }
 
 /// Opens an object of this version.
 pub(super) async fn open(inner: &Arc<Inner>, key: &Key, expect: &Version) -> Result<Content, Error> {
     let object = inner.names.object(key);
-    let whole = |Whole { entry, bytes, blake3, .. }| Content::Whole { entry, bytes, blake3, attributes: None };
+    let whole = |got: Whole| Content::Whole {
+        entry: got.entry,
+        bytes: got.bytes,
+        blake3: got.blake3,
+        attributes: Some(Arc::new(got.attributes)),
+    };
     let first = match inner.get_whole(&object, expect).await? {
         Got::Whole(got) if got.doubt.is_none() => return Ok(whole(got)),
         Got::Whole(got) => got.blake3,
-        Got::Large(entry) => return Ok(ranges(inner, object, entry)),
+        Got::Large(entry, attributes) => return Ok(ranges(inner, object, entry, attributes)),
     };
     // The bytes are not what was recorded: once may be a fault on the way.
     let Got::Whole(again) = inner.get_whole(&object, expect).await? else { return Err(changed(&object)) };
@@ -136,11 +142,11 @@ pub(super) async fn open_large(inner: &Arc<Inner>, key: &Key, expect: &Version) 
     }
     let is_sealed = is_sealed(head.server_side_encryption(), head.sse_customer_algorithm());
     inner.trust_etag(&mut entry, is_sealed);
-    Ok(ranges(inner, object, entry))
+    Ok(ranges(inner, object, entry, attributes_of_head(&head)))
 }
 
-fn ranges(inner: &Arc<Inner>, object: String, entry: Entry) -> Content {
-    Content::Pieces(Arc::new(Ranges { inner: Arc::clone(inner), object, entry }))
+fn ranges(inner: &Arc<Inner>, object: String, entry: Entry, attributes: Attributes) -> Content {
+    Content::Pieces(Arc::new(Ranges { inner: Arc::clone(inner), object, entry, attributes }))
 }
 
 /// Whether an object is encrypted in a way that makes its ETag no digest of its content
@@ -154,13 +160,14 @@ fn is_sealed(encryption: Option<&ServerSideEncryption>, customer_algorithm: Opti
 enum Got {
     Whole(Whole),
     /// Too large to be held: the body was not read.
-    Large(Entry),
+    Large(Entry, Attributes),
 }
 
 struct Whole {
     entry: Entry,
     bytes: Bytes,
     blake3: Digest,
+    attributes: Attributes,
     /// The kind of a recorded digest that the bytes contradict.
     doubt: Option<DigestKind>,
 }
@@ -186,13 +193,14 @@ impl Inner {
         });
         let output = answer.await.map_err(|failure| self.read_error(&failure, object))?;
         let mut entry = Facts::of_get(&output).entry().ok_or_else(|| unproven(object))?;
+        let attributes = attributes_of_get(&output);
         // Servers that ignore If-Match answer with whatever is there.
         if super::names::unquoted(&pin) != entry.version.as_str() {
             return Err(changed(object));
         }
         entry.version = expect.clone();
         if entry.size > WHOLE_LIMIT {
-            return Ok(Got::Large(entry));
+            return Ok(Got::Large(entry, attributes));
         }
         let length = usize::try_from(entry.size).unwrap_or(usize::MAX);
         let is_sealed = is_sealed(output.server_side_encryption(), output.sse_customer_algorithm());
@@ -211,7 +219,7 @@ impl Inner {
             Check::Untold => None,
         };
         entry.digests.add(blake3.clone());
-        Ok(Got::Whole(Whole { entry, bytes, blake3, doubt }))
+        Ok(Got::Whole(Whole { entry, bytes, blake3, attributes, doubt }))
     }
 
     /// Leaves an ETag out that looks like an MD5 and is known to be none.
@@ -239,7 +247,7 @@ impl Inner {
     }
 }
 
-fn gone(object: &str) -> Error {
+pub(super) fn gone(object: &str) -> Error {
     Error::new(Cause::NotFound, format!("{} is gone", shown(object)))
 }
 
@@ -270,6 +278,7 @@ struct Ranges {
     inner: Arc<Inner>,
     object: String,
     entry: Entry,
+    attributes: Attributes,
 }
 
 impl Ranges {
@@ -298,6 +307,10 @@ impl Ranges {
 impl Pieces for Ranges {
     fn entry(&self) -> &Entry {
         &self.entry
+    }
+
+    fn attributes(&self) -> Option<&Attributes> {
+        Some(&self.attributes)
     }
 
     async fn read(&self, offset: u64, len: usize) -> Result<Bytes, Error> {

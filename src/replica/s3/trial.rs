@@ -11,6 +11,7 @@ use super::list::{From, Page};
 use super::names::{copy_source, quoted, shown, unquoted};
 use super::ops::Op;
 use super::sender::{Ack, Condition, Proof, crc64};
+use crate::replica::concurrent::each;
 use crate::replica::{Ability, Error};
 
 /// An ETag that nothing here has.
@@ -21,6 +22,9 @@ const NAMES: [&str; 3] = ["k + é%2B", "k-b", "k/a"];
 const FOLDER: &str = "k";
 /// In a folder of its own, so that a listing shows what became of it.
 const BACKSLASH: &str = "b/x\\y";
+/// Names that only other buckets have, and what they become where they are not kept apart.
+const ODD: [&str; 4] = ["o//e", "o/../p", "o/./d", "o/s/"];
+const FOLDED: [&str; 4] = ["o/e", "p", "o/d", "o/s"];
 
 /// Whether a question was answered with yes or no; anything else leaves it unknown.
 fn verdict(refused: Result<(), &Failure>, expected: impl Fn(&Failure) -> bool) -> Ability {
@@ -69,7 +73,7 @@ impl<'a> Trial<'a> {
             etags.push(made.etag);
         }
         self.listing(&etags).await?;
-        self.backslashes().await;
+        self.names().await;
         let object = self.object(NAMES[1]);
         let etag = self.conditions(&object, &etags[1]).await;
         self.folders().await;
@@ -117,20 +121,45 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    /// An object with a backslash in its name must be there under this name, and only this.
-    async fn backslashes(&self) {
-        let (inner, folder, object) = (self.inner, self.object("b/"), self.object(BACKSLASH));
-        let made = inner.write(&object, body(), Proof::Signed, &Condition::Unchecked).await;
-        let ability = match made {
-            Ok(_) => match inner.page(&folder, &From::Start, 1000).await {
-                Ok(page) if page.objects.iter().map(Object::key).eq([Some(object.as_str())]) => Ability::Proven,
-                Ok(_) => Ability::Missing,
-                Err(_) => Ability::Unknown,
-            },
-            Err(failure) if matches!(failure.status, Some(400..=499 | 501)) => Ability::Missing,
+    /// An object with a backslash in its name must be there under this name, and only this; those with odd names too.
+    async fn names(&self) {
+        let backslashes = self.come_back("b/", &[BACKSLASH]).await;
+        let odd_names = self.come_back("o/", &ODD).await;
+        self.inner.learn(|probe| {
+            probe.backslashes = backslashes;
+            probe.odd_names = odd_names;
+        });
+    }
+
+    /// Whether objects of these names, and no others, are there below `folder` after they were stored.
+    async fn come_back(&self, folder: &str, names: &[&str]) -> Ability {
+        let (inner, folder) = (self.inner, self.object(folder));
+        let objects: Vec<String> = names.iter().map(|name| self.object(name)).collect();
+        let mut ability = Ability::Proven;
+        let make =
+            |object: String| async move { inner.write(&object, body(), Proof::Signed, &Condition::Unchecked).await };
+        each(names.len(), objects.clone(), make, |_, made| match made {
+            Ok(_) => true,
+            Err(failure) => {
+                let refused = matches!(failure.status, Some(300..=499 | 501));
+                ability = if refused { Ability::Missing } else { Ability::Unknown };
+                false
+            }
+        })
+        .await;
+        if ability != Ability::Proven {
+            return ability;
+        }
+        match inner.page(&folder, &From::Start, 1000).await {
+            Ok(page) => {
+                let mut listed: Vec<&str> = page.objects.iter().filter_map(Object::key).collect();
+                let mut stored: Vec<&str> = objects.iter().map(String::as_str).collect();
+                listed.sort_unstable();
+                stored.sort_unstable();
+                if listed == stored { Ability::Proven } else { Ability::Missing }
+            }
             Err(_) => Ability::Unknown,
-        };
-        inner.learn(|probe| probe.backslashes = ability);
+        }
     }
 
     /// Creating twice and replacing a wrong version must fail; replacing the right one must work.
@@ -235,6 +264,7 @@ impl<'a> Trial<'a> {
         }
         inner.learn(|probe| {
             probe.copy = copies;
+            probe.checked_source = ability;
             probe.conditional_copy = conditional;
         });
     }
@@ -286,17 +316,24 @@ impl<'a> Trial<'a> {
     /// Removes what is left of the round. Without the permission to delete it stays, which is told.
     pub(super) async fn clean_up(&self) {
         let inner = self.inner;
-        for name in NAMES.into_iter().chain([FOLDER, BACKSLASH, "copy"]) {
-            if let Err(failure) = inner.send_delete(&self.object(name), None).await
-                && failure.status != Some(404)
-            {
-                inner.notice(format!(
-                    "objects below {} could not be removed: {}",
-                    shown(&self.folder),
-                    inner.wire.fold(&failure, Op::DeleteObject, None)
-                ));
-                return;
-            }
+        let mut names: Vec<&'static str> = NAMES.into_iter().chain([FOLDER, BACKSLASH, "copy"]).chain(ODD).collect();
+        // Where odd names are refused or folded, what became of them.
+        if inner.ability(|probe| probe.odd_names) != Ability::Proven {
+            names.extend(FOLDED);
+        }
+        let mut left = None;
+        let make = |name: &'static str| async move { inner.send_delete(&self.object(name), None).await };
+        each(4, names, make, |_, removed| {
+            left = removed.err().filter(|failure| !matches!(failure.status, Some(300..=400 | 404)));
+            left.is_none()
+        })
+        .await;
+        if let Some(failure) = left {
+            inner.notice(format!(
+                "objects below {} could not be removed: {}",
+                shown(&self.folder),
+                inner.wire.fold(&failure, Op::DeleteObject, None)
+            ));
         }
     }
 }

@@ -43,6 +43,7 @@ const ALL: Probe = Probe {
     id: None,
     region: None,
     backslashes: Proven,
+    odd_names: Proven,
     flat: Proven,
     ordered: Proven,
     start_after: Proven,
@@ -52,6 +53,7 @@ const ALL: Probe = Probe {
     conditional_put: Proven,
     checksums: Proven,
     copy: Proven,
+    checked_source: Proven,
     conditional_copy: Proven,
     conditional_delete: Proven,
     batch_delete: Proven,
@@ -135,7 +137,7 @@ impl Expected {
                 });
                 Self { kept: HEADERS, ..probed }
             }
-            "no copies" => probe(Probe { copy: Missing, conditional_copy: Unknown, ..ALL }),
+            "no copies" => probe(Probe { copy: Missing, checked_source: Missing, conditional_copy: Unknown, ..ALL }),
             "parts are not listed" => Self { resent: 3, ..all },
             "no list of uploads" => Self { claims: Claims::Lost, ..all },
             _ => all,

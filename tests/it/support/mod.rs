@@ -1,5 +1,6 @@
 //! What the tests share.
 
 pub mod bench;
+pub mod buckets;
 pub mod s3;
 pub mod sandbox;

@@ -1,0 +1,26 @@
+//! Content that lies in a service which can copy it by itself.
+
+use std::collections::BTreeMap;
+
+use super::Attributes;
+use crate::model::Entry;
+
+/// Where content lies, and all that a copy of it needs to know. Credentials are not part of it: who copies must be able
+/// to read it as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// See [`super::Replica::service`].
+    pub service: String,
+    /// The bucket or container.
+    pub container: String,
+    /// The name in there, prefix included.
+    pub object: String,
+    /// What pins a copy to the version that was seen, as the service's requests want it; without quotes.
+    pub pin: String,
+    /// What was seen, with the digests and the mtime that are recorded.
+    pub entry: Entry,
+    /// What it carries besides its bytes.
+    pub attributes: Attributes,
+    /// Metadata that speaks of the content (digests, times): as true of a copy.
+    pub recorded: BTreeMap<String, String>,
+}

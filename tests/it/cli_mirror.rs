@@ -1,0 +1,229 @@
+//! `mirror` between two buckets, with the real program: on one server, where objects are copied by it, and on two, where
+//! they are streamed through.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::buckets::{Buckets, Servers};
+use crate::support::s3::{Attributes, Effect, Faults, ListingOrder, ObjectSpec, Rule};
+use crate::support::sandbox::bytes;
+
+const BOTH: [Servers; 2] = [Servers::One, Servers::Two];
+const MIB: usize = 1024 * 1024;
+
+/// Headers and metadata that nothing would guess from the name.
+fn dressed() -> Attributes {
+    let metadata = [("author", "me"), ("mtime", "1700000000.5")];
+    Attributes {
+        metadata: metadata.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        content_type: Some("image/x-custom".to_owned()),
+        content_encoding: Some("gzip".to_owned()),
+        content_language: Some("de".to_owned()),
+        content_disposition: Some("attachment; filename=\"x\"".to_owned()),
+        cache_control: Some("public, max-age=31536000".to_owned()),
+        storage_class: None,
+    }
+}
+
+#[test]
+fn headers_and_metadata_travel_with_the_content() {
+    for servers in BOTH {
+        let buckets = Buckets::new(servers);
+        buckets.put_live("plain.jpg", "plain");
+        let spec = || ObjectSpec { attributes: dressed(), ..ObjectSpec::default() };
+        buckets.live.put_with("small.jpg", "small", spec());
+        buckets.live.put_with("large.jpg", bytes(1, 9 * MIB), ObjectSpec { part_size: Some(5 * MIB), ..spec() });
+        buckets.mirror(&[]).exits(0);
+        buckets.assert_equal();
+        let mtime = &buckets.backup.get(&buckets.at_backup("small.jpg")).unwrap().attributes.metadata["mtime"];
+        assert_eq!(mtime.trim_end_matches('0'), "1700000000.5");
+        buckets.assert_second_run_does_nothing();
+        // New content comes with what it carries now; what it does not carry any more is gone.
+        let less = Attributes { cache_control: Some("no-store".to_owned()), ..Attributes::default() };
+        buckets.live.put_with("small.jpg", "changed", ObjectSpec { attributes: less, ..ObjectSpec::default() });
+        buckets.mirror(&[]).exits(0);
+        buckets.assert_equal();
+        buckets.assert_second_run_does_nothing();
+    }
+}
+
+#[test]
+fn a_mirror_follows_additions_changes_and_deletions() {
+    for servers in BOTH {
+        let buckets = Buckets::new(servers);
+        for n in 0..12 {
+            buckets.put_live(&format!("dir{}/{n:02}.jpg", n % 3), format!("content {n}"));
+        }
+        buckets.mirror(&[]).exits(0);
+        buckets.assert_equal();
+        buckets.assert_second_run_does_nothing();
+        buckets.put_live("new.jpg", "new");
+        buckets.put_live("dir0/00.jpg", "changed");
+        buckets.live.remove("dir1/01.jpg");
+        buckets.mirror(&[]).exits(0);
+        buckets.assert_equal();
+        buckets.assert_second_run_does_nothing();
+    }
+}
+
+/// Keys that no directory could hold, or not beside each other.
+fn hostile() -> Vec<String> {
+    let mut keys: Vec<String> = [
+        "a//b",
+        "//two",
+        "/lead",
+        "dir/../up",
+        "..",
+        ".",
+        "./dot",
+        "a",
+        "a/b",
+        "bell\u{7}",
+        "new\nline",
+        "slash/",
+        "back\\slash",
+        " blank ",
+        "dot.",
+        "C:/x",
+        "con",
+        "caf\u{e9}",
+        "cafe\u{301}",
+        "rtl/\u{202e}gnp.exe",
+        "%2e%2e/x",
+        "+ &?#<>",
+    ]
+    .map(str::to_owned)
+    .into();
+    keys.push("x".repeat(1_024));
+    keys.push(format!("{}/{}", "d".repeat(300), "f".repeat(300)));
+    keys
+}
+
+#[test]
+fn keys_that_no_disk_could_hold_survive_byte_for_byte() {
+    for servers in BOTH {
+        let buckets = Buckets::with_prefix(servers, "");
+        for key in hostile() {
+            buckets.put_live(&key, format!("content of {key}"));
+        }
+        buckets.mirror(&[]).exits(0);
+        buckets.assert_equal();
+        assert_eq!(buckets.held_backup().len(), hostile().len());
+        buckets.assert_second_run_does_nothing();
+        for key in hostile().iter().skip(1).step_by(2) {
+            buckets.live.remove(key);
+        }
+        buckets.put_live("a//b", "changed");
+        buckets.mirror(&[]).exits(0);
+        buckets.assert_equal();
+        buckets.assert_second_run_does_nothing();
+    }
+}
+
+#[test]
+fn a_key_that_gets_too_long_is_a_problem_and_hurts_nothing_else() {
+    let buckets = Buckets::new(Servers::One);
+    buckets.put_live(&"x".repeat(1_024), "too long with a prefix before it");
+    buckets.put_live("fine", "fine");
+    buckets.mirror(&[]).exits(3).says(&["1031 bytes"]);
+    assert_eq!(buckets.held_backup().into_keys().collect::<Vec<_>>(), ["fine"]);
+}
+
+/// A backup of 1,100 objects.
+fn many(servers: Servers) -> Buckets {
+    let buckets = Buckets::new(servers);
+    for n in 0..1_100 {
+        buckets.put_live(&format!("{n:04}"), "x");
+    }
+    buckets.mirror(&[]).exits(0);
+    buckets
+}
+
+#[test]
+fn a_live_listing_that_breaks_deletes_nothing() {
+    let buckets = many(Servers::Two);
+    for effect in [Effect::Status(403, "AccessDenied"), Effect::RepeatToken, Effect::RepeatKey] {
+        buckets.clear_logs();
+        buckets.server.faults(|faults| faults.add(Rule::new("ListObjectsV2", effect.clone()).key("").skip(1)));
+        buckets.mirror(&[]).exits(1).says(&["error: "]);
+        assert!(buckets.server.faults(|faults| faults.fired()) > 0, "{effect:?} did not happen");
+        assert_eq!(buckets.changes(), Vec::<String>::new(), "{effect:?}");
+        buckets.server.faults(Faults::clear);
+    }
+    buckets.assert_second_run_does_nothing();
+}
+
+#[test]
+fn a_live_listing_that_lies_about_its_end_deletes_nothing_that_is_still_there() {
+    for servers in BOTH {
+        let buckets = many(servers);
+        buckets.live.remove("1099");
+        buckets.clear_logs();
+        // The page of the first contact passes; the first page of the listing says that it was the last.
+        buckets.server.faults(|faults| faults.add(Rule::new("ListObjectsV2", Effect::ClaimComplete).key("").skip(1)));
+        let ran = buckets.mirror(&["--max-delete", "200"]).exits(3).says(&["it is at s3://media again; not deleted"]);
+        assert!(buckets.server.faults(|faults| faults.fired()) > 0);
+        assert_eq!(buckets.held_backup().len(), 1_099, "only what is really gone: {ran:?}");
+        buckets.server.faults(Faults::clear);
+        buckets.mirror(&[]).exits(0);
+        buckets.assert_equal();
+        buckets.assert_second_run_does_nothing();
+    }
+}
+
+#[test]
+fn a_live_listing_without_order_is_sorted_and_deletes_only_what_is_gone() {
+    let buckets = Buckets::new(Servers::Two);
+    buckets.server.quirks(|quirks| quirks.listing_order = ListingOrder::Components);
+    for key in ["a-b", "a.txt", "a/x", "a/y", "b"] {
+        buckets.put_live(key, key.to_owned());
+    }
+    buckets.mirror(&[]).exits(0);
+    buckets.assert_equal();
+    buckets.live.remove("a.txt");
+    buckets.mirror(&[]).exits(0);
+    buckets.assert_equal();
+    buckets.assert_second_run_does_nothing();
+}
+
+#[test]
+fn a_backup_of_a_site_that_writes_all_the_time_holds_versions_of_it_and_converges() {
+    for servers in BOTH {
+        let buckets = Buckets::new(servers);
+        let key = |n: usize| format!("dir{}/{n:02}", n % 5);
+        let content = |n: usize, round: usize| bytes((n * 1_000 + round) as u64, 1_000 + (n * 37 + round) % 500);
+        for n in 0..40 {
+            buckets.put_live(&key(n), content(n, 0));
+        }
+        let (live, stop) = (buckets.live.clone(), AtomicBool::new(false));
+        let written = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut written: BTreeMap<String, BTreeSet<Vec<u8>>> =
+                    (0..40).map(|n| (key(n), BTreeSet::from([content(n, 0)]))).collect();
+                let mut round = 1;
+                while !stop.load(Ordering::Relaxed) {
+                    // The others are quiet.
+                    let n = round * 7 % 10;
+                    let new = content(n, round);
+                    written.get_mut(&key(n)).unwrap().insert(new.clone());
+                    live.put(&key(n), new);
+                    round += 1;
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                written
+            });
+            let codes: Vec<i32> = (0..3).map(|_| buckets.mirror(&[]).code).collect();
+            stop.store(true, Ordering::Relaxed);
+            assert!(codes.iter().all(|code| matches!(code, 0 | 3)), "{codes:?}");
+            writer.join().unwrap()
+        });
+        let held = buckets.held_backup();
+        assert!(held.len() > 20, "most objects were quiet long enough: {}", held.len());
+        for (key, content) in held {
+            assert!(written[&key].contains(&content[..]), "{key} is no version that ever was");
+        }
+        buckets.mirror(&[]).exits(0);
+        buckets.assert_equal();
+        buckets.assert_second_run_does_nothing();
+    }
+}
