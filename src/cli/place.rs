@@ -12,6 +12,7 @@ use super::texts::Texts;
 use crate::config::{ACCESS, Config, Remote, RemoteAt, RemoteUrl};
 use crate::location::{self, Found, Given, Location, Origin, Surroundings, TextAt, UsageError};
 use crate::replica::access::Access;
+use crate::replica::local::Parents;
 use crate::replica::s3::{Addressing, Credentials};
 use crate::secret::Secret;
 
@@ -55,6 +56,8 @@ pub struct End {
     pub acl: Option<String>,
     /// For people, once a run.
     pub warnings: Vec<String>,
+    /// Whether directories above a missing one may be made.
+    pub parents: Parents,
 }
 
 impl End {
@@ -147,7 +150,7 @@ fn place(text: &str, base: &Path, origin: Origin, effort: Effort, world: World<'
     let own = named(text, world);
     let (access, remote) = access(&location, own.map(|(name, _)| name), world);
     let acl = own.and_then(|(_, remote)| remote.acl.clone());
-    Ok(End { location, spelled, access, remote, acl, warnings: parsed.warnings })
+    Ok(End { location, spelled, access, remote, acl, warnings: parsed.warnings, parents: Parents::MustExist })
 }
 
 fn settle(path: &Path, world: World<'_>) -> Result<PathBuf, Failure> {

@@ -280,7 +280,7 @@ fn wire(
         None => inner,
     };
     let (inner, s3): (Arc<dyn Replica>, _) = match &end.location {
-        Location::Local(path) => (throttled(Arc::new(Local::open(path)?)), None),
+        Location::Local(path) => (throttled(Arc::new(Local::open(path)?.parents(end.parents))), None),
         Location::S3(address) => {
             // What an older version wrote and this one can't read is found out again.
             let remembered: Option<Probe> = manifest.probe(side)?.and_then(|text| serde_json::from_str(&text).ok());

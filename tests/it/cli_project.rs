@@ -129,3 +129,15 @@ fn the_commands_of_other_jobs_are_not_run() {
         .says(&["dsn_command: `sh` prints no DSN: it is empty"]);
     assert!(sandbox.path("work/site/runs").exists());
 }
+
+#[test]
+fn a_first_pull_makes_the_media_directory_of_the_project() {
+    let sandbox = site();
+    fs::remove_dir_all(sandbox.path("work/site/data")).unwrap();
+    sandbox.put("b.jpg", "b");
+    run_in(&sandbox, "site/app", "/dev/null", &["pull", "-n"]).exits(0);
+    assert!(!sandbox.path("work/site/data").exists(), "a dry run makes nothing");
+    run_in(&sandbox, "site/app", "/dev/null", &["pull"]).exits(0).says(&["to ", "site/data/media"]);
+    assert_eq!(fs::read(sandbox.path("work/site/data/media/b.jpg")).unwrap(), b"b");
+    run_in(&sandbox, "site", "/dev/null", &["pull"]).exits(0).says(&["Nothing changed."]);
+}

@@ -13,6 +13,7 @@ use crate::location::{self, Found, Location, Overlap};
 use crate::model::{Junk, Key};
 use crate::plan::{Mode, OnConflict};
 use crate::replica::access::Access;
+use crate::replica::local::Parents;
 use crate::secret::Secret;
 
 /// Whether anything is to be changed.
@@ -87,13 +88,13 @@ pub fn pull(args: &Pull, world: World<'_>) -> Result<Task, Failure> {
     let (source, dest) = match (&args.first, &args.second) {
         (None, _) => {
             let source = default_remote("pull needs a remote", world)?;
-            (source, default_local("pull", "mediasync pull REMOTE DIRECTORY", world)?)
+            (source, default_target("mediasync pull REMOTE DIRECTORY", world)?)
         }
         (Some(place), None) => {
             let only = end(place, world)?;
             if is_remote(place, &only, world) {
                 let way = format!("mediasync pull {} DIRECTORY", quoted(place));
-                (only, default_local("pull", &way, world)?)
+                (only, default_target(&way, world)?)
             } else {
                 let what = format!("pull needs a remote: {} is a local directory", only.location.display());
                 (default_remote(&what, world)?, only)
@@ -111,6 +112,20 @@ pub fn pull(args: &Pull, world: World<'_>) -> Result<Task, Failure> {
 
 fn copy(delete: bool) -> Mode {
     if delete { Mode::CopyAndDelete } else { Mode::Copy }
+}
+
+/// The media directory that a pull fills. That of a project may be missing: it is no part of what is checked out.
+fn default_target(way: &str, world: World<'_>) -> Result<End, Failure> {
+    let Some(media) = world.project.map(|root| root.join("data/media")) else {
+        return default_local("pull", way, world);
+    };
+    match default_local("pull", way, world) {
+        Err(_) if (world.found)(&media) == Found::Nothing => {
+            let text = media.to_str().ok_or_else(|| Failure::usage("the project's path is not UTF-8").hint(way))?;
+            Ok(End { parents: Parents::Made, ..end(text, world)? })
+        }
+        found => found,
+    }
 }
 
 /// The project's media directory, which has to be there: what is left out must not make a new one somewhere.

@@ -39,6 +39,7 @@ impl Desk {
 
     fn task(&self, mode: Mode, run: Wish) -> Task {
         let end = |name: &str| End {
+            parents: crate::replica::local::Parents::MustExist,
             location: Location::Local(self.path(name)),
             spelled: None,
             access: Access::Write,

@@ -54,10 +54,21 @@ const PATH_LIMIT: usize = 4095;
 /// Batches between the walk and its reader.
 const BATCHES: usize = 4;
 
+/// Whether directories above a missing root may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Parents {
+    /// A missing one is more often a mistyped path, or a disk that is not mounted.
+    #[default]
+    MustExist,
+    /// Somebody else said where the root is.
+    Made,
+}
+
 /// A directory on this machine.
 #[derive(Debug)]
 pub struct Local {
     path: PathBuf,
+    parents: Parents,
     name: String,
     /// Set by `connect`, or by the first use.
     root: Mutex<Option<Arc<Root>>>,
@@ -77,7 +88,20 @@ impl Local {
             Error::new(Cause::Stop, message).hint("name a directory, for example `./data/media`")
         })?;
         let name = shown(&path);
-        Ok(Self { path, name, root: Mutex::new(None), leftovers: Arc::default(), pool: Pool::new() })
+        Ok(Self {
+            path,
+            parents: Parents::default(),
+            name,
+            root: Mutex::new(None),
+            leftovers: Arc::default(),
+            pool: Pool::new(),
+        })
+    }
+
+    /// With another rule for missing directories above the root.
+    #[must_use]
+    pub fn parents(self, parents: Parents) -> Self {
+        Self { parents, ..self }
     }
 
     /// The root as `connect` found it.
@@ -134,9 +158,13 @@ impl Replica for Local {
     /// With [`Contact::Prepare`] a root that is missing is made, if its parent is there: a pull into a new directory is
     /// what people expect to work. A source is contacted with [`Contact::Look`], and a missing one stops the run.
     async fn connect(&self, contact: Contact) -> Result<Connected, Error> {
-        let path = self.path.clone();
+        let (path, parents) = (self.path.clone(), self.parents);
         let root = blocking(move || match Root::open(&path) {
             Err(error) if contact == Contact::Prepare => {
+                if let (Parents::Made, Some(parent)) = (parents, path.parent()) {
+                    // What could not be made is told below.
+                    std::fs::create_dir_all(parent).unwrap_or_default();
+                }
                 // A link that leads nowhere, a missing parent, a file: the error of opening it says it better.
                 mkdirat(CWD, &path, Mode::from_raw_mode(0o777)).map_err(|_| error)?;
                 Root::open(&path)
