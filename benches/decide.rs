@@ -77,7 +77,13 @@ fn in_sync(keys: u64) -> u64 {
     let mut count = 0;
     for joined in Join::new(items(SOURCE, keys), items(DEST, keys), base(keys)) {
         let Ok(Joined::Triple(triple)) = joined else { continue };
-        let context = Context { policy, scope: Verdict::In, evidence: &evidence, refuses: &|_: Side| None };
+        let context = Context {
+            policy,
+            scope: Verdict::In,
+            evidence: &evidence,
+            refuses: &|_: Side| None,
+            conflict_name: &|_| None,
+        };
         count += u64::from(matches!(decide(&triple, &context), Decision::InSync));
     }
     count

@@ -35,7 +35,10 @@ impl Examiner<'_> {
                 let known = evidence.of_mut(*side);
                 known.looked_up = true;
                 match found {
-                    Some(entry) if entry.version == seen.version => known.digests.merge(&entry.digests),
+                    Some(entry) if entry.version == seen.version => {
+                        known.digests.merge(&entry.digests);
+                        known.modified_ns = entry.modified_ns;
+                    }
                     Some(_) | None => return Err(changed(&triple.key, self.sides.of(*side).name())),
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! Actions are kept by phase and key. The phases are the order of execution: what only the manifest learns, copies
 //! inside the destination (before anything they copy from is overwritten), deletions that make room for a creation,
-//! content that is sent, and all other deletions last.
+//! content that is sent, conflicts of which both contents are kept, and all other deletions last.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,12 +21,15 @@ pub(crate) enum Phase {
     MakeRoom = 3,
     /// Content is sent.
     Send = 4,
+    /// Both contents of a key are kept: after [`Self::Send`], which may bring a copy that a killed run made half.
+    KeepBoth = 5,
     /// Deletions.
-    Delete = 5,
+    Delete = 6,
 }
 
 impl Phase {
-    pub(crate) const ALL: [Self; 5] = [Self::Record, Self::Copy, Self::MakeRoom, Self::Send, Self::Delete];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Record, Self::Copy, Self::MakeRoom, Self::Send, Self::KeepBoth, Self::Delete];
 
     /// When an action with this verb is executed, if nothing waits for it.
     pub(crate) fn of(verb: &Verb) -> Self {
@@ -34,6 +37,7 @@ impl Phase {
             Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => Self::Record,
             Verb::Copy { .. } => Self::Copy,
             Verb::Create | Verb::Overwrite => Self::Send,
+            Verb::KeepBoth { .. } => Self::KeepBoth,
             Verb::Delete => Self::Delete,
         }
     }
@@ -76,9 +80,7 @@ impl PlanStore {
     /// Adds an action in a phase of the caller's choice.
     pub(crate) fn put(&mut self, phase: Phase, action: &Action) -> Result<(), ManifestError> {
         self.counts.add(action);
-        if action.side == Side::Source {
-            self.at_source.add(action);
-        }
+        self.at_source.add_at(Side::Source, action);
         let mut value = Vec::with_capacity(128);
         write_action(&mut value, action);
         self.spool().insert(&place(phase, &action.key), &value)
@@ -91,9 +93,7 @@ impl PlanStore {
         self.spool().remove(&place)?;
         let action = parse(&value);
         self.counts.remove(&action);
-        if action.side == Side::Source {
-            self.at_source.remove(&action);
-        }
+        self.at_source.remove_at(Side::Source, &action);
         Ok(Some(action))
     }
 

@@ -57,6 +57,8 @@ pub struct Cycle<'a> {
     pub policy: Policy,
     /// The sides that may be changed: those of the policy's mode, or fewer.
     pub writes: &'static [Side],
+    /// What names of conflict copies call the destination.
+    pub dest_label: &'a str,
     /// What is in scope.
     pub filter: Arc<Filter>,
     /// `--only`: this key and everything below it.
@@ -128,6 +130,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     in_scope(&cycle, &findings)?;
     pair_up(&cycle, &mut findings, &watcher).await?;
     tell_refills(&cycle, &findings, &watcher);
+    tell_times(&cycle, &findings, &watcher);
     let verdict = guard::check(&situation(&cycle, &met, &findings)?);
     cycle.progress.actions.store(findings.plan.counts().changes(), Relaxed);
     cycle.progress.bytes_to_send.store(findings.plan.counts().bytes_sent, Relaxed);
@@ -169,6 +172,17 @@ fn tell_refills(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer)
             let name = cycle.of(*side).name();
             observer.notice(&format!("{name} is empty, though it was not after the last run: it is refilled"));
         }
+    }
+}
+
+/// That clocks of two sides were compared is never left unsaid.
+fn tell_times(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer) {
+    if findings.by_time > 0 {
+        let (count, source, dest) = (findings.by_time, cycle.source.name(), cycle.dest.name());
+        observer.notice(&format!(
+            "conflicts where the content that was modified later wins: {count}; this compares the clocks of {source} \
+             and {dest}"
+        ));
     }
 }
 

@@ -49,6 +49,8 @@ enum Event<'a> {
         message: &'a str,
         source: Option<EntryLine>,
         destination: Option<EntryLine>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resolve: Option<&'a str>,
     },
     Notice {
         message: &'a str,
@@ -76,6 +78,8 @@ struct ActionLine<'a> {
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_as: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -120,17 +124,26 @@ pub fn action(job: Option<&str>, action: &Action, stage: Stage) -> String {
         Verb::Create => ("create", None),
         Verb::Overwrite => ("overwrite", None),
         Verb::Copy { from, .. } => ("copy", Some(from.as_str())),
+        Verb::KeepBoth { .. } => ("keep-both", None),
         Verb::Delete => ("delete", None),
         Verb::Adopt => ("adopt", None),
         Verb::Touch => ("touch", None),
         Verb::Forget => ("forget", None),
         Verb::Lapse => ("lapse", None),
     };
-    let side = match action.side {
-        Side::Source => "source",
-        Side::Dest => "destination",
+    let side = match (&action.verb, action.side) {
+        (Verb::KeepBoth { .. }, _) => "both",
+        (_, Side::Source) => "source",
+        (_, Side::Dest) => "destination",
     };
-    let reason = reason(&action.reason);
+    let reason = match (&action.reason, action.side) {
+        (Reason::DeletedAtSource, Side::Source) => "deleted-at-destination",
+        (reason, _) => self::reason(reason),
+    };
+    let kept_as = match &action.verb {
+        Verb::KeepBoth { kept_as } => Some(kept_as.as_str()),
+        _ => None,
+    };
     let line_of = ActionLine {
         stage: self::stage(stage),
         side,
@@ -139,6 +152,7 @@ pub fn action(job: Option<&str>, action: &Action, stage: Stage) -> String {
         size: action.size,
         reason,
         from: copied_from,
+        kept_as,
     };
     line(job, &Event::Action(line_of))
 }
@@ -162,6 +176,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::AlreadyThere => "already-there",
         Reason::OverwritesChange => "overwrites-change",
         Reason::DeletesChange => "deletes-change",
+        Reason::BothKept => "both-kept",
         Reason::Extra => "extra",
         Reason::GoneOnBothSides => "gone-on-both-sides",
         Reason::OutOfScope => "out-of-scope",
@@ -189,9 +204,9 @@ pub fn problem(job: Option<&str>, problem: &Problem) -> String {
 }
 
 /// `"type":"conflict"`.
-pub fn conflict(job: Option<&str>, conflict: &Conflict) -> String {
+pub fn conflict(job: Option<&str>, conflict: &Conflict, resolve: Option<&str>) -> String {
     let (source, destination) = (conflict.source.as_ref().map(entry), conflict.dest.as_ref().map(entry));
-    line(job, &Event::Conflict { key: conflict.key.as_str(), message: &conflict.message, source, destination })
+    line(job, &Event::Conflict { key: conflict.key.as_str(), message: &conflict.message, source, destination, resolve })
 }
 
 fn entry(entry: &Entry) -> EntryLine {
@@ -352,7 +367,7 @@ mod tests {
             dest: None,
         };
         assert_eq!(
-            conflict(None, &both),
+            conflict(None, &both, None),
             r#"{"v":1,"type":"conflict","key":"a","message":"both changed","source":{"size":7,"modified":"2023-11-14T22:13:20.123456789Z"},"destination":null}"#
         );
     }

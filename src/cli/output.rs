@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::human::{self, Colour};
 use super::totals::Totals;
 use super::{json, progress};
-use crate::model::{Action, Conflict, Problem};
+use crate::model::{Action, Conflict, Key, Problem};
 use crate::sync::{Halt, Observer, Stage};
 
 /// How long a line may wait for others before it is written.
@@ -337,12 +337,37 @@ pub struct Halted<'a> {
 }
 
 /// Tells what a cycle tells, as part of a job.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Teller<'a> {
     /// Where.
     pub output: &'a Output,
     /// The job, if it is one of the configuration.
     pub job: Option<&'a str>,
+    /// What else its lines say about the run.
+    pub about: About,
+}
+
+/// What lines of a run say beside the events themselves.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// Whether one side is changed or both.
+    pub ways: human::Ways,
+    /// What `mediasync resolve` calls the pair, if a conflict of this run can be settled by it.
+    pub handle: Option<String>,
+    /// The flags that such a command has to repeat.
+    pub repeated: String,
+}
+
+impl About {
+    /// The command that settles the conflict of a key.
+    fn resolve(&self, key: &Key) -> Option<String> {
+        let both = match self.ways {
+            human::Ways::One => "",
+            human::Ways::Both => "|both",
+        };
+        let (handle, key) = (self.handle.as_ref()?, super::setup::quoted(key)?);
+        Some(format!("mediasync resolve {handle} {key} --take source|destination{both}{}", self.repeated))
+    }
 }
 
 impl Observer for Teller<'_> {
@@ -354,7 +379,7 @@ impl Observer for Teller<'_> {
             (Format::Human, Stage::Done) => false,
         };
         if shown || verbosity == Verbosity::Verbose {
-            self.output.data(&human::action(action, colour));
+            self.output.data(&human::action(action, colour, self.about.ways));
         }
     }
 
@@ -370,8 +395,11 @@ impl Observer for Teller<'_> {
 
     fn conflict(&self, conflict: &Conflict) {
         match self.output.format {
-            Format::Json => self.output.data(&json::conflict(self.job, conflict)),
-            Format::Human => self.output.aside(&human::conflict(conflict, &self.output.zone)),
+            Format::Json => self.output.data(&json::conflict(self.job, conflict, self.about.handle.as_deref())),
+            Format::Human => {
+                let command = self.about.resolve(&conflict.key);
+                self.output.aside(&human::conflict(conflict, &self.output.zone, command.as_deref()));
+            }
         }
     }
 
@@ -444,7 +472,7 @@ mod tests {
         let (out, err) = (Sink::open(), Sink::open());
         let output = Output::with(Box::new(out.clone()), Box::new(err.clone()), format, verbosity);
         output.say("from /a to /b");
-        let teller = Teller { output: &output, job: None };
+        let teller = Teller { output: &output, job: None, about: About::default() };
         teller.notice("the server is old");
         teller.action(&action(Verb::Create, Reason::New, 1, "new.txt"), Stage::Planned);
         teller.action(&action(Verb::Touch, Reason::TouchedOnly, 1, "touched.txt"), Stage::Planned);
@@ -465,7 +493,7 @@ mod tests {
     fn the_hint_of_many_problems_is_told_once() {
         let err = Sink::open();
         let output = Output::with(Box::new(Sink::open()), Box::new(err.clone()), Format::Human, Verbosity::Normal);
-        let teller = Teller { output: &output, job: None };
+        let teller = Teller { output: &output, job: None, about: About::default() };
         for name in ["a", "b"] {
             teller.problem(&Problem::of(&key(name), ProblemKind::Refused, "denied").hint("give it away"));
         }

@@ -52,6 +52,8 @@ pub struct End {
     pub access: Access,
     /// The remote that says so.
     pub remote: Option<String>,
+    /// The remote that it was named by.
+    pub name: Option<String>,
     /// The ACL that the configuration gives to new objects here, beside what a DSN says.
     pub acl: Option<String>,
     /// For people, once a run.
@@ -150,7 +152,9 @@ fn place(text: &str, base: &Path, origin: Origin, effort: Effort, world: World<'
     let own = named(text, world);
     let (access, remote) = access(&location, own.map(|(name, _)| name), world);
     let acl = own.and_then(|(_, remote)| remote.acl.clone());
-    Ok(End { location, spelled, access, remote, acl, warnings: parsed.warnings, parents: Parents::MustExist })
+    let name = own.map(|(name, _)| name.to_owned());
+    let warnings = parsed.warnings;
+    Ok(End { location, spelled, access, remote, name, acl, warnings, parents: Parents::MustExist })
 }
 
 fn settle(path: &Path, world: World<'_>) -> Result<PathBuf, Failure> {

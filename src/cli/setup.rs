@@ -14,6 +14,7 @@ use super::texts::Texts;
 use crate::config::places::{self, Env, Origin};
 use crate::config::{Config, Inline};
 use crate::location::{self, Found};
+use crate::model::Key;
 
 /// What every command needs.
 #[derive(Debug)]
@@ -107,6 +108,17 @@ fn read(path: &Path, output: &Output) -> Result<Config, Failure> {
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::usage(format!("can't read the configuration {}: {error}", shown(path)))
+}
+
+/// A key as one word of a shell; `None` if it holds what can't be pasted.
+pub fn quoted(key: &Key) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:._-=@%+,".contains(c);
+    let text = key.as_str();
+    if key.to_string() != text {
+        return None;
+    }
+    let text = if text.starts_with('-') { format!("./{text}") } else { text.to_owned() };
+    Some(if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) })
 }
 
 /// A path for people.

@@ -41,6 +41,7 @@ pub struct Session {
     /// Whether the destination may be changed.
     guard: Arc<Guarded>,
     filter: Arc<Filter>,
+    dest_label: String,
     state_dir: PathBuf,
     scratch: PathBuf,
     lock: Option<Lock>,
@@ -148,9 +149,10 @@ impl Session {
                 Location::Local(_) => None,
             },
         };
+        let dest_label = label(&task.dest);
         let scratch = if state_dir.is_dir() { state_dir.to_owned() } else { std::env::temp_dir() };
         let state_dir = state_dir.to_owned();
-        Ok(Self { manifest, notices, pair, origin, source, dest, guard, filter, state_dir, scratch, lock })
+        Ok(Self { manifest, notices, pair, origin, source, dest, guard, filter, dest_label, state_dir, scratch, lock })
     }
 
     /// Whether the destination may be changed: a person may have to confirm it first.
@@ -166,6 +168,7 @@ impl Session {
             manifest: &self.manifest,
             policy: Policy { mode: task.mode, on_conflict: task.options.on_conflict, compare: task.options.compare },
             writes: task.mode.writes(),
+            dest_label: &self.dest_label,
             filter: Arc::clone(&self.filter),
             only: task.only.clone(),
             budget: task.options.max_delete,
@@ -229,6 +232,13 @@ impl Session {
         }
         all.into_iter().filter(|(_, count)| *count > 0).collect()
     }
+}
+
+/// What names of conflict copies call a place: the remote's name, else the last part of what people call it.
+fn label(end: &End) -> String {
+    let name = end.location.display();
+    let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or(&name).to_owned();
+    end.name.clone().unwrap_or(last)
 }
 
 /// The manifest as it is now; an empty one if there is none.

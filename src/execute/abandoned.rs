@@ -16,7 +16,10 @@ pub(crate) async fn find(cycle: &Cycle<'_>, plan: &PlanStore, to: Side) -> Resul
     for upload in cycle.manifest.upload_journal(to).uploads()? {
         let key = &upload.key;
         let outside = cycle.only.as_ref().is_some_and(|only| key != only && !key.is_below(only.as_str()));
-        if !outside && !plan.has_at(to, Phase::Send, key)? && !plan.has_at(to, Phase::Copy, key)? {
+        let planned = plan.has_at(to, Phase::Send, key)?
+            || plan.has_at(to, Phase::Copy, key)?
+            || plan.has_at(to, Phase::KeepBoth, key)?;
+        if !outside && !planned {
             unplanned.push(upload);
         }
     }

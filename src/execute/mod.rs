@@ -4,6 +4,7 @@
 //! between the act and the record shows up next time as "same on both sides" and is adopted.
 
 pub(crate) mod abandoned;
+mod keep_both;
 mod remove;
 mod transfer;
 
@@ -87,6 +88,7 @@ impl Executor<'_> {
         self.transfers(plan, Phase::Copy, ledger).await?;
         self.removals(plan, Phase::MakeRoom, ledger).await?;
         self.transfers(plan, Phase::Send, ledger).await?;
+        self.transfers(plan, Phase::KeepBoth, ledger).await?;
         self.removals(plan, Phase::Delete, ledger).await
     }
 
@@ -105,7 +107,10 @@ impl Executor<'_> {
                         self.manifest.begin_sending(*side, &crate::recover::lines(&next, *side))?;
                     }
                     // Booked before acting: a crash counts too much, never too little.
-                    let overwrites = next.iter().filter(|action| action.verb == Verb::Overwrite).count() as u64;
+                    let overwrites = next
+                        .iter()
+                        .filter(|action| matches!(action.verb, Verb::Overwrite | Verb::KeepBoth { .. }))
+                        .count() as u64;
                     let spent = Spent { overwrites, ..Spent::default() };
                     self.manifest.spend(self.book.run, spent, self.book.now_ns)?;
                     page = next.into_iter();

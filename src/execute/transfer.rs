@@ -12,6 +12,7 @@ impl Executor<'_> {
     pub(super) async fn transfer(&self, action: Action) -> Result<Outcome, Error> {
         let done = match &action.verb {
             Verb::Copy { .. } => self.copy(&action).await,
+            Verb::KeepBoth { .. } => self.keep_both(&action).await,
             Verb::Create | Verb::Overwrite => self.send(&action).await.map(|record| (action.clone(), record)),
             Verb::Delete | Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => {
                 Err(Error::new(Cause::Stop, format!("{}: a plan sends this without content", action.key)))
@@ -28,7 +29,7 @@ impl Executor<'_> {
         (self.sides.of(action.side.other()), self.sides.of(action.side))
     }
 
-    async fn send(&self, action: &Action) -> Result<Record, Error> {
+    pub(super) async fn send(&self, action: &Action) -> Result<Record, Error> {
         let (from, to) = self.ways(action);
         let planned = sent_entry(action)?;
         if let Some(record) = self.fetch(action, from, to, planned).await? {
@@ -129,7 +130,13 @@ impl Executor<'_> {
         }
     }
 
-    fn put<'b>(&'b self, action: &'b Action, digests: &'b Digests, entry: &Entry, journal: &'b dyn Journal) -> Put<'b> {
+    pub(super) fn put<'b>(
+        &'b self,
+        action: &'b Action,
+        digests: &'b Digests,
+        entry: &Entry,
+        journal: &'b dyn Journal,
+    ) -> Put<'b> {
         Put {
             expect: &action.expect,
             digests,

@@ -169,6 +169,10 @@ fn write_verb(out: &mut Vec<u8>, verb: &Verb) {
         Verb::Touch => out.push(5),
         Verb::Forget => out.push(6),
         Verb::Lapse => out.push(7),
+        Verb::KeepBoth { kept_as } => {
+            out.push(8);
+            write_text(out, kept_as.as_str());
+        }
     }
 }
 
@@ -187,6 +191,7 @@ fn write_reason(out: &mut Vec<u8>, reason: &Reason) {
         Reason::Extra => (10, None),
         Reason::GoneOnBothSides => (11, None),
         Reason::OutOfScope => (12, None),
+        Reason::BothKept => (13, None),
     };
     out.push(code);
     if let Some(key) = key {
@@ -330,6 +335,7 @@ impl<'a> Bytes<'a> {
             5 => Verb::Touch,
             6 => Verb::Forget,
             7 => Verb::Lapse,
+            8 => Verb::KeepBoth { kept_as: self.key()? },
             _ => return None,
         })
     }
@@ -349,6 +355,7 @@ impl<'a> Bytes<'a> {
             10 => Reason::Extra,
             11 => Reason::GoneOnBothSides,
             12 => Reason::OutOfScope,
+            13 => Reason::BothKept,
             _ => return None,
         })
     }
@@ -421,6 +428,7 @@ pub(super) mod tests {
                 Verb::Lapse
             ]),
             (any_key(), any_version()).prop_map(|(from, from_version)| Verb::Copy { from, from_version }),
+            any_key().prop_map(|kept_as| Verb::KeepBoth { kept_as }),
         ];
         let reason = prop_oneof![
             prop::sample::select(vec![
@@ -435,6 +443,7 @@ pub(super) mod tests {
                 Reason::Extra,
                 Reason::GoneOnBothSides,
                 Reason::OutOfScope,
+                Reason::BothKept,
             ]),
             any_key().prop_map(|from| Reason::Renamed { from }),
             any_key().prop_map(|from| Reason::Copied { from }),

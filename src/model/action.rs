@@ -56,6 +56,12 @@ pub enum Verb {
         /// The version it has there.
         from_version: Version,
     },
+    /// Both sides have content of their own under the key. The destination's is copied to another name first, at both
+    /// sides; then the source's overwrites it under the key.
+    KeepBoth {
+        /// The other name, where it is free.
+        kept_as: Key,
+    },
     /// The key goes.
     Delete,
     /// Manifest only: content found equal on both sides, without a base record.
@@ -72,7 +78,7 @@ impl Verb {
     /// Whether a replica is changed, not just the manifest.
     pub fn changes_a_replica(&self) -> bool {
         match self {
-            Self::Create | Self::Overwrite | Self::Copy { .. } | Self::Delete => true,
+            Self::Create | Self::Overwrite | Self::Copy { .. } | Self::KeepBoth { .. } | Self::Delete => true,
             Self::Adopt | Self::Touch | Self::Forget | Self::Lapse => false,
         }
     }
@@ -98,16 +104,18 @@ pub enum Reason {
     },
     /// The source's times or metadata moved, the content did not.
     TouchedOnly,
-    /// Deleted at the source since the last run.
+    /// Deleted at the side that is not changed since the last run: at the source, if the run goes one way.
     DeletedAtSource,
     /// The destination lost it.
     MissingAtDestination,
     /// Equal on both sides without a base record.
     AlreadyThere,
-    /// The destination was changed by somebody else; the source wins by policy.
+    /// The changed side was changed by somebody else; the other one wins by policy.
     OverwritesChange,
-    /// The destination was changed by somebody else and the source deleted it; the source wins by policy.
+    /// The changed side was changed by somebody else and the other one deleted it; that one wins by policy.
     DeletesChange,
+    /// Both sides changed; both contents are kept, one under another name.
+    BothKept,
     /// Only at the destination; a mirror removes it.
     Extra,
     /// Gone on both sides.
@@ -166,12 +174,22 @@ pub struct Counts {
 impl Counts {
     /// Adds one action.
     pub fn add(&mut self, action: &Action) {
-        self.apply(action, u64::saturating_add);
+        Side::BOTH.into_iter().for_each(|side| self.add_at(side, action));
     }
 
     /// Takes one action out again.
     pub fn remove(&mut self, action: &Action) {
-        self.apply(action, u64::saturating_sub);
+        Side::BOTH.into_iter().for_each(|side| self.remove_at(side, action));
+    }
+
+    /// Adds what one action does at a side.
+    pub fn add_at(&mut self, side: Side, action: &Action) {
+        self.apply(side, action, u64::saturating_add);
+    }
+
+    /// Takes out what one action does at a side.
+    pub fn remove_at(&mut self, side: Side, action: &Action) {
+        self.apply(side, action, u64::saturating_sub);
     }
 
     /// What is left of these without some of them.
@@ -190,8 +208,24 @@ impl Counts {
         }
     }
 
-    fn apply(&mut self, action: &Action, change: fn(u64, u64) -> u64) {
+    fn apply(&mut self, side: Side, action: &Action, change: fn(u64, u64) -> u64) {
         let bump = |count: &mut u64, by: u64| *count = change(*count, by);
+        if let Verb::KeepBoth { .. } = action.verb {
+            return match side {
+                Side::Source => {
+                    bump(&mut self.creates, 1);
+                    bump(&mut self.bytes_sent, action.at.as_ref().map_or(0, |entry| entry.size));
+                }
+                Side::Dest => {
+                    bump(&mut self.copies, 1);
+                    bump(&mut self.overwrites, 1);
+                    bump(&mut self.bytes_sent, action.size);
+                }
+            };
+        }
+        if side != action.side {
+            return;
+        }
         match &action.verb {
             Verb::Create => {
                 bump(&mut self.creates, 1);
@@ -201,7 +235,7 @@ impl Counts {
                 bump(&mut self.overwrites, 1);
                 bump(&mut self.bytes_sent, action.size);
             }
-            Verb::Copy { .. } => bump(&mut self.copies, 1),
+            Verb::Copy { .. } | Verb::KeepBoth { .. } => bump(&mut self.copies, 1),
             Verb::Delete => {
                 bump(&mut self.deletes, 1);
                 match action.reason {

@@ -4,6 +4,7 @@
 //! folder can follow every signature. Nothing here imports another module of the crate.
 
 mod action;
+mod conflict_name;
 mod digest;
 mod entry;
 mod evidence;
@@ -15,6 +16,7 @@ mod trash;
 mod view;
 
 pub use action::{Action, Counts, Expect, Reason, Side, Verb};
+pub use conflict_name::{conflict_name, numbered};
 pub use digest::{Digest, DigestKind, Digests, Sameness, hex};
 pub use entry::{BaseRecord, Entry, Presence, Readable, Version, same_content};
 pub use evidence::{Namespace, ReadCost, Want};

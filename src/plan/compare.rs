@@ -18,6 +18,8 @@ pub struct Known {
     pub looked_up: bool,
     /// What hashing was asked for. It may have given less: no part size gives the number of parts of some ETags.
     pub hashed: Vec<Want>,
+    /// When the content was modified, as a look-up told it, ns since the epoch.
+    pub modified_ns: Option<i64>,
     /// What reading the content costs at this side.
     pub cost: ReadCost,
 }
@@ -25,7 +27,7 @@ pub struct Known {
 impl Known {
     /// Nothing but the cost.
     pub const fn nothing(cost: ReadCost) -> Self {
-        Self { digests: Digests::none(), looked_up: false, hashed: Vec::new(), cost }
+        Self { digests: Digests::none(), looked_up: false, hashed: Vec::new(), modified_ns: None, cost }
     }
 }
 

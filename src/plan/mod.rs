@@ -11,9 +11,11 @@ pub mod guard;
 mod join;
 pub mod pairing;
 mod policy;
+mod resolution;
 mod two_way;
 
 pub use compare::{Evidence, Known, Need, comparable};
 pub use decide::{Context, Decision, decide};
 pub use join::{Input, Join, JoinError, Joined, Triple};
 pub use policy::{Budget, Compare, Limit, Mode, OnConflict, Policy};
+pub use resolution::{Take, UNDECIDABLE_NS, settle};

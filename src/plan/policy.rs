@@ -27,6 +27,12 @@ pub enum OnConflict {
     Report,
     /// The source wins (`--overwrite`).
     SourceWins,
+    /// The destination wins. Two-way only.
+    DestWins,
+    /// The content that was modified later wins, by the clocks of both sides. Two-way only.
+    Newer,
+    /// Both contents are kept; the destination's gets another name. Two-way only.
+    KeepBoth,
 }
 
 /// How far contents are compared where metadata can't tell.

@@ -17,9 +17,12 @@ use tokio::sync::mpsc;
 use self::feed::{Feed, Items, Order, feed};
 use crate::examine::Examiner;
 use crate::manifest::{BaseCursor, ManifestError};
-use crate::model::{Conflict, Entry, Filter, Item, Key, Presence, Problem, Reach, Side, SkipReason, Verdict};
+use crate::model::{
+    Conflict, Entry, Filter, Item, Key, Presence, Problem, Reach, Reason, Side, SkipReason, Verdict, conflict_name,
+};
 use crate::plan::{
-    Context, Decision, Evidence, Input, Join, JoinError, Joined, Known, Need, Policy, Triple, decide, pairing,
+    Context, Decision, Evidence, Input, Join, JoinError, Joined, Known, Need, OnConflict, Policy, Triple, decide,
+    pairing,
 };
 use crate::plan_store::PlanStore;
 use crate::replica::{Ability, Cause, Error};
@@ -36,6 +39,8 @@ pub(crate) struct Findings {
     pub(crate) extras: u64,
     pub(crate) kept: u64,
     pub(crate) skipped: BTreeMap<SkipReason, u64>,
+    /// Conflicts that the clocks of both sides decided.
+    pub(crate) by_time: u64,
     /// Keys in scope at the source.
     pub(crate) source_keys: u64,
     /// Keys at the source that a user's rule left out.
@@ -62,6 +67,7 @@ impl Findings {
             extras: 0,
             kept: 0,
             skipped: BTreeMap::new(),
+            by_time: 0,
             source_keys: 0,
             ruled_out: 0,
             dest_keys: 0,
@@ -157,6 +163,7 @@ struct Shared {
     sides: Sides,
     policy: Policy,
     writes: &'static [Side],
+    dest_label: String,
     filter: Arc<Filter>,
     progress: Arc<Progress>,
     scratch: PathBuf,
@@ -183,12 +190,18 @@ impl Shared {
     /// Decides and files the decision; what can't be filed is handed back.
     fn settle(&self, triple: &Triple, scope: Verdict, evidence: &Evidence) -> Result<Option<Message>, ManifestError> {
         let refuses = |side: Side| self.sides.of(side).accepts(&triple.key).err();
-        let context = Context { policy: self.policy, scope, evidence, refuses: &refuses };
+        let fits = |key: &Key| Side::BOTH.into_iter().all(|side| self.sides.of(side).accepts(key).is_ok());
+        let name = |loser: &Entry| conflict_name(&triple.key, &self.dest_label, loser.modified_ns, fits);
+        let context = Context { policy: self.policy, scope, evidence, refuses: &refuses, conflict_name: &name };
         let decision = decide(triple, &context);
         let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
         match decision {
             Decision::InSync => findings.in_sync += 1,
-            Decision::Do(action) => findings.plan.add(&action)?,
+            Decision::Do(action) => {
+                let by_time = self.policy.on_conflict == OnConflict::Newer && action.reason == Reason::OverwritesChange;
+                findings.by_time += u64::from(by_time);
+                findings.plan.add(&action)?;
+            }
             Decision::Extra => findings.extras += 1,
             Decision::Kept => findings.kept += 1,
             Decision::Unknown | Decision::OutOfScope => {}
@@ -256,6 +269,7 @@ async fn attempt(cycle: &Cycle<'_>, new: &[Side], observer: &dyn Observer, sort:
         sides: sides.clone(),
         policy: cycle.policy,
         writes: cycle.writes,
+        dest_label: cycle.dest_label.to_owned(),
         filter: Arc::clone(&cycle.filter),
         progress: Arc::clone(&cycle.progress),
         scratch: cycle.scratch.to_owned(),

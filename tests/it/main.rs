@@ -20,6 +20,7 @@ mod contract;
 mod cycle;
 mod live;
 mod model;
+mod model_two_way;
 mod s3_faults;
 mod s3_ranges;
 mod s3_replica;

@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use crate::support::bench::{Bench, key};
 
 /// Few names and few contents, so that everything meets everything.
-fn any_key() -> impl Strategy<Value = Key> {
+pub(crate) fn any_key() -> impl Strategy<Value = Key> {
     prop::sample::select(vec!["a", "a-b", "a/x", "a/y", "a.txt", "b", "b/c/d", "caf\u{e9}", "\u{1f600}", "z%20+#"])
         .prop_map(key)
 }
@@ -53,7 +53,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
 
 /// What happens at the nth call of a cycle.
 #[derive(Debug, Clone, Copy)]
-enum Trouble {
+pub(crate) enum Trouble {
     None,
     FailBefore(usize),
     FailAfter(usize),
@@ -62,7 +62,7 @@ enum Trouble {
     DieAfter(usize),
 }
 
-fn any_trouble() -> impl Strategy<Value = Trouble> {
+pub(crate) fn any_trouble() -> impl Strategy<Value = Trouble> {
     prop_oneof![
         3 => Just(Trouble::None),
         1 => (0..30_usize).prop_map(Trouble::FailBefore),
@@ -73,7 +73,7 @@ fn any_trouble() -> impl Strategy<Value = Trouble> {
     ]
 }
 
-fn trouble_at(replica: &Memory, trouble: Trouble) {
+pub(crate) fn trouble_at(replica: &Memory, trouble: Trouble) {
     let mut calls = 0;
     let failed = Error::new(Cause::Transient { throttled: false, after: None }, "connection reset");
     replica.inject(move |_| {
@@ -224,6 +224,6 @@ proptest! {
 }
 
 /// `MEDIASYNC_MODEL_CASES` for long runs.
-fn cases() -> u32 {
+pub(crate) fn cases() -> u32 {
     std::env::var("MEDIASYNC_MODEL_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(150)
 }

@@ -22,17 +22,29 @@ pub enum Colour {
     Off,
 }
 
+/// Whether a run changes one side or both, so that each line says which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ways {
+    /// The destination.
+    #[default]
+    One,
+    /// Both sides.
+    Both,
+}
+
 /// `create      12.3 MiB  photos/a.jpg  (new)`.
-pub fn action(action: &Action, colour: Colour) -> String {
+pub fn action(action: &Action, colour: Colour, ways: Ways) -> String {
     let (word, code) = verb(&action.verb);
     let word = format!("{word:<9}");
     let word = match colour {
         Colour::On => format!("\x1b[{code}m{word}\x1b[0m"),
         Colour::Off => word,
     };
-    let side = match action.side {
-        Side::Source => ", at the source",
-        Side::Dest => "",
+    let side = match (&action.verb, action.side, ways) {
+        (Verb::KeepBoth { .. }, ..) | (_, Side::Dest, Ways::One) => "",
+        (verb, ..) if !verb.changes_a_replica() => "",
+        (_, Side::Source, _) => ", at the source",
+        (_, Side::Dest, Ways::Both) => ", at the destination",
     };
     format!("{word} {:>10}  {}  ({}{side})", size(action.size), action.key, reason(action))
 }
@@ -43,6 +55,7 @@ fn verb(verb: &Verb) -> (&'static str, &'static str) {
         Verb::Create => ("create", "32"),
         Verb::Overwrite => ("overwrite", "33"),
         Verb::Copy { .. } => ("copy", "36"),
+        Verb::KeepBoth { .. } => ("keep both", "33"),
         Verb::Delete => ("delete", "31"),
         Verb::Adopt => ("adopt", "2"),
         Verb::Touch => ("touch", "2"),
@@ -52,6 +65,7 @@ fn verb(verb: &Verb) -> (&'static str, &'static str) {
 }
 
 fn reason(action: &Action) -> String {
+    let back = action.side == Side::Source;
     match (&action.reason, &action.verb) {
         (Reason::New, _) => "new".into(),
         (Reason::ContentChanged, _) => "content changed".into(),
@@ -59,11 +73,16 @@ fn reason(action: &Action) -> String {
         (Reason::Renamed { from }, _) => format!("renamed from {from}"),
         (Reason::Copied { from }, _) => format!("same content as {from}"),
         (Reason::TouchedOnly, _) => "touched only".into(),
+        (Reason::DeletedAtSource, _) if back => "deleted at destination".into(),
         (Reason::DeletedAtSource, _) => "deleted at source".into(),
         (Reason::MissingAtDestination, _) => "missing at destination".into(),
         (Reason::AlreadyThere, _) => "already there".into(),
+        (Reason::OverwritesChange, _) if back => "replaces a change".into(),
         (Reason::OverwritesChange, _) => "replaces a change at destination".into(),
+        (Reason::DeletesChange, _) if back => "deletes a change".into(),
         (Reason::DeletesChange, _) => "deletes a change at destination".into(),
+        (Reason::BothKept, Verb::KeepBoth { kept_as }) => format!("the destination's becomes {kept_as}"),
+        (Reason::BothKept, _) => "both contents kept".into(),
         (Reason::Extra, _) => "only at destination".into(),
         (Reason::GoneOnBothSides, _) => "gone on both sides".into(),
         (Reason::OutOfScope, _) => "out of scope".into(),
@@ -97,11 +116,14 @@ fn kind(kind: ProblemKind) -> &'static str {
     }
 }
 
-/// A conflict with both sides' sizes and times.
-pub fn conflict(conflict: &Conflict, zone: &TimeZone) -> String {
+/// A conflict with both sides' sizes and times, and the command that settles it.
+pub fn conflict(conflict: &Conflict, zone: &TimeZone, command: Option<&str>) -> String {
     let mut text = format!("conflict: {}: {}", conflict.key, conflict.message);
     for (side, entry) in [("source", &conflict.source), ("destination", &conflict.dest)] {
         push(&mut text, format_args!("\n  {side:<12} {}", self::entry(entry.as_ref(), zone)));
+    }
+    if let Some(command) = command {
+        push(&mut text, format_args!("\n  hint: {command}"));
     }
     text
 }
@@ -173,7 +195,7 @@ pub fn summary(totals: &Totals<'_>) -> String {
         }
     }
     if report.conflict_count > 0 {
-        let what = "nothing was done about them; --overwrite lets the source win";
+        let what = "nothing was done about them; mediasync resolve settles one, --overwrite lets the source win in all";
         lines.push(format!("Conflicts: {} ({what})", count(report.conflict_count)));
     }
     if report.problem_count > 0 {

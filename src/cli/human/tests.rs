@@ -6,7 +6,7 @@ use crate::model::Version;
 use crate::sync::{Halt, Report};
 
 fn line(verb: Verb, reason: Reason, size: u64, name: &str) -> String {
-    action(&planned(verb, reason, size, name), Colour::Off)
+    action(&planned(verb, reason, size, name), Colour::Off, Ways::One)
 }
 
 #[test]
@@ -37,10 +37,10 @@ delete       5.0 TiB  evil\u{a}\u{202e}name  (only at destination)";
 #[test]
 fn colours_only_surround_the_verb() {
     let create = planned(Verb::Create, Reason::New, 1, "a");
-    let coloured = action(&create, Colour::On);
+    let coloured = action(&create, Colour::On, Ways::One);
     let plain = coloured.replace("\x1b[32m", "").replace("\x1b[0m", "");
     assert_ne!(coloured, plain);
-    assert_eq!(plain, action(&create, Colour::Off));
+    assert_eq!(plain, action(&create, Colour::Off, Ways::One));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_conflict_shows_both_sides() {
     let expected = "conflict: a.jpg: both sides changed
   source          2.0 KiB (2,048 bytes)  2023-11-14 22:13:20 UTC
   destination  deleted";
-    assert_eq!(conflict(&both, &TimeZone::UTC), expected);
+    assert_eq!(conflict(&both, &TimeZone::UTC, None), expected);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cli::human::{self, Colour};
+use crate::cli::human::{self, Colour, Ways};
 use crate::manifest::PlanFile;
 use crate::model::{Action, Reason, Verb};
 
@@ -33,7 +33,7 @@ pub(super) fn told(plan: &Path) -> Option<String> {
 
 fn lines(named: &[Action], all: usize) -> String {
     let mut lines = vec!["It would delete:".to_owned()];
-    lines.extend(named.iter().map(|action| format!("  {}", human::action(action, Colour::Off))));
+    lines.extend(named.iter().map(|action| format!("  {}", human::action(action, Colour::Off, Ways::One))));
     if all > named.len() {
         lines.push(format!("  and {} more", human::count((all - named.len()) as u64)));
     }

@@ -8,18 +8,20 @@ use jiff::Timestamp;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::human::Ways;
 use super::interrupt::or_interrupted;
 use super::json;
-use super::output::{Halted, Output, Teller};
+use super::output::{About, Halted, Output, Teller};
 use super::pairs::{self, Known};
 use super::progress::Bars;
 use super::resolve::{JobTask, Task, Wish};
 use super::setup::Setup;
 use super::totals::{Totals, needed};
-use super::wire::{Purpose, Session};
+use super::wire::{Purpose, Session, pair};
 use crate::apply;
 use crate::location::Location;
 use crate::manifest::{PlanFile, RunId};
+use crate::plan::Mode;
 use crate::sync::{Approval, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
 
 mod confirm;
@@ -68,7 +70,7 @@ pub async fn one(task: &Task, setup: &Setup, work: Work<'_>) -> Exit {
 
 async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Failure> {
     let output = &*setup.output;
-    let teller = Teller { output, job: task.job.as_deref() };
+    let teller = Teller { output, job: task.job.as_deref(), about: about(task, setup) };
     output.say(&first_line(task));
     if let Some(line) = who_may_read(task) {
         output.say(&line);
@@ -175,6 +177,18 @@ pub fn first_line(task: &Task) -> String {
         (None, _) => format!("{}, nothing is changed", task.command),
     };
     format!("{what}: from {} to {}", end(&task.source), end(&task.dest))
+}
+
+/// What lines of a run say beside the events. A pair that no run wrote down can't be named in a command.
+fn about(task: &Task, setup: &Setup) -> About {
+    let pair = pair(&task.source, &task.dest);
+    let known = task.run == Wish::Execute || pairs::is_known(&setup.state_dir, &pair);
+    let handle = task.job.clone().or_else(|| known.then(|| pair.id().to_owned()));
+    let ways = match task.mode {
+        Mode::TwoWay => Ways::Both,
+        Mode::Copy | Mode::CopyAndDelete | Mode::Mirror => Ways::One,
+    };
+    About { ways, handle, repeated: setup.repeated.clone() }
 }
 
 /// Says that new objects are for everybody: a storage DSN asks for that when it says nothing.

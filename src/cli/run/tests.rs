@@ -44,6 +44,7 @@ impl Desk {
             spelled: None,
             access: Access::Write,
             remote: None,
+            name: None,
             acl: None,
             warnings: Vec::new(),
         };

@@ -1,8 +1,8 @@
 //! The decision about one key: total, pure, and equal to the tables of ARCHITECTURE.md.
 
 use crate::model::{
-    Action, BaseRecord, Conflict, Digests, Entry, Expect, Presence, Problem, ProblemKind, Readable, Reason, Sameness,
-    Side, Verb, Verdict,
+    Action, BaseRecord, Conflict, Digests, Entry, Expect, Key, Presence, Problem, ProblemKind, Readable, Reason,
+    Sameness, Side, Verb, Verdict,
 };
 
 use super::compare::{self, Evidence, Moved, Need};
@@ -41,6 +41,8 @@ pub struct Context<'a> {
     pub evidence: &'a Evidence,
     /// Why a side can't take the key; asked only for keys that would be written there.
     pub refuses: &'a dyn Fn(Side) -> Option<String>,
+    /// The name under which the destination's content is kept beside the source's; `None` if no name fits at both sides.
+    pub conflict_name: &'a dyn Fn(&Entry) -> Option<Key>,
 }
 
 impl std::fmt::Debug for Context<'_> {
@@ -193,6 +195,11 @@ pub(super) fn conflict(triple: &Triple, message: String) -> Decision {
     }))
 }
 
+pub(super) fn problem_of_name(triple: &Triple, why: &str) -> Decision {
+    let message = format!("{}: {why}", triple.key);
+    Decision::Problem(Problem::of(&triple.key, ProblemKind::Name, message).hint("rename it, or exclude it"))
+}
+
 /// Content travels to `side`, over `over` if something is there.
 pub(super) fn send(
     triple: &Triple,
@@ -203,10 +210,7 @@ pub(super) fn send(
     reason: Reason,
 ) -> Decision {
     if let Some(why) = (context.refuses)(side) {
-        let message = format!("{}: {why}", triple.key);
-        return Decision::Problem(
-            Problem::of(&triple.key, ProblemKind::Name, message).hint("rename it, or exclude it"),
-        );
+        return problem_of_name(triple, &why);
     }
     if from.readable == Readable::Archived {
         let message = format!("{}: the content is in an archive tier and can't be read now", triple.key);

@@ -80,7 +80,10 @@ fn evidence() -> Evidence {
 
 fn decided(triple: &Triple, policy: Policy) -> Decision {
     let evidence = evidence();
-    decide(triple, &Context { policy, scope: Verdict::In, evidence: &evidence, refuses: &|_| None })
+    let conflict_name = |_: &Entry| Key::new("k (conflict)").ok();
+    let context =
+        Context { policy, scope: Verdict::In, evidence: &evidence, refuses: &|_| None, conflict_name: &conflict_name };
+    decide(triple, &context)
 }
 
 /// The decision as one word.
@@ -92,6 +95,7 @@ fn word(decision: &Decision) -> String {
                 Verb::Create => "create",
                 Verb::Overwrite => "overwrite",
                 Verb::Copy { .. } => "copy",
+                Verb::KeepBoth { .. } => "keep both",
                 Verb::Delete => "delete",
                 Verb::Adopt => "adopt",
                 Verb::Touch => "record",
@@ -166,6 +170,14 @@ fn the_one_way_table() {
     }
 }
 
+fn two_way(on_conflict: OnConflict) -> Policy {
+    Policy { on_conflict, ..policy(Mode::TwoWay) }
+}
+
+const POLICIES: [OnConflict; 5] =
+    [OnConflict::Report, OnConflict::SourceWins, OnConflict::DestWins, OnConflict::Newer, OnConflict::KeepBoth];
+
+/// What policies do not touch.
 #[test]
 fn the_two_way_table_and_its_mirror_image() {
     let none = Cell::None;
@@ -173,22 +185,123 @@ fn the_two_way_table_and_its_mirror_image() {
         // base, left, right, decision, decision with the sides swapped
         (Base::None, X, none, "create", "create at left"),
         (Base::None, X, X, "adopt", "adopt"),
-        (Base::None, X, Y, "conflict", "conflict"),
+        (Base::None, none, none, "nothing", "nothing"),
         (Base::Present, Unchanged, Unchanged, "nothing", "nothing"),
         (Base::Present, X, Unchanged, "overwrite", "overwrite at left"),
+        (Base::Present, X, Touched, "overwrite", "overwrite at left"),
         (Base::Present, Touched, Unchanged, "record", "record"),
+        (Base::Present, Touched, Touched, "record", "record"),
         (Base::Present, none, Unchanged, "delete", "delete at left"),
+        (Base::Present, none, Touched, "delete", "delete at left"),
         (Base::Present, none, none, "forget", "forget"),
         (Base::Present, X, X, "adopt", "adopt"),
-        (Base::Present, X, Y, "conflict", "conflict"),
-        (Base::Present, X, none, "create", "create at left"),
+        // A lapsed base saves hashing and proves no deletion.
+        (Base::Lapsed, Unchanged, Unchanged, "record", "record"),
+        (Base::Lapsed, none, Unchanged, "create at left", "create"),
+        (Base::Lapsed, none, X, "create at left", "create"),
+        (Base::Lapsed, none, none, "forget", "forget"),
+        (Base::Lapsed, X, Unchanged, "overwrite", "overwrite at left"),
+        // Unknown is never absent.
         (Base::Present, Unknown, X, "unknown", "unknown"),
+        (Base::Present, Unknown, Unchanged, "unknown", "unknown"),
+        (Base::Present, Unknown, none, "unknown", "unknown"),
+        (Base::None, Unknown, X, "unknown", "unknown"),
+        (Base::Present, Skipped, Unchanged, "lapse", "lapse"),
+        (Base::Present, Skipped, none, "lapse", "lapse"),
     ];
     for (base, left, right, expected, swapped) in rows {
         let row = format!("{base:?} {left:?} {right:?}");
-        assert_eq!(ask(*base, *left, *right, policy(Mode::TwoWay)), *expected, "{row}");
-        assert_eq!(ask(*base, *right, *left, policy(Mode::TwoWay)), *swapped, "{row} swapped");
+        for on_conflict in POLICIES {
+            let policy = two_way(on_conflict);
+            assert_eq!(ask(*base, *left, *right, policy), *expected, "{row} {on_conflict:?}");
+            assert_eq!(ask(*base, *right, *left, policy), *swapped, "{row} swapped {on_conflict:?}");
+        }
     }
+}
+
+/// Both sides changed, or one changed what the other one deleted.
+#[test]
+fn the_two_way_table_of_conflicts_by_policy_and_its_mirror_image() {
+    let none = Cell::None;
+    let rows: &[(Base, Cell, Cell, [&str; 5])] = &[
+        // base, left, right; report, source, destination, newer (asks for times first), keep both
+        (Base::None, X, Y, ["conflict", "overwrite", "overwrite at left", "LookUp(Dest)", "keep both"]),
+        (Base::Present, X, Y, ["conflict", "overwrite", "overwrite at left", "LookUp(Dest)", "keep both"]),
+        (Base::Lapsed, X, Y, ["conflict", "overwrite", "overwrite at left", "LookUp(Dest)", "keep both"]),
+        (Base::Present, X, none, ["conflict", "create", "delete at left", "create", "create"]),
+        (Base::Present, none, X, ["conflict", "delete", "create at left", "create at left", "create at left"]),
+    ];
+    for (base, left, right, expected) in rows {
+        for (on_conflict, expected) in POLICIES.into_iter().zip(expected) {
+            let row = format!("{base:?} {left:?} {right:?} {on_conflict:?}");
+            assert_eq!(ask(*base, *left, *right, two_way(on_conflict)), *expected, "{row}");
+            // With the sides swapped: who wins is a side, not a content.
+            let swapped = match (on_conflict, *expected) {
+                (OnConflict::SourceWins, "create") => "delete",
+                (OnConflict::SourceWins, "delete") => "create",
+                (OnConflict::DestWins, "delete at left") => "create at left",
+                (OnConflict::DestWins, "create at left") => "delete at left",
+                (_, "create") => "create at left",
+                (_, "create at left") => "create",
+                (_, same) => same,
+            };
+            assert_eq!(ask(*base, *right, *left, two_way(on_conflict)), swapped, "{row} swapped");
+        }
+    }
+}
+
+#[test]
+fn what_wins_over_a_change_says_so_and_a_kept_content_gets_its_name() {
+    let reason = |on_conflict, left, right| {
+        let triple =
+            Triple { key: key(), base: base(Base::Present), source: presence(left, "s"), dest: presence(right, "d") };
+        match decided(&triple, two_way(on_conflict)) {
+            Decision::Do(action) => (action.side, action.reason, action.verb),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (policy, side) in [(OnConflict::SourceWins, Side::Dest), (OnConflict::DestWins, Side::Source)] {
+        assert_eq!(reason(policy, X, Y), (side, Reason::OverwritesChange, Verb::Overwrite));
+    }
+    assert_eq!(reason(OnConflict::SourceWins, Cell::None, Y), (Side::Dest, Reason::DeletesChange, Verb::Delete));
+    assert_eq!(reason(OnConflict::DestWins, X, Cell::None), (Side::Source, Reason::DeletesChange, Verb::Delete));
+    let kept = Verb::KeepBoth { kept_as: Key::new("k (conflict)").unwrap() };
+    assert_eq!(reason(OnConflict::KeepBoth, X, Y), (Side::Dest, Reason::BothKept, kept));
+}
+
+#[test]
+fn newer_looks_a_bucket_up_and_decides_only_what_times_tell() {
+    const SECOND: i64 = 1_000_000_000;
+    let at = |cell, side: &str, modified_ns| match presence(cell, side) {
+        Presence::Present(entry) => Presence::Present(Entry { modified_ns, ..entry }),
+        other => other,
+    };
+    let step = |left, listed, looked_up: Option<i64>| {
+        let triple =
+            Triple { key: key(), base: base(Base::Present), source: at(X, "s", left), dest: at(Y, "d", listed) };
+        let mut evidence = evidence();
+        if looked_up.is_some() {
+            (evidence.dest.looked_up, evidence.dest.modified_ns) = (true, looked_up);
+        }
+        let context = Context {
+            policy: two_way(OnConflict::Newer),
+            scope: Verdict::In,
+            evidence: &evidence,
+            refuses: &|_| None,
+            conflict_name: &|_| None,
+        };
+        word(&decide(&triple, &context))
+    };
+    // When it was stored says nothing while nobody asked when it was made.
+    assert_eq!(step(Some(50 * SECOND), Some(99 * SECOND), None), "LookUp(Dest)");
+    assert_eq!(step(Some(50 * SECOND), Some(99 * SECOND), Some(40 * SECOND)), "overwrite");
+    assert_eq!(step(Some(50 * SECOND), Some(9 * SECOND), Some(60 * SECOND)), "overwrite at left");
+    for close in [50 * SECOND, 50 * SECOND + 1, 52 * SECOND - 1, 48 * SECOND + 1] {
+        assert_eq!(step(Some(50 * SECOND), None, Some(close)), "conflict", "{close}");
+    }
+    assert_eq!(step(Some(50 * SECOND), None, Some(52 * SECOND)), "overwrite at left");
+    assert_eq!(step(Some(50 * SECOND), None, Some(48 * SECOND)), "overwrite");
+    assert_eq!(step(None, None, Some(48 * SECOND)), "conflict");
 }
 
 #[test]
@@ -251,7 +364,7 @@ fn bare(source_version: &str, etag: Option<&str>) -> Triple {
 
 fn step(triple: &Triple, evidence: &Evidence, compare: Compare) -> Decision {
     let policy = Policy { compare, ..policy(Mode::Copy) };
-    decide(triple, &Context { policy, scope: Verdict::In, evidence, refuses: &|_| None })
+    decide(triple, &Context { policy, scope: Verdict::In, evidence, refuses: &|_| None, conflict_name: &|_| None })
 }
 
 #[test]
@@ -333,7 +446,13 @@ fn a_key_that_the_destination_refuses_is_a_problem() {
     let triple = Triple { key: key(), base: None, source: presence(X, "s"), dest: Presence::Absent };
     let evidence = evidence();
     let refuses = |_| Some("too long".to_owned());
-    let context = Context { policy: policy(Mode::Copy), scope: Verdict::In, evidence: &evidence, refuses: &refuses };
+    let context = Context {
+        policy: policy(Mode::Copy),
+        scope: Verdict::In,
+        evidence: &evidence,
+        refuses: &refuses,
+        conflict_name: &|_| None,
+    };
     assert_eq!(word(&decide(&triple, &context)), "problem");
 }
 

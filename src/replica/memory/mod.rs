@@ -178,10 +178,10 @@ impl Memory {
         std::mem::take(&mut self.lock().calls)
     }
 
-    /// Times that no two writes share, also not at two replicas of different roles.
+    /// Times that no two writes share, also not at two replicas of different roles; one and a half seconds apart.
     fn mtime(&self, write: u64) -> i64 {
         let role = i64::from(self.role == Role::Bucket);
-        i64::try_from(write).expect("few writes") * 1_000 + role
+        i64::try_from(write).expect("few writes") * 1_500_000_000 + role
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

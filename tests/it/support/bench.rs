@@ -122,6 +122,7 @@ impl Bench {
             manifest: &manifest,
             policy: self.policy,
             writes: self.policy.mode.writes(),
+            dest_label: "dest",
             filter: self.filter.clone(),
             only: self.only.clone(),
             budget: self.budget,

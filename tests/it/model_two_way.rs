@@ -1,0 +1,230 @@
+//! The model test of two-way pairs: random edits at both sides, faults and deaths at every call, every policy.
+//!
+//! What users wrote carries a text that nobody else writes, and lives until a user replaces or deletes it where it is.
+//! After every cycle, whatever happened in it, all that lives is somewhere; a policy by which one side wins may
+//! give up what lost, and says so. After quiet both sides are equal but for the conflicts that are told, each content
+//! has at most one conflict copy of a key, and a further run has nothing to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use mediasync::model::{Key, Reason};
+use mediasync::plan::{Budget, Limit, Mode, OnConflict};
+use mediasync::replica::memory::{DEATH, Memory};
+use mediasync::sync::Ending;
+use proptest::prelude::*;
+
+use crate::model::{Trouble, any_key, any_trouble, cases, trouble_at};
+use crate::support::bench::{Bench, key};
+
+#[derive(Debug, Clone)]
+enum Edit {
+    /// A text of its own.
+    Write(Key),
+    /// A text that others write too.
+    WriteCommon(Key, &'static str),
+    Touch(Key),
+    Remove(Key),
+    Rename(Key, Key),
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    At(Where, Edit),
+    LoseManifest,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Where {
+    Left,
+    Right,
+}
+
+fn any_where() -> impl Strategy<Value = Where> {
+    prop::sample::select(vec![Where::Left, Where::Right])
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let common = prop::sample::select(vec!["", "1", "same"]);
+    let edit = prop_oneof![
+        6 => any_key().prop_map(Edit::Write),
+        2 => (any_key(), common).prop_map(|(key, text)| Edit::WriteCommon(key, text)),
+        2 => any_key().prop_map(Edit::Touch),
+        4 => any_key().prop_map(Edit::Remove),
+        2 => (any_key(), any_key()).prop_map(|(a, b)| Edit::Rename(a, b)),
+    ];
+    prop_oneof![
+        20 => (any_where(), edit).prop_map(|(at, edit)| Step::At(at, edit)),
+        1 => Just(Step::LoseManifest),
+    ]
+}
+
+struct World {
+    bench: Bench,
+    written: u32,
+    /// Texts of their own that no user replaced or deleted.
+    alive: BTreeSet<Bytes>,
+}
+
+impl World {
+    fn new(on_conflict: OnConflict) -> Self {
+        let mut bench = Bench::new(Mode::TwoWay);
+        bench.policy.on_conflict = on_conflict;
+        // Budgets and the guard of emptied sides have tests of their own; here everything may change.
+        bench.budget = Budget::ThisRun(Limit::Keys(u64::MAX));
+        bench.source.write(&key("~stays"), "always here");
+        bench.dest.write(&key("~stays"), "always here");
+        Self { bench, written: 0, alive: BTreeSet::new() }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::LoseManifest => self.bench.forget_manifest(),
+            Step::At(at, edit) => {
+                let side = match at {
+                    Where::Left => self.bench.source.clone(),
+                    Where::Right => self.bench.dest.clone(),
+                };
+                self.edit(&side, edit);
+            }
+        }
+    }
+
+    fn edit(&mut self, side: &Memory, edit: &Edit) {
+        let mut there = side.contents();
+        match edit {
+            Edit::Write(key) => {
+                self.written += 1;
+                let text = Bytes::from(format!("text {}", self.written));
+                self.give_up(there.get(key));
+                self.alive.insert(text.clone());
+                side.write(key, text);
+            }
+            Edit::WriteCommon(key, text) => {
+                self.give_up(there.get(key));
+                side.write(key, *text);
+            }
+            Edit::Touch(key) => side.touch(key),
+            Edit::Remove(key) => {
+                self.give_up(there.get(key));
+                side.remove(key);
+            }
+            Edit::Rename(from, to) if from != to => {
+                if let Some(bytes) = there.remove(from) {
+                    self.give_up(there.get(to));
+                    side.remove(from);
+                    side.write(to, bytes);
+                }
+            }
+            Edit::Rename(..) => {}
+        }
+    }
+
+    fn give_up(&mut self, text: Option<&Bytes>) {
+        if let Some(text) = text {
+            self.alive.remove(text);
+        }
+    }
+
+    /// Whether losing what a conflict gives up is what the policy says.
+    fn one_wins(&self) -> bool {
+        matches!(self.bench.policy.on_conflict, OnConflict::SourceWins | OnConflict::DestWins | OnConflict::Newer)
+    }
+
+    fn cycle(&mut self, trouble: Trouble, at: Where) {
+        let (left, right) = (self.bench.source.contents(), self.bench.dest.contents());
+        let side = match at {
+            Where::Left => &self.bench.source,
+            Where::Right => &self.bench.dest,
+        };
+        trouble_at(side, trouble);
+        let ended = catch_unwind(AssertUnwindSafe(|| self.bench.try_run()));
+        side.heal();
+        if let Err(panic) = &ended {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            assert_eq!(text, Some(DEATH), "a panic that nobody planned");
+        }
+        let heard = self.bench.heard();
+        let there: BTreeSet<Bytes> =
+            self.bench.source.contents().into_values().chain(self.bench.dest.contents().into_values()).collect();
+        let lost: Vec<Bytes> = self.alive.difference(&there).cloned().collect();
+        for text in lost {
+            let of = |side: &BTreeMap<Key, Bytes>| -> BTreeSet<Key> {
+                side.iter().filter(|(_, bytes)| **bytes == text).map(|(key, _)| key.clone()).collect()
+            };
+            let told = heard.done.iter().any(|action| {
+                matches!(action.reason, Reason::OverwritesChange | Reason::DeletesChange)
+                    && (of(&left).contains(&action.key) || of(&right).contains(&action.key))
+            });
+            // Who dies, or never hears of what happened, tells nothing: then at least the policy must have wanted it.
+            let untold = !matches!(trouble, Trouble::None) && self.one_wins();
+            assert!((told && self.one_wins()) || untold, "{text:?} is gone: {left:?} {right:?} {heard:?}");
+            self.alive.remove(&text);
+        }
+    }
+
+    /// No more trouble: a few cycles, and then both sides must agree.
+    fn settle(&mut self) {
+        for _ in 0..3 {
+            self.cycle(Trouble::None, Where::Left);
+        }
+        let report = self.bench.try_run().unwrap();
+        let heard = self.bench.heard();
+        assert_eq!(report.ending, Ending::Finished);
+        let open = report.planned.changes() + report.planned.records;
+        assert_eq!((open, report.problem_count), (0, 0), "still something to do: {heard:?}");
+        if matches!(self.bench.policy.on_conflict, OnConflict::SourceWins | OnConflict::DestWins | OnConflict::KeepBoth)
+        {
+            assert_eq!(report.conflict_count, 0, "{heard:?}");
+        }
+        let told: BTreeSet<Key> = heard.conflicts.into_iter().map(|conflict| conflict.key).collect();
+        let agreed = |mut all: BTreeMap<Key, Bytes>| {
+            all.retain(|key, _| !told.contains(key));
+            all
+        };
+        assert_eq!(agreed(self.bench.source.contents()), agreed(self.bench.dest.contents()));
+        let mut copies = BTreeSet::new();
+        for (key, bytes) in self.bench.source.contents() {
+            if let Some((of, _)) = key.as_str().split_once(" (conflict from ") {
+                assert!(copies.insert((of.to_owned(), bytes)), "a second copy of one content: {key}");
+            }
+        }
+    }
+}
+
+type Round = (Vec<Step>, Trouble, Where);
+
+fn any_round() -> impl Strategy<Value = Round> {
+    (prop::collection::vec(any_step(), 0..8), any_trouble(), any_where())
+}
+
+fn any_policy() -> impl Strategy<Value = OnConflict> {
+    prop::sample::select(vec![
+        OnConflict::Report,
+        OnConflict::SourceWins,
+        OnConflict::DestWins,
+        OnConflict::Newer,
+        OnConflict::KeepBoth,
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_at_two_sides_nothing_is_lost_and_they_meet(
+        policy in any_policy(),
+        rounds in prop::collection::vec(any_round(), 1..7),
+    ) {
+        let mut world = World::new(policy);
+        for (steps, trouble, at) in &rounds {
+            for step in steps {
+                world.step(step);
+            }
+            world.cycle(*trouble, *at);
+        }
+        world.settle();
+    }
+}
