@@ -52,6 +52,7 @@ mod plan_store;
 mod recover;
 pub mod replica;
 mod report;
+pub mod resolve;
 pub mod secret;
 mod survey;
 pub mod sync;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::model::{Action, Conflict, Counts, Problem, SkipReason};
+use crate::model::{Action, Conflict, Counts, Problem, Side, SkipReason};
 use crate::replica::{Error, Meter};
 
 /// Problems and conflicts that a report lists; the rest is counted.
@@ -91,6 +91,10 @@ pub struct Report {
     pub planned: Counts,
     /// What was carried out.
     pub done: Counts,
+    /// Of what was planned, what changes the source.
+    pub planned_at_source: Counts,
+    /// Of what was carried out, what changed the source.
+    pub done_at_source: Counts,
     /// Keys that were equal on both sides.
     pub in_sync: u64,
     /// Keys only at the destination that were left alone.
@@ -116,6 +120,8 @@ impl Report {
             ending: Ending::Finished,
             planned: Counts::default(),
             done: Counts::default(),
+            planned_at_source: Counts::default(),
+            done_at_source: Counts::default(),
             in_sync: 0,
             extras: 0,
             kept: 0,
@@ -140,6 +146,7 @@ struct Heard {
     problem_count: u64,
     conflicts: Vec<Conflict>,
     conflict_count: u64,
+    at_source: Counts,
 }
 
 impl<'a> Watcher<'a> {
@@ -153,6 +160,7 @@ impl<'a> Watcher<'a> {
         report.problem_count = heard.problem_count;
         report.conflicts = heard.conflicts;
         report.conflict_count = heard.conflict_count;
+        report.done_at_source = heard.at_source;
     }
 
     fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
@@ -164,6 +172,9 @@ impl<'a> Watcher<'a> {
 impl Observer for Watcher<'_> {
     fn action(&self, action: &Action, stage: Stage) {
         self.inner.action(action, stage);
+        if stage == Stage::Done && action.verb.changes_a_replica() {
+            self.heard().at_source.add_at(Side::Source, action);
+        }
     }
 
     fn problem(&self, problem: &Problem) {

@@ -187,7 +187,7 @@ fn tell_times(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer) {
 }
 
 /// What a run records of a killed one before it plans, a dry run records in a copy: both plan the same.
-fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, Error> {
+pub(crate) fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, Error> {
     if let Run::Execute(_) = cycle.run {
         return Ok(None);
     }
@@ -212,6 +212,16 @@ pub(crate) struct Met {
 }
 
 impl Met {
+    /// How people call a side that is not who it was.
+    pub(crate) fn stranger(&self) -> Option<&str> {
+        self.strangers.first().map(|stranger| stranger.name.as_str())
+    }
+
+    /// Whether a side does not exist yet.
+    pub(crate) fn is_new(&self, side: Side) -> bool {
+        self.new.contains(&side)
+    }
+
     fn identity(&self, side: Side) -> Option<&str> {
         match side {
             Side::Source => self.source.as_deref(),
@@ -426,6 +436,7 @@ async fn tidy(
 fn report_of(findings: &Findings) -> Report {
     Report {
         planned: findings.plan.counts(),
+        planned_at_source: findings.plan.counts_at(Side::Source),
         in_sync: findings.in_sync,
         extras: findings.extras,
         kept: findings.kept,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::exit;
+use super::settle::Resolve;
 use crate::config::{ACLS, units};
 use crate::model::Rule;
 use crate::plan::{Budget, Compare};
@@ -97,6 +98,14 @@ Each action is still only done where nothing has changed since.
 Examples:
   mediasync approve media 0123456789abcdef"))]
     Approve(Approve),
+    /// Settle a conflict: take one side's content, or both
+    #[command(after_help = help("\
+Looks at the file at both sides now, and does that for it and nothing else.
+
+Examples:
+  mediasync resolve media photo.jpg --take source
+  mediasync resolve media photo.jpg --take both -n"))]
+    Resolve(Resolve),
     /// Forget what this host remembers of a pair; touches no file and no object
     #[command(after_help = help("\
 Takes a pair out of status and history, with its stored plans. If it runs again, equal files are
@@ -447,6 +456,9 @@ mod tests {
     fn commands_of_later_versions_are_not_listed() {
         let command = Cli::command();
         let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
-        assert_eq!(names, ["push", "pull", "mirror", "sync", "status", "history", "approve", "forget", "apply"]);
+        assert_eq!(
+            names,
+            ["push", "pull", "mirror", "sync", "status", "history", "approve", "resolve", "forget", "apply"]
+        );
     }
 }

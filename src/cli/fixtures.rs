@@ -56,5 +56,7 @@ pub(super) fn known() -> Known {
         source: "file:///a".into(),
         dest: "s3://aws/b/".into(),
         names: ("/a".into(), "s3://b".into()),
+        spelled: (Some("/a".into()), None),
+        mode: Some(crate::plan::Mode::Copy),
     }
 }

@@ -95,6 +95,10 @@ struct SummaryLine {
     exit: u8,
     planned: CountsLine,
     done: CountsLine,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    planned_at_source: Option<CountsLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done_at_source: Option<CountsLine>,
     in_sync: u64,
     extras: u64,
     kept: u64,
@@ -280,6 +284,8 @@ fn summary_line(totals: &Totals<'_>) -> SummaryLine {
         exit: Exit::of(report).code(),
         planned: counts(&report.planned),
         done: counts(&report.done),
+        planned_at_source: Some(&report.planned_at_source).filter(|at| at.changes() > 0).map(counts),
+        done_at_source: Some(&report.done_at_source).filter(|at| at.changes() > 0).map(counts),
         in_sync: report.in_sync,
         extras: report.extras,
         kept: report.kept,

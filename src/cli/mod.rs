@@ -26,6 +26,7 @@ pub mod place;
 pub mod progress;
 pub mod resolve;
 pub mod run;
+pub mod settle;
 pub mod setup;
 pub mod status;
 pub mod texts;
@@ -68,6 +69,7 @@ fn format(command: &Cmd) -> Format {
         Cmd::History(args) => args.json,
         Cmd::Approve(args) => args.json,
         Cmd::Apply(args) => args.json,
+        Cmd::Resolve(args) => args.json,
         Cmd::Forget(_) => false,
     };
     if json { Format::Json } else { Format::Human }
@@ -108,6 +110,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::History(args) => status::history(args.job.as_deref(), args.limit, setup, world),
         Cmd::Approve(args) => approve::approve(args, setup, world).await,
         Cmd::Apply(args) => approve::apply(args, setup, world).await,
+        Cmd::Resolve(args) => settle::settle(args, setup, world).await,
         Cmd::Forget(args) => forget::forget(args, setup, world),
     }
 }

@@ -16,6 +16,7 @@ use super::resolve::{self, Task};
 use super::setup::{Setup, shown};
 use super::wire;
 use crate::manifest::{Lock, Pair};
+use crate::plan::Mode;
 
 /// The file's name, in the pair's directory.
 const FILE: &str = "places.json";
@@ -33,6 +34,12 @@ pub struct Known {
     pub dest: String,
     /// How people call both.
     pub names: (String, String),
+    /// How the command spelled both, so that they are found again; `None` if that holds a secret.
+    #[serde(default)]
+    pub spelled: (Option<String>, Option<String>),
+    /// How the command related them.
+    #[serde(default)]
+    pub mode: Option<Mode>,
 }
 
 impl Known {
@@ -44,6 +51,8 @@ impl Known {
             source: task.source.location.canonical(),
             dest: task.dest.location.canonical(),
             names: (task.source.location.display(), task.dest.location.display()),
+            spelled: (task.source.spelled.clone(), task.dest.spelled.clone()),
+            mode: Some(task.mode),
         }
     }
 

@@ -38,8 +38,8 @@ pub struct Session {
     pub origin: Origin,
     source: Wired,
     dest: Wired,
-    /// Whether the destination may be changed.
-    guard: Arc<Guarded>,
+    /// Whether the sides may be changed.
+    guards: [Arc<Guarded>; 2],
     filter: Arc<Filter>,
     dest_label: String,
     state_dir: PathBuf,
@@ -128,17 +128,21 @@ impl Session {
             }
         };
         let gate = Gate::new(task.options.concurrency, task.options.bwlimit);
-        let dest_access = match (purpose, &task.confirm) {
+        let access = |side: Side, end: &End| match (purpose, &task.confirm) {
+            _ if !task.writes.contains(&side) => Access::ReadOnly,
             (Purpose::Look, _) => Access::ReadOnly,
-            (Purpose::Change, Some(_)) => Access::Confirm,
-            (Purpose::Change, None) => Access::Write,
+            (Purpose::Change, Some(_)) if end.access == Access::Confirm => Access::Confirm,
+            (Purpose::Change, _) => Access::Write,
         };
         let has_bucket = |end: &End| matches!(end.location, Location::S3(_));
         let limits_dest = has_bucket(&task.dest) || !has_bucket(&task.source);
         let source_gate = Some(&gate).filter(|_| has_bucket(&task.source));
-        let (source, _) = wire(&task.source, Side::Source, &manifest, Access::ReadOnly, source_gate)?;
+        let source_access = access(Side::Source, &task.source);
+        let (source, source_guard) = wire(&task.source, Side::Source, &manifest, source_access, source_gate)?;
         let dest_gate = Some(&gate).filter(|_| limits_dest);
-        let (dest, guard) = wire(&task.dest, Side::Dest, &manifest, dest_access, dest_gate)?;
+        let dest_access = access(Side::Dest, &task.dest);
+        let (dest, dest_guard) = wire(&task.dest, Side::Dest, &manifest, dest_access, dest_gate)?;
+        let guards = [source_guard, dest_guard];
         let origin = Origin {
             job: task.job.clone(),
             source: task.source.spelled.clone(),
@@ -152,12 +156,17 @@ impl Session {
         let dest_label = label(&task.dest);
         let scratch = if state_dir.is_dir() { state_dir.to_owned() } else { std::env::temp_dir() };
         let state_dir = state_dir.to_owned();
-        Ok(Self { manifest, notices, pair, origin, source, dest, guard, filter, dest_label, state_dir, scratch, lock })
+        Ok(Self { manifest, notices, pair, origin, source, dest, guards, filter, dest_label, state_dir, scratch, lock })
     }
 
-    /// Whether the destination may be changed: a person may have to confirm it first.
-    pub fn guard(&self) -> &Guarded {
-        &self.guard
+    /// Somebody confirmed the changes of this run.
+    pub fn confirm(&self) {
+        self.guards.iter().for_each(|guard| guard.confirm());
+    }
+
+    /// Whether somebody did.
+    pub fn confirmed(&self) -> bool {
+        self.guards.iter().all(|guard| guard.confirmed())
     }
 
     /// The cycle of a task.
@@ -167,7 +176,7 @@ impl Session {
             dest: Arc::clone(&self.dest.replica),
             manifest: &self.manifest,
             policy: Policy { mode: task.mode, on_conflict: task.options.on_conflict, compare: task.options.compare },
-            writes: task.mode.writes(),
+            writes: task.writes,
             dest_label: &self.dest_label,
             filter: Arc::clone(&self.filter),
             only: task.only.clone(),

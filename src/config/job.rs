@@ -24,6 +24,7 @@ pub(super) const KEYS: Keys = Keys {
         "concurrency",
         "bwlimit",
         "overwrite",
+        "on_conflict",
         "compare",
     ],
     later: &[
@@ -53,7 +54,8 @@ pub(super) fn read<'a>(
     let source = place(table, "source", "/data/media", remotes, mistakes);
     let destination = place(table, "destination", "live:", remotes, mistakes);
     let mode = mode(table, mistakes);
-    let options = options(table, mistakes);
+    let mut options = options(table, mistakes);
+    options.on_conflict = on_conflict(table, mode, mistakes);
     Some(Job {
         name: name?.to_owned(),
         source: Secret::new(source?),
@@ -115,19 +117,16 @@ fn mode(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Option<Mode> {
     let words = [("copy", Mode::Copy), ("mirror", Mode::Mirror), ("two-way", Mode::TwoWay)];
     let delete = table.boolean("delete", mistakes);
     if !table.has("mode") {
-        let message =
-            "is missing; write mode = \"copy\" (adds and updates) or mode = \"mirror\" (makes the destination exact)";
+        let message = "is missing; write mode = \"copy\" (adds and updates), mode = \"mirror\" (makes the destination \
+                       exact) or mode = \"two-way\" (both sides get what the other one changed)";
         mistakes.add(table.start(), table.path_of("mode"), message);
         return None;
     }
     let mode = table.word("mode", &words, mistakes)?;
     match (mode.value, delete) {
-        (Mode::TwoWay, _) => {
-            mistakes.add(
-                mode.at,
-                table.path_of("mode"),
-                "\"two-way\" comes with a later version; this one has copy and mirror",
-            );
+        (Mode::TwoWay, Some(delete)) if !delete.value => {
+            let message = "a two-way job always deletes what the other side deleted; to keep files use mode = \"copy\"";
+            mistakes.add(delete.at, table.path_of("delete"), message);
             None
         }
         (Mode::Copy, Some(delete)) if delete.value => Some(Mode::CopyAndDelete),
@@ -167,14 +166,41 @@ fn options(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Options {
         options.concurrency = concurrency;
     }
     options.bwlimit = table.checked("bwlimit", expected, mistakes, units::rate);
-    if table.boolean("overwrite", mistakes).is_some_and(|wins| wins.value) {
-        options.on_conflict = OnConflict::SourceWins;
-    }
     let words = [("metadata", Compare::Metadata), ("download", Compare::Download)];
     if let Some(compare) = table.word("compare", &words, mistakes) {
         options.compare = compare.value;
     }
     options
+}
+
+/// Who wins where both sides changed: `on_conflict`, or `overwrite`, which is the source's part of it.
+fn on_conflict(table: &Table<'_>, mode: Option<Mode>, mistakes: &mut Mistakes<'_>) -> OnConflict {
+    let words = [
+        ("report", OnConflict::Report),
+        ("newer", OnConflict::Newer),
+        ("source", OnConflict::SourceWins),
+        ("destination", OnConflict::DestWins),
+        ("keep-both", OnConflict::KeepBoth),
+    ];
+    let overwrite = table.boolean("overwrite", mistakes);
+    let Some(word) = table.word("on_conflict", &words, mistakes) else {
+        let wins = overwrite.is_some_and(|wins| wins.value);
+        return if wins { OnConflict::SourceWins } else { OnConflict::Report };
+    };
+    let mut wrong = |message: &str| mistakes.add(word.at, table.path_of("on_conflict"), message.to_owned());
+    match (mode, word.value) {
+        (Some(Mode::Mirror), policy) if policy != OnConflict::SourceWins => {
+            wrong("in a mirror the source always wins; to keep what the destination changed use mode = \"copy\"");
+        }
+        (Some(Mode::Copy | Mode::CopyAndDelete), OnConflict::Newer | OnConflict::DestWins | OnConflict::KeepBoth) => {
+            wrong("a job that goes one way takes \"report\" or \"source\"; the others need mode = \"two-way\"");
+        }
+        _ => {}
+    }
+    if overwrite.is_some_and(|wins| wins.value != (word.value == OnConflict::SourceWins)) {
+        wrong("says something else than overwrite; write on_conflict alone");
+    }
+    word.value
 }
 
 /// The globs of `exclude` and `include`: the key that stands first in the file comes first, and the last match wins.

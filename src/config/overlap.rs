@@ -17,7 +17,16 @@ pub enum Relation {
     Nested,
 }
 
-/// A one-way job, with its places resolved as far as they can be: `None` where a variable is missing, which only
+/// Which places a job writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// Its destination.
+    Destination,
+    /// Both.
+    Both,
+}
+
+/// A job, with its places resolved as far as they can be: `None` where a variable is missing, which only
 /// matters to a job that runs.
 #[derive(Debug, Clone)]
 pub struct Claim<'a, P> {
@@ -29,6 +38,15 @@ pub struct Claim<'a, P> {
     pub source: Option<P>,
     /// What it writes.
     pub destination: Option<P>,
+    /// Whether it writes its source too.
+    pub writes: Writes,
+}
+
+impl<P> Claim<'_, P> {
+    /// Both places with the key that names them, and whether the job writes them.
+    fn places(&self) -> [(&'static str, &Option<P>, bool); 2] {
+        [("destination", &self.destination, true), ("source", &self.source, self.writes == Writes::Both)]
+    }
 }
 
 /// All pairs of jobs that may not stand side by side, each told at the later one's line.
@@ -36,15 +54,16 @@ pub fn overlaps<P>(claims: &[Claim<'_, P>], relation: impl Fn(&P, &P) -> Relatio
     let mut mistakes = Vec::new();
     for (index, later) in claims.iter().enumerate() {
         for earlier in &claims[..index] {
-            let between = |a: &Option<P>, b: &Option<P>| match (a, b) {
-                (Some(a), Some(b)) => relation(a, b),
-                _ => Relation::Apart,
-            };
-            let clashes = [
-                (between(&later.destination, &earlier.destination), Relation::Apart, "destination", "destination"),
-                (between(&later.destination, &earlier.source), Relation::Same, "destination", "source"),
-                (between(&later.source, &earlier.destination), Relation::Same, "source", "destination"),
-            ];
+            let clashes = later.places().into_iter().flat_map(|own| earlier.places().map(|other| (own, other)));
+            let clashes = clashes.filter_map(|((own, place, writes), (other, there, written))| {
+                let found = relation(place.as_ref()?, there.as_ref()?);
+                // What nobody writes is nobody's; what one writes, the other may read exactly.
+                match (writes, written) {
+                    (false, false) => None,
+                    (true, true) => Some((found, Relation::Apart, own, other)),
+                    _ => Some((found, Relation::Same, own, other)),
+                }
+            });
             for (found, allowed, own, other) in clashes {
                 let how = match found {
                     Relation::Same if allowed != Relation::Same => "is",
@@ -77,6 +96,10 @@ mod tests {
     }
 
     fn check(jobs: &[(&'static str, &'static str)]) -> Vec<String> {
+        check_with(jobs, &[])
+    }
+
+    fn check_with(jobs: &[(&'static str, &'static str)], two_way: &[&str]) -> Vec<String> {
         let names = ["one", "two"];
         let claims: Vec<Claim<'_, &str>> = jobs
             .iter()
@@ -87,6 +110,7 @@ mod tests {
                 line: i + 1,
                 source: Some(*source).filter(|s| !s.is_empty()),
                 destination: Some(*destination).filter(|d| !d.is_empty()),
+                writes: if two_way.contains(&job) { Writes::Both } else { Writes::Destination },
             })
             .collect();
         overlaps(&claims, relation).iter().map(ToString::to_string).collect()
@@ -109,6 +133,17 @@ mod tests {
         assert_eq!(check(&[("a", "b"), ("c", "b/x")]).len(), 1);
         assert_eq!(check(&[("a", "b"), ("b/x", "c")]).len(), 1);
         assert_eq!(check(&[("a", "b"), ("c", "a/x")]).len(), 1);
+    }
+
+    #[test]
+    fn a_two_way_job_writes_both_its_places() {
+        assert!(check_with(&[("a", "b"), ("a", "c")], &["one"]).is_empty(), "the other one only reads it");
+        assert!(check_with(&[("a", "b"), ("b", "c")], &["one"]).is_empty());
+        assert_eq!(check_with(&[("a", "b"), ("a", "c")], &["one", "two"]).len(), 1);
+        assert_eq!(check_with(&[("a", "b"), ("c", "a")], &["one"]).len(), 1);
+        assert_eq!(check_with(&[("a", "b"), ("a/x", "c")], &["one"]).len(), 1);
+        assert_eq!(check_with(&[("a", "b"), ("b", "c")], &["one", "two"]).len(), 1);
+        assert_eq!(check_with(&[("a", "b"), ("b", "c")], &["two"]).len(), 1, "what one writes, the other writes too");
     }
 
     #[test]

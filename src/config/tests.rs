@@ -126,7 +126,6 @@ line 18: job[1].delete: a mirror always deletes; to keep files use mode = "copy"
 line 19: job[1].watch: comes with the daemon, which this version does not have
 line 20: job.b.source: is empty; write source = "/data/media"
 line 20: job.b.destination: is missing; write destination = "live:"
-line 23: job.b.mode: "two-way" comes with a later version; this one has copy and mirror
 line 24: job.b.concurrency: "0" is not a number from 1 to 512
 line 25: job.b.bwlimit: "5" has no unit; write 5KiB, 5MiB or 5GiB
 line 26: job.b.max_delete: expected a number like 100 or a share like "10%", found a list
@@ -136,6 +135,34 @@ line 28: job.b.min_size: is larger than max_size: nothing would be in scope
 line 32: job.b.mode: "cpoy" is not one of: copy, mirror, two-way
 line 35: http: comes with the daemon, which this version does not have"#;
     assert_eq!(told, expected);
+}
+
+#[test]
+fn who_wins_a_conflict_goes_with_the_mode() {
+    let job = |mode: &str, more: &str| {
+        parse(&format!("[[job]]\nname = \"a\"\nsource = \"x\"\ndestination = \"y\"\nmode = \"{mode}\"\n{more}\n"))
+    };
+    let policies = [
+        ("report", OnConflict::Report),
+        ("source", OnConflict::SourceWins),
+        ("destination", OnConflict::DestWins),
+        ("newer", OnConflict::Newer),
+        ("keep-both", OnConflict::KeepBoth),
+    ];
+    for (word, policy) in policies {
+        let more = format!("on_conflict = \"{word}\"");
+        let two_way = job("two-way", &more).unwrap();
+        assert_eq!((two_way.jobs[0].mode, two_way.jobs[0].options.on_conflict), (Mode::TwoWay, policy));
+        let both = matches!(policy, OnConflict::Report | OnConflict::SourceWins);
+        assert_eq!(job("copy", &more).is_ok(), both, "{word}");
+        assert_eq!(job("mirror", &more).is_ok(), policy == OnConflict::SourceWins, "{word}");
+    }
+    assert!(job("copy", "on_conflict = \"newer\"").unwrap_err().contains("mode = \"two-way\""));
+    assert!(job("copy", "on_conflict = \"report\"\noverwrite = true").unwrap_err().contains("write on_conflict alone"));
+    assert!(job("copy", "on_conflict = \"latest\"").unwrap_err().contains("is not one of: report, newer, source"));
+    assert!(job("two-way", "delete = false").unwrap_err().contains("always deletes"));
+    assert_eq!(job("two-way", "delete = true").unwrap().jobs[0].options.on_conflict, OnConflict::Report);
+    assert_eq!(job("two-way", "overwrite = true").unwrap().jobs[0].options.on_conflict, OnConflict::SourceWins);
 }
 
 #[test]

@@ -26,6 +26,14 @@ struct Place {
     at_dest: Option<Entry>,
 }
 
+/// The content that gets another name.
+struct Loser<'a> {
+    key: &'a Key,
+    entry: &'a Entry,
+    /// What reading it told, if that was needed.
+    read: Option<Digests>,
+}
+
 impl Executor<'_> {
     pub(super) async fn keep_both(&self, action: &Action) -> Result<(Action, Record), Error> {
         let (Verb::KeepBoth { kept_as }, Expect::Version(seen)) = (&action.verb, &action.expect) else {
@@ -75,13 +83,13 @@ impl Executor<'_> {
 
     /// The first name that is free at both sides, or holds this very content where it is not.
     async fn place(&self, kept_as: &Key, key: &Key, loser: &Entry) -> Result<Place, Error> {
-        let mut known: Option<Digests> = None;
+        let mut loser = Loser { key, entry: loser, read: None };
         let names = (2..NAMES).filter_map(|number| numbered(kept_as, number));
         'names: for name in std::iter::once(kept_as.clone()).chain(names) {
             let mut found = [None, None];
             for (side, found) in Side::BOTH.into_iter().zip(&mut found) {
                 let Some(entry) = self.sides.of(side).look_up(&name).await? else { continue };
-                if !self.is_copy(side, &name, &entry, key, loser, &mut known).await? {
+                if !self.is_copy(side, &name, &entry, &mut loser).await? {
                     continue 'names;
                 }
                 *found = Some(entry);
@@ -93,30 +101,22 @@ impl Executor<'_> {
             .hint("remove some of its conflict copies"))
     }
 
-    /// Whether the content under `name` is the loser's. `known` is what reading the loser told, if that was needed.
-    async fn is_copy(
-        &self,
-        side: Side,
-        name: &Key,
-        entry: &Entry,
-        key: &Key,
-        loser: &Entry,
-        known: &mut Option<Digests>,
-    ) -> Result<bool, Error> {
-        let told = same_content(entry.size, &entry.digests, loser.size, &loser.digests);
+    /// Whether the content under `name` is the loser's.
+    async fn is_copy(&self, side: Side, name: &Key, entry: &Entry, loser: &mut Loser<'_>) -> Result<bool, Error> {
+        let told = same_content(entry.size, &entry.digests, loser.entry.size, &loser.entry.digests);
         if told != Sameness::CannotTell {
             return Ok(told == Sameness::Same);
         }
         let blake3 = Want::default();
-        let at_dest = self.sides.of(Side::Dest);
-        let ours = match (known.as_ref(), loser.digests.get(DigestKind::Blake3)) {
-            (Some(known), _) => known.clone(),
-            (None, Some(_)) => loser.digests.clone(),
-            (None, None) => read(at_dest, self.buffers, key, loser, &blake3).await?,
+        let ours = match (loser.read.take(), loser.entry.digests.get(DigestKind::Blake3)) {
+            (Some(read), _) => read,
+            (None, Some(_)) => loser.entry.digests.clone(),
+            (None, None) => read(self.sides.of(Side::Dest), self.buffers, loser.key, loser.entry, &blake3).await?,
         };
-        *known = Some(ours.clone());
         let theirs = read(self.sides.of(side), self.buffers, name, entry, &blake3).await?;
-        Ok(same_content(entry.size, &theirs, loser.size, &ours) == Sameness::Same)
+        let same = same_content(entry.size, &theirs, loser.entry.size, &ours) == Sameness::Same;
+        loser.read = Some(ours);
+        Ok(same)
     }
 
     /// Copies the destination's content to another name there; where the place can't copy, through here.

@@ -174,12 +174,16 @@ pub struct Counts {
 impl Counts {
     /// Adds one action.
     pub fn add(&mut self, action: &Action) {
-        Side::BOTH.into_iter().for_each(|side| self.add_at(side, action));
+        for side in Side::BOTH {
+            self.add_at(side, action);
+        }
     }
 
     /// Takes one action out again.
     pub fn remove(&mut self, action: &Action) {
-        Side::BOTH.into_iter().for_each(|side| self.remove_at(side, action));
+        for side in Side::BOTH {
+            self.remove_at(side, action);
+        }
     }
 
     /// Adds what one action does at a side.

@@ -30,6 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("recover", STAGES),
     ("apply", STAGES),
     ("report", STAGES),
+    ("resolve", STAGES),
     ("sync", STAGES),
 ];
 
@@ -47,6 +48,7 @@ const STAGES: &[&str] = &[
     "recover",
     "replica",
     "report",
+    "resolve",
     "survey",
     "sync",
 ];

@@ -15,6 +15,7 @@ mod cli_output;
 mod cli_project;
 mod cli_pull;
 mod cli_safety;
+mod cli_two_way;
 mod cli_uploads;
 mod contract;
 mod cycle;

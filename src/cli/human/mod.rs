@@ -166,6 +166,17 @@ pub fn summary(totals: &Totals<'_>) -> String {
         Stage::Planned if counts.changes() == 0 => "Nothing to do.".into(),
         Stage::Planned => planned(counts),
     }];
+    let at_source = match stage {
+        Stage::Planned => &report.planned_at_source,
+        Stage::Done => &report.done_at_source,
+    };
+    if at_source.changes() > 0 {
+        let Counts { creates, overwrites, copies, deletes, .. } = *at_source;
+        let parts = [("created", creates), ("overwritten", overwrites), ("copied", copies), ("deleted", deletes)];
+        let parts: Vec<String> =
+            parts.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{} {word}", count(*n))).collect();
+        lines.push(format!("Of these at the source: {}", parts.join(", ")));
+    }
     let open = report.planned.changes().saturating_sub(report.done.changes());
     if *stage == Stage::Done && open > 0 && !halted {
         lines.push(format!("{} of {} planned changes were not made.", count(open), count(report.planned.changes())));

@@ -104,7 +104,7 @@ Only at the destination, left alone: 1 file
 Deleted at the source, kept at the destination: 3 files (--delete deletes)
 Requests: 1,001 LIST
 Requests needed, at least: 1,235 PUT
-Conflicts: 1 (nothing was done about them; --overwrite lets the source win)
+Conflicts: 1 (nothing was done about them; mediasync resolve settles one, --overwrite lets the source win in all)
 Problems: 2";
     let mut totals = Totals::of(&full, Stage::Planned);
     totals.made = vec![("LIST", 1001)];

@@ -7,14 +7,18 @@ use super::args::{Mirror, Pull, Push, RunArgs, Sync};
 use super::failure::Failure;
 use super::place::{End, World, end, known, named, written};
 use super::setup::shown;
-use crate::config::overlap::{Claim, Relation, overlaps};
+use crate::config::overlap::{Claim, Relation, Writes, overlaps};
 use crate::config::{Config, Job, Options, nearest, places};
 use crate::location::{self, Found, Location, Overlap};
-use crate::model::{Junk, Key};
+use crate::model::{Junk, Key, Side};
 use crate::plan::{Mode, OnConflict};
-use crate::replica::access::Access;
 use crate::replica::local::Parents;
 use crate::secret::Secret;
+
+mod aim;
+
+pub use aim::Aim;
+use aim::{Sure, may_change, set_acl};
 
 /// Whether anything is to be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,14 +44,23 @@ pub struct Task {
     pub dest: End,
     /// How the sides relate.
     pub mode: Mode,
+    /// The sides that may be changed.
+    pub writes: &'static [Side],
     /// What is in scope, allowed, and how fast.
     pub options: Options,
     /// `--only`.
     pub only: Option<Key>,
     /// Whether anything is changed.
     pub run: Wish,
-    /// Whether a person must be asked first, about which remote.
+    /// Whether a person must be asked first, about which remotes.
     pub confirm: Option<String>,
+}
+
+impl Task {
+    /// Its places, each with its side.
+    pub fn ends(&self) -> [(Side, &End); 2] {
+        [(Side::Source, &self.source), (Side::Dest, &self.dest)]
+    }
 }
 
 /// A job, or why it can't run; the other jobs go on.
@@ -77,7 +90,7 @@ pub fn push(args: &Push, world: World<'_>) -> Result<Task, Failure> {
         let hint = "write the directory first: mediasync push DIRECTORY REMOTE; the other way is mediasync pull";
         return Err(Failure::usage(message).hint(hint));
     }
-    task("push", source, dest, copy(args.delete), Options::default(), &args.run)
+    task("push", source, dest, copy(args.delete).into(), Options::default(), &args.run)
 }
 
 /// `pull [REMOTE] [LOCAL]`.
@@ -107,7 +120,7 @@ pub fn pull(args: &Pull, world: World<'_>) -> Result<Task, Failure> {
         let hint = "write the remote first: mediasync pull REMOTE DIRECTORY; the other way is mediasync push";
         return Err(Failure::usage(message).hint(hint));
     }
-    task("pull", source, dest, copy(args.delete), Options::default(), &args.run)
+    task("pull", source, dest, copy(args.delete).into(), Options::default(), &args.run)
 }
 
 fn copy(delete: bool) -> Mode {
@@ -155,7 +168,7 @@ fn default_remote(message: &str, world: World<'_>) -> Result<End, Failure> {
 /// What to type instead.
 pub fn mirror(args: &Mirror, world: World<'_>) -> Result<Task, Failure> {
     let (source, dest) = (end(&args.source, world)?, end(&args.destination, world)?);
-    task("mirror", source, dest, Mode::Mirror, Options::default(), &args.run)
+    task("mirror", source, dest, Mode::Mirror.into(), Options::default(), &args.run)
 }
 
 /// `sync [JOB...]`: each job, or why it can't run.
@@ -233,8 +246,16 @@ fn unknown_job(name: &str, config: &Config) -> Failure {
 /// # Errors
 /// Why it can't run.
 pub fn job_task(job: &Job, args: &RunArgs, world: World<'_>) -> Result<Task, Failure> {
+    job_task_for(job, job.mode.into(), args, world)
+}
+
+/// The same for something else than what the job is for.
+///
+/// # Errors
+/// Why it can't run.
+pub fn job_task_for(job: &Job, aim: Aim, args: &RunArgs, world: World<'_>) -> Result<Task, Failure> {
     let (source, dest) = job_ends(job, world)?;
-    let mut task = task("sync", source, dest, job.mode, job.options.clone(), args)?;
+    let mut task = task("sync", source, dest, aim, job.options.clone(), args)?;
     task.job = Some(job.name.clone());
     Ok(task)
 }
@@ -268,6 +289,7 @@ pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
             line: job.line,
             source: place(&job.source),
             destination: place(&job.destination),
+            writes: if job.mode.writes().contains(&Side::Source) { Writes::Both } else { Writes::Destination },
         })
         .collect();
     let found = overlaps(&claims, |a, b| match location::overlap(a, b) {
@@ -316,39 +338,44 @@ fn quoted(text: &str) -> String {
 /// # Errors
 /// The places can't be a pair, or the destination may not be changed.
 pub fn stored(source: End, dest: End, args: &RunArgs) -> Result<Task, Failure> {
-    task("apply", source, dest, Mode::Copy, Options::default(), args)
+    task("apply", source, dest, Mode::Copy.into(), Options::default(), args)
+}
+
+/// A task for one key of two places that no job names.
+///
+/// # Errors
+/// As [`stored`].
+pub fn places(source: End, dest: End, aim: Aim, args: &RunArgs) -> Result<Task, Failure> {
+    task("resolve", source, dest, aim, Options::default(), args)
 }
 
 fn task(
     command: &'static str,
-    source: End,
+    mut source: End,
     mut dest: End,
-    mode: Mode,
+    aim: Aim,
     mut options: Options,
     args: &RunArgs,
 ) -> Result<Task, Failure> {
     refuse_overlap(&source, &dest)?;
     override_options(&mut options, args)?;
-    set_acl(&mut dest, mode, args.leave.acl.as_deref())?;
+    let Aim { mode, writes } = aim;
+    let mut written: Vec<&mut End> = [(Side::Source, &mut source), (Side::Dest, &mut dest)]
+        .into_iter()
+        .filter_map(|(side, end)| writes.contains(&side).then_some(end))
+        .collect();
+    set_acl(&mut written, mode, args.leave.acl.as_deref())?;
     let run = match (&args.how.save_plan, args.how.dry_run) {
         (Some(file), _) => Wish::SavePlan(file.clone()),
         (None, true) => Wish::DryRun,
         (None, false) => Wish::Execute,
     };
-    let remote = dest.remote.clone().unwrap_or_default();
-    let confirm = match (dest.access, &run) {
-        (Access::ReadOnly, Wish::Execute) => {
-            return Err(Failure::usage(format!(
-                "{} is read-only: remote.{remote} says access = \"read-only\"",
-                dest.location.display()
-            ))
-            .hint("--dry-run shows what would be done"));
-        }
-        (Access::Confirm, Wish::Execute) if !args.leave.yes => Some(remote),
-        _ => None,
+    let confirm = match run {
+        Wish::Execute => may_change(&written, if args.leave.yes { Sure::Yes } else { Sure::No })?,
+        Wish::DryRun | Wish::SavePlan(_) => None,
     };
     let only = args.scope.only.as_deref().map(only).transpose()?;
-    Ok(Task { command, job: None, source, dest, mode, options, only, run, confirm })
+    Ok(Task { command, job: None, source, dest, mode, writes, options, only, run, confirm })
 }
 
 fn refuse_overlap(source: &End, dest: &End) -> Result<(), Failure> {
@@ -380,23 +407,6 @@ fn override_options(options: &mut Options, args: &RunArgs) -> Result<(), Failure
     options.concurrency = args.pace.concurrency.unwrap_or(options.concurrency);
     options.bwlimit = args.pace.bwlimit.or(options.bwlimit);
     options.compare = args.pace.compare.map_or(options.compare, Into::into);
-    Ok(())
-}
-
-/// The ACL of new objects. That of a DSN is meant for what is pushed to it: the copy that a mirror makes of something
-/// else is as private as the bucket makes it, unless somebody says otherwise.
-fn set_acl(dest: &mut End, mode: Mode, flag: Option<&str>) -> Result<(), Failure> {
-    let Location::S3(address) = &mut dest.location else {
-        return match flag {
-            Some(_) => Err(Failure::usage("--acl is for objects in a bucket, and the destination is a directory")),
-            None => Ok(()),
-        };
-    };
-    match (flag, mode) {
-        (Some(acl), _) => address.acl = Some(acl.to_owned()),
-        (None, Mode::Mirror) => address.acl.clone_from(&dest.acl),
-        (None, Mode::Copy | Mode::CopyAndDelete | Mode::TwoWay) => {}
-    }
     Ok(())
 }
 

@@ -6,8 +6,9 @@ use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::output::{Output, Teller};
 use crate::cli::resolve::Task;
+use crate::cli::wire::Session;
 use crate::model::{Action, Conflict, Counts, Problem};
-use crate::replica::access::Guarded;
+use crate::replica::access::Access;
 use crate::replica::{Cause, Error};
 use crate::sync::{Observer, Stage};
 
@@ -26,11 +27,11 @@ fn why(remote: &str) -> String {
     format!("remote.{remote} says access = \"confirm\"")
 }
 
-/// Tells as its [`Teller`] does, and opens the [`Guarded`] destination when a person says yes.
+/// Tells as its [`Teller`] does, and opens the sides of its [`Session`] when a person says yes.
 pub(super) struct Asking<'a> {
     pub(super) teller: &'a Teller<'a>,
     pub(super) task: &'a Task,
-    pub(super) guard: &'a Guarded,
+    pub(super) session: &'a Session,
 }
 
 #[async_trait]
@@ -52,16 +53,23 @@ impl Observer for Asking<'_> {
     }
 
     async fn agree(&self, planned: &Counts) -> Result<(), Error> {
-        let Some(remote) = self.task.confirm.as_ref().filter(|_| !self.guard.confirmed()) else { return Ok(()) };
-        let (plan, dest) = (human::planned(planned), self.task.dest.location.display());
+        let Some(remote) = self.task.confirm.as_ref().filter(|_| !self.session.confirmed()) else { return Ok(()) };
+        let plan = human::planned(planned);
+        let asked = self
+            .task
+            .ends()
+            .into_iter()
+            .filter(|(side, end)| self.task.writes.contains(side) && end.access == Access::Confirm);
+        let places: Vec<String> = asked.map(|(_, end)| end.location.display()).collect();
+        let places = places.join(" and ");
         let output = self.teller.output;
-        output.prompt(&format!("{plan}\n{}. Change {dest}?", why(remote)));
+        output.prompt(&format!("{plan}\n{}. Change {places}?", why(remote)));
         let yes = tokio::task::spawn_blocking(Output::answer).await.unwrap_or(false);
         output.answered();
         if !yes {
             return Err(Error::new(Cause::Stop, "not confirmed; nothing was changed"));
         }
-        self.guard.confirm();
+        self.session.confirm();
         Ok(())
     }
 }

@@ -21,7 +21,8 @@ use super::wire::{Purpose, Session, pair};
 use crate::apply;
 use crate::location::Location;
 use crate::manifest::{PlanFile, RunId};
-use crate::plan::Mode;
+use crate::model::Key;
+use crate::plan::{Mode, Take};
 use crate::sync::{Approval, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
 
 mod confirm;
@@ -53,6 +54,8 @@ pub enum Work<'a> {
     Cycle,
     /// A stored plan is carried out.
     Apply(&'a Path, Approval),
+    /// The conflict of one key is settled.
+    Resolve(&'a Key, Take),
 }
 
 /// Runs one task and tells how it went.
@@ -176,7 +179,11 @@ pub fn first_line(task: &Task) -> String {
         (None, Wish::Execute) => task.command.to_owned(),
         (None, _) => format!("{}, nothing is changed", task.command),
     };
-    format!("{what}: from {} to {}", end(&task.source), end(&task.dest))
+    let (source, dest) = (end(&task.source), end(&task.dest));
+    match task.mode {
+        Mode::TwoWay => format!("{what}: both ways between {source} (source) and {dest} (destination)"),
+        Mode::Copy | Mode::CopyAndDelete | Mode::Mirror => format!("{what}: from {source} to {dest}"),
+    }
 }
 
 /// What lines of a run say beside the events. A pair that no run wrote down can't be named in a command.
@@ -193,8 +200,12 @@ fn about(task: &Task, setup: &Setup) -> About {
 
 /// Says that new objects are for everybody: a storage DSN asks for that when it says nothing.
 fn who_may_read(task: &Task) -> Option<String> {
-    let Location::S3(address) = &task.dest.location else { return None };
-    let acl = address.acl.as_deref().filter(|acl| acl.starts_with("public-"))?;
+    let written = task.ends().into_iter().filter(|(side, _)| task.writes.contains(side));
+    let acl = written.filter_map(|(_, end)| match &end.location {
+        Location::S3(address) => address.acl.as_deref(),
+        Location::Local(_) => None,
+    });
+    let acl = acl.into_iter().find(|acl| acl.starts_with("public-"))?;
     Some(format!(
         "New objects get the ACL {acl}: everybody may read them (--acl private for this run, acl= in the DSN)"
     ))
@@ -202,7 +213,7 @@ fn who_may_read(task: &Task) -> Option<String> {
 
 fn totals<'a>(task: &Task, session: &Session, report: &'a Report, stage: Stage) -> Totals<'a> {
     let needed = match (stage, &task.dest.location) {
-        (Stage::Planned, Location::S3(_)) => needed(&report.planned),
+        (Stage::Planned, Location::S3(_)) => needed(&report.planned.without(&report.planned_at_source)),
         _ => Vec::new(),
     };
     Totals { made: session.requests(), needed, ..Totals::of(report, stage) }
@@ -238,8 +249,10 @@ async fn journaled(
     };
     // What ended the run matters more than that its line could not be written.
     let noted = match &result {
-        // A mistyped --only says nothing about the pair.
-        Err(failure) if failure.exit == Exit::Usage && task.only.is_some() => Ok(session.manifest.strike_run(run)?),
+        // A mistyped --only, or key, says nothing about the pair.
+        Err(failure) if failure.exit == Exit::Usage && (task.only.is_some() || matches!(work, Work::Resolve(..))) => {
+            Ok(session.manifest.strike_run(run)?)
+        }
         _ => session.remember().and_then(|()| Ok(session.manifest.finish_run(run, ending, &summary, now_ns())?)),
     };
     let ran = result?;
@@ -254,7 +267,11 @@ fn failed(failure: &Failure) -> bool {
 /// Whether a run says how the whole pair stands. What a plan was made for may be a part, and what was found out since
 /// it was made is not done by it.
 fn is_whole(task: &Task, session: &Session, work: Work<'_>) -> Result<bool, Failure> {
-    let Work::Apply(path, _) = work else { return Ok(task.only.is_none()) };
+    let path = match work {
+        Work::Cycle => return Ok(task.only.is_none()),
+        Work::Resolve(..) => return Ok(false),
+        Work::Apply(path, _) => path,
+    };
     let header = apply::header(path)?;
     let before = session.manifest.whole_run()?;
     Ok(!header.part && before.is_none_or(|run| run.started_ns <= header.time))
@@ -274,7 +291,7 @@ fn approvable(work: Work<'_>, halt: &Halt, setup: &Setup, session: &Session) -> 
     match (work, &halt.plan) {
         (Work::Cycle, Some(hash)) => Some(PlanFile::path(&setup.state_dir, &session.pair, hash)),
         (Work::Apply(path, Approval::Missing), _) => Some(path.to_owned()),
-        (Work::Cycle, None) | (Work::Apply(_, Approval::Given), _) => None,
+        (Work::Cycle, None) | (Work::Apply(_, Approval::Given) | Work::Resolve(..), _) => None,
     }
 }
 
@@ -309,7 +326,7 @@ async fn with_approval(
         return Ok((report, Answer::No));
     }
     // Who agrees to exactly this need not be asked whether the place may be changed.
-    session.guard().confirm();
+    session.confirm();
     let report = drive(task, session, Run::Execute(run), teller, Work::Apply(&path, Approval::Given)).await?;
     Ok((report, Answer::Yes))
 }
@@ -326,13 +343,14 @@ async fn drive(
     let dry = matches!(run, Run::DryRun);
     let cycle = session.cycle(task, run, Arc::clone(&progress), now_ns());
     let bars = teller.output.shows_progress().then(|| Bars::start(teller.output, progress));
-    let asking = confirm::Asking { teller, task, guard: session.guard() };
+    let asking = confirm::Asking { teller, task, session };
     let done = or_interrupted(async {
         let work = async {
             match work {
                 // On the heap: the engine's futures are large, and every caller would carry them.
                 Work::Cycle => Box::pin(run_cycle(cycle, &asking)).await,
                 Work::Apply(path, approval) => Box::pin(apply::apply(cycle, path, approval, &asking)).await,
+                Work::Resolve(key, take) => Box::pin(crate::resolve::resolve(cycle, key, take, &asking)).await,
             }
         };
         tokio::select! {

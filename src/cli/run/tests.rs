@@ -54,6 +54,7 @@ impl Desk {
             source: end("source"),
             dest: end("dest"),
             mode,
+            writes: mode.writes(),
             options: Options::default(),
             only: None,
             run,

@@ -205,11 +205,19 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     };
     let what = match State::of(seen) {
         State::InSync => "in sync".to_owned(),
-        State::Problems => format!(
-            "left: {}, {}\n  hint: {again} shows them",
-            left(count("problems"), "problem"),
-            left(count("conflicts"), "conflict")
-        ),
+        State::Problems => {
+            let (problems, conflicts) = (count("problems"), count("conflicts"));
+            let settle = if conflicts > 0 {
+                format!("; mediasync resolve {} FILE --take source|destination settles a conflict", subject.handle())
+            } else {
+                String::new()
+            };
+            format!(
+                "left: {}, {}\n  hint: {again} shows them{settle}",
+                left(problems, "problem"),
+                left(conflicts, "conflict")
+            )
+        }
         State::Halted => halted(subject, record.as_ref()),
         State::Failed => {
             let error = record.as_ref().and_then(|r| r.error.as_deref()).unwrap_or("for an unknown reason");

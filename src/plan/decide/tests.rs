@@ -238,11 +238,9 @@ fn the_two_way_table_of_conflicts_by_policy_and_its_mirror_image() {
             // With the sides swapped: who wins is a side, not a content.
             let swapped = match (on_conflict, *expected) {
                 (OnConflict::SourceWins, "create") => "delete",
-                (OnConflict::SourceWins, "delete") => "create",
-                (OnConflict::DestWins, "delete at left") => "create at left",
                 (OnConflict::DestWins, "create at left") => "delete at left",
-                (_, "create") => "create at left",
-                (_, "create at left") => "create",
+                (OnConflict::SourceWins, "delete") | (_, "create at left") => "create",
+                (OnConflict::DestWins, "delete at left") | (_, "create") => "create at left",
                 (_, same) => same,
             };
             assert_eq!(ask(*base, *right, *left, two_way(on_conflict)), swapped, "{row} swapped");

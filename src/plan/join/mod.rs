@@ -4,7 +4,7 @@
 //! with the tree. The join believes nothing that it can check: every input must ascend strictly (J1) and end with
 //! its explicit end (J2). An absence is concluded only from an input that passed a key's place in order (J3).
 
-use crate::model::{BaseRecord, Item, Key, Presence, Problem, Reach, Side, SkipReason};
+use crate::model::{BaseRecord, Entry, Item, Key, Presence, Problem, Reach, Side, SkipReason};
 
 /// All that is known about one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,16 @@ pub struct Triple {
     pub source: Presence,
     /// What the destination has.
     pub dest: Presence,
+}
+
+impl Triple {
+    /// What a side has, if it is there.
+    pub fn entry(&self, side: Side) -> Option<&Entry> {
+        match side {
+            Side::Source => self.source.entry(),
+            Side::Dest => self.dest.entry(),
+        }
+    }
 }
 
 /// One output of the join.

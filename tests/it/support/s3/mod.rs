@@ -54,7 +54,7 @@ pub(crate) use self::handle::{Handle, ObjectSpec};
 pub(crate) use self::quirks::{
     Acls, ChecksumSupport, Conditional, ETags, Folders, ListingOrder, Need, Quirks, Region, Support,
 };
-pub(crate) use self::store::{Acl, Attributes, Version, Versioning};
+pub(crate) use self::store::{Acl, Attributes, StoredObject, Version, Versioning};
 
 const ACCESS_KEY: &str = "AKIAMEDIASYNCTEST000";
 const SECRET_KEY: &str = "a/secret+key/that/only/this/server/knows";

@@ -1,0 +1,116 @@
+//! `resolve JOB KEY --take ...`: a person settles the conflict of one key.
+
+use clap::{Args, ValueEnum};
+
+use super::args::RunArgs;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::pairs::{self, Known};
+use super::place::{World, end};
+use super::resolve::{self, Aim, Task};
+use super::run::{self, Work};
+use super::setup::Setup;
+use crate::model::{Key, Side};
+use crate::plan::{Mode, Take};
+
+/// `resolve JOB KEY`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct Resolve {
+    /// Name of the job, or the name of the pair that the conflict named
+    pub job: String,
+    /// The file, as the conflict named it
+    pub key: String,
+    /// Whose content both sides get; both: the destination's gets another name
+    #[arg(long, value_enum)]
+    pub take: TakeArg,
+    /// Show what would be done, change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Print JSON, one line an event
+    #[arg(long)]
+    pub json: bool,
+    /// Don't ask before a remote with access = "confirm" is changed
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `--take`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TakeArg {
+    /// What the source has; if it deleted the file, it goes at the destination too
+    Source,
+    /// What the destination has; if it deleted the file, it goes at the source too
+    Destination,
+    /// Both, under two names (two-way jobs)
+    Both,
+}
+
+impl TakeArg {
+    fn take(self) -> Take {
+        match self {
+            Self::Source => Take::Source,
+            Self::Destination => Take::Destination,
+            Self::Both => Take::Both,
+        }
+    }
+
+    /// The sides that it changes.
+    fn writes(self) -> &'static [Side] {
+        match self {
+            Self::Source => &[Side::Dest],
+            Self::Destination => &[Side::Source],
+            Self::Both => &Side::BOTH,
+        }
+    }
+
+    fn done(self, key: &Key) -> String {
+        match self {
+            Self::Source => format!("{key} is settled: both sides have what the source has"),
+            Self::Destination => format!("{key} is settled: both sides have what the destination has"),
+            Self::Both => format!("{key} is settled: both sides have both contents"),
+        }
+    }
+}
+
+/// `resolve JOB KEY`.
+///
+/// # Errors
+/// There is no such job or key.
+pub async fn settle(args: &Resolve, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
+    resolve::check_jobs(world)?;
+    let text = args.key.strip_prefix("./").unwrap_or(&args.key);
+    let key = Key::new(text).map_err(|_| Failure::usage(format!("{:?} can't be the name of a file", args.key)))?;
+    let task = task(args, setup, world)?;
+    let exit = run::one(&task, setup, Work::Resolve(&key, args.take.take())).await;
+    if exit == Exit::Done && !args.dry_run {
+        setup.output.say(&args.take.done(&key));
+    }
+    Ok(exit)
+}
+
+/// The task of a job, or of a pair that a command without a job worked on.
+fn task(args: &Resolve, setup: &Setup, world: World<'_>) -> Result<Task, Failure> {
+    let mut run = RunArgs::default();
+    (run.how.dry_run, run.how.json, run.leave.yes) = (args.dry_run, args.json, args.yes);
+    let aim = |mode: Mode| match (mode, args.take) {
+        (Mode::Copy | Mode::CopyAndDelete | Mode::Mirror, TakeArg::Both) => {
+            Err(Failure::usage(format!("{} goes one way, so both contents can't be kept", args.job))
+                .hint("take the source or the destination; mode = \"two-way\" keeps both"))
+        }
+        _ => Ok(Aim { mode, writes: args.take.writes() }),
+    };
+    let mut task = if let Some(job) = setup.config.job(&args.job) {
+        resolve::job_task_for(job, aim(job.mode)?, &run, world)?
+    } else {
+        let pair = pairs::named(&args.job, setup, world)?;
+        let known = pairs::known(&setup.state_dir).into_iter().find(|known| known.pair() == pair);
+        let Some(Known { spelled: (Some(source), Some(dest)), mode: Some(mode), .. }) = known else {
+            let message = format!("the places of {} were not stored: a DSN stood on the command line", args.job);
+            return Err(Failure::usage(message).hint("put the DSN into a variable, and run the command with env:NAME"));
+        };
+        resolve::places(end(&source, world)?, end(&dest, world)?, aim(mode)?, &run)?
+    };
+    task.command = "resolve";
+    Ok(task)
+}
