@@ -38,6 +38,7 @@ fn address(server: &S3Server) -> S3Address {
         },
         acl: None,
         public_url: None,
+        said: Box::default(),
     }
 }
 

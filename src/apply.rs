@@ -134,6 +134,7 @@ fn within_budgets(cycle: &Cycle<'_>, header: &Header, plan: &PlanStore) -> Resul
         strangers: Vec::new(),
         // Whether its extras may go was asked when it was made.
         mirror_approved: true,
+        turned: None,
     }))
 }
 

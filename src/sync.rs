@@ -158,6 +158,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
             report.ending = Ending::Halted(Halt { message, plan: Some(hash) });
         }
         (Run::Execute(_), GuardVerdict::Proceed) => {
+            (cycle.policy.mode == Mode::Mirror).then(|| cycle.manifest.set_mirrored()).transpose()?;
             carry_out(&cycle, &findings.plan, Looked::AtTheScope, &mut met, &watcher, &mut report.done).await?;
         }
     }
@@ -301,6 +302,7 @@ fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situat
             deletes: across.deletes - across.rename_deletes,
         }
     });
+    let turned = cycle.policy.mode == Mode::Mirror && cycle.manifest.was_mirrored_back()?;
     Ok(Situation {
         mode: cycle.policy.mode,
         range: if cycle.only.is_some() { Range::Part } else { Range::Whole },
@@ -312,6 +314,7 @@ fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situat
         spent: spent(cycle)?,
         strangers: met.strangers.clone(),
         mirror_approved: cycle.manifest.mirror_approved()?,
+        turned: turned.then(|| cycle.dest.name().to_owned()),
     })
 }
 

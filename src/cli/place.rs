@@ -248,8 +248,9 @@ fn remote_place(remote: &Remote, effort: Effort, world: World<'_>) -> Result<Loc
         (Location::Local(path), _) => *path = world.config.base().join(&path),
         (Location::S3(_), RemoteAt::Dsn(_) | RemoteAt::Command(_)) => {}
     }
-    if let (Location::S3(address), Some(acl)) = (&mut location, &remote.acl) {
-        address.acl = Some(acl.clone());
+    if let Location::S3(address) = &mut location {
+        address.acl = remote.acl.clone().or(address.acl.take());
+        *address.said = remote.said.clone();
     }
     Ok(location)
 }

@@ -22,7 +22,7 @@ pub use table::{Mistake, nearest};
 use crate::model::{FilterRules, Junk, SizeLimits};
 use crate::plan::{Budget, Compare, Mode, OnConflict};
 use crate::replica::access::Access;
-use crate::replica::s3::Addressing;
+use crate::replica::s3::{Addressing, Said};
 use crate::secret::Secret;
 use table::{Keys, Mistakes, Table};
 
@@ -69,6 +69,8 @@ pub struct Remote {
     pub access: Access,
     /// Canned ACL for new objects; overrides what a DSN says.
     pub acl: Option<String>,
+    /// What is said about the server.
+    pub said: Said,
     /// The line of its header.
     pub line: usize,
 }

@@ -1,9 +1,10 @@
 //! `[remote.NAME]`: a place with a name, told by a DSN or in single keys.
 
 use super::table::{Keys, Mistakes, Table};
-use super::{ACCESS, Inline, Remote, RemoteAt, RemoteUrl};
+use super::{ACCESS, Inline, Remote, RemoteAt, RemoteUrl, nearest};
 use crate::replica::access::Access;
 use crate::replica::s3::Addressing;
+use crate::replica::s3::providers::{PROVIDERS, Provider, Said, WITHOUT};
 use crate::secret::Secret;
 
 pub(super) const KEYS: Keys = Keys {
@@ -18,6 +19,9 @@ pub(super) const KEYS: Keys = Keys {
         "access_key",
         "secret_key",
         "acl",
+        "provider",
+        "without",
+        "max_parts",
         "access",
     ],
     later: &[],
@@ -48,11 +52,12 @@ pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -
     let access = table.word("access", &words, mistakes).map_or(ACCESS, |access| access.value);
     let acl_words = ACLS.map(|acl| (acl, acl));
     let acl = table.word("acl", &acl_words, mistakes).map(|acl| acl.value.to_owned());
+    let said = said(table, mistakes);
     let dsn = table.text("dsn", mistakes);
     let url = table.text("url", mistakes);
     if table.has("dsn_command") {
         let at = read_command(table, mistakes);
-        return (at.map(|at| Remote { at, access, acl, line }), Inline::None);
+        return (at.map(|at| Remote { at, access, acl, said, line }), Inline::None);
     }
     let (at, secrets) = match (dsn, url) {
         (Some(dsn), None) => {
@@ -77,7 +82,7 @@ pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -
             (None, Inline::None)
         }
     };
-    (at.map(|at| Remote { at, access, acl, line }), secrets)
+    (at.map(|at| Remote { at, access, acl, said, line }), secrets)
 }
 
 /// `dsn_command`, which stands alone.
@@ -91,6 +96,35 @@ fn read_command(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Option<Remote
         return None;
     }
     Some(RemoteAt::Command(command.value.into_iter().map(str::to_owned).collect()))
+}
+
+/// What is said about the server: see docs/providers.md.
+fn said(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Said {
+    let names: Vec<(&str, &'static Provider)> = PROVIDERS.iter().map(|provider| (provider.name, provider)).collect();
+    let provider = table.word("provider", &names, mistakes).map(|word| word.value);
+    let mut without = Vec::new();
+    if let Some(texts) = table.texts("without", mistakes) {
+        for text in texts.value {
+            if let Some((_, one)) = WITHOUT.iter().find(|(spelled, _)| *spelled == text) {
+                without.push(*one);
+                continue;
+            }
+            let known = WITHOUT.map(|(spelled, _)| spelled);
+            let near = nearest(text, &known).map(|near| format!("; did you mean \"{near}\"?"));
+            let (typed, near) = (text.escape_debug(), near.unwrap_or_default());
+            let message = format!("\"{typed}\" is not one of: {}{near}", known.join(", "));
+            mistakes.add(texts.at, table.path_of("without"), message);
+        }
+    }
+    let expected = "a number of parts from 2 to 10000";
+    let max_parts = table.amount("max_parts", expected, mistakes).and_then(|amount| {
+        let parts = amount.value.parse().ok().filter(|parts| (2..=10_000).contains(parts));
+        if parts.is_none() {
+            mistakes.add(amount.at, table.path_of("max_parts"), format!("expected {expected}"));
+        }
+        parts
+    });
+    Said { provider, without, max_parts }
 }
 
 /// `c:path` would be a remote, so that names of one letter are left to drives.

@@ -130,6 +130,7 @@ fn s3(rest: &str) -> Result<Dsn, Fault> {
         credentials,
         acl,
         public_url: None,
+        said: Box::default(),
     };
     address.public_url = public_url(&parameters, parts.host, &address, &below, &mut warnings);
     Ok(Dsn { place: Place::S3(address), warnings })

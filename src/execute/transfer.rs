@@ -3,7 +3,7 @@
 use crate::hash::hash_parts;
 use crate::manifest::Record;
 use crate::model::{Action, DigestKind, Digests, Entry, ReadCost, Verb};
-use crate::replica::{Attributes, Cause, Content, Error, Journal, Put, Replica, WHOLE_LIMIT, part_size};
+use crate::replica::{Attributes, Cause, Content, Error, Journal, Put, Replica, WHOLE_LIMIT};
 use crate::survey::sent_entry;
 
 use super::{Executor, Outcome, agreed, outcome_of};
@@ -50,7 +50,7 @@ impl Executor<'_> {
                 None
             }
             Content::Pieces(pieces) => {
-                let (blake3, parts) = hash_parts(&**pieces, part_size(planned.size), self.buffers).await?;
+                let (blake3, parts) = hash_parts(&**pieces, to.part_size(planned.size), self.buffers).await?;
                 digests.add(blake3);
                 Some(parts)
             }

@@ -292,6 +292,7 @@ fn bucket(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
         credentials: Credentials::Chain { profile: None },
         acl: None,
         public_url: None,
+        said: Box::default(),
     });
     Ok(Parsed { location, warnings, spelled: Some(text.to_owned()) })
 }

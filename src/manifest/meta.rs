@@ -62,6 +62,23 @@ impl Manifest {
         self.set_value(&self.of("mirror-approved", Side::Dest), "yes")
     }
 
+    /// Whether the last mirror of this pair made this cycle's source from its destination.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn was_mirrored_back(&self) -> Result<bool, ManifestError> {
+        Ok(self.value(&self.of("mirrored", Side::Source))?.as_deref() == Some("yes"))
+    }
+
+    /// A mirror makes this cycle's destination from its source.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn set_mirrored(&self) -> Result<(), ManifestError> {
+        self.set_value(&self.of("mirrored", Side::Source), "no")?;
+        self.set_value(&self.of("mirrored", Side::Dest), "yes")
+    }
+
     /// When a side was last listed completely, ns since the epoch.
     ///
     /// # Errors

@@ -111,6 +111,10 @@ impl Replica for Guarded {
         self.inner.copy(from, from_version, to, put).await
     }
 
+    fn part_size(&self, size: u64) -> u64 {
+        self.inner.part_size(size)
+    }
+
     fn service(&self) -> Option<&str> {
         self.inner.service()
     }

@@ -120,6 +120,11 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
     /// [`Cause::Precondition`] if something else is there, [`Cause::Changed`] if the content changed while read.
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error>;
 
+    /// Bytes of each part but the last of content of `size` bytes that is stored in parts: a power of two.
+    fn part_size(&self, size: u64) -> u64 {
+        part_size(size)
+    }
+
     /// Copies content inside the replica, without sending it. `from` must have `from_version`.
     ///
     /// # Errors

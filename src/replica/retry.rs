@@ -193,6 +193,10 @@ impl Replica for Retrying {
         }
     }
 
+    fn part_size(&self, size: u64) -> u64 {
+        self.inner.part_size(size)
+    }
+
     fn service(&self) -> Option<&str> {
         self.inner.service()
     }

@@ -251,6 +251,10 @@ impl Replica for Throttled {
         result
     }
 
+    fn part_size(&self, size: u64) -> u64 {
+        self.inner.part_size(size)
+    }
+
     fn service(&self) -> Option<&str> {
         self.inner.service()
     }

@@ -227,3 +227,56 @@ fn a_backup_of_a_site_that_writes_all_the_time_holds_versions_of_it_and_converge
         buckets.assert_second_run_does_nothing();
     }
 }
+
+#[test]
+fn swapped_places_do_not_turn_a_backup_against_the_live_side() {
+    for servers in BOTH {
+        let buckets = Buckets::new(servers);
+        buckets.put_live("a.jpg", "a");
+        buckets.put_live("b.jpg", "b");
+        buckets.mirror(&[]).exits(0);
+        buckets.put_live("a.jpg", "edited since");
+        buckets.put_live("new.jpg", "new since");
+        let live = buckets.held_live();
+        buckets.clear_logs();
+        let back = ["mirror", "env:BACKUP", "env:LIVE"];
+        let halted = buckets.run(&back).exits(4).says(&["were the places swapped?", "s3://media"]);
+        buckets.run(&[&back[..], &["--overwrite", "--max-delete", "100%"]].concat()).exits(4);
+        assert_eq!(buckets.held_live(), live);
+        assert_eq!(buckets.changes_of_live(), Vec::<String>::new());
+        // It goes on as a backup, and what was asked for can be approved: it is how one restores.
+        buckets.mirror(&[]).exits(0);
+        buckets.assert_equal();
+        buckets.put_live("a.jpg", "damaged");
+        let restore = buckets.run(&back).exits(4).way_out();
+        assert_ne!(restore, halted.way_out());
+        buckets.run(&restore.iter().map(String::as_str).collect::<Vec<_>>()).exits(0);
+        assert_eq!(buckets.live.content("a.jpg"), "edited since");
+        assert_eq!(buckets.held_live(), buckets.held_backup());
+    }
+}
+
+#[test]
+fn a_backup_into_a_place_with_other_things_asks_first() {
+    let buckets = Buckets::new(Servers::One);
+    buckets.put_live("a.jpg", "a");
+    buckets.backup.put("copies/theirs.jpg", "somebody else's");
+    let halted = buckets.mirror(&[]).exits(4).says(&["1 key that the source does not have"]);
+    assert_eq!(buckets.held_backup().into_keys().collect::<Vec<_>>(), ["theirs.jpg"]);
+    buckets.run(&halted.way_out().iter().map(String::as_str).collect::<Vec<_>>()).exits(0);
+    buckets.assert_equal();
+}
+
+#[test]
+fn an_emptied_live_bucket_empties_no_backup() {
+    let buckets = Buckets::new(Servers::Two);
+    buckets.put_live("a.jpg", "a");
+    buckets.put_live("b.jpg", "b");
+    buckets.mirror(&[]).exits(0);
+    buckets.live.remove("a.jpg");
+    buckets.live.remove("b.jpg");
+    buckets.clear_logs();
+    buckets.mirror(&[]).exits(4).says(&["is empty"]);
+    assert_eq!(buckets.changes(), Vec::<String>::new());
+    assert_eq!(buckets.held_backup().len(), 2);
+}

@@ -23,6 +23,7 @@ mod live;
 mod model;
 mod model_two_way;
 mod s3_faults;
+mod s3_providers;
 mod s3_ranges;
 mod s3_replica;
 mod s3_server;

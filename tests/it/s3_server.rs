@@ -46,6 +46,7 @@ impl Site {
             },
             acl: None,
             public_url: None,
+            said: Box::default(),
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Situation {
     pub strangers: Vec<Stranger>,
     /// A person has approved a mirror of this pair before.
     pub mirror_approved: bool,
+    /// The last mirror of this pair went the other way: the side that it was made from, and that this one would change.
+    pub turned: Option<String>,
 }
 
 /// A side whose losses may become deletions at the other one.
@@ -109,6 +111,7 @@ pub fn check(situation: &Situation) -> GuardVerdict {
         stranger(situation),
         emptied(situation),
         shrunk(situation),
+        turned(situation),
         first_mirror(situation),
         deletions(situation),
         overwrites(situation),
@@ -158,6 +161,15 @@ fn shrunk(situation: &Situation) -> Option<String> {
         side.of_base,
         keys(base_keys),
         side.name
+    ))
+}
+
+/// A backup that is mirrored over what it is a backup of: two places that were swapped, more often than a wish.
+fn turned(situation: &Situation) -> Option<String> {
+    let origin = situation.turned.as_ref().filter(|_| situation.planned.changes() > 0)?;
+    Some(format!(
+        "{origin} is what mirrors of this pair were made from until now, and this run would make it like its copy: were \
+         the places swapped? If it is meant, to restore it, look at the plan with --dry-run and approve it"
     ))
 }
 

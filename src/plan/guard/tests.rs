@@ -14,6 +14,7 @@ fn calm() -> Situation {
         spent: Spent::default(),
         strangers: Vec::new(),
         mirror_approved: false,
+        turned: None,
     }
 }
 
@@ -140,4 +141,12 @@ fn either_side_of_a_two_way_pair_that_was_emptied_or_shrank_halts() {
         watched[1 - lost].renamed = 4_000;
         halts(&Situation { mode: Mode::TwoWay, watched, ..calm() }, &message);
     }
+}
+
+#[test]
+fn a_mirror_that_is_turned_around_asks() {
+    let turned = || Situation { mode: Mode::Mirror, turned: Some("s3://live".to_owned()), ..calm() };
+    let overwriting = Counts { overwrites: 1, ..Counts::default() };
+    halts(&Situation { planned: overwriting, ..turned() }, "s3://live is what mirrors of this pair were made from");
+    proceeds(&Situation { planned: Counts::default(), ..turned() });
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::endpoint::identity;
+use super::providers::Said;
 use crate::secret::Secret;
 
 /// A bucket prefix with everything needed to contact it.
@@ -25,6 +26,8 @@ pub struct S3Address {
     pub acl: Option<String>,
     /// Where the public reads the objects, for `url` and for people.
     pub public_url: Option<String>,
+    /// What the configuration says about the server.
+    pub said: Box<Said>,
 }
 
 /// How the bucket is put into the URL.
@@ -138,6 +141,7 @@ mod tests {
             credentials: Credentials::Chain { profile: None },
             acl: None,
             public_url: None,
+            said: Box::default(),
         }
     }
 

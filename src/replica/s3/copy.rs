@@ -17,7 +17,7 @@ use super::sender::{Ack, Condition};
 use crate::model::{DigestKind, Entry, Key, Version};
 use crate::replica::concurrent::each;
 use crate::replica::retry::{Patience, repeat};
-use crate::replica::{Ability, Cause, Error, Put, Upload, part_size};
+use crate::replica::{Ability, Cause, Error, Put, Upload};
 
 /// CopyObject's limit (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>).
 pub(super) const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
@@ -152,7 +152,7 @@ impl Inner {
             self.discard(target, &earlier).await?;
             put.journal.done(to)?;
         }
-        let size = part_size(source.size).max(PART);
+        let size = self.part_size(source.size).max(PART);
         let mut upload = Upload {
             key: to.clone(),
             intended_ns: self.wire.clock().now_ns(),

@@ -130,11 +130,18 @@ impl Inner {
         Ok(failures)
     }
 
-    /// DeleteObjects. Older servers insist on Content-MD5 here; the SDK sends a CRC-32 only.
+    /// DeleteObjects. Older servers insist on Content-MD5 here; the SDK sends a CRC-32 only, which servers without
+    /// checksums refuse.
     pub(super) async fn send_delete_objects(&self, delete: &Delete) -> Result<DeleteObjectsOutput, Failure> {
         let answer = self.wire.send(Op::DeleteObjects, 0, |client| {
             let request = client.delete_objects().bucket(self.wire.bucket()).delete(delete.clone());
-            let with_md5 = request.customize().mutate_request(|request| {
+            let plain = self.ability(|probe| probe.checksums) == Ability::Missing;
+            let with_md5 = request.customize().mutate_request(move |request| {
+                if plain {
+                    for name in ["x-amz-checksum-crc32", "x-amz-sdk-checksum-algorithm"] {
+                        request.headers_mut().remove(name);
+                    }
+                }
                 let md5 = request.body().bytes().map(|body| BASE64.encode(Md5::digest(body)));
                 if let Some(md5) = md5 {
                     request.headers_mut().insert("content-md5", md5);

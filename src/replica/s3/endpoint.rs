@@ -458,6 +458,7 @@ mod tests {
                 credentials: Credentials::Chain { profile: None },
                 acl: None,
                 public_url: None,
+                said: Box::default(),
             };
             assert_eq!(addressing(&address), wanted, "{style:?} {bucket} {endpoint:?}");
         }

@@ -301,7 +301,7 @@ impl Inner {
         Ok(page)
     }
 
-    fn asks_for_encoding(&self) -> Option<EncodingType> {
+    pub(super) fn asks_for_encoding(&self) -> Option<EncodingType> {
         (self.ability(|probe| probe.url_encoding) != Ability::Missing).then_some(EncodingType::Url)
     }
 

@@ -17,6 +17,7 @@ use self::client::Wire;
 use self::endpoint::identity;
 use self::leftovers::Leftovers;
 use self::names::Names;
+use self::providers::Provider;
 use super::throttle::Gate;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Origin, Put, ReadCost, Replica,
@@ -45,6 +46,7 @@ mod multipart;
 mod names;
 mod ops;
 mod probe;
+pub mod providers;
 mod put;
 mod ranges;
 mod read;
@@ -55,6 +57,7 @@ mod trial;
 
 pub use address::{Addressing, Credentials, Renewal, S3Address};
 pub use probe::Probe;
+pub use providers::Said;
 
 /// A bucket prefix.
 #[derive(Debug)]
@@ -70,6 +73,10 @@ struct Inner {
     /// For people.
     name: String,
     probe: Mutex<Probe>,
+    /// What kind of server it is, as far as its host or somebody says.
+    provider: &'static Provider,
+    /// What is never used, whatever the probe sees.
+    limits: Probe,
     /// In which buckets can be copied from one another.
     service: String,
     /// The server can't copy from where the content of this run lies.
@@ -94,12 +101,15 @@ impl S3 {
 
     /// As [`S3::new`]; refusals that are handled inside (pages, parts) narrow `gate` as well.
     pub fn behind(address: S3Address, remembered: Option<Probe>, gate: Gate) -> Self {
-        let probe = remembered.unwrap_or_default();
+        let provider = Provider::of(&address);
+        let probe = remembered.unwrap_or_else(|| provider.guess());
         let inner = Inner {
             names: Names::new(&address.prefix),
             name: address.display(),
             service: identity(address.endpoint.as_deref(), address.region.as_deref()),
             origins_off: AtomicBool::new(false),
+            provider,
+            limits: address.said.limits(),
             wire: Wire::new(address, probe.region.clone(), gate),
             probe: Mutex::new(probe),
             acls_off: AtomicBool::new(false),
@@ -140,13 +150,21 @@ impl Inner {
     }
 
     /// One thing that is known about the server.
-    fn ability(&self, which: impl FnOnce(&Probe) -> Ability) -> Ability {
+    fn ability(&self, which: impl Fn(&Probe) -> Ability) -> Ability {
+        if which(&self.limits) == Ability::Missing {
+            return Ability::Missing;
+        }
         which(&self.probe.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Learns something about the server.
     fn learn(&self, change: impl FnOnce(&mut Probe)) {
         change(&mut self.probe.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The part size for content of `size` bytes.
+    fn part_size(&self, size: u64) -> u64 {
+        self.provider.part_size(&self.wire.address().said, size)
     }
 
     /// Tells people something once.
@@ -197,14 +215,14 @@ impl Replica for S3 {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let probe = self.inner.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        let ability = |which: fn(&Probe) -> Ability| self.inner.ability(which);
         Capabilities {
-            namespace: if probe.flat == Ability::Missing { Namespace::Tree } else { Namespace::Flat },
+            namespace: if ability(|probe| probe.flat) == Ability::Missing { Namespace::Tree } else { Namespace::Flat },
             read_cost: ReadCost::Transfer,
-            ordered: probe.ordered,
-            conditional_put: probe.conditional_put,
-            conditional_delete: probe.conditional_delete,
-            copy: probe.copy,
+            ordered: ability(|probe| probe.ordered),
+            conditional_put: ability(|probe| probe.conditional_put),
+            conditional_delete: ability(|probe| probe.conditional_delete),
+            copy: ability(|probe| probe.copy),
         }
     }
 
@@ -246,6 +264,10 @@ impl Replica for S3 {
     async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let target = self.inner.object(to)?;
         self.inner.copy(&self.inner.names.object(from), from_version, to, &target, put).await
+    }
+
+    fn part_size(&self, size: u64) -> u64 {
+        self.inner.part_size(size)
     }
 
     fn service(&self) -> Option<&str> {

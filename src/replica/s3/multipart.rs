@@ -19,7 +19,7 @@ use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Key, Sameness};
 use crate::replica::concurrent::each;
 pub(super) use crate::replica::parts::{Part, plan};
 use crate::replica::retry::{Attempts, Patience, repeat};
-use crate::replica::{Ability, Arrival, Cause, Error, PartHashes, Pieces, Put, Upload, UploadedPart, part_size};
+use crate::replica::{Ability, Arrival, Cause, Error, PartHashes, Pieces, Put, Upload, UploadedPart};
 
 /// Parts of one object sent at the same time.
 const PARALLEL: usize = 4;
@@ -44,7 +44,7 @@ impl Inner {
         let size = pieces.entry().size;
         let blake3 = put.digests.get(DigestKind::Blake3);
         let hashes = match (put.parts, blake3) {
-            (None, _) => Hashes::Made(Box::new(Arrival::new(pieces.entry(), part_size(size)))),
+            (None, _) => Hashes::Made(Box::new(Arrival::new(pieces.entry(), self.part_size(size)))),
             (Some(_), None) => {
                 return Err(Error::new(Cause::Refused, format!("store {}: it was not hashed", shown(object))));
             }

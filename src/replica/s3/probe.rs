@@ -7,7 +7,6 @@ use aws_sdk_s3::config::ConfigBag;
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::types::EncodingType;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,11 +115,15 @@ impl Inner {
     /// Lists one key. It needs what every run needs, and unlike HEAD its errors come with a code.
     async fn first_contact(&self) -> Result<(), Error> {
         let prefix = self.names.prefix();
+        if self.ability(|probe| probe.list_v2) == Ability::Missing {
+            return self.page(prefix, &From::Start, 1).await.map(drop);
+        }
+        let encoding = self.asks_for_encoding();
         let date = Arc::new(Mutex::new(None));
         let answer = self.wire.send(Op::ListObjects, 0, |client| {
             let request = client.list_objects_v2().bucket(self.wire.bucket()).max_keys(1);
             let request =
-                request.set_prefix((!prefix.is_empty()).then(|| prefix.to_owned())).encoding_type(EncodingType::Url);
+                request.set_prefix((!prefix.is_empty()).then(|| prefix.to_owned())).set_encoding_type(encoding.clone());
             request.customize().interceptor(Dated(Arc::clone(&date))).send()
         });
         let Err(failure) = answer.await.map(drop) else {
@@ -205,8 +208,13 @@ impl Inner {
         self.send_object(object, &body, proof, &headers, condition).await
     }
 
-    /// Nothing is known but the region.
+    /// Nothing is known but the region and what is known of such servers.
     fn forget(&self) {
+        self.learn(|probe| *probe = Probe { region: probe.region.take(), ..self.provider.guess() });
+    }
+
+    /// Nothing is known but the region: all that can be tried is tried, whatever is known of such servers.
+    fn doubt(&self) {
         self.learn(|probe| *probe = Probe { region: probe.region.take(), ..Probe::default() });
     }
 
@@ -216,7 +224,7 @@ impl Inner {
         for _ in 0..2 {
             let folder = self.names.own(&format!("{OWN}probe/{:016x}/", fastrand::u64(..)));
             let trial = Trial::new(self, folder);
-            self.forget();
+            self.doubt();
             let result = trial.run().await;
             trial.clean_up().await;
             result?;

@@ -24,6 +24,7 @@ use tokio::sync::OnceCell;
 
 use super::clock::Clock;
 use super::direct::Direct;
+use super::providers::Provider;
 use super::{Addressing, Credentials, S3Address};
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -168,7 +169,7 @@ fn is_path_style(address: &S3Address) -> bool {
     match address.addressing {
         Addressing::Path => true,
         Addressing::Virtual => false,
-        Addressing::Auto => address.bucket.contains('.') || !address.endpoint.as_deref().is_none_or(is_aws),
+        Addressing::Auto => address.bucket.contains('.') || Provider::of(address).addressing() != Addressing::Virtual,
     }
 }
 
@@ -197,6 +198,7 @@ pub(super) mod tests {
             },
             acl: None,
             public_url: None,
+            said: Box::default(),
         }
     }
 

@@ -126,15 +126,9 @@ impl Expected {
             "no acls" => Self { kept: HEADERS, ..probe(Probe { acl: Missing, ..ALL }) },
             // They can be asked for, not set.
             "acls refused" => Self { kept: HEADERS, ..all },
-            // The SDK sends a checksum with batches of deletions, which are refused for it.
             "checksums refused" => {
-                // So does the PutObjectAcl of this test, which therefore sets none.
-                let probed = probe(Probe {
-                    checksums: Missing,
-                    batch_delete: Missing,
-                    conditional_batch_delete: Missing,
-                    ..ALL
-                });
+                // The SDK sends a checksum with the PutObjectAcl of this test, which therefore sets none.
+                let probed = probe(Probe { checksums: Missing, ..ALL });
                 Self { kept: HEADERS, ..probed }
             }
             "no copies" => probe(Probe { copy: Missing, checked_source: Missing, conditional_copy: Unknown, ..ALL }),

@@ -42,6 +42,7 @@ impl Live {
             },
             acl: None,
             public_url: None,
+            said: Box::default(),
         }
     }
 }

@@ -140,6 +140,7 @@ fn refuse(parts: &Parts, call: &Call, quirks: &Quirks, now: SystemTime) -> Optio
         .or_else(|| refuse_checksum(parts, quirks.checksums))
         .or_else(|| match call.operation {
             "CopyObject" | "UploadPartCopy" if quirks.copies == Support::Missing => Some(not_implemented("Copying")),
+            "ListObjectsV2" if quirks.list_v2 == Support::Missing => Some(not_implemented("ListObjectsV2")),
             "ListMultipartUploads" if quirks.list_uploads == Support::Missing => Some(not_implemented("The list")),
             "DeleteObjects" if quirks.delete_objects_md5 == Need::Required => {
                 let missing = !parts.headers.contains_key("content-md5");

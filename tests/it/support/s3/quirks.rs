@@ -23,6 +23,11 @@ pub(crate) struct Quirks {
     /// CopyObject and UploadPartCopy.
     pub(crate) copies: Support,
     pub(crate) list_uploads: Support,
+    /// ListObjectsV2; without it only the older request is known.
+    pub(crate) list_v2: Support,
+    /// CompleteMultipartUpload refuses parts of different sizes, except for a smaller last one, if it is
+    /// [`Need::Required`] that they are equal (Cloudflare R2).
+    pub(crate) equal_parts: Need,
     /// The highest part number.
     pub(crate) max_parts: i32,
     /// Bytes that every part but the last must have.
@@ -49,6 +54,8 @@ impl Default for Quirks {
             delete_objects_md5: Need::Optional,
             copies: Support::Present,
             list_uploads: Support::Present,
+            list_v2: Support::Present,
+            equal_parts: Need::Optional,
             max_parts: 10_000,
             min_part_size: 5 * 1024 * 1024,
             region: Region::Any,

@@ -16,6 +16,7 @@ use super::{acl, attributes, check_conditions, check_folder, new_object, size, s
 use crate::support::s3::Shared;
 use crate::support::s3::body::Segments;
 use crate::support::s3::checksum::{Algorithm, Checksums, fill_checksums, verify};
+use crate::support::s3::quirks::Need;
 use crate::support::s3::store::{Bucket, Part, Upload};
 
 fn no_such_upload() -> s3s::S3Error {
@@ -247,6 +248,12 @@ pub(super) fn complete(
         let place = (input.key.clone(), input.upload_id.clone());
         let upload = bucket.uploads.get(&place).ok_or_else(no_such_upload)?;
         let parts = chosen(upload, &list, quirks.min_part_size)?;
+        let sizes: Vec<u64> = parts.iter().map(|part| part.body.len()).collect();
+        let (first, last) = (sizes[0], sizes[sizes.len() - 1]);
+        let equal = sizes[..sizes.len() - 1].iter().all(|size| *size == first) && last <= first;
+        if quirks.equal_parts == Need::Required && !equal {
+            return Err(s3_error!(InvalidPart, "All non-trailing parts must have the same length."));
+        }
         let body = Segments::join(parts.iter().map(|part| &part.body));
         let mut hash = Md5::new();
         for part in &parts {
