@@ -18,11 +18,13 @@ use crate::model::{
     Version,
 };
 
+use self::held::Held;
 use super::{
-    Ability, Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Pieces, Put,
-    Replica, Trash, WHOLE_LIMIT,
+    Ability, Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, Replica,
+    Trash, WHOLE_LIMIT,
 };
 
+mod held;
 mod trash;
 
 /// What a memory replica plays.
@@ -67,7 +69,7 @@ type FaultPlan = Box<dyn FnMut(&Call) -> Fault + Send>;
 pub struct Memory {
     name: String,
     role: Role,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 struct State {
@@ -89,6 +91,30 @@ struct Object {
     attributes: Option<Arc<Attributes>>,
 }
 
+impl Object {
+    fn entry(&self, role: Role, depth: Depth) -> Entry {
+        let mut digests = Digests::none();
+        if role == Role::Bucket {
+            digests.add(Digest::from_bytes(DigestKind::EtagMd5, &Md5::digest(&self.bytes)));
+            if let (Depth::LookUp, Some(blake3)) = (depth, &self.blake3) {
+                digests.add(blake3.clone());
+            }
+        }
+        // A bucket's version is its ETag; a directory's moves with every write.
+        let version = match role {
+            Role::Bucket => digests.get(DigestKind::EtagMd5).map_or_else(String::new, |d| d.text.to_string()),
+            Role::Directory => format!("{}.{}", self.bytes.len(), self.write),
+        };
+        Entry {
+            size: self.bytes.len() as u64,
+            version: Version::new(version),
+            modified_ns: self.mtime_ns,
+            digests,
+            readable: Readable::Yes,
+        }
+    }
+}
+
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Memory({})", self.name)
@@ -106,7 +132,7 @@ impl Memory {
             faults: None,
             calls: Vec::new(),
         };
-        Self { name: name.to_owned(), role, state: Mutex::new(state) }
+        Self { name: name.to_owned(), role, state: Arc::new(Mutex::new(state)) }
     }
 
     /// A third party writes.
@@ -212,25 +238,7 @@ impl Memory {
     }
 
     fn entry(&self, object: &Object, depth: Depth) -> Entry {
-        let mut digests = Digests::none();
-        if self.role == Role::Bucket {
-            digests.add(Digest::from_bytes(DigestKind::EtagMd5, &Md5::digest(&object.bytes)));
-            if let (Depth::LookUp, Some(blake3)) = (depth, &object.blake3) {
-                digests.add(blake3.clone());
-            }
-        }
-        // A bucket's version is its ETag; a directory's moves with every write.
-        let version = match self.role {
-            Role::Bucket => digests.get(DigestKind::EtagMd5).map_or_else(String::new, |d| d.text.to_string()),
-            Role::Directory => format!("{}.{}", object.bytes.len(), object.write),
-        };
-        Entry {
-            size: object.bytes.len() as u64,
-            version: Version::new(version),
-            modified_ns: object.mtime_ns,
-            digests,
-            readable: Readable::Yes,
-        }
+        object.entry(self.role, depth)
     }
 
     fn expect(&self, state: &State, key: &Key, expect: &Expect) -> Result<(), Error> {
@@ -345,13 +353,21 @@ impl Replica for Memory {
             return Err(Error::new(Cause::Changed, format!("{key}: changed meanwhile")));
         }
         if entry.size > WHOLE_LIMIT {
-            return Ok(Content::Pieces(Arc::new(Held { entry, bytes: object.bytes, attributes: object.attributes })));
+            return Ok(Content::Pieces(Arc::new(Held {
+                entry,
+                bytes: object.bytes,
+                attributes: object.attributes,
+                key: key.clone(),
+                role: self.role,
+                state: Arc::clone(&self.state),
+            })));
         }
         let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&object.bytes).as_bytes());
         Ok(Content::Whole { entry, bytes: object.bytes, blake3, attributes: object.attributes })
     }
 
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
+        self.accepts(key).map_err(|why| Error::new(Cause::Refused, format!("{key}: {why}")))?;
         let bytes = match content {
             Content::Whole { bytes, .. } => bytes.clone(),
             Content::Pieces(pieces) => {
@@ -391,37 +407,5 @@ impl Replica for Memory {
 
     fn trash(&self) -> Option<&dyn Trash> {
         Some(self)
-    }
-}
-
-/// Large content that was opened: a snapshot.
-#[derive(Debug)]
-struct Held {
-    entry: Entry,
-    bytes: Bytes,
-    attributes: Option<Arc<Attributes>>,
-}
-
-#[async_trait]
-impl Pieces for Held {
-    fn entry(&self) -> &Entry {
-        &self.entry
-    }
-
-    fn attributes(&self) -> Option<&Attributes> {
-        self.attributes.as_deref()
-    }
-
-    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, Error> {
-        let start = usize::try_from(offset).expect("fits: it is in memory");
-        let end = start.saturating_add(len);
-        if end > self.bytes.len() {
-            return Err(Error::new(Cause::Changed, "the content ends earlier"));
-        }
-        Ok(self.bytes.slice(start..end))
-    }
-
-    async fn unchanged(&self) -> Result<(), Error> {
-        Ok(())
     }
 }
