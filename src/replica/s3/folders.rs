@@ -56,6 +56,16 @@ impl Inner {
         })
     }
 
+    /// Makes sure that nothing is below a name, where a server has no place for both and can't be relied on to say so:
+    /// rclone 1.75 fails, and then lists the folder as an object too.
+    pub(super) async fn must_hold_nothing(&self, object: &str) -> Result<(), Error> {
+        if self.ability(|probe| probe.flat) != Ability::Missing {
+            return Ok(());
+        }
+        let below = self.page(&format!("{object}/"), &From::Start, 1).await?;
+        if below.objects.is_empty() && below.undecodable.is_empty() { Ok(()) } else { Err(in_the_way(object)) }
+    }
+
     /// Makes sure before anything large is sent that no folder will be in the way: such a server shows it as an object.
     pub(super) async fn must_be_free(&self, object: &str, put: &Put<'_>) -> Result<(), Error> {
         if self.ability(|probe| probe.flat) != Ability::Missing || *put.expect != Expect::Absent {

@@ -60,6 +60,7 @@ impl Inner {
             Expect::Absent => {
                 if ability != Ability::Proven {
                     self.must_be(object, put.expect).await?;
+                    self.must_hold_nothing(object).await?;
                 }
                 Headers::fresh(object, self.acl_of_new())
             }

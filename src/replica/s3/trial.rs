@@ -182,16 +182,17 @@ impl<'a> Trial<'a> {
         etag.to_owned()
     }
 
-    /// A name below which others lie must not be taken for an object. Only a server that honours conditions can.
+    /// A name below which others lie must not be taken for an object, nor be impossible. Without conditions only the
+    /// second can be seen: rclone 1.75 answers 500.
     async fn folders(&self) {
         let inner = self.inner;
-        if inner.ability(|probe| probe.conditional_put) != Ability::Proven {
-            return;
-        }
-        let made = inner.write(&self.object(FOLDER), body(), Proof::Signed, &Condition::Absent).await;
+        let is_conditional = inner.ability(|probe| probe.conditional_put) == Ability::Proven;
+        let condition = if is_conditional { Condition::Absent } else { Condition::Unchecked };
+        let made = inner.write(&self.object(FOLDER), body(), Proof::Signed, &condition).await;
         let ability = match made {
             Ok(_) => Ability::Proven,
             Err(failure) if failure.status == Some(412) => Ability::Missing,
+            Err(failure) if !is_conditional && failure.status == Some(500) => Ability::Missing,
             Err(_) => Ability::Unknown,
         };
         inner.learn(|probe| probe.flat = ability);
@@ -218,6 +219,8 @@ impl<'a> Trial<'a> {
             Ok(output) if output.grants().is_empty() => Ability::Missing,
             Ok(_) => Ability::Proven,
             Err(failure) if failure.is_not_implemented() => Ability::Missing,
+            // rclone 1.75 does not know the question, and answers with the object.
+            Err(failure) if failure.status == Some(200) => Ability::Missing,
             Err(_) => Ability::Unknown,
         };
         inner.learn(|probe| probe.acl = ability);
