@@ -85,8 +85,9 @@ def put(endpoint, bucket, key):
 
 def clear(endpoint, bucket, prefix):
     s3 = client(endpoint)
-    for listed in list(objects_of(s3, bucket, prefix)):
-        s3.delete_object(Bucket=bucket, Key=listed["Key"])
+    keys = [{"Key": listed["Key"]} for listed in objects_of(s3, bucket, prefix)]
+    for at in range(0, len(keys), 1000):
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[at : at + 1000], "Quiet": True})
     for upload in list(uploads_of(s3, bucket, prefix)):
         s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 

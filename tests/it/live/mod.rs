@@ -9,6 +9,7 @@ use mediasync::secret::Secret;
 
 mod bucket;
 mod cli;
+mod foreign;
 mod place;
 
 pub(crate) use bucket::RawBucket;

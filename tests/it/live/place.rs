@@ -16,6 +16,7 @@ pub(super) struct Place {
     pub(super) sandbox: Sandbox,
     pub(super) live: Live,
     prefix: String,
+    dsn: String,
 }
 
 /// A bucket prefix as boto3 sees it.
@@ -37,7 +38,17 @@ impl Place {
         let dsn =
             format!("s3://{}:{}@{}/{prefix}?endpoint={}", live.access_key, live.secret_key, live.bucket, live.endpoint);
         sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
-        Self { sandbox, live: live.clone(), prefix: format!("{prefix}/") }
+        Self { sandbox, live: live.clone(), prefix: format!("{prefix}/"), dsn }
+    }
+
+    /// Of the bucket, with a final slash.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The address with its credentials.
+    pub(super) fn dsn(&self) -> &str {
+        &self.dsn
     }
 
     fn bucket(&self, what: &str, name: &str, stdin: &[u8]) -> Vec<u8> {
