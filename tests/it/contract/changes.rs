@@ -1,164 +1,142 @@
-//! Puts, copies, deletions, and their preconditions.
+//! Puts, deletions, and their preconditions.
 
 use futures_util::future::join_all;
-use mediasync::model::{DigestKind, Expect, Version};
-use mediasync::replica::{Ability, Cause, Content, Replica};
+use mediasync::model::{Expect, Version};
+use mediasync::replica::{Ability, Cause, Content};
 
-use super::looks::{empty, present_keys};
+use super::looks::{look, present_keys};
+use super::reads::content;
 use super::{Behind, Subject};
 use crate::s3_replica::{Putter, cause, key, whole};
 
+cases! {
+    Any: "a put of a new key is there, with the content that was given" => creates,
+    Any: "a put of an empty file is there" => creates_empty,
+    Any: "a put of a new key is refused where something is, and changes nothing" => occupied,
+    Any: "a put over a version is refused where another one is, and changes nothing" => wrong,
+    Any: "a put over a version is refused where nothing is, and makes nothing" => nothing,
+    Any: "a put over the version that is there replaces it, and gives another version" => replaces,
+    Any: "a version that was replaced can't be replaced again" => stale,
+    Any: "content becomes empty and is filled again" => emptied,
+    NotMemory: "an overwrite keeps what it does not set" => overwrite_keeps,
+    Any: "of many that create one key at once, one wins where the server can see to it" => racing_creations,
+    Any: "of many that replace one version at once, one wins where the server can see to it" => racing_overwrites,
+    Any: "many keys may be put at once" => many,
+    NoParts: "where nothing can be stored in parts, that is refused and nothing is made" => no_parts,
+    Any: "a deletion of another version is refused, and the key stays" => deletes_wrong,
+    Any: "a deletion of the version that is there takes the key away" => deletes,
+    Any: "a deletion leaves the neighbours of its key alone" => neighbours,
+    Any: "a batch of deletions gives one result a key, in order, and spares what somebody changed" => batch,
+    Any: "a key that is deleted a second time is told as its replica tells it" => twice,
+    Any: "a batch of no deletions does nothing" => no_batch,
+    Any: "a key that was deleted can be put again, and an older version then deletes nothing" => again,
+}
+
 /// The version of nothing that is there, in a form that each replica can read.
-fn wrong_version() -> Version {
+pub(super) fn wrong_version() -> Version {
     Version::new("0".repeat(32))
 }
 
-pub(super) async fn content(replica: &dyn Replica, name: &str) -> Vec<u8> {
-    let entry = replica.look_up(&key(name)).await.unwrap().unwrap_or_else(|| panic!("{name} is there"));
-    match replica.open(&key(name), &entry.version).await.unwrap() {
-        Content::Whole { bytes, .. } => bytes.to_vec(),
-        Content::Pieces(pieces) => {
-            let len = usize::try_from(entry.size).unwrap();
-            let mut all = Vec::with_capacity(len);
-            while all.len() < len {
-                let piece = (len - all.len()).min(1 << 20);
-                all.extend(pieces.read(all.len() as u64, piece).await.unwrap());
-            }
-            pieces.unchanged().await.unwrap();
-            all
-        }
+async fn creates(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let entry = putter.create(replica, "put/new", b"first").await.unwrap();
+    assert_eq!(entry.size, 5);
+    assert_eq!(content(replica, "put/new").await, b"first");
+    assert_eq!(putter.meter.bytes(), 5, "what is sent is counted");
+}
+
+async fn creates_empty(subject: &Subject) {
+    let entry = Putter::new().create(subject.replica(), "put/empty", b"").await.unwrap();
+    assert_eq!(entry.size, 0);
+    assert_eq!(content(subject.replica(), "put/empty").await, b"");
+}
+
+async fn occupied(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    for (name, bytes) in [("put/some", b"first".as_slice()), ("put/empty", b"")] {
+        let entry = putter.create(replica, name, bytes).await.unwrap();
+        assert_eq!(cause(putter.create(replica, name, b"other").await), Cause::Precondition, "{name}");
+        assert_eq!(look(replica, name).await.version, entry.version);
+        assert_eq!(content(replica, name).await, bytes);
     }
 }
 
-pub(super) async fn puts(subject: &Subject) {
+async fn wrong(subject: &Subject) {
     let (replica, putter) = (subject.replica(), Putter::new());
-    for (name, bytes) in [("put/new", b"first".as_slice()), ("put/empty", b"")] {
+    for (name, bytes) in [("put/some", b"first".as_slice()), ("put/empty", b"")] {
         let entry = putter.create(replica, name, bytes).await.unwrap();
-        assert_eq!(entry.size, bytes.len() as u64);
-        let found = replica.look_up(&key(name)).await.unwrap().unwrap();
-        assert_eq!((found.size, &found.version), (entry.size, &entry.version), "{name}");
-        assert_eq!(found.modified_ns, Some(1_700_000_000_250_000_000), "{name}: the time that was given");
-        assert_eq!(content(replica, name).await, bytes);
-        // Refused, and nothing changed by it.
-        assert_eq!(cause(putter.create(replica, name, b"other").await), Cause::Precondition, "{name}");
         let wrong = Expect::Version(wrong_version());
         assert_eq!(cause(putter.put(replica, name, &whole("other"), &wrong, None).await), Cause::Precondition);
-        assert_eq!(replica.look_up(&key(name)).await.unwrap().unwrap().version, entry.version);
+        assert_eq!(look(replica, name).await.version, entry.version);
         assert_eq!(content(replica, name).await, bytes);
-        assert_eq!(cause(replica.open(&key(name), &wrong_version()).await), Cause::Changed);
     }
-    let first = replica.look_up(&key("put/new")).await.unwrap().unwrap();
-    let second = putter.put(replica, "put/new", &whole("second"), &Expect::Version(first.version.clone()), None).await;
-    let second = second.unwrap();
-    assert_ne!(second.version, first.version);
-    assert_eq!(cause(replica.open(&key("put/new"), &first.version).await), Cause::Changed);
-    let stale = Expect::Version(first.version.clone());
-    assert_eq!(cause(putter.put(replica, "put/new", &whole("third"), &stale, None).await), Cause::Precondition);
-    assert_eq!(content(replica, "put/new").await, b"second");
-    let nothing = putter.put(replica, "put/nothing", &whole("x"), &stale, None).await;
-    assert_eq!(cause(nothing), Cause::Precondition, "a version of what is gone");
-    assert_eq!(replica.look_up(&key("put/nothing")).await, Ok(None));
-    // From something to nothing and back.
-    let emptied = putter.put(replica, "put/new", &whole(""), &Expect::Version(second.version), None).await.unwrap();
-    assert_eq!(content(replica, "put/new").await, b"");
-    putter.put(replica, "put/new", &whole("last"), &Expect::Version(emptied.version), None).await.unwrap();
-    assert_eq!(content(replica, "put/new").await, b"last");
 }
 
-/// What an overwrite does not set stays.
-pub(super) async fn overwrite_keeps(subject: &Subject) {
+async fn nothing(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let gone = putter.create(replica, "gone", b"x").await.unwrap();
+    assert_eq!(replica.delete(&[(key("gone"), gone.version.clone())]).await, [Ok(())]);
+    for (name, version) in [("never", wrong_version()), ("gone", gone.version)] {
+        let put = putter.put(replica, name, &whole("x"), &Expect::Version(version), None).await;
+        assert_eq!(cause(put), Cause::Precondition, "{name}");
+        assert_eq!(replica.look_up(&key(name)).await, Ok(None));
+    }
+}
+
+async fn replaces(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let first = putter.create(replica, "file", b"first").await.unwrap();
+    let second = putter.put(replica, "file", &whole("second"), &Expect::Version(first.version.clone()), None).await;
+    let second = second.unwrap();
+    assert_ne!(second.version, first.version);
+    assert_eq!(look(replica, "file").await.version, second.version);
+    assert_eq!(content(replica, "file").await, b"second");
+}
+
+async fn stale(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let first = putter.create(replica, "file", b"first").await.unwrap();
+    let stale = Expect::Version(first.version);
+    putter.put(replica, "file", &whole("second"), &stale, None).await.unwrap();
+    assert_eq!(cause(putter.put(replica, "file", &whole("third"), &stale, None).await), Cause::Precondition);
+    assert_eq!(content(replica, "file").await, b"second");
+}
+
+async fn emptied(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let full = putter.create(replica, "file", b"full").await.unwrap();
+    let emptied = putter.put(replica, "file", &whole(""), &Expect::Version(full.version), None).await.unwrap();
+    assert_eq!((emptied.size, content(replica, "file").await), (0, vec![]));
+    putter.put(replica, "file", &whole("last"), &Expect::Version(emptied.version), None).await.unwrap();
+    assert_eq!(content(replica, "file").await, b"last");
+}
+
+async fn overwrite_keeps(subject: &Subject) {
+    use std::os::unix::fs::PermissionsExt;
     let (replica, putter) = (subject.replica(), Putter::new());
     match &subject.behind {
-        Behind::Memory(_) => return,
+        Behind::Memory(..) => unreachable!("it keeps no such things"),
         Behind::Directory(dir) => {
-            use std::os::unix::fs::PermissionsExt;
-            subject.write("dressed", b"old").await;
+            subject.write("dressed", b"old".as_slice()).await;
             std::fs::set_permissions(dir.path().join("dressed"), std::fs::Permissions::from_mode(0o640)).unwrap();
         }
-        Behind::Bucket(_, _, raw) => raw.dress("dressed", b"old").await,
+        Behind::Bucket(bucket) => bucket.raw.dress("dressed", b"old").await,
     }
-    let old = replica.look_up(&key("dressed")).await.unwrap().unwrap();
+    let old = look(replica, "dressed").await;
     putter.put(replica, "dressed", &whole("new"), &Expect::Version(old.version), None).await.unwrap();
     assert_eq!(content(replica, "dressed").await, b"new");
     let kept = match &subject.behind {
-        Behind::Memory(_) => unreachable!("returned above"),
+        Behind::Memory(..) => unreachable!("it keeps no such things"),
         Behind::Directory(dir) => {
-            use std::os::unix::fs::PermissionsExt;
             let mode = std::fs::metadata(dir.path().join("dressed")).unwrap().permissions().mode();
             if mode & 0o777 == 0o640 { vec!["mode"] } else { vec![] }
         }
-        Behind::Bucket(_, _, raw) => raw.dressed("dressed").await,
+        Behind::Bucket(bucket) => bucket.raw.dressed("dressed").await,
     };
-    assert_eq!(kept, subject.expected.kept, "what an overwrite keeps");
+    assert_eq!(kept, subject.expected.kept);
 }
 
-pub(super) async fn copies(subject: &Subject) {
-    let (replica, putter) = (subject.replica(), Putter::new());
-    let source = putter.create(replica, "copy/from + ü", b"content").await.unwrap();
-    let from = key("copy/from + ü");
-    let digests = source.digests.clone();
-    let absent = putter.as_put(&Expect::Absent, &digests, None);
-    let copied = replica.copy(&from, &source.version, &key("copy/to"), &absent).await;
-    if !subject.can(|can| can.copy) {
-        assert_eq!(cause(copied), Cause::Unsupported);
-        assert_eq!(replica.look_up(&key("copy/to")).await, Ok(None));
-        return;
-    }
-    let copied = copied.unwrap();
-    let found = replica.look_up(&key("copy/to")).await.unwrap().unwrap();
-    assert_eq!((&found.version, found.size), (&copied.version, source.size));
-    assert_eq!(content(replica, "copy/to").await, b"content");
-    assert_eq!(replica.look_up(&from).await.unwrap().unwrap().version, source.version, "the source stays");
-    assert_eq!(found.modified_ns, Some(1_700_000_000_250_000_000));
-    // Conditions on either key.
-    assert_eq!(cause(replica.copy(&from, &source.version, &key("copy/to"), &absent).await), Cause::Precondition);
-    for (from, version) in [(&from, wrong_version()), (&key("copy/nothing"), source.version.clone())] {
-        let refused = replica.copy(from, &version, &key("copy/other"), &absent).await;
-        assert_eq!(cause(refused), Cause::Precondition, "{from}");
-        assert_eq!(replica.look_up(&key("copy/other")).await, Ok(None));
-    }
-    let other = putter.create(replica, "copy/over", b"to be replaced").await.unwrap();
-    let stale = Expect::Version(wrong_version());
-    let refused = replica.copy(&from, &source.version, &key("copy/over"), &putter.as_put(&stale, &digests, None)).await;
-    assert_eq!(cause(refused), Cause::Precondition);
-    assert_eq!(content(replica, "copy/over").await, b"to be replaced");
-    let right = Expect::Version(other.version);
-    replica.copy(&from, &source.version, &key("copy/over"), &putter.as_put(&right, &digests, None)).await.unwrap();
-    assert_eq!(content(replica, "copy/over").await, b"content");
-    // A bucket tells our digest from a look alone.
-    if let Behind::Bucket(..) = &subject.behind {
-        assert_eq!(found.digests.get(DigestKind::Blake3), source.digests.get(DigestKind::Blake3));
-    }
-}
-
-pub(super) async fn deletions(subject: &Subject) {
-    let (replica, putter) = (subject.replica(), Putter::new());
-    empty(replica).await;
-    let mut batch = Vec::new();
-    for at in 0..7 {
-        let name = format!("delete/{at}");
-        batch.push((key(&name), putter.create(replica, &name, name.as_bytes()).await.unwrap().version));
-    }
-    // A single one, stale and right.
-    assert_eq!(cause(replica.delete(&[(key("delete/0"), wrong_version())]).await.remove(0)), Cause::Precondition);
-    assert_eq!(content(replica, "delete/0").await, b"delete/0");
-    assert_eq!(replica.delete(&batch[..1]).await, [Ok(())]);
-    assert_eq!(replica.look_up(&key("delete/0")).await, Ok(None));
-    // A batch, with one changed by somebody else and one gone.
-    subject.write("delete/3", b"somebody else's").await;
-    let results = replica.delete(&batch).await;
-    let causes: Vec<_> = results.iter().map(|result| result.as_ref().err().map(|error| error.cause)).collect();
-    let mut expected = vec![None; 7];
-    (expected[0], expected[3]) = (subject.expected.gone, Some(Cause::Precondition));
-    assert_eq!(causes, expected, "one result each, in order");
-    assert_eq!(present_keys(replica, None).await, ["delete/3"]);
-    assert_eq!(content(replica, "delete/3").await, b"somebody else's");
-    assert!(replica.delete(&[]).await.is_empty());
-    empty(replica).await;
-}
-
-/// Of many that create one key at once, one wins where the server can see to it.
-pub(super) async fn racing_creations(subject: &Subject) {
+async fn racing_creations(subject: &Subject) {
     let (replica, putter) = (subject.replica(), Putter::new());
     let texts: Vec<String> = (0..8).map(|at| format!("racer {at}")).collect();
     let racers = texts.iter().map(|text| putter.create(replica, "race", text.as_bytes()));
@@ -167,10 +145,118 @@ pub(super) async fn racing_creations(subject: &Subject) {
     for result in &results {
         assert!(result.as_ref().err().is_none_or(|error| error.cause == Cause::Precondition), "{result:?}");
     }
+    assert!(!won.is_empty());
     if replica.capabilities().conditional_put == Ability::Proven {
         assert_eq!(won.len(), 1, "{results:?}");
         assert_eq!(content(replica, "race").await, won[0].1.as_bytes());
     }
+}
+
+async fn racing_overwrites(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let first = putter.create(replica, "race", b"the first").await.unwrap();
+    let expect = Expect::Version(first.version);
+    let contents: Vec<_> = (0..8).map(|at| whole(format!("racer {at}"))).collect();
+    let racers = contents.iter().map(|content| putter.put(replica, "race", content, &expect, None));
+    let results = join_all(racers).await;
+    for result in &results {
+        assert!(result.as_ref().err().is_none_or(|error| error.cause == Cause::Precondition), "{result:?}");
+    }
+    let won: Vec<_> = (0..8).filter(|at| results[*at].is_ok()).map(|at| format!("racer {at}")).collect();
     assert!(!won.is_empty());
-    empty(replica).await;
+    // Without conditions a server may even keep the bytes of one with the metadata of another one: that is told.
+    if replica.capabilities().conditional_put != Ability::Proven {
+        return;
+    }
+    let there = String::from_utf8(content(replica, "race").await).unwrap();
+    assert!(won.contains(&there), "{there} is there, {won:?} won");
+}
+
+async fn many(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let names: Vec<String> = (10..42).map(|at| format!("many/{}/{at}", at % 3)).collect();
+    let puts = join_all(names.iter().map(|name| putter.create(replica, name, name.as_bytes()))).await;
+    assert!(puts.iter().all(Result::is_ok), "{puts:?}");
+    for name in &names {
+        assert_eq!(content(replica, name).await, name.as_bytes());
+    }
+}
+
+async fn no_parts(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let (memory, hashes) = super::large::source(subject, 0);
+    let large = Content::Pieces(memory);
+    assert_eq!(cause(putter.put(replica, "large.bin", &large, &Expect::Absent, Some(&hashes)).await), Cause::Refused);
+    assert_eq!(replica.look_up(&key("large.bin")).await, Ok(None));
+    assert_eq!(present_keys(replica, None).await, [] as [&str; 0]);
+}
+
+async fn deletes_wrong(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    putter.create(replica, "file", b"1").await.unwrap();
+    assert_eq!(cause(replica.delete(&[(key("file"), wrong_version())]).await.remove(0)), Cause::Precondition);
+    assert_eq!(content(replica, "file").await, b"1");
+}
+
+async fn deletes(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let put = putter.create(replica, "dir/file", b"1").await.unwrap();
+    assert_eq!(replica.delete(&[(key("dir/file"), put.version)]).await, [Ok(())]);
+    assert_eq!(replica.look_up(&key("dir/file")).await, Ok(None));
+    assert_eq!(present_keys(replica, None).await, [] as [&str; 0]);
+}
+
+async fn neighbours(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    for name in ["dir/a", "dir/a-b", "dir/ab", "dir/b/a", "dirb/a"] {
+        putter.create(replica, name, b"1").await.unwrap();
+    }
+    let version = look(replica, "dir/a").await.version;
+    assert_eq!(replica.delete(&[(key("dir/a"), version)]).await, [Ok(())]);
+    let mut left = present_keys(replica, None).await;
+    left.sort_unstable();
+    assert_eq!(left, ["dir/a-b", "dir/ab", "dir/b/a", "dirb/a"]);
+}
+
+async fn batch(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let mut batch = Vec::new();
+    for at in 0..7 {
+        let name = format!("delete/{at}");
+        batch.push((key(&name), putter.create(replica, &name, name.as_bytes()).await.unwrap().version));
+    }
+    assert_eq!(replica.delete(&batch[..1]).await, [Ok(())]);
+    subject.write("delete/3", b"somebody else's".as_slice()).await;
+    let results = replica.delete(&batch).await;
+    let causes: Vec<_> = results.iter().map(|result| result.as_ref().err().map(|error| error.cause)).collect();
+    let mut expected = vec![None; 7];
+    (expected[0], expected[3]) = (subject.expected.gone, Some(Cause::Precondition));
+    assert_eq!(causes, expected);
+    assert_eq!(present_keys(replica, None).await, ["delete/3"]);
+    assert_eq!(content(replica, "delete/3").await, b"somebody else's");
+}
+
+async fn twice(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let put = putter.create(replica, "file", b"1").await.unwrap();
+    let batch = [(key("file"), put.version)];
+    assert_eq!(replica.delete(&batch).await, [Ok(())]);
+    let again = replica.delete(&batch).await.remove(0);
+    assert_eq!(again.err().map(|error| error.cause), subject.expected.gone_alone);
+}
+
+async fn no_batch(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    putter.create(replica, "file", b"1").await.unwrap();
+    assert!(replica.delete(&[]).await.is_empty());
+    assert_eq!(present_keys(replica, None).await, ["file"]);
+}
+
+async fn again(subject: &Subject) {
+    let (replica, putter) = (subject.replica(), Putter::new());
+    let first = putter.create(replica, "file", b"first").await.unwrap();
+    assert_eq!(replica.delete(&[(key("file"), first.version.clone())]).await, [Ok(())]);
+    putter.create(replica, "file", b"second").await.unwrap();
+    assert_eq!(cause(replica.delete(&[(key("file"), first.version)]).await.remove(0)), Cause::Precondition);
+    assert_eq!(content(replica, "file").await, b"second");
 }

@@ -3,6 +3,7 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Grantee, ObjectCannedAcl, Permission, Type};
+use bytes::Bytes;
 use mediasync::replica::s3::S3Address;
 
 use super::client;
@@ -65,9 +66,14 @@ impl RawBucket {
     }
 
     /// Stores bytes under a key, whatever it is.
-    pub(crate) async fn put(&self, key: &str, bytes: &'static [u8]) {
+    pub(crate) async fn put(&self, key: &str, bytes: Bytes) {
         let put = self.client.put_object().bucket(&self.bucket).key(self.object(key));
-        put.body(ByteStream::from_static(bytes)).send().await.unwrap();
+        put.body(ByteStream::from(bytes)).send().await.unwrap();
+    }
+
+    /// Removes a key.
+    pub(crate) async fn delete(&self, key: &str) {
+        self.client.delete_object().bucket(&self.bucket).key(self.object(key)).send().await.unwrap();
     }
 
     /// Begins an upload and returns its id.
