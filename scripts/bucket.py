@@ -16,6 +16,7 @@ import time
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 
 def client(endpoint, attempts=5):
@@ -66,7 +67,7 @@ def show(endpoint, bucket, prefix):
             "etag": listed["ETag"].strip('"'),
             "modified": listed["LastModified"].timestamp(),
             "metadata": got["Metadata"],
-            "content_type": got["ContentType"],
+            "content_type": got.get("ContentType"),
         }
     uploads = [upload["Key"] for upload in uploads_of(s3, bucket, prefix)]
     print(json.dumps({"objects": objects, "uploads": uploads}))
@@ -87,7 +88,12 @@ def clear(endpoint, bucket, prefix):
     s3 = client(endpoint)
     keys = [{"Key": listed["Key"]} for listed in objects_of(s3, bucket, prefix)]
     for at in range(0, len(keys), 1000):
-        s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[at : at + 1000], "Quiet": True})
+        try:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[at : at + 1000], "Quiet": True})
+        except ClientError:
+            # Names that XML has no way to write.
+            for key in keys[at : at + 1000]:
+                s3.delete_object(Bucket=bucket, **key)
     for upload in list(uploads_of(s3, bucket, prefix)):
         s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
