@@ -9,14 +9,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Manifest, Pair, PlanFile};
-use crate::model::{Action, Reason, Side, Verb};
+use crate::model::{Action, Reason, Side, TrashRule, Verb};
 use crate::plan::guard::{self, GuardVerdict, Range, Situation};
 use crate::plan::{Budget, Mode};
 use crate::plan_store::PlanStore;
 use crate::recover::recover;
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{Approval, Cycle, Ending, Halt, Looked, Met, Observer, Report, carry_out, meet, spent};
+use crate::sync::{Approval, Cycle, Ending, Halt, Looked, Met, Observer, Report, binned, carry_out, meet, spent};
 
 /// Where the plans of a pair are kept, and how a stored plan names its places.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,9 @@ pub struct Header {
     /// Whether the run that made it looked at a part only.
     #[serde(default)]
     pub part: bool,
+    /// What is kept of what it deletes or replaces.
+    #[serde(default)]
+    pub trash: TrashRule,
 }
 
 /// Writes the plan of a cycle to `path`, or onto the shelf of the pair. Returns its hash.
@@ -86,6 +89,7 @@ pub(crate) fn save(
         budget: cycle.budget,
         time: cycle.now_ns,
         part: cycle.only.is_some(),
+        trash: cycle.trash,
     };
     let header = serde_json::to_value(header).expect("a header is plain data");
     Ok(match path {
@@ -173,7 +177,8 @@ pub async fn apply(
         let message = format!("{}: the plan belongs to another pair of places", path.display());
         return Err(Error::new(Cause::Usage, message));
     }
-    let mut report = Report::empty();
+    let cycle = Cycle { trash: header.trash, ..cycle };
+    let mut report = Report { trash: binned(&cycle)?, ..Report::empty() };
     if let (Some(halt), Approval::Missing) = (&header.halt, approval) {
         report.ending = Ending::Halted(Halt { message: halt.clone(), plan: None });
         return Ok(report);
@@ -217,6 +222,7 @@ pub async fn apply(
     }
     carry_out(&cycle, &plan, Looked::AtThePlan, &mut met, &watcher, &mut report.done).await?;
     watcher.into_report(&mut report);
+    report.trash.kept = cycle.progress.kept.load(Relaxed);
     // What is left of a plan may be tried again.
     if report.done.changes() == report.planned.changes() && report.problem_count == 0 && report.conflict_count == 0 {
         cycle.manifest.set_carried_out(&hash, header.time, cycle.now_ns)?;

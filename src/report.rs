@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::model::{Action, Conflict, Counts, Problem, Side, SkipReason};
+use crate::model::{Action, Conflict, Counts, Problem, RunName, Side, SkipReason, TrashRule};
 use crate::replica::{Error, Meter};
 
 /// Problems and conflicts that a report lists; the rest is counted.
@@ -33,6 +33,8 @@ pub struct Progress {
     pub bytes_to_send: AtomicU64,
     /// Bytes sent.
     pub sent: Meter,
+    /// Content that was put into the trash.
+    pub kept: AtomicU64,
 }
 
 /// What the cycle tells as it goes; `cli` prints it, tests collect it.
@@ -111,6 +113,19 @@ pub struct Report {
     pub conflicts: Vec<Conflict>,
     /// How many conflicts.
     pub conflict_count: u64,
+    /// What became of content that was deleted or replaced.
+    pub trash: Binned,
+}
+
+/// What a run put into the trash of the side that it changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Binned {
+    /// What was asked for.
+    pub rule: TrashRule,
+    /// The run's name there; `None` if nothing was to be changed.
+    pub run: Option<RunName>,
+    /// How many keys.
+    pub kept: u64,
 }
 
 impl Report {
@@ -130,6 +145,7 @@ impl Report {
             problem_count: 0,
             conflicts: Vec::new(),
             conflict_count: 0,
+            trash: Binned::default(),
         }
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::apply::{self, Shelf};
-use crate::execute::{Abandoned, Book, Executor, abandoned};
+use crate::execute::{Abandoned, Bin, Book, Executor, abandoned, expire};
 use crate::manifest::{Manifest, RunId};
-use crate::model::{Counts, Filter, Key, Side};
+use crate::model::{Counts, Filter, Key, Side, TrashRule};
 use crate::pair_up::pair_up;
 use crate::plan::guard::{self, GuardVerdict, Place, Range, Situation, Stranger, Watched};
 use crate::plan::{Budget, Mode, Policy};
@@ -20,7 +20,7 @@ use crate::replica::{Buffers, Cause, Connected, Contact, Error, ReadCost, Replic
 use crate::report::Watcher;
 use crate::survey::{Findings, survey};
 
-pub use crate::report::{Ending, Halt, Observer, Progress, Report, Stage};
+pub use crate::report::{Binned, Ending, Halt, Observer, Progress, Report, Stage};
 
 /// The sliding window of the budgets.
 const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
@@ -65,6 +65,8 @@ pub struct Cycle<'a> {
     pub only: Option<Key>,
     /// How much may be deleted.
     pub budget: Budget,
+    /// What is kept of what is deleted or replaced.
+    pub trash: TrashRule,
     /// Whether anything is changed.
     pub run: Run,
     /// Transfers at the same time, at most.
@@ -134,7 +136,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     let verdict = guard::check(&situation(&cycle, &met, &findings)?);
     cycle.progress.actions.store(findings.plan.counts().changes(), Relaxed);
     cycle.progress.bytes_to_send.store(findings.plan.counts().bytes_sent, Relaxed);
-    let mut report = report_of(&findings);
+    let mut report = Report { trash: binned(&cycle)?, ..report_of(&findings) };
     match (&cycle.run, verdict) {
         (Run::DryRun, verdict) => {
             tell(&findings.plan, &watcher)?;
@@ -163,6 +165,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
         }
     }
     watcher.into_report(&mut report);
+    report.trash.kept = cycle.progress.kept.load(Relaxed);
     Ok(report)
 }
 
@@ -185,6 +188,15 @@ fn tell_times(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer) {
              and {dest}"
         ));
     }
+}
+
+/// What a report says of the trash before anything is done.
+pub(crate) fn binned(cycle: &Cycle<'_>) -> Result<Binned, Error> {
+    let run = match cycle.run {
+        Run::Execute(run) => Some(cycle.manifest.run_name(run)?),
+        Run::DryRun | Run::SavePlan(_) => None,
+    };
+    Ok(Binned { rule: cycle.trash, run, kept: 0 })
 }
 
 /// What a run records of a killed one before it plans, a dry run records in a copy: both plan the same.
@@ -362,6 +374,7 @@ pub(crate) async fn carry_out(
         progress: &cycle.progress,
         concurrency: cycle.concurrency,
         book: Book { run, now_ns: cycle.now_ns },
+        bin: Bin { rule: cycle.trash, run: cycle.manifest.run_name(run)? },
         identities: (&met.source, &met.dest),
         unaccounted: &met.unaccounted,
     };
@@ -375,6 +388,9 @@ pub(crate) async fn carry_out(
     executor.run(plan, observer, done).await?;
     for side in cycle.writes {
         tidy(cycle, plan, looked, *side, observer).await?;
+    }
+    for side in cycle.writes.iter().filter(|side| plan.counts_at(**side).changes() > 0) {
+        expire(cycle, *side, observer).await?;
     }
     for side in Side::BOTH {
         if let Some(identity) = met.identity(side) {

@@ -8,7 +8,7 @@ use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcomm
 use super::exit;
 use super::settle::Resolve;
 use crate::config::{ACLS, units};
-use crate::model::Rule;
+use crate::model::{Keep, Rule};
 use crate::plan::{Budget, Compare};
 
 /// The command line.
@@ -106,6 +106,13 @@ Examples:
   mediasync resolve media photo.jpg --take source
   mediasync resolve media photo.jpg --take both -n"))]
     Resolve(Resolve),
+    /// List what runs deleted or replaced, put it back, or delete it for good
+    #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help("\
+Examples:
+  mediasync trash list media                 what is kept at the destination of the job \"media\"
+  mediasync trash restore media --run RUN    put back all that a run took away
+  mediasync trash empty media --older-than 7d"))]
+    Trash(super::trash::args::Trash),
     /// Forget what this host remembers of a pair; touches no file and no object
     #[command(after_help = help("\
 Takes a pair out of status and history, with its stored plans. If it runs again, equal files are
@@ -303,6 +310,9 @@ pub struct Leave {
     /// Delete at most this many files, like 100 or 10%, whatever happened before
     #[arg(long, value_name = "N|N%", value_parser = units::max_delete)]
     pub max_delete: Option<Budget>,
+    /// How long to keep what is deleted, or replaced though somebody else changed it, like 30d or 12h; or off
+    #[arg(long, value_name = "TIME|off", value_parser = units::keep)]
+    pub trash: Option<Keep>,
     /// Canned ACL for new objects, like public-read
     #[arg(long, value_parser = ACLS)]
     pub acl: Option<String>,
@@ -444,10 +454,14 @@ mod tests {
     #[test]
     fn every_command_has_examples_and_its_exit_status_in_the_help() {
         let mut command = Cli::command();
-        for sub in command.get_subcommands_mut() {
+        let check = |sub: &mut Command| {
             let help = sub.render_long_help().to_string();
             assert!(help.contains("Examples:\n  mediasync "), "{help}");
             assert!(help.contains("Exit status:\n  0 "), "{help}");
+        };
+        for sub in command.get_subcommands_mut() {
+            check(sub);
+            sub.get_subcommands_mut().for_each(check);
         }
         assert!(command.render_long_help().to_string().contains("130  interrupted"));
     }
@@ -458,7 +472,7 @@ mod tests {
         let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
         assert_eq!(
             names,
-            ["push", "pull", "mirror", "sync", "status", "history", "approve", "resolve", "forget", "apply"]
+            ["push", "pull", "mirror", "sync", "status", "history", "approve", "resolve", "trash", "forget", "apply"]
         );
     }
 }

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::totals::Totals;
-use crate::model::{Action, Conflict, Counts, Entry, Problem, ProblemKind, Reach, Reason, Side, SkipReason, Verb};
+use crate::model::{
+    Action, Conflict, Counts, Entry, Problem, ProblemKind, Reach, Reason, Replaced, Side, SkipReason, Verb,
+};
 use crate::sync::{Ending, Halt, Stage};
 
 /// The version of all shapes.
@@ -107,6 +109,15 @@ struct SummaryLine {
     requests_needed: BTreeMap<&'static str, u64>,
     problems: u64,
     conflicts: u64,
+    trash: TrashLine,
+}
+
+#[derive(Serialize)]
+struct TrashLine {
+    keep: String,
+    replaced: &'static str,
+    run: Option<String>,
+    kept: u64,
 }
 
 #[derive(Serialize)]
@@ -294,6 +305,15 @@ fn summary_line(totals: &Totals<'_>) -> SummaryLine {
         requests_needed: totals.needed.iter().copied().collect(),
         problems: report.problem_count,
         conflicts: report.conflict_count,
+        trash: TrashLine {
+            keep: report.trash.rule.keep.to_string(),
+            replaced: match report.trash.rule.replaced {
+                Replaced::All => "all",
+                Replaced::Changes => "changes",
+            },
+            run: report.trash.run.as_ref().map(ToString::to_string),
+            kept: report.trash.kept,
+        },
     }
 }
 
@@ -403,7 +423,7 @@ mod tests {
         full.problem_count = 1;
         let counts = r#""overwrites":0,"copies":0,"deletes":0,"rename_deletes":0,"extra_deletes":0,"records":0,"bytes_sent":0,"bytes_deleted":0"#;
         let expected = format!(
-            r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"requests_needed":{{}},"problems":1,"conflicts":0}}"#
+            r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"requests_needed":{{}},"problems":1,"conflicts":0,"trash":{{"keep":"30d","replaced":"changes","run":null,"kept":0}}}}"#
         );
         let totals = Totals { made: vec![("PUT", 2)], ..Totals::of(&full, Stage::Done) };
         assert_eq!(summary(None, &totals), expected);

@@ -31,6 +31,7 @@ pub mod setup;
 pub mod status;
 pub mod texts;
 pub mod totals;
+pub mod trash;
 pub mod wire;
 
 use args::{Cli, Cmd};
@@ -71,6 +72,11 @@ fn format(command: &Cmd) -> Format {
         Cmd::Apply(args) => args.json,
         Cmd::Resolve(args) => args.json,
         Cmd::Forget(_) => false,
+        Cmd::Trash(args) => match &args.command {
+            trash::args::Cmd::List(args) => args.json,
+            trash::args::Cmd::Restore(args) => args.json,
+            trash::args::Cmd::Empty(args) => args.json,
+        },
     };
     if json { Format::Json } else { Format::Human }
 }
@@ -112,5 +118,6 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Apply(args) => approve::apply(args, setup, world).await,
         Cmd::Resolve(args) => settle::settle(args, setup, world).await,
         Cmd::Forget(args) => forget::forget(args, setup, world),
+        Cmd::Trash(args) => trash::trash(args, setup, world).await,
     }
 }

@@ -251,6 +251,17 @@ impl Output {
         self.aside(&text);
     }
 
+    /// One key that could not be handled. A hint is told once.
+    pub fn problem(&self, job: Option<&str>, problem: &Problem) {
+        match self.format {
+            Format::Json => self.data(&json::problem(job, problem)),
+            Format::Human if self.is_told(problem.hint.as_deref()) => {
+                self.aside(&human::problem(&Problem { hint: None, ..problem.clone() }));
+            }
+            Format::Human => self.aside(&human::problem(problem)),
+        }
+    }
+
     /// Why a guard refused, and what resolves it.
     pub fn halt(&self, job: Option<&str>, halted: &Halted<'_>) {
         match self.format {
@@ -384,13 +395,7 @@ impl Observer for Teller<'_> {
     }
 
     fn problem(&self, problem: &Problem) {
-        match self.output.format {
-            Format::Json => self.output.data(&json::problem(self.job, problem)),
-            Format::Human if self.output.is_told(problem.hint.as_deref()) => {
-                self.output.aside(&human::problem(&Problem { hint: None, ..problem.clone() }));
-            }
-            Format::Human => self.output.aside(&human::problem(problem)),
-        }
+        self.output.problem(self.job, problem);
     }
 
     fn conflict(&self, conflict: &Conflict) {

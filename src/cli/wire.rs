@@ -138,10 +138,10 @@ impl Session {
         let limits_dest = has_bucket(&task.dest) || !has_bucket(&task.source);
         let source_gate = Some(&gate).filter(|_| has_bucket(&task.source));
         let source_access = access(Side::Source, &task.source);
-        let (source, source_guard) = wire(&task.source, Side::Source, &manifest, source_access, source_gate)?;
+        let (source, source_guard) = wire(&task.source, manifest.probe(Side::Source)?, source_access, source_gate)?;
         let dest_gate = Some(&gate).filter(|_| limits_dest);
         let dest_access = access(Side::Dest, &task.dest);
-        let (dest, dest_guard) = wire(&task.dest, Side::Dest, &manifest, dest_access, dest_gate)?;
+        let (dest, dest_guard) = wire(&task.dest, manifest.probe(Side::Dest)?, dest_access, dest_gate)?;
         let guards = [source_guard, dest_guard];
         let origin = Origin {
             job: task.job.clone(),
@@ -181,6 +181,7 @@ impl Session {
             filter: Arc::clone(&self.filter),
             only: task.only.clone(),
             budget: task.options.max_delete,
+            trash: task.trash(),
             run,
             concurrency: task.options.concurrency,
             buffers: Buffers::new(BUFFER_BYTES),
@@ -287,10 +288,17 @@ fn ignore_file(root: &Path) -> Result<Vec<crate::model::Rule>, Failure> {
     }
 }
 
+/// A replica by itself, without a pair. `remembered` is what an earlier run found out about it.
+///
+/// # Errors
+/// The path can't be used.
+pub fn alone(end: &End, remembered: Option<String>, access: Access) -> Result<Arc<dyn Replica>, Failure> {
+    Ok(wire(end, remembered, access, None)?.0.replica)
+}
+
 fn wire(
     end: &End,
-    side: Side,
-    manifest: &Manifest,
+    remembered: Option<String>,
     access: Access,
     gate: Option<&Gate>,
 ) -> Result<(Wired, Arc<Guarded>), Failure> {
@@ -302,7 +310,7 @@ fn wire(
         Location::Local(path) => (throttled(Arc::new(Local::open(path)?.parents(end.parents))), None),
         Location::S3(address) => {
             // What an older version wrote and this one can't read is found out again.
-            let remembered: Option<Probe> = manifest.probe(side)?.and_then(|text| serde_json::from_str(&text).ok());
+            let remembered: Option<Probe> = remembered.and_then(|text| serde_json::from_str(&text).ok());
             let gate = gate.cloned().unwrap_or_else(|| Gate::new(usize::MAX, None));
             let s3 = Arc::new(S3::behind(address.clone(), remembered, gate));
             let inner: Arc<dyn Replica> = Arc::clone(&s3) as _;

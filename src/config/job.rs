@@ -26,6 +26,7 @@ pub(super) const KEYS: Keys = Keys {
         "overwrite",
         "on_conflict",
         "compare",
+        "trash",
     ],
     later: &[
         ("watch", "the daemon"),
@@ -161,6 +162,9 @@ fn options(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Options {
         table.checked("max_delete", "a number like 100 or a share like \"10%\"", mistakes, units::max_delete)
     {
         options.max_delete = max_delete;
+    }
+    if let Some(keep) = table.checked("trash", "a time like \"30d\", or \"off\"", mistakes, units::keep) {
+        options.trash = keep;
     }
     if let Some(concurrency) = table.checked("concurrency", "a number", mistakes, units::concurrency) {
         options.concurrency = concurrency;

@@ -19,7 +19,7 @@ use toml::de::DeTable;
 pub use remote::ACLS;
 pub use table::{Mistake, nearest};
 
-use crate::model::{FilterRules, Junk, SizeLimits};
+use crate::model::{FilterRules, Junk, Keep, SizeLimits};
 use crate::plan::{Budget, Compare, Mode, OnConflict};
 use crate::replica::access::Access;
 use crate::replica::s3::{Addressing, Said};
@@ -135,6 +135,8 @@ pub struct Options {
     pub on_conflict: OnConflict,
     /// How far contents are compared.
     pub compare: Compare,
+    /// How long what is deleted or replaced is kept.
+    pub trash: Keep,
 }
 
 impl Default for Options {
@@ -146,6 +148,7 @@ impl Default for Options {
             bwlimit: None,
             on_conflict: OnConflict::Report,
             compare: Compare::Metadata,
+            trash: Keep::default(),
         }
     }
 }

@@ -45,6 +45,7 @@ concurrency = 8
 bwlimit = "2MiB"
 overwrite = true
 compare = "download"
+trash = "7d"
 "#,
     )
     .unwrap();
@@ -68,6 +69,7 @@ compare = "download"
         bwlimit: Some(2 << 20),
         on_conflict: OnConflict::SourceWins,
         compare: Compare::Download,
+        trash: Keep::Seconds(7 * 24 * 3600),
     };
     assert_eq!(job.options, expected);
 }

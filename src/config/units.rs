@@ -4,6 +4,7 @@
 //! and the configuration file share them. Nothing here guesses: a letter alone (`2M`) could mean either of two units
 //! and is refused.
 
+use crate::model::Keep;
 use crate::plan::{Budget, Limit};
 
 /// Units with their bytes, the common ones first: this is also the order in which errors name them.
@@ -85,6 +86,39 @@ pub fn rate(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A time in whole days, hours or minutes, in seconds: `30d`, `12h`, `90m`, `2w`.
+///
+/// # Errors
+/// A sentence without a final stop that shows how to write it.
+pub fn time(text: &str) -> Result<u64, String> {
+    let trimmed = text.trim();
+    let wrong = || format!("{text:?} is not a time; write it like 30d, 12h or 2w");
+    let end = trimmed.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let factor = match &trimmed[end..] {
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        "w" => 7 * 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    trimmed[..end].parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+}
+
+/// How long the trash keeps: a [`time`], or `off`.
+///
+/// # Errors
+/// A sentence without a final stop that shows how to write it.
+pub fn keep(text: &str) -> Result<Keep, String> {
+    match text.trim() {
+        "off" => Ok(Keep::Off),
+        // Nothing would be left of it at the end of the run: that has a name.
+        text => match time(text).map_err(|wrong| format!("{wrong}, or off to keep nothing"))? {
+            0 => Err(format!("{text:?} keeps nothing; write off for that")),
+            seconds => Ok(Keep::Seconds(seconds)),
+        },
+    }
+}
+
 /// `N` keys or `N%` of the keys that both sides held.
 ///
 /// # Errors
@@ -121,6 +155,18 @@ pub fn concurrency(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_the_trash_are_read() {
+        assert_eq!(keep("30d"), Ok(Keep::default()));
+        assert_eq!(
+            (keep("12h"), keep(" 2w "), keep("off")),
+            (Ok(Keep::Seconds(43_200)), Ok(Keep::Seconds(1_209_600)), Ok(Keep::Off))
+        );
+        for wrong in ["", "30", "d", "3.5d", "-1d", "0d", "30 days", "99999999999999999999d"] {
+            assert!(keep(wrong).unwrap_err().contains("off"), "{wrong}");
+        }
+    }
 
     #[test]
     fn amounts_take_binary_and_decimal_units_in_any_case() {

@@ -5,6 +5,7 @@ use futures_util::stream::{StreamExt, iter};
 
 use crate::model::{Key, Side, SkipReason, Verdict};
 use crate::plan_store::{Phase, PlanStore};
+use crate::replica::trash::is_in_trash;
 use crate::replica::{Error, Journal, Upload, UploadedPart};
 use crate::sync::Cycle;
 
@@ -12,9 +13,14 @@ use crate::sync::Cycle;
 /// send for it. What this run did not look at, or could not, stays.
 pub(crate) async fn find(cycle: &Cycle<'_>, plan: &PlanStore, to: Side) -> Result<Vec<Upload>, Error> {
     let from = cycle.of(to.other());
-    let mut unplanned = Vec::new();
+    let (mut unplanned, mut copies) = (Vec::new(), Vec::new());
     for upload in cycle.manifest.upload_journal(to).uploads()? {
         let key = &upload.key;
+        // A copy into the trash that did not end: whoever takes the key away makes another one.
+        if is_in_trash(key) {
+            copies.push(upload);
+            continue;
+        }
         let outside = cycle.only.as_ref().is_some_and(|only| key != only && !key.is_below(only.as_str()));
         let planned = plan.has_at(to, Phase::Send, key)?
             || plan.has_at(to, Phase::Copy, key)?
@@ -33,7 +39,8 @@ pub(crate) async fn find(cycle: &Cycle<'_>, plan: &PlanStore, to: Side) -> Resul
         };
         in_scope.then_some(upload)
     });
-    Ok(looked.buffered(cycle.concurrency.max(1)).filter_map(future::ready).collect().await)
+    copies.extend(looked.buffered(cycle.concurrency.max(1)).filter_map(future::ready).collect::<Vec<_>>().await);
+    Ok(copies)
 }
 
 /// A journal that names only some uploads.

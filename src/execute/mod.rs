@@ -4,6 +4,7 @@
 //! between the act and the record shows up next time as "same on both sides" and is adopted.
 
 pub(crate) mod abandoned;
+mod keep;
 mod keep_both;
 mod remove;
 mod transfer;
@@ -14,11 +15,13 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::manifest::{Manifest, ManifestError, Record, RunId, Spent, Written};
-use crate::model::{Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, Reason, Side, Verb};
+use crate::model::{Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, Reason, Side, Verb, Version};
 use crate::plan_store::{Phase, PlanStore};
 use crate::replica::{Buffers, Cause, Error};
 use crate::survey::problem_of;
 use crate::sync::{Observer, Progress, Sides, Stage};
+
+pub(crate) use keep::{Bin, expire};
 
 pub(crate) use abandoned::Abandoned;
 
@@ -32,7 +35,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const HOPELESS: u64 = 20;
 
 /// What execution needs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Executor<'a> {
     pub(crate) sides: &'a Sides,
     /// The sides that may be changed.
@@ -42,6 +45,7 @@ pub(crate) struct Executor<'a> {
     pub(crate) progress: &'a Progress,
     pub(crate) concurrency: usize,
     pub(crate) book: Book,
+    pub(crate) bin: Bin,
     /// Keys that an earlier run was sending and that nobody could look at yet.
     pub(crate) unaccounted: &'a [Key],
     /// The identities that both sides had when the plan was made.
@@ -87,8 +91,10 @@ impl Executor<'_> {
         }
         self.transfers(plan, Phase::Copy, ledger).await?;
         self.removals(plan, Phase::MakeRoom, ledger).await?;
+        ledger.failed.clear();
         self.transfers(plan, Phase::Send, ledger).await?;
         self.transfers(plan, Phase::KeepBoth, ledger).await?;
+        self.put_back(plan, ledger).await?;
         self.removals(plan, Phase::Delete, ledger).await
     }
 
@@ -178,12 +184,17 @@ struct Ledger<'a> {
     since: Instant,
     done: &'a mut Counts,
     refusals: u64,
+    /// Keys that could not be handled, of the phase that is under way.
+    failed: Vec<Key>,
+    /// What took the place of what was kept, since the last commit.
+    replaced: Vec<(Side, Key, Version)>,
+    executor: &'a Executor<'a>,
     /// Keys whose sending failed in a way that leaves open what arrived.
     open: Vec<Key>,
 }
 
 impl<'a> Ledger<'a> {
-    fn new(executor: &Executor<'a>, observer: &'a dyn Observer, done: &'a mut Counts) -> Self {
+    fn new(executor: &'a Executor<'a>, observer: &'a dyn Observer, done: &'a mut Counts) -> Self {
         Self {
             manifest: executor.manifest,
             progress: executor.progress,
@@ -193,6 +204,9 @@ impl<'a> Ledger<'a> {
             since: Instant::now(),
             done,
             refusals: 0,
+            failed: Vec::new(),
+            replaced: Vec::new(),
+            executor,
             open: executor.unaccounted.to_vec(),
         }
     }
@@ -205,11 +219,15 @@ impl<'a> Ledger<'a> {
                 }
                 self.done.add(&action);
                 self.observer.action(&action, Stage::Done);
+                self.replaced.extend(self.executor.replaced(&action, &record));
                 self.records.push(record);
             }
             Outcome::Problem(problem) => {
                 self.progress.actions_done.fetch_add(1, Relaxed);
                 self.observer.problem(&problem);
+                if let Some(Reach::Key(key)) = &problem.reach {
+                    self.failed.push(key.clone());
+                }
                 if let (ProblemKind::Failed, Some(Reach::Key(key))) = (problem.kind, &problem.reach) {
                     self.open.push(key.clone());
                 }
@@ -227,12 +245,26 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
+    /// A deletion was undone.
+    fn undone(&mut self, action: &Action, record: Option<Record>) {
+        self.done.remove(action);
+        self.records.extend(record);
+        let key = &action.key;
+        self.observer.notice(&format!("{key}: put back, because what was to take its place could not be made"));
+    }
+
     /// Commits what was acknowledged since the last time.
     fn flush(&mut self) -> Result<(), ManifestError> {
         self.manifest.record(&self.records)?;
         self.records.clear();
         self.manifest.note_writes(&self.written)?;
         self.written.clear();
+        for side in [Side::Source, Side::Dest] {
+            let of_side = self.replaced.iter().filter(|(of, ..)| *of == side);
+            let lines: Vec<(Key, Version)> = of_side.map(|(_, key, version)| (key.clone(), version.clone())).collect();
+            self.manifest.note_replaced(side, &self.executor.bin.run, &lines)?;
+        }
+        self.replaced.clear();
         self.since = Instant::now();
         Ok(())
     }

@@ -53,25 +53,14 @@ impl Executor<'_> {
             }
         }
         drop(looked);
-        let mut targets: Vec<(Key, Version)> = Vec::with_capacity(sure.len());
-        let mut deleting = Vec::with_capacity(sure.len());
+        let mut ready = Vec::with_capacity(sure.len());
         for action in sure {
-            if let Some(problem) = self.waits(plan, &action)? {
-                ledger.settle(Outcome::Problem(problem))?;
-                continue;
-            }
-            match &action.expect {
-                Expect::Version(version) => {
-                    targets.push((action.key.clone(), version.clone()));
-                    deleting.push(action);
-                }
-                // A deletion without a version that was seen is never carried out.
-                Expect::Absent => {
-                    let message = format!("{}: the plan deletes it without having seen it", action.key);
-                    ledger.settle(Outcome::Problem(Problem::of(&action.key, ProblemKind::Raced, message)))?;
-                }
+            match self.waits(plan, &action)? {
+                Some(problem) => ledger.settle(Outcome::Problem(problem))?,
+                None => ready.push(action),
             }
         }
+        let (targets, deleting) = self.keep_all(ready, ledger).await?;
         // Booked before acting: a crash counts too much, never too little.
         let mut spent = Spent::default();
         for action in deleting.iter().filter(|action| !matches!(action.reason, Reason::Renamed { .. })) {
@@ -92,6 +81,36 @@ impl Executor<'_> {
             ledger.settle(outcome)?;
         }
         Ok(())
+    }
+
+    /// Keeps what goes. What can be deleted then, with the version that it has now.
+    async fn keep_all(
+        &self,
+        ready: Vec<Action>,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<(Vec<(Key, Version)>, Vec<Action>), Error> {
+        let mut targets = Vec::with_capacity(ready.len());
+        let mut deleting = Vec::with_capacity(ready.len());
+        let keep = async |action: Action| {
+            let kept = self.keep(&action).await;
+            (action, kept)
+        };
+        let mut kept = iter(ready).map(keep).buffered(LOOK_UPS);
+        while let Some((action, kept)) = kept.next().await {
+            match kept {
+                Ok(Expect::Version(version)) => {
+                    targets.push((action.key.clone(), version));
+                    deleting.push(action);
+                }
+                // A deletion without a version that was seen is never carried out.
+                Ok(Expect::Absent) => {
+                    let message = format!("{}: the plan deletes it without having seen it", action.key);
+                    ledger.settle(Outcome::Problem(Problem::of(&action.key, ProblemKind::Raced, message)))?;
+                }
+                Err(error) => ledger.settle(outcome_of(&action, error)?)?,
+            }
+        }
+        Ok((targets, deleting))
     }
 
     /// The old half of a move stays while the new one was not made: it may be the only copy of the content there.

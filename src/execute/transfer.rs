@@ -59,8 +59,9 @@ impl Executor<'_> {
         if let Some(blake3) = digests.get(DigestKind::Blake3) {
             self.manifest.sending_is(action.side, &action.key, &blake3.text)?;
         }
-        let journal = self.manifest.upload_journal(action.side);
+        let (expect, journal) = (self.keep(action).await?, self.manifest.upload_journal(action.side));
         let put = Put {
+            expect: &expect,
             attributes: content.attributes(),
             parts: parts.as_ref(),
             // A listing shows when an object was stored. What was recorded with it comes with its content.

@@ -17,6 +17,7 @@
 //! | writes (temporary) | [`Manifest::was_written`]: what this run wrote, for its deletions |
 //! | uploads, upload_parts | [`UploadJournal`]: uploads in flight |
 //! | runs, spent | [`Manifest::begin_run`], [`Manifest::spent_since`]: what was done, and the guard's budgets |
+//! | kept | [`Manifest::kept_of`]: what runs put into the trash |
 //! | meta | [`Manifest::identity`], [`Manifest::probe`], ...: single values |
 //!
 //! # Sides
@@ -46,6 +47,7 @@ mod base;
 mod codec;
 mod dirty;
 mod error;
+mod kept;
 mod lock;
 mod memo;
 mod meta;
@@ -63,6 +65,7 @@ mod writes;
 pub use base::{BaseCursor, Record};
 pub use codec::{read_action, read_entry, write_action, write_entry};
 pub use error::{ManifestError, Reaction};
+pub use kept::KeptLine;
 pub use lock::{Lock, LockError};
 pub use meta::Place;
 pub use open::Opened;

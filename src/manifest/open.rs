@@ -544,7 +544,7 @@ mod tests {
 
     #[test]
     fn migrations_run_once_after_a_copy_was_made() {
-        const MORE: &[Migration] = &[MIGRATIONS[0], MIGRATIONS[1], |tx| {
+        const MORE: &[Migration] = &[MIGRATIONS[0], MIGRATIONS[1], MIGRATIONS[2], |tx| {
             tx.execute_batch("ALTER TABLE runs ADD COLUMN host TEXT; UPDATE base SET size = size + 1")
         }];
         let state = tempfile::tempdir().unwrap();
@@ -552,25 +552,26 @@ mod tests {
         for _ in 0..2 {
             let opened = open_with(state.path(), &pair(), Orientation::Forward, MORE).unwrap();
             assert_eq!(opened.manifest.base_totals().unwrap(), (3000, 6000));
-            assert_eq!(version(&opened.manifest.lock().conn).unwrap(), 3);
+            assert_eq!(version(&opened.manifest.lock().conn).unwrap(), 4);
         }
-        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-2"]);
-        let copy = Connection::open(pair().dir(state.path()).join("manifest.db.version-2")).unwrap();
-        assert_eq!(version(&copy).unwrap(), 2);
+        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-3"]);
+        let copy = Connection::open(pair().dir(state.path()).join("manifest.db.version-3")).unwrap();
+        assert_eq!(version(&copy).unwrap(), 3);
         assert_eq!(copy.query_row("SELECT sum(size) FROM base", [], |r| r.get::<_, i64>(0)).unwrap(), 3000);
 
         let error = Manifest::open(state.path(), &pair(), Orientation::Forward).unwrap_err();
         assert_eq!(error.reaction, Reaction::Newer);
-        assert!(error.message.contains("newer mediasync (format 3, this one knows 2)"), "{error}");
+        assert!(error.message.contains("newer mediasync (format 4, this one knows 3)"), "{error}");
         let error = Manifest::open_read_only(state.path(), &pair(), Orientation::Forward).unwrap_err();
         assert_eq!(error.reaction, Reaction::Newer);
-        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-2"], "a refusal leaves it in its place");
+        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-3"], "a refusal leaves it in its place");
     }
 
     #[test]
     fn a_failed_migration_changes_nothing() {
-        const FAILING: &[Migration] =
-            &[MIGRATIONS[0], MIGRATIONS[1], |tx| tx.execute_batch("UPDATE base SET size = 9; SELECT * FROM nothing")];
+        const FAILING: &[Migration] = &[MIGRATIONS[0], MIGRATIONS[1], MIGRATIONS[2], |tx| {
+            tx.execute_batch("UPDATE base SET size = 9; SELECT * FROM nothing")
+        }];
         let state = tempfile::tempdir().unwrap();
         put(&open(state.path()).manifest, many());
         let error = open_with(state.path(), &pair(), Orientation::Forward, FAILING).unwrap_err();

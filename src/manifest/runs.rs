@@ -4,11 +4,12 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::Manifest;
 use super::error::ManifestError;
+use crate::model::RunName;
 
 const DAY_NS: i64 = 24 * 3600 * 1_000_000_000;
 const MINUTE_NS: i64 = 60 * 1_000_000_000;
 /// The columns of [`Run`].
-const COLUMNS: &str = "id, command, source, dest, started, ended, ending, summary";
+const COLUMNS: &str = "id, command, source, dest, started, ended, ending, summary, name";
 /// The last run over all that is in scope, by its number.
 const WHOLE: &str = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'whole-run'";
 
@@ -35,6 +36,8 @@ pub struct Run {
     pub ending: Option<String>,
     /// Its summary.
     pub summary_json: Option<String>,
+    /// What it is called in the trash; `None` for a run of an older version.
+    pub name: Option<RunName>,
 }
 
 /// What was done of the kinds that the guard limits.
@@ -65,12 +68,25 @@ impl Manifest {
             )?;
             conn.execute("DELETE FROM spent WHERE at < ?1", [now_ns.saturating_sub(7 * DAY_NS)])?;
             Self::prune_memo(conn, now_ns)?;
+            let name = RunName::new(now_ns, fastrand::u32(..));
             conn.execute(
-                "INSERT INTO runs (command, source, dest, started) VALUES (?1, ?2, ?3, ?4)",
-                (command, source, dest, now_ns),
+                "INSERT INTO runs (command, source, dest, started, name) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (command, source, dest, now_ns, name.as_str()),
             )?;
             Ok(RunId(conn.last_insert_rowid()))
         })
+    }
+
+    /// What a run is called in the trash.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn run_name(&self, run: RunId) -> Result<RunName, ManifestError> {
+        let name: Option<String> = self.read("read", |conn| {
+            conn.prepare_cached("SELECT name FROM runs WHERE id = ?1")?.query_row([run.0], |row| row.get(0)).optional()
+        })?;
+        // A run is begun with a name.
+        Ok(name.and_then(|name| RunName::parse(&name)).unwrap_or_else(|| RunName::new(0, fastrand::u32(..))))
     }
 
     /// A run is over all that is in scope, not over a part: it says how the pair stands, from its beginning on.
@@ -184,6 +200,7 @@ fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
         ended_ns: row.get(5)?,
         ending: row.get(6)?,
         summary_json: row.get(7)?,
+        name: row.get::<_, Option<String>>(8)?.and_then(|name| RunName::parse(&name)),
     })
 }
 

@@ -12,7 +12,7 @@ pub(super) const APPLICATION_ID: i32 = 0x6d73_7963;
 pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// All steps, oldest first.
-pub(super) const MIGRATIONS: &[Migration] = &[v1, v2];
+pub(super) const MIGRATIONS: &[Migration] = &[v1, v2, v3];
 
 /// The file's version: how many migrations it has seen.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<usize> {
@@ -124,5 +124,22 @@ fn v2(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(
         "ALTER TABLE uploads ADD COLUMN begun_with TEXT NOT NULL DEFAULT '';
          ALTER TABLE sending ADD COLUMN blake3 TEXT;",
+    )
+}
+
+/// The names that runs have in the trash, and what they put there: `version` is the id in a bucket's history, where that
+/// serves instead; `wrote` the version that the run put in its place.
+fn v3(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "ALTER TABLE runs ADD COLUMN name TEXT;
+         CREATE TABLE kept (
+             side    INTEGER NOT NULL,
+             run     TEXT NOT NULL,
+             key     TEXT NOT NULL,
+             size    INTEGER NOT NULL,
+             version TEXT,
+             wrote   TEXT,
+             PRIMARY KEY (side, run, key)
+         ) WITHOUT ROWID, STRICT;",
     )
 }

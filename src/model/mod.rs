@@ -26,5 +26,5 @@ pub use filter::{
 pub use junk::{JUNK_AT_ROOT, JUNK_DIRECTORIES, JUNK_FILES, Letters};
 pub use key::{BadKey, Key, Reach};
 pub use problem::{Conflict, Problem, ProblemKind, SkipReason};
-pub use trash::{Keep, RunName};
+pub use trash::{Keep, Replaced, RunName, TrashRule};
 pub use view::{Item, Place};

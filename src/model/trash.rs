@@ -43,6 +43,26 @@ impl fmt::Display for Keep {
     }
 }
 
+/// Which of the content that is replaced goes to the trash. What is deleted always does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Replaced {
+    /// What somebody else put there since the last run.
+    #[default]
+    Changes,
+    /// Everything: in a mirror, the destination is the last place that has it.
+    All,
+}
+
+/// What a run puts into the trash, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TrashRule {
+    /// How long.
+    pub keep: Keep,
+    /// Which of what is replaced.
+    pub replaced: Replaced,
+}
+
 /// The name of a run in the trash, like `20261122T194503Z-3f2a91c4`: the second in which it began (UTC) and digits that
 /// no other run of that second has. It holds no host and no path. Names sort by time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -11,7 +11,7 @@
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use super::{Cause, Error, Journal, Upload, UploadedPart};
+use super::{Ability, Cause, Error, Journal, Upload, UploadedPart};
 use crate::model::{Entry, Expect, Key, OWN_PREFIX, RunName, Version};
 
 /// The folder of the trash, relative to a replica's root.
@@ -140,6 +140,37 @@ pub fn parse_path(path: &str) -> Option<(RunName, Key)> {
 /// Whether a key of an upload in flight is a copy into the trash.
 pub fn is_in_trash(key: &Key) -> bool {
     key.as_str().starts_with(FOLDER)
+}
+
+/// Takes the entries of runs out of a trash for good: those of `run`, or of all, whose run `goes`. Returns how many.
+///
+/// Where `ordered` says that names come in order, it ends at the first run that stays, which is younger than all before.
+///
+/// # Errors
+/// The first one, after what could be removed was.
+pub async fn empty(
+    bin: &dyn Trash,
+    run: Option<&RunName>,
+    goes: &(dyn Fn(&RunName) -> bool + Sync),
+    ordered: Ability,
+) -> Result<u64, Error> {
+    let (mut listing, mut removed, mut failed) = (bin.trashed(run), 0, None);
+    while let Some(batch) = listing.next().await? {
+        let ends = ordered == Ability::Proven && batch.iter().any(|kept| !goes(&kept.run));
+        let old: Vec<Trashed> = batch.into_iter().filter(|kept| goes(&kept.run)).collect();
+        if !old.is_empty() {
+            for result in bin.discard(&old).await {
+                match result {
+                    Ok(()) => removed += 1,
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+        }
+        if ends {
+            break;
+        }
+    }
+    failed.map_or(Ok(removed), Err)
 }
 
 /// What to do where something can't be kept: the hint of such problems.

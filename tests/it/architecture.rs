@@ -234,11 +234,12 @@ fn every_integration_test_is_part_of_the_program() {
 }
 
 /// The documents for people.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/backup.md",
     "docs/filters.md",
     "docs/json.md",
     "docs/providers.md",
@@ -292,7 +293,8 @@ fn documented_command_lines_can_be_typed() {
 fn documented_commands_and_flags_exist() {
     let command = Cli::command();
     let commands: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
-    let all = command.get_subcommands().chain([&command]).flat_map(Command::get_arguments);
+    let below = command.get_subcommands().flat_map(Command::get_subcommands);
+    let all = command.get_subcommands().chain(below).chain([&command]).flat_map(Command::get_arguments);
     let flags: BTreeSet<String> = all.filter_map(|arg| arg.get_long()).map(|long| format!("--{long}")).collect();
     // Flags of other programs that the documents name.
     let others =

@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 
 use crate::support::s3::{Acls, Conditional, Effect, Region, Rule, Support};
-use crate::support::sandbox::{BUCKET, PREFIX, REMOTE, Ran, Sandbox, bytes};
+use crate::support::sandbox::{BUCKET, PREFIX, Ran, Sandbox, bytes};
 
 fn fail(sandbox: &Sandbox, operation: &'static str, key: &str, effect: Effect, times: usize) {
     sandbox.server.faults(|faults| faults.add(Rule::new(operation, effect).key(key).times(times)));
@@ -241,13 +241,15 @@ fn a_server_that_knows_little_is_synced_all_the_same() {
     sandbox.push(&["--delete"]).exits(0).says(&["preconditions"]);
     sandbox.assert_equal();
     std::fs::rename(sandbox.media("a.jpg"), sandbox.media("moved.jpg")).unwrap();
-    sandbox.push(&["--delete"]).exits(0);
+    // What it can't copy it can't keep either.
+    sandbox.push(&["--delete"]).exits(3).says(&["a.jpg can't be kept", "--trash off"]);
+    sandbox.push(&["--delete", "--trash", "off"]).exits(0);
     sandbox.assert_equal();
     sandbox.put("b.jpg", "somebody else's");
     sandbox.remove("b.jpg");
     sandbox.push(&["--delete"]).exits(3).says(&["conflict: b.jpg"]);
     assert!(sandbox.bucket.get(&format!("{PREFIX}b.jpg")).is_some());
-    sandbox.run(&["push", sandbox.path("media").to_str().unwrap(), REMOTE, "--delete", "--overwrite"]).exits(0);
+    sandbox.push(&["--delete", "--overwrite", "--trash", "off"]).exits(0);
     sandbox.assert_equal();
 }
 

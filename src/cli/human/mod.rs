@@ -10,8 +10,10 @@ use jiff::tz::TimeZone;
 
 use super::output::Halted;
 use super::totals::Totals;
-use crate::model::{Action, Conflict, Counts, Entry, Problem, ProblemKind, Reach, Reason, Side, SkipReason, Verb};
-use crate::sync::{Ending, Stage};
+use crate::model::{
+    Action, Conflict, Counts, Entry, Keep, Problem, ProblemKind, Reach, Reason, Replaced, Side, SkipReason, Verb,
+};
+use crate::sync::{Binned, Ending, Report, Stage};
 
 /// Whether texts carry colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,6 +207,7 @@ pub fn summary(totals: &Totals<'_>) -> String {
             lines.push(format!("{word}: {}", parts.join(", ")));
         }
     }
+    lines.extend(trash(report, *stage));
     if report.conflict_count > 0 {
         let what = "nothing was done about them; mediasync resolve settles one, --overwrite lets the source win in all";
         lines.push(format!("Conflicts: {} ({what})", count(report.conflict_count)));
@@ -214,6 +217,25 @@ pub fn summary(totals: &Totals<'_>) -> String {
     }
     lines.extend(took.map(|took| format!("Took {}", duration(took))));
     lines.join("\n")
+}
+
+/// What becomes of what is deleted or replaced.
+fn trash(report: &Report, stage: Stage) -> Option<String> {
+    let (takes, Binned { rule, kept, .. }) = (report.planned.deletes + report.planned.overwrites > 0, &report.trash);
+    match (stage, rule.keep) {
+        (Stage::Planned, Keep::Off) if takes => {
+            Some("The trash is off: what is deleted or replaced is not kept".to_owned())
+        }
+        (Stage::Planned, keep) if takes => {
+            let replaced = match rule.replaced {
+                Replaced::All => "replaced",
+                Replaced::Changes => "replaced after a change by somebody else",
+            };
+            Some(format!("What is deleted or {replaced} is kept for {keep} in .mediasync/trash/ at its side"))
+        }
+        (Stage::Done, keep) if *kept > 0 => Some(format!("Kept in the trash for {keep}: {}", files(*kept))),
+        (Stage::Planned | Stage::Done, _) => None,
+    }
 }
 
 /// `Created 3, overwrote 1 (12.3 MiB sent), copied 2, deleted 4 (1.2 MiB).`

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cli::fixtures::{action as planned, entry as seen, key};
-use crate::model::Version;
+use crate::model::{TrashRule, Version};
 use crate::sync::{Halt, Report};
 
 fn line(verb: Verb, reason: Reason, size: u64, name: &str) -> String {
@@ -104,12 +104,27 @@ Only at the destination, left alone: 1 file
 Deleted at the source, kept at the destination: 3 files (--delete deletes)
 Requests: 1,001 LIST
 Requests needed, at least: 1,235 PUT
+What is deleted or replaced after a change by somebody else is kept for 30d in .mediasync/trash/ at its side
 Conflicts: 1 (nothing was done about them; mediasync resolve settles one, --overwrite lets the source win in all)
 Problems: 2";
     let mut totals = Totals::of(&full, Stage::Planned);
     totals.made = vec![("LIST", 1001)];
     totals.needed = vec![("PUT", 1235)];
     assert_eq!(summary(&totals), expected);
+}
+
+#[test]
+fn what_becomes_of_deleted_content_is_said_in_every_plan() {
+    let mut report = Report::empty();
+    let told = |report: &Report, stage| summary(&Totals::of(report, stage));
+    assert!(!told(&report, Stage::Planned).contains("trash"), "nothing goes");
+    report.planned.overwrites = 1;
+    report.trash.rule = TrashRule { keep: Keep::Seconds(3600), replaced: Replaced::All };
+    assert!(told(&report, Stage::Planned).contains("What is deleted or replaced is kept for 1h in .mediasync/trash/"));
+    report.trash.kept = 1;
+    assert!(told(&report, Stage::Done).contains("Kept in the trash for 1h: 1 file"));
+    report.trash = Binned { rule: TrashRule { keep: Keep::Off, ..TrashRule::default() }, ..Binned::default() };
+    assert!(told(&report, Stage::Planned).contains("The trash is off: what is deleted or replaced is not kept"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::setup::shown;
 use crate::config::overlap::{Claim, Relation, Writes, overlaps};
 use crate::config::{Config, Job, Options, nearest, places};
 use crate::location::{self, Found, Location, Overlap};
-use crate::model::{Junk, Key, Side};
+use crate::model::{Junk, Key, Replaced, Side, TrashRule};
 use crate::plan::{Mode, OnConflict};
 use crate::replica::local::Parents;
 use crate::secret::Secret;
@@ -60,6 +60,13 @@ impl Task {
     /// Its places, each with its side.
     pub fn ends(&self) -> [(Side, &End); 2] {
         [(Side::Source, &self.source), (Side::Dest, &self.dest)]
+    }
+
+    /// What is kept of what the run deletes or replaces. A mirror's destination is the last place that has what it
+    /// replaces.
+    pub fn trash(&self) -> TrashRule {
+        let replaced = if self.mode == Mode::Mirror { Replaced::All } else { Replaced::Changes };
+        TrashRule { keep: self.options.trash, replaced }
     }
 }
 
@@ -401,6 +408,7 @@ fn override_options(options: &mut Options, args: &RunArgs) -> Result<(), Failure
         return Err(Failure::usage("--min-size is larger than --max-size: nothing would be in scope"));
     }
     options.max_delete = args.leave.max_delete.unwrap_or(options.max_delete);
+    options.trash = args.leave.trash.unwrap_or(options.trash);
     if args.leave.overwrite {
         options.on_conflict = OnConflict::SourceWins;
     }

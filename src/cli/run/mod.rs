@@ -133,6 +133,10 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     }
     let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
     output.summary(task.job.as_deref(), &Totals { took, ..totals(task, &session, &report, stage) });
+    if let (Some(run), 1..) = (&report.trash.run, report.trash.kept) {
+        let place = task.job.clone().or_else(|| task.dest.spelled.clone()).unwrap_or_else(|| "LOCATION".to_owned());
+        output.say(&format!("to put it back: mediasync trash restore {place} --run {run}{}", setup.repeated));
+    }
     if let Wish::SavePlan(file) = &task.run {
         output.say(&format!("plan written; mediasync apply {} does it", super::setup::shown(file)));
     }

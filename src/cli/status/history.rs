@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Subject, done, record, run_line, subjects, took};
+use super::{Subject, done, kept, record, run_line, subjects, took};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
@@ -51,7 +51,7 @@ fn table(subject: &Subject, runs: &[Run], older: u64, zone: &TimeZone) -> String
         lines.push("  never run".to_owned());
     } else {
         lines.push(row(&HEAD.map(str::to_owned)));
-        lines.extend(runs.iter().map(|run| row(&cells(run, zone))));
+        lines.extend(runs.iter().flat_map(|run| std::iter::once(row(&cells(run, zone))).chain(in_trash(run))));
     }
     if older > 0 {
         let word = if older == 1 { "run" } else { "runs" };
@@ -79,6 +79,12 @@ fn cells(run: &Run, zone: &TimeZone) -> [String; 8] {
     ]
 }
 
+/// What a run put into the trash, under the name that it has there.
+fn in_trash(run: &Run) -> Option<String> {
+    let (name, files) = kept(run)?;
+    Some(format!("    {} in the trash of {name}", human::files(files)))
+}
+
 /// Words to the left, numbers to the right.
 fn row([when, command, ended, took, created, overwrote, copied, deleted]: &[String; 8]) -> String {
     format!(
@@ -100,19 +106,24 @@ mod tests {
         little.done.deletes = 3;
         let mut much = Report::empty();
         much.done.creates = 1_234_567;
+        much.trash.kept = 2;
         let runs = [
             run_that(|_, _| {}),
             ended("finished", &lines::record(&Totals::of(&little, Stage::Done))),
             ended("interrupted", &lines::failed(&Failure::error("interrupted"))),
             ended("problems", &lines::record(&Totals::of(&much, Stage::Done))),
         ];
-        let expected = "\
+        let name = runs[3].name.clone().unwrap();
+        let expected = format!(
+            "\
 media: /data/media -> s3://bucket
   when                 command  ended               took    created  overwrote     copied    deleted
   2023-11-14 22:13:20  sync     unfinished             -          -          -          -          -
   2023-11-14 22:13:20  sync     finished       1 min 0 s          0          0          0          3
   2023-11-14 22:13:20  sync     interrupted    1 min 0 s          -          -          -          -
-  2023-11-14 22:13:20  sync     problems       1 min 0 s  1,234,567          0          0          0";
+  2023-11-14 22:13:20  sync     problems       1 min 0 s  1,234,567          0          0          0
+    2 files in the trash of {name}"
+        );
         let told = table(&subject(Some("media")), &runs, 0, &TimeZone::UTC);
         assert_eq!(told, expected);
         assert!(told.lines().all(|line| line.chars().count() <= 100));

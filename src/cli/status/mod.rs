@@ -17,6 +17,7 @@ use super::resolve;
 use super::setup::{Setup, shown};
 use super::wire;
 use crate::manifest::{Lock, Manifest, Pair, Run};
+use crate::model::RunName;
 
 mod history;
 
@@ -241,7 +242,17 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
         format!("\n  then, of a part: {}, {ending}{}", when(part, zone), did(self::record(part).as_ref()))
     });
     let (when, did, part) = (when(run, zone), did(record.as_ref()), part.unwrap_or_default());
-    format!("{head}\n  {what}\n  {synced}\n  last run: {when}{did}{part}")
+    let trash = kept(run).map_or_else(String::new, |(name, files)| {
+        let place = subject.job.as_ref().unwrap_or(&run.dest);
+        format!("\n  in the trash: {}: mediasync trash restore {place} --run {name}", human::files(files))
+    });
+    format!("{head}\n  {what}\n  {synced}\n  last run: {when}{did}{trash}{part}")
+}
+
+/// What a run put into the trash, and its name there.
+fn kept(run: &Run) -> Option<(&RunName, u64)> {
+    let kept = record(run)?.summary.as_ref()?.get("trash")?.get("kept")?.as_u64().filter(|kept| *kept > 0)?;
+    Some((run.name.as_ref()?, kept))
 }
 
 /// `1 problem`, `2 problems`.

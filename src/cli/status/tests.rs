@@ -61,6 +61,11 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
   synced so far: 1,002 files, 2.0 KiB
   last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s; created 2, deleted 1,000";
     assert_eq!(text(Some("media"), Some(&run)), expected);
+    done.trash.kept = 1000;
+    let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
+    let name = run.name.as_ref().unwrap();
+    let way = format!("\n  in the trash: 1,000 files: mediasync trash restore media --run {name}");
+    assert_eq!(text(Some("media"), Some(&run)), format!("{expected}{way}"));
     let idle = ended("finished", &lines::record(&Totals::of(&Report::empty(), Stage::Done)));
     assert!(text(None, Some(&idle)).ends_with("took 1 min 0 s; nothing changed"));
     let failed = ended("failed", &lines::failed(&Failure::error("no bucket")));

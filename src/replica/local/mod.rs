@@ -8,6 +8,7 @@
 //! | `write`, `transfer` | temporary files, the check right before the rename, deletions |
 //! | `stamp` | what a version is made of, and how far each file system can be trusted |
 //! | `tidy` | what a killed run left behind |
+//! | `trash` | what runs took away, by hard links |
 //! | `fault` | error numbers in words |
 //!
 //! What it promises beyond the contract of [`Replica`]: nothing outside the root is read or written, even by hostile
@@ -27,7 +28,7 @@ use self::pool::Pool;
 use self::root::Root;
 use self::tidy::Leftovers;
 use super::{
-    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica,
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica, Trash,
 };
 use crate::model::{Entry, Filter, Key, Namespace, OWN_PREFIX, Version};
 
@@ -42,6 +43,7 @@ mod seam;
 mod stamp;
 mod tidy;
 mod transfer;
+mod trash;
 mod write;
 
 #[cfg(test)]
@@ -268,6 +270,10 @@ impl Replica for Local {
             Ok(leftovers.remove(&root))
         })
         .await
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
     }
 }
 

@@ -176,7 +176,7 @@ fn check(root: &Root, key: &Key, dir: &OwnedFd, name: &str, expect: &Expect) -> 
     }
 }
 
-fn raced(key: &Key) -> Error {
+pub(super) fn raced(key: &Key) -> Error {
     Error::new(Cause::Precondition, format!("somebody else changed `{key}` since it was looked at"))
 }
 
@@ -191,7 +191,7 @@ fn no_permissions(errno: Errno) -> Result<(), Errno> {
     }
 }
 
-fn modified(mtime_ns: i64) -> Timestamps {
+pub(super) fn modified(mtime_ns: i64) -> Timestamps {
     let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     let (seconds, rest) = (mtime_ns.div_euclid(1_000_000_000), mtime_ns.rem_euclid(1_000_000_000));
     Timestamps { last_access: omit, last_modification: Timespec { tv_sec: seconds, tv_nsec: rest } }
@@ -242,7 +242,7 @@ fn delete_one(root: &Root, key: &Key, version: &Version) -> Result<(), Error> {
 }
 
 /// Removes `dir` and its parents as long as they are empty. `rmdir` fails on anything else, which is what is wanted.
-fn remove_empty(root: &Root, dir: &str) {
+pub(super) fn remove_empty(root: &Root, dir: &str) {
     let mut dir = Some(dir);
     while let Some(path) = dir {
         let removed = root.parent(path).and_then(|(above, name)| unlinkat(above, name, AtFlags::REMOVEDIR));

@@ -10,7 +10,7 @@ use super::folders::Denials;
 use super::keep::{Acl, Headers};
 use super::metadata::{Facts, OF_CONTENT, content_type};
 use super::multipart::{Ending, Part, Sent, plan};
-use super::names::{copy_source, quoted};
+use super::names::{copy_source, in_query, quoted};
 use super::ops::Op;
 use super::put::raced;
 use super::sender::{Ack, Condition};
@@ -31,8 +31,21 @@ pub(super) struct Source<'a> {
     pub(super) whose: Whose,
     pub(super) bucket: &'a str,
     pub(super) object: &'a str,
+    /// One of its versions, in a bucket that keeps them; `None` for the current one.
+    pub(super) version: Option<&'a str>,
     pub(super) etag: &'a str,
     pub(super) size: u64,
+}
+
+impl Source<'_> {
+    /// The value of `x-amz-copy-source`.
+    fn header(&self) -> String {
+        let source = copy_source(self.bucket, self.object);
+        match self.version {
+            Some(version) => format!("{source}?versionId={}", in_query(version)),
+            None => source,
+        }
+    }
 }
 
 /// Whose a source is: a refusal says other things of a place that belongs to another replica.
@@ -67,7 +80,14 @@ impl Inner {
         let mut headers = copied_headers((from, target), &head, acl, put);
         // Where listings show other ETags than requests take, the one that HEAD showed is the one to send.
         let etag = Facts::of_head(&head).etag.map(super::names::unquoted).unwrap_or_default();
-        let source = Source { whose: Whose::Ours, bucket: self.wire.bucket(), object: from, etag, size: found.size };
+        let source = Source {
+            whose: Whose::Ours,
+            bucket: self.wire.bucket(),
+            object: from,
+            version: None,
+            etag,
+            size: found.size,
+        };
         let ability = self.ability(|probe| probe.conditional_copy);
         if ability != Ability::Proven {
             self.must_be(target, put.expect).await?;
@@ -96,7 +116,7 @@ impl Inner {
         directive: MetadataDirective,
     ) -> Result<Ack, Error> {
         let mut denials = Denials::default();
-        let from = copy_source(source.bucket, source.object);
+        let from = source.header();
         let had_acl = headers.acl != Acl::Unset;
         let ack = loop {
             let answer = self.wire.send(Op::CopyObject, 0, |client| {
@@ -220,7 +240,7 @@ impl Inner {
     }
 
     async fn copy_part(&self, source: &Source<'_>, target: &str, id: &str, part: Part) -> Result<Sent, Error> {
-        let from = copy_source(source.bucket, source.object);
+        let from = source.header();
         let range = format!("bytes={}-{}", part.offset, part.offset + part.len - 1);
         let answer = self.wire.send(Op::UploadPartCopy, 0, |client| {
             let request = client.upload_part_copy().bucket(self.wire.bucket()).key(target).upload_id(id);

@@ -69,6 +69,7 @@ impl Inner {
             bucket: &origin.container,
             object: &origin.object,
             etag: &origin.pin,
+            version: None,
             size: origin.entry.size,
         };
         let ack = if source.size > LARGEST {

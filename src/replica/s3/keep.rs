@@ -257,7 +257,7 @@ const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 const AUTHENTICATED: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
 
 /// The shortest way to say an ACL.
-fn acl_from(output: &GetObjectAclOutput) -> Acl {
+pub(super) fn acl_from(output: &GetObjectAclOutput) -> Acl {
     let owner = output.owner().and_then(|owner| owner.id());
     let is_owners = |grant: &&Grant| {
         let id = grant.grantee().and_then(|grantee| grantee.id());

@@ -16,9 +16,11 @@ use super::error::Failure;
 use super::metadata::{epoch_ns, readable_class};
 use super::names::{decode_listed, is_own, shown, unquoted};
 use super::ops::Op;
+use super::probe::Probe;
 use super::ranges;
 use crate::model::{Digest, Digests, Entry, Item, Key, Problem, ProblemKind, Reach, SkipReason, Version};
 use crate::replica::retry::{Patience, repeat};
+use crate::replica::trash::FOLDER;
 use crate::replica::{Ability, Cause, Error, Listing};
 
 /// Where statements go.
@@ -101,8 +103,9 @@ impl<'a> Pages<'a> {
             let (inner, prefix) = (self.inner, self.prefix);
             let page = repeat(Patience::default(), || inner.page(prefix, &from, PAGE)).await?;
             objects += page.objects.len() as u64;
+            let shows = !page.objects.is_empty();
             let items = self.items(page.objects, page.undecodable)?;
-            self.empty = if items.is_empty() { self.empty + 1 } else { 0 };
+            self.empty = if shows { 0 } else { self.empty + 1 };
             if self.empty > MOST_EMPTY {
                 return Err(incomplete(inner, "it goes on without showing anything"));
             }
@@ -112,7 +115,7 @@ impl<'a> Pages<'a> {
                     Next::Missing => {
                         return Err(incomplete(inner, "a page is truncated and does not say where to go on"));
                     }
-                    Next::From(next) => Some(next),
+                    Next::From(next) => Some(self.past_trash().unwrap_or(next)),
                 };
                 if self.from.as_ref().is_some_and(|from| !self.seen.is_new(from)) {
                     return Err(incomplete(inner, "a continuation token came twice"));
@@ -123,6 +126,14 @@ impl<'a> Pages<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Where to go on instead of in a trash, which may hold more than the bucket shows.
+    fn past_trash(&self) -> Option<From> {
+        let (inner, proven) = (self.inner, |which: fn(&Probe) -> Ability| self.inner.ability(which) == Ability::Proven);
+        let inside = inner.names.relative(&self.order.last).is_some_and(|last| last.starts_with(FOLDER));
+        let passes = inside && proven(|probe| probe.ordered) && proven(|probe| probe.start_after);
+        passes.then(|| From::After(inner.names.own(PAST_TRASH)))
     }
 
     /// Whether everything up to the last name was seen.
@@ -169,6 +180,9 @@ impl<'a> Pages<'a> {
         Ok(items)
     }
 }
+
+/// In key order after all that begins with [`FOLDER`], and before anything that a user may have there.
+const PAST_TRASH: &str = ".mediasync/trash0";
 
 fn incomplete(inner: &Inner, why: &str) -> Error {
     Error::new(Cause::Incomplete, format!("the listing of {} contradicts itself: {why}", inner.name))

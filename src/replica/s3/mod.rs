@@ -21,7 +21,7 @@ use self::providers::Provider;
 use super::throttle::Gate;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Origin, Put, ReadCost, Replica,
-    WHOLE_LIMIT,
+    Trash, WHOLE_LIMIT,
 };
 use crate::model::{Entry, Filter, Key, Namespace, Version};
 
@@ -53,6 +53,7 @@ mod read;
 mod resume;
 mod sender;
 mod session;
+mod trash;
 mod trial;
 
 pub use address::{Addressing, Credentials, Renewal, S3Address};
@@ -293,5 +294,9 @@ impl Replica for S3 {
 
     async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {
         Ok(self.inner.tidy(journal).await? + self.inner.remove_leftovers().await?)
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
     }
 }

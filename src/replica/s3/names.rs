@@ -9,7 +9,7 @@ pub(super) use crate::replica::object::{OWN, is_own, shown};
 
 /// S3's limit for an object name in bytes of UTF-8
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
-const LONGEST: usize = 1024;
+pub(super) const LONGEST: usize = 1024;
 
 /// Maps keys to object names and back.
 #[derive(Debug, Clone)]

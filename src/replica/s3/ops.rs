@@ -23,10 +23,11 @@ pub(super) enum Op {
     AbortMultipartUpload,
     ListParts,
     ListMultipartUploads,
+    GetBucketVersioning,
 }
 
 /// All kinds with the name that summaries show, what a sentence says, and the permission that each needs.
-const ALL: [(Op, &str, &str, &str); 17] = [
+const ALL: [(Op, &str, &str, &str); 18] = [
     (Op::HeadBucket, "HeadBucket", "look at", "s3:ListBucket"),
     (Op::ListObjects, "ListObjects", "list", "s3:ListBucket"),
     (Op::HeadObject, "HeadObject", "look up", "s3:GetObject"),
@@ -44,6 +45,7 @@ const ALL: [(Op, &str, &str, &str); 17] = [
     (Op::AbortMultipartUpload, "AbortMultipartUpload", "abort the upload of", "s3:AbortMultipartUpload"),
     (Op::ListParts, "ListParts", "list the uploaded parts of", "s3:ListMultipartUploadParts"),
     (Op::ListMultipartUploads, "ListMultipartUploads", "list the uploads of", "s3:ListBucketMultipartUploads"),
+    (Op::GetBucketVersioning, "GetBucketVersioning", "ask for the versioning of", "s3:GetBucketVersioning"),
 ];
 
 impl Op {

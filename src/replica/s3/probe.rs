@@ -67,6 +67,8 @@ pub struct Probe {
     /// Keys at equal distances, as the last complete listing met them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,
+    /// The bucket keeps versions.
+    pub versioning: Ability,
 }
 
 impl Probe {
@@ -232,6 +234,7 @@ impl Inner {
                 break;
             }
         }
+        self.ask_for_versioning().await;
         self.learn(|probe| probe.id = id);
         Ok(())
     }

@@ -73,6 +73,8 @@ const ALL: Probe = Probe {
     conditional_batch_delete: Proven,
     acl: Proven,
     marks: Vec::new(),
+    // Not switched on.
+    versioning: Missing,
 };
 
 const HEADERS: &[&str] = &["cache-control", "content-disposition", "metadata"];

@@ -84,6 +84,7 @@ pub(crate) mod names;
 mod reads;
 mod refusals;
 mod resume;
+mod trash;
 
 /// All of them.
 pub(crate) fn suite() -> impl Iterator<Item = &'static Case> {
@@ -96,6 +97,7 @@ pub(crate) fn suite() -> impl Iterator<Item = &'static Case> {
         reads::CASES,
         large::CASES,
         resume::CASES,
+        trash::CASES,
     ];
     files.into_iter().flatten()
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use mediasync::apply::{Origin, Shelf};
 use mediasync::manifest::{Manifest, Pair};
-use mediasync::model::{Action, Conflict, Filter, Key, Problem};
+use mediasync::model::{Action, Conflict, Filter, Key, Problem, TrashRule};
 use mediasync::plan::{Budget, Compare, Mode, OnConflict, Policy};
 use mediasync::replica::memory::{Memory, Role};
 use mediasync::replica::{Buffers, Error};
@@ -56,6 +56,7 @@ pub struct Bench {
     pub filter: Arc<Filter>,
     pub only: Option<Key>,
     pub budget: Budget,
+    pub trash: TrashRule,
     pub now_ns: i64,
     pub ears: Ears,
     state: tempfile::TempDir,
@@ -72,6 +73,7 @@ impl Bench {
             filter: Arc::new(Filter::default()),
             only: None,
             budget: Budget::Sliding,
+            trash: TrashRule::default(),
             now_ns: 1_800_000_000_000_000_000,
             ears: Ears::default(),
             state: tempfile::tempdir().unwrap(),
@@ -126,6 +128,7 @@ impl Bench {
             filter: self.filter.clone(),
             only: self.only.clone(),
             budget: self.budget,
+            trash: self.trash,
             run,
             concurrency: 4,
             buffers: Buffers::new(24 << 20),

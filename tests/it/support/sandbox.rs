@@ -5,7 +5,7 @@
 //! hang), [`Sandbox::start`] leaves it running. The bucket's keys are told without the prefix and without what
 //! belongs to mediasync itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read;
@@ -241,10 +241,25 @@ impl Sandbox {
         self.bucket.put(&format!("{PREFIX}{name}"), content)
     }
 
-    /// mediasync's own keys in the bucket.
+    /// mediasync's own keys in the bucket, without what is in the trash.
     pub(crate) fn own_keys(&self) -> Vec<String> {
         let own = format!("{PREFIX}.mediasync/");
-        self.bucket.keys().iter().filter_map(|key| key.strip_prefix(&own).map(str::to_owned)).collect()
+        let keys = self.bucket.keys();
+        let own = keys.iter().filter_map(|key| key.strip_prefix(&own));
+        own.filter(|name| !name.starts_with("trash/")).map(str::to_owned).collect()
+    }
+
+    /// What is in the bucket's trash, by key, and the names of the runs that put it there.
+    pub(crate) fn trash(&self) -> (BTreeMap<String, Bytes>, BTreeSet<String>) {
+        let own = format!("{PREFIX}.mediasync/trash/");
+        let (mut found, mut runs) = (BTreeMap::new(), BTreeSet::new());
+        for key in self.bucket.keys() {
+            if let Some((run, name)) = key.strip_prefix(&own).and_then(|path| path.split_once('/')) {
+                found.insert(name.to_owned(), self.bucket.content(&key));
+                runs.insert(run.to_owned());
+            }
+        }
+        (found, runs)
     }
 
     /// The regular files of the media directory with their content.
@@ -252,6 +267,9 @@ impl Sandbox {
         let mut files = BTreeMap::new();
         walk(&self.path("media"), &mut |path| {
             let name = path.strip_prefix(self.path("media")).expect("below").to_str().expect("UTF-8").to_owned();
+            if name.starts_with(".mediasync/") {
+                return;
+            }
             files.insert(name, Bytes::from(fs::read(path).expect("a readable file")));
         });
         files
@@ -286,9 +304,11 @@ impl Sandbox {
         assert_eq!(changes(&self.server.changing_requests()), Vec::<String>::new(), "{ran:?}");
     }
 
-    /// The changing requests so far, as `PutObject site/a`; fails if there are other ones than these.
+    /// The changing requests so far, as `PutObject site/a`; fails if there are other ones than these. Copies into the
+    /// trash are not counted: every deletion has one.
     pub(crate) fn assert_changes(&self, expected: &[&str]) {
         let mut made = changes(&self.server.changing_requests());
+        made.retain(|change| !change.contains("/.mediasync/trash/"));
         made.sort();
         assert_eq!(made, expected);
     }
