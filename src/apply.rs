@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Manifest, Pair, PlanFile};
+use crate::meet::{Met, meet};
 use crate::model::{Action, Reason, Side, TrashRule, Verb};
 use crate::plan::guard::{self, GuardVerdict, Range, Situation};
 use crate::plan::{Budget, Mode};
@@ -16,7 +17,7 @@ use crate::plan_store::PlanStore;
 use crate::recover::recover;
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{Approval, Cycle, Ending, Halt, Looked, Met, Observer, Report, binned, carry_out, meet, spent};
+use crate::sync::{Approval, Cycle, Ending, Halt, Looked, Observer, Report, binned, carry_out, spent};
 
 /// Where the plans of a pair are kept, and how a stored plan names its places.
 #[derive(Debug, Clone, Copy)]

@@ -45,6 +45,7 @@ mod execute;
 mod hash;
 pub mod location;
 pub mod manifest;
+mod meet;
 pub mod model;
 mod pair_up;
 pub mod plan;

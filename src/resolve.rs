@@ -3,13 +3,14 @@
 //! Lists nothing and decides nothing else: a plan of one key, through the same execution as every other plan.
 
 use crate::examine::Examiner;
+use crate::meet::meet;
 use crate::model::{Entry, Key, Presence, Side, Verdict, conflict_name};
 use crate::plan::{Context, Decision, Evidence, Known, Mode, OnConflict, Policy, Take, Triple, decide, settle};
 use crate::plan_store::PlanStore;
 use crate::recover::recover;
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{Cycle, Looked, Observer, Report, Run, Stage, carry_out, copy_to_recover_in, meet};
+use crate::sync::{Cycle, Looked, Observer, Report, Run, Stage, carry_out, copy_to_recover_in};
 
 /// Settles the conflict of `key`.
 ///

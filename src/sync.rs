@@ -10,13 +10,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::apply::{self, Shelf};
 use crate::execute::{Abandoned, Bin, Book, Executor, abandoned, expire};
 use crate::manifest::{Manifest, RunId};
+use crate::meet::{Met, meet, prepare};
 use crate::model::{Counts, Filter, Key, Side, TrashRule};
 use crate::pair_up::pair_up;
-use crate::plan::guard::{self, GuardVerdict, Place, Range, Situation, Stranger, Watched};
+use crate::plan::guard::{self, GuardVerdict, Range, Situation, Watched};
 use crate::plan::{Budget, Mode, Policy};
 use crate::plan_store::PlanStore;
 use crate::recover::recover;
-use crate::replica::{Buffers, Cause, Connected, Contact, Error, ReadCost, Replica};
+use crate::replica::{Buffers, Cause, Error, Replica};
 use crate::report::Watcher;
 use crate::survey::{Findings, survey};
 
@@ -212,75 +213,6 @@ pub(crate) fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, 
     Ok(None)
 }
 
-/// Who answered at the two places.
-#[derive(Debug)]
-pub(crate) struct Met {
-    pub(crate) source: Option<String>,
-    pub(crate) dest: Option<String>,
-    /// Sides that do not exist yet.
-    new: Vec<Side>,
-    strangers: Vec<Stranger>,
-    /// Keys that a killed run was sending and that could not be looked at yet.
-    pub(crate) unaccounted: Vec<Key>,
-}
-
-impl Met {
-    /// How people call a side that is not who it was.
-    pub(crate) fn stranger(&self) -> Option<&str> {
-        self.strangers.first().map(|stranger| stranger.name.as_str())
-    }
-
-    /// Whether a side does not exist yet.
-    pub(crate) fn is_new(&self, side: Side) -> bool {
-        self.new.contains(&side)
-    }
-
-    fn identity(&self, side: Side) -> Option<&str> {
-        match side {
-            Side::Source => self.source.as_deref(),
-            Side::Dest => self.dest.as_deref(),
-        }
-    }
-}
-
-/// Contacts both sides without changing anything, and compares who answers with who answered last time.
-pub(crate) async fn meet(cycle: &Cycle<'_>, observer: &dyn Observer) -> Result<Met, Error> {
-    let mut met = Met { source: None, dest: None, new: Vec::new(), strangers: Vec::new(), unaccounted: Vec::new() };
-    for side in Side::BOTH {
-        let (replica, known) = (cycle.of(side), cycle.manifest.identity(side)?);
-        let connected = match replica.connect(Contact::Look).await {
-            Ok(connected) => connected,
-            // A place that is to be changed and was never there is an empty one, if there is another to fill it from.
-            // One that vanished is a stranger.
-            Err(error)
-                if error.cause == Cause::NotFound
-                    && known.is_none()
-                    && cycle.writes.contains(&side)
-                    && met.new.is_empty() =>
-            {
-                met.new.push(side);
-                Connected { identity: None, notices: Vec::new(), findings: None }
-            }
-            Err(error) => return Err(Error { cause: Cause::Stop, ..error }),
-        };
-        for notice in &connected.notices {
-            observer.notice(notice);
-        }
-        if known.is_some() && known != connected.identity {
-            let place = match replica.capabilities().read_cost {
-                ReadCost::Cheap => Place::Directory,
-                ReadCost::Transfer => Place::Bucket,
-            };
-            met.strangers.push(Stranger { name: replica.name().to_owned(), place });
-        }
-        match side {
-            Side::Source => met.source = connected.identity,
-            Side::Dest => met.dest = connected.identity,
-        }
-    }
-    Ok(met)
-}
-
 /// A run in which rules leave nothing is a mistake in the rules, not a wish to have nothing; and a subtree that is
 /// nowhere is a mistyped name.
 fn in_scope(cycle: &Cycle<'_>, findings: &Findings) -> Result<(), Error> {
@@ -395,34 +327,6 @@ pub(crate) async fn carry_out(
     for side in Side::BOTH {
         if let Some(identity) = met.identity(side) {
             cycle.manifest.set_identity(side, identity)?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes the sides ready that are met for the first time or about to be changed, after somebody agreed.
-async fn prepare(cycle: &Cycle<'_>, plan: &PlanStore, met: &mut Met, observer: &dyn Observer) -> Result<(), Error> {
-    let mut agreed = false;
-    for side in cycle.writes {
-        let first = cycle.manifest.identity(*side)?.is_none();
-        if !first && met.strangers.is_empty() && plan.counts_at(*side).changes() == 0 {
-            continue;
-        }
-        if !agreed {
-            observer.agree(&plan.counts()).await?;
-            agreed = true;
-        }
-        let prepared = cycle.of(*side).connect(Contact::Prepare).await?;
-        // A run that is killed later must not leave it to be found out again.
-        if let Some(findings) = &prepared.findings {
-            cycle.manifest.set_probe(*side, findings)?;
-        }
-        for notice in &prepared.notices {
-            observer.notice(notice);
-        }
-        match side {
-            Side::Source => met.source = prepared.identity,
-            Side::Dest => met.dest = prepared.identity,
         }
     }
     Ok(())

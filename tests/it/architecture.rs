@@ -31,6 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("apply", STAGES),
     ("report", STAGES),
     ("resolve", STAGES),
+    ("meet", STAGES),
     ("sync", STAGES),
 ];
 
@@ -41,6 +42,7 @@ const STAGES: &[&str] = &[
     "execute",
     "hash",
     "manifest",
+    "meet",
     "model",
     "pair_up",
     "plan",

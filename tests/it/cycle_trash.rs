@@ -116,8 +116,9 @@ fn what_can_not_be_kept_is_neither_deleted_nor_replaced() {
 /// The version that the key has after it was kept is what the deletion carries: on a disk it moved.
 #[test]
 fn a_death_between_keeping_and_deleting_loses_nothing() {
-    let mut bench = seeded(Mode::Mirror, 10);
+    let mut bench = seeded(Mode::Copy, 10);
     bench.turn();
+    bench.policy.mode = Mode::Mirror;
     // Now a directory is the destination.
     bench.trash = everything();
     bench.source.remove(&key("3.jpg"));
