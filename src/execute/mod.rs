@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::manifest::{Manifest, ManifestError, Record, RunId, Spent, Written};
-use crate::model::{Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, Reason, Side, Verb, Version};
+use crate::model::{
+    Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, ReadCost, Reason, Side, Verb, Version,
+};
 use crate::plan_store::{Phase, PlanStore};
 use crate::replica::{Buffers, Cause, Error};
 use crate::survey::problem_of;
@@ -31,6 +33,8 @@ const BATCH: usize = 1_000;
 const PAGE: usize = 64;
 /// Records are committed at the latest after this time.
 const LINGER: Duration = Duration::from_secs(1);
+/// Transfers to a directory for each request to its source.
+const WAITING: usize = 8;
 /// Refusals without a single success after which the rest is not tried.
 const HOPELESS: u64 = 20;
 
@@ -98,13 +102,22 @@ impl Executor<'_> {
         self.removals(plan, Phase::Delete, ledger).await
     }
 
+    /// Transfers at the same time. Files that were fetched wait to be made durable together while others are fetched:
+    /// requests are bounded by the source's own gate, memory by the buffers.
+    fn width(&self) -> usize {
+        let costs = (self.sides.source.capabilities().read_cost, self.sides.dest.capabilities().read_cost);
+        let waiting = if costs == (ReadCost::Transfer, ReadCost::Cheap) { WAITING } else { 1 };
+        self.concurrency.max(1).saturating_mul(waiting)
+    }
+
     async fn transfers(&self, plan: &PlanStore, phase: Phase, ledger: &mut Ledger<'_>) -> Result<(), Error> {
         let mut running = FuturesUnordered::new();
         let mut page = Vec::new().into_iter();
         let mut last = None;
         let deletes = plan.counts().deletes > 0;
+        let width = self.width();
         loop {
-            while running.len() < self.concurrency.max(1) {
+            while running.len() < width {
                 if page.len() == 0 {
                     let next = plan.page(phase, last.as_ref(), PAGE)?;
                     let Some(action) = next.last() else { break };

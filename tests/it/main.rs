@@ -14,6 +14,7 @@ mod cli_names;
 mod cli_output;
 mod cli_project;
 mod cli_pull;
+mod cli_pull_harm;
 mod cli_safety;
 mod cli_trash;
 mod cli_two_way;

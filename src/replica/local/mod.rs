@@ -6,6 +6,8 @@
 //! | `scan`, `names` | the walk in key order |
 //! | `read` | one look, whole small files, pieces of large ones |
 //! | `write`, `transfer` | temporary files, the check right before the rename, deletions |
+//! | `batch` | files that are made durable together |
+//! | `partial` | large files that another run may go on with |
 //! | `stamp` | what a version is made of, and how far each file system can be trusted |
 //! | `tidy` | what a killed run left behind |
 //! | `trash` | what runs took away, by hard links |
@@ -23,8 +25,10 @@ use async_trait::async_trait;
 use rustix::fs::{CWD, Mode, mkdirat};
 use tokio::sync::mpsc;
 
+use self::batch::Batches;
 use self::fault::shown;
 use self::pool::Pool;
+pub use self::root::Made;
 use self::root::Root;
 use self::tidy::Leftovers;
 use super::{
@@ -32,8 +36,10 @@ use super::{
 };
 use crate::model::{Entry, Filter, Key, Namespace, OWN_PREFIX, Version};
 
+mod batch;
 mod fault;
 mod names;
+mod partial;
 mod pool;
 mod read;
 mod root;
@@ -76,6 +82,8 @@ pub struct Local {
     root: Mutex<Option<Arc<Root>>>,
     leftovers: Arc<Leftovers>,
     pool: Pool,
+    batches: Batches,
+    made: Made,
 }
 
 impl Local {
@@ -97,6 +105,8 @@ impl Local {
             root: Mutex::new(None),
             leftovers: Arc::default(),
             pool: Pool::new(),
+            batches: Batches::default(),
+            made: Made::default(),
         })
     }
 
@@ -106,13 +116,21 @@ impl Local {
         Self { parents, ..self }
     }
 
+    /// What new files and directories get.
+    #[must_use]
+    pub fn making(self, made: Made) -> Self {
+        Self { made, ..self }
+    }
+
     /// The root as `connect` found it.
     fn root(&self) -> Result<Arc<Root>, Error> {
         let mut slot = self.root.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(root) = &*slot {
             return Ok(Arc::clone(root));
         }
-        let root = Arc::new(Root::open(&self.path).map_err(|error| Error { cause: Cause::Stop, ..error })?);
+        let mut root = Root::open(&self.path).map_err(|error| Error { cause: Cause::Stop, ..error })?;
+        root.made = self.made;
+        let root = Arc::new(root);
         *slot = Some(Arc::clone(&root));
         Ok(root)
     }
@@ -161,7 +179,7 @@ impl Replica for Local {
     /// what people expect to work. A source is contacted with [`Contact::Look`], and a missing one stops the run.
     async fn connect(&self, contact: Contact) -> Result<Connected, Error> {
         let (path, parents) = (self.path.clone(), self.parents);
-        let root = blocking(move || match Root::open(&path) {
+        let mut root = blocking(move || match Root::open(&path) {
             Err(error) if contact == Contact::Prepare => {
                 if let (Parents::Made, Some(parent)) = (parents, path.parent()) {
                     // What could not be made is told below.
@@ -175,6 +193,7 @@ impl Replica for Local {
         })
         .await?;
         let identity = Some(root.identity());
+        root.made = self.made;
         *self.root.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(root));
         Ok(Connected { identity, notices: Vec::new(), findings: None })
     }
@@ -232,7 +251,7 @@ impl Replica for Local {
 
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
         self.refuse("write", key)?;
-        transfer::put(self.root()?, key, content, put).await
+        transfer::put(self.root()?, &self.batches, key, content, put).await
     }
 
     /// Reads and writes: on one disk that is as fast as it gets without the help of the file system.
@@ -263,11 +282,12 @@ impl Replica for Local {
 
     /// Removes temporary files that the listings before met: finding them costs a walk, and a listing is one. Called
     /// before any listing it removes nothing.
-    async fn tidy(&self, _journal: &dyn Journal) -> Result<u64, Error> {
+    async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {
         let (root, leftovers) = (self.root()?, Arc::clone(&self.leftovers));
+        let partial = partial::tidy(&root, journal)?;
         blocking(move || {
             root.verify()?;
-            Ok(leftovers.remove(&root))
+            Ok(leftovers.remove(&root) + partial)
         })
         .await
     }

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, fstatvfs, mkdirat, openat, statat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, fstatfs, fstatvfs, mkdirat,
+    openat, statat,
 };
 use rustix::io::Errno;
 
@@ -21,6 +22,17 @@ use crate::replica::{Cause, Error};
 pub(super) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// What new files and directories get beyond what the umask leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Made {
+    /// Permissions of new files, of the nine bits.
+    pub file_mode: Option<u32>,
+    /// Permissions of new directories, of the nine bits.
+    pub dir_mode: Option<u32>,
+    /// Who new files and directories belong to.
+    pub owner: Option<(Uid, Gid)>,
+}
+
 /// A root that was there when it was opened.
 #[derive(Debug)]
 pub(super) struct Root {
@@ -28,8 +40,22 @@ pub(super) struct Root {
     pub(super) fd: OwnedFd,
     pub(super) stamp: Stamp,
     pub(super) fs: FsKind,
+    /// What new files and directories get.
+    pub(super) made: Made,
     /// `openat2` is missing (before Linux 5.6) or forbidden (old container runtimes): go component by component.
     stepwise: AtomicBool,
+}
+
+impl Made {
+    fn dress_directory(&self, dir: &OwnedFd) -> Result<(), Errno> {
+        if let Some((uid, gid)) = self.owner {
+            fchown(dir, Some(uid), Some(gid))?;
+        }
+        match self.dir_mode {
+            Some(mode) => fchmod(dir, Mode::from_raw_mode(mode)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A directory: the root itself or one below it.
@@ -65,7 +91,8 @@ impl Root {
                 // Some platforms sign-extend the number, so only its 32 bits count.
                 let magic = u64::try_from(magic & 0xffff_ffff).unwrap_or(0);
                 let fs = FsKind::of_magic(magic);
-                Ok(Self { path: path.to_owned(), fd, stamp, fs, stepwise: AtomicBool::new(false) })
+                let made = Made::default();
+                Ok(Self { path: path.to_owned(), fd, stamp, fs, made, stepwise: AtomicBool::new(false) })
             }
             // Only a first contact may say that the place was never there; later that is the end of the run.
             Err(Errno::NOENT) => Err(Error { cause: Cause::NotFound, ..cannot_open(path, Errno::NOENT) }),
@@ -165,14 +192,19 @@ impl Root {
         for component in parent.iter().flat_map(|parent| parent.split('/')) {
             let below = match open_directory(at.as_fd(), component) {
                 Err(Errno::NOENT) => {
-                    match mkdirat(at.as_fd(), component, Mode::from_raw_mode(0o777)) {
+                    let is_ours = match mkdirat(at.as_fd(), component, Mode::from_raw_mode(0o777)) {
+                        Ok(()) => true,
                         // Somebody else made it at the same time: as good.
-                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(Errno::EXIST) => false,
                         Err(errno) => return Err(errno),
-                    }
+                    };
                     // A file is durable only if the directories above it are.
                     rustix::fs::fsync(at.as_fd()).or_else(no_directory_sync)?;
-                    open_directory(at.as_fd(), component)?
+                    let below = open_directory(at.as_fd(), component)?;
+                    if is_ours {
+                        self.made.dress_directory(&below)?;
+                    }
+                    below
                 }
                 result => result?,
             };

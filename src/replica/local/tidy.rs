@@ -3,7 +3,8 @@
 //! They lie in the directories that were written to, so finding them means walking the tree. A scan does that anyway:
 //! it notes what is named like one of ours, and tidying looks only at those. A temporary file is locked (`flock`) as
 //! long as its writer lives, also by other processes; it is removed when its lock is free and it has not changed for a
-//! minute, or, where the file system has no locks, for a day.
+//! minute, or, where the file system has no locks, for a day. Partial files that another run may go on with stay for a
+//! week.
 
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,6 +17,7 @@ use super::stamp::Stamp;
 
 const BEGIN: &str = ".mediasync-";
 const END: &str = ".tmp";
+const PARTIAL_END: &str = ".part";
 const DIGITS: usize = 16;
 
 /// More leftovers than this wait for the next scan.
@@ -23,14 +25,28 @@ const NOTED: usize = 10_000;
 
 const MINUTE_NS: i64 = 60 * 1_000_000_000;
 const DAY_NS: i64 = 24 * 60 * MINUTE_NS;
+const WEEK_NS: i64 = 7 * DAY_NS;
 
 /// A name for a temporary file: of one length, so that a name of 255 bytes needs no more room while it is written.
 pub(super) fn temp_name() -> String {
     format!("{BEGIN}{:016x}{END}", fastrand::u64(..))
 }
 
+/// A name for a file that a later run may go on with.
+pub(super) fn partial_name() -> String {
+    format!("{BEGIN}{:016x}{PARTIAL_END}", fastrand::u64(..))
+}
+
+pub(super) fn is_partial_name(name: &str) -> bool {
+    is_own_name(name, PARTIAL_END)
+}
+
 fn is_temp_name(name: &str) -> bool {
-    let middle = name.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END));
+    is_own_name(name, END)
+}
+
+fn is_own_name(name: &str, end: &str) -> bool {
+    let middle = name.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(end));
     middle.is_some_and(|hex| hex.len() == DIGITS && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }
 
@@ -41,7 +57,7 @@ pub(super) struct Leftovers(Mutex<Vec<String>>);
 impl Leftovers {
     /// Notes a name, if it is one of ours; `dir` ends in a slash or is empty.
     pub(super) fn note(&self, dir: &str, name: &str) {
-        if !is_temp_name(name) {
+        if !is_temp_name(name) && !is_partial_name(name) {
             return;
         }
         let mut noted = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -64,10 +80,12 @@ fn remove_one(root: &Root, path: &str, now_ns: i64) -> Result<(), Errno> {
     let (dir, name) = root.parent(path)?;
     let fd = root.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
     let stamp = Stamp::of(&fstat(&fd)?);
+    // Those that a journal knows go sooner, when no run will go on with them. These may be of a journal that was lost.
+    let least = if is_partial_name(name) { WEEK_NS } else { MINUTE_NS };
     let idle_ns = match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => MINUTE_NS,
+        Ok(()) => least,
         Err(Errno::WOULDBLOCK) => return Err(Errno::BUSY),
-        Err(_) => DAY_NS,
+        Err(_) => least.max(DAY_NS),
     };
     // The change time, because nobody but the kernel sets it: the modification time is the content's own.
     let now_there = Stamp::of(&statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?);

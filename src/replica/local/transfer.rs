@@ -3,25 +3,26 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::blocking;
+use super::batch::Batches;
 use super::root::Root;
 use super::write::Temp;
-use crate::model::{Digest, DigestKind, Digests, Entry, Key};
-use crate::replica::{Arrival, Buffers, Cause, Content, Error, Pieces, Put};
-
-/// Bytes of a range of content that is read once.
-const RANGE: u64 = 8 * 1024 * 1024;
-/// Ranges of one file at the same time: as many as there are buffers for.
-const RANGES: usize = 3;
+use super::{blocking, partial};
+use crate::model::{Digest, DigestKind, Entry, Key};
+use crate::replica::{Buffers, Cause, Content, Error, Pieces, Put};
 
 /// Bytes a read of large content. Two are in flight: one is written while the next is read.
 const PIECE: u64 = 4 * 1024 * 1024;
 
 /// Stores `content` under `key`. The entry carries the BLAKE3 of what was written.
-pub(super) async fn put(root: Arc<Root>, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
+pub(super) async fn put(
+    root: Arc<Root>,
+    batches: &Batches,
+    key: &Key,
+    content: &Content,
+    put: &Put<'_>,
+) -> Result<Entry, Error> {
     let stated = put.digests.get(DigestKind::Blake3);
     match content {
         Content::Whole { bytes, blake3, .. } => {
@@ -30,63 +31,38 @@ pub(super) async fn put(root: Arc<Root>, key: &Key, content: &Content, put: &Put
             }
             let (key, bytes, expect, mtime_ns) = (key.clone(), bytes.clone(), put.expect.clone(), put.mtime_ns);
             let sent = bytes.len() as u64;
-            // One hop to a blocking thread for everything: small files are many.
-            let mut entry = blocking(move || {
+            // One hop to a blocking thread for all of it: small files are many.
+            let (temp, expect) = blocking(move || {
                 let temp = Temp::create(&root, &key, &expect)?;
-                temp.write(&bytes, 0)?;
-                temp.publish(&expect, mtime_ns)
+                temp.write_sparse(&bytes, 0)?;
+                Ok((temp, expect))
             })
             .await?;
+            let mut entry = batches.publish(temp, expect, mtime_ns).await?;
             put.meter.add(sent);
             entry.digests.add(blake3.clone());
             Ok(entry)
         }
         Content::Pieces(pieces) => {
+            if put.parts.is_none() {
+                return partial::put(&root, batches, key, pieces.as_ref(), put).await;
+            }
             let (own_key, expect, mtime_ns) = (key.clone(), put.expect.clone(), put.mtime_ns);
             let (temp, expect) = blocking(move || Ok((Temp::create(&root, &own_key, &expect)?, expect))).await?;
             let temp = Arc::new(temp);
-            let digests = match put.parts {
-                None => arrive(key, pieces.as_ref(), &temp, put).await?,
-                Some(_) => Digests::from_iter([pour(key, pieces.as_ref(), &temp, put).await?]),
-            };
-            if stated.is_some_and(|stated| digests.get(DigestKind::Blake3) != Some(stated)) {
-                return Err(other_content(key));
+            let blake3 = pour(key, pieces.as_ref(), &temp, put).await?;
+            match stated {
+                Some(stated) if *stated == blake3 => {}
+                Some(_) => return Err(other_content(key)),
+                // Nothing was stated to compare with, so the source has to prove that it gave one version.
+                None => pieces.unchanged().await?,
             }
             let temp = Arc::into_inner(temp).expect("every writing task has ended");
-            let mut entry = blocking(move || temp.publish(&expect, mtime_ns)).await?;
-            entry.digests.merge(&digests);
+            let mut entry = batches.publish(temp, expect, mtime_ns).await?;
+            entry.digests.add(blake3);
             Ok(entry)
         }
     }
-}
-
-/// Reads content that nobody read before, several ranges at once, and gives its digests if they are what it says.
-async fn arrive(key: &Key, pieces: &dyn Pieces, temp: &Arc<Temp>, put: &Put<'_>) -> Result<Digests, Error> {
-    let size = pieces.entry().size;
-    let arrival = Arc::new(Arrival::new(pieces.entry(), RANGE));
-    let ranges = (0..size.div_ceil(RANGE)).map(|at| at * RANGE).map(|offset| {
-        let (arrival, temp) = (Arc::clone(&arrival), Arc::clone(temp));
-        async move {
-            let len = RANGE.min(size - offset);
-            let room = put.buffers.take(len).await;
-            let bytes = pieces.read(offset, usize::try_from(len).expect("at most a range")).await?;
-            if bytes.len() as u64 != len {
-                return Err(other_content(key));
-            }
-            let (body, taking) = (bytes.clone(), Arc::clone(&arrival));
-            blocking(move || {
-                taking.take(offset, &body);
-                temp.write(&body, offset)
-            })
-            .await?;
-            arrival.in_turn(offset, &bytes).await;
-            drop((bytes, room));
-            put.meter.add(len);
-            Ok(())
-        }
-    });
-    stream::iter(ranges).buffered(RANGES).try_collect::<()>().await?;
-    arrival.settle(&format!("`{key}`"), pieces, put.buffers).await
 }
 
 /// Reads all pieces and writes them; one is written while the next one is read.
@@ -136,12 +112,12 @@ async fn write(
 ) -> Result<blake3::Hasher, Error> {
     blocking(move || {
         hasher.update(&bytes);
-        temp.write(&bytes, offset)?;
+        temp.write_sparse(&bytes, offset)?;
         Ok(hasher)
     })
     .await
 }
 
-fn other_content(key: &Key) -> Error {
+pub(super) fn other_content(key: &Key) -> Error {
     Error::new(Cause::Changed, format!("the content for `{key}` changed while it was read"))
 }

@@ -5,12 +5,14 @@
 //! unlink lie a few microseconds in which a change by somebody else is overwritten; for a new name not even those
 //! (`RENAME_NOREPLACE`, or `linkat` where the file system has none).
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, flock,
-    fstat, fsync, futimens, linkat, openat, renameat, renameat_with, statat, unlinkat,
+    AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid, fchmod,
+    fchown, flock, fstat, fsync, ftruncate, futimens, linkat, openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -24,13 +26,19 @@ use crate::replica::{Cause, Error};
 /// A file that is being written beside its future name. Dropped before it is published, it is removed.
 #[derive(Debug)]
 pub(super) struct Temp {
-    root: Arc<Root>,
-    key: Key,
+    pub(super) root: Arc<Root>,
+    pub(super) key: Key,
     dir: OwnedFd,
     name: String,
-    fd: OwnedFd,
+    pub(super) fd: OwnedFd,
     /// The permissions that the published file gets; `None` for a new file, which has what the umask left.
     mode: Option<Mode>,
+    /// The owner that the published file gets, if that is possible.
+    owner: Option<(Uid, Gid)>,
+    /// Up to where there are zeros that were not written.
+    hole: AtomicU64,
+    /// It is not removed when it is dropped: another run goes on with it.
+    kept: AtomicBool,
     state: State,
 }
 
@@ -40,9 +48,18 @@ enum State {
     Published,
 }
 
+/// Bytes of zeros that are left out, so that the file system stores nothing for them.
+const BLOCK: usize = 64 * 1024;
+
 impl Temp {
     /// Makes the directories above `key` and a temporary file in the last one, if `expect` holds now.
     pub(super) fn create(root: &Arc<Root>, key: &Key, expect: &Expect) -> Result<Self, Error> {
+        Self::open(root, key, expect, None)
+    }
+
+    /// As [`Temp::create`], or, with a name, the file of that name which an earlier run left, made if it is not there;
+    /// it stays when it is dropped.
+    pub(super) fn open(root: &Arc<Root>, key: &Key, expect: &Expect, partial: Option<&str>) -> Result<Self, Error> {
         root.verify()?;
         let fault = |errno| match errno {
             Errno::NOTDIR => in_the_way(key, "a file stands where it needs a directory"),
@@ -57,22 +74,71 @@ impl Temp {
             .try_clone_to_owned()
             .map_err(|error| fault(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
         let old = check(root, key, &dir, target, expect)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let base = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = if partial.is_some() { base } else { base | OFlags::EXCL };
         loop {
-            let name = temp_name();
+            let name = partial.map_or_else(temp_name, str::to_owned);
             match openat(&dir, &name, flags, Mode::from_raw_mode(0o666)) {
                 Err(Errno::EXIST | Errno::INTR) => {}
                 Err(errno) => return Err(fault(errno)),
                 Ok(fd) => {
                     // The lock tells a tidying process that the writer lives; where there are none, age does.
                     flock(&fd, FlockOperation::NonBlockingLockExclusive).unwrap_or_default();
+                    let made = &root.made;
                     // Never set-user-id and the like: they were given to the old content.
-                    let mode = old.map(|old| Mode::from_raw_mode(old.mode & 0o777));
+                    let mode = old.map(|(old, _)| old.mode & 0o777).or(made.file_mode).map(Mode::from_raw_mode);
+                    let owner = old.map_or(made.owner, |(_, owner)| Some(owner));
                     let (root, key) = (Arc::clone(root), key.clone());
-                    return Ok(Self { root, key, dir, name, fd, mode, state: State::Temporary });
+                    let (hole, kept) = (AtomicU64::new(0), AtomicBool::new(partial.is_some()));
+                    return Ok(Self { root, key, dir, name, fd, mode, owner, hole, kept, state: State::Temporary });
                 }
             }
         }
+    }
+
+    /// The size and link count of what is there, for one that an earlier run left.
+    pub(super) fn is_plain(&self) -> bool {
+        fstat(&self.fd).is_ok_and(|stat| Stamp::of(&stat).is_file() && stat.st_nlink == 1)
+    }
+
+    /// Reads what is there already.
+    pub(super) fn read(&self, offset: u64, len: usize) -> Option<Vec<u8>> {
+        let (mut bytes, mut filled) = (vec![0; len], 0);
+        while filled < len {
+            match rustix::io::pread(&self.fd, &mut bytes[filled..], offset + filled as u64) {
+                Ok(0) => return None,
+                Ok(read) => filled += read,
+                Err(Errno::INTR) => {}
+                Err(_) => return None,
+            }
+        }
+        Some(bytes)
+    }
+
+    /// It is removed when it is dropped, whatever was said before.
+    pub(super) fn discard(&self) {
+        self.kept.store(false, Relaxed);
+    }
+
+    /// Whether it stays when it is dropped.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.load(Relaxed)
+    }
+
+    /// Writes at an offset of a new file; blocks of zeros are left out.
+    pub(super) fn write_sparse(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
+        let mut at = offset;
+        let mut from = 0;
+        for (n, block) in bytes.chunks(BLOCK).enumerate() {
+            let begin = n * BLOCK;
+            if block.len() == BLOCK && block.iter().all(|byte| *byte == 0) {
+                self.write(&bytes[from..begin], at)?;
+                from = begin + BLOCK;
+                at = offset + from as u64;
+                self.hole.fetch_max(at, Relaxed);
+            }
+        }
+        self.write(&bytes[from..], at)
     }
 
     /// Writes at an offset.
@@ -96,8 +162,26 @@ impl Temp {
     /// Makes the content durable, checks `expect` for the last time, gives the file its name and makes that durable.
     /// The entry is a stat of the very file that was written, taken after the rename: if somebody replaced it since,
     /// its version is another one, and the next scan sees that.
+    #[cfg(test)]
     pub(super) fn publish(mut self, expect: &Expect, mtime_ns: Option<i64>) -> Result<Entry, Error> {
+        self.dress(mtime_ns)?;
+        self.sync()?;
+        let entry = self.name(expect)?;
+        sync_directories([&self].into_iter()).map_err(|errno| self.failed(errno))?;
+        Ok(entry)
+    }
+
+    /// Gives the file its length, owner, permissions and time.
+    pub(super) fn dress(&mut self, mtime_ns: Option<i64>) -> Result<(), Error> {
         let fault = |errno| failed("write", &self.key, &self.root.path, errno);
+        let hole = self.hole.load(Relaxed);
+        if hole > 0 && fstat(&self.fd).map_err(fault)?.st_size.cast_unsigned() < hole {
+            ftruncate(&self.fd, hole).map_err(fault)?;
+        }
+        if let Some((uid, gid)) = self.owner {
+            // Only root may give files away. What can't be given stays ours: better than no file.
+            fchown(&self.fd, Some(uid), Some(gid)).or_else(no_permissions).map_err(fault)?;
+        }
         if let Some(mode) = self.mode {
             // FAT and some mounts know no permissions; there the mount sets them for all files alike.
             fchmod(&self.fd, mode).or_else(no_permissions).map_err(fault)?;
@@ -105,8 +189,23 @@ impl Temp {
         if let Some(mtime_ns) = mtime_ns {
             futimens(&self.fd, &modified(mtime_ns)).map_err(fault)?;
         }
+        Ok(())
+    }
+
+    /// Makes the content durable.
+    pub(super) fn sync(&self) -> Result<(), Error> {
         // Not fdatasync: it may leave the modification time behind, and that is a part of the version.
-        fsync(&self.fd).map_err(fault)?;
+        fsync(&self.fd).map_err(|errno| self.failed(errno))
+    }
+
+    /// Whether flushing the root's file system flushes this file.
+    pub(super) fn is_on_the_roots_disk(&self) -> bool {
+        fstat(&self.fd).is_ok_and(|stat| stat.st_dev == self.root.stamp.dev)
+    }
+
+    /// Checks `expect` for the last time and gives the file its name, which is durable once its directory is flushed.
+    pub(super) fn name(&mut self, expect: &Expect) -> Result<Entry, Error> {
+        let fault = |errno| failed("write", &self.key, &self.root.path, errno);
         self.root.verify()?;
         #[cfg(test)]
         super::seam::hit("publish", self.key.as_str()).map_err(fault)?;
@@ -123,7 +222,6 @@ impl Temp {
         }
         self.state = State::Published;
         let stamp = fstat(&self.fd).map(|stat| Stamp::of(&stat));
-        fsync(&self.dir).or_else(no_directory_sync).map_err(fault)?;
         Ok(stamp.map_err(fault)?.entry(self.root.fs.trust))
     }
 
@@ -147,17 +245,39 @@ impl Temp {
 
 impl Drop for Temp {
     fn drop(&mut self) {
-        if self.state == State::Temporary {
+        if self.state == State::Temporary && !self.is_kept() {
             // If even this fails, tidying finds it.
             unlinkat(&self.dir, &self.name, AtFlags::empty()).unwrap_or_default();
         }
     }
 }
 
-/// Compares what is there with what the plan saw; gives what is there.
-fn check(root: &Root, key: &Key, dir: &OwnedFd, name: &str, expect: &Expect) -> Result<Option<Stamp>, Error> {
+/// Makes the names of published files durable: one flush a directory.
+pub(super) fn sync_directories<'a>(temps: impl Iterator<Item = &'a Temp>) -> Result<(), Errno> {
+    let mut seen = HashSet::new();
+    for temp in temps {
+        let stat = fstat(&temp.dir)?;
+        if seen.insert((stat.st_dev, stat.st_ino)) {
+            fsync(&temp.dir).or_else(no_directory_sync)?;
+        }
+    }
+    Ok(())
+}
+
+/// Compares what is there with what the plan saw; gives what is there, and whose it is.
+fn check(
+    root: &Root,
+    key: &Key,
+    dir: &OwnedFd,
+    name: &str,
+    expect: &Expect,
+) -> Result<Option<(Stamp, (Uid, Gid))>, Error> {
+    let mut owner = None;
     let there = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Some(Stamp::of(&stat)),
+        Ok(stat) => {
+            owner = Some((Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid)));
+            Some(Stamp::of(&stat))
+        }
         Err(Errno::NOENT) => None,
         Err(errno) => return Err(failed("look at", key, &root.path, errno)),
     };
@@ -170,7 +290,7 @@ fn check(root: &Root, key: &Key, dir: &OwnedFd, name: &str, expect: &Expect) -> 
             Err(in_the_way(key, "a symbolic link of that name stands there"))
         }
         (Expect::Version(version), Some((FileType::RegularFile, stamp))) if stamp.is(root.fs.trust, version) => {
-            Ok(Some(stamp))
+            Ok(owner.map(|owner| (stamp, owner)))
         }
         _ => Err(raced(key)),
     }
