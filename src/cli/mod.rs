@@ -21,6 +21,7 @@ pub mod interrupt;
 pub mod json;
 pub mod logging;
 pub mod output;
+pub mod ownership;
 pub mod pairs;
 pub mod place;
 pub mod progress;

@@ -18,7 +18,7 @@ use crate::manifest::{Lock, LockError, Manifest, ManifestError, Orientation, Pai
 use crate::model::{Filter, FilterRules, Side, parse_ignore};
 use crate::plan::Policy;
 use crate::replica::access::{Access, Guarded};
-use crate::replica::local::Local;
+use crate::replica::local::{Local, Made};
 use crate::replica::retry::Retrying;
 use crate::replica::s3::{Probe, S3};
 use crate::replica::throttle::{Gate, Throttled};
@@ -136,12 +136,14 @@ impl Session {
         };
         let has_bucket = |end: &End| matches!(end.location, Location::S3(_));
         let limits_dest = has_bucket(&task.dest) || !has_bucket(&task.source);
+        let made = super::ownership::made(&task.options.files)?;
         let source_gate = Some(&gate).filter(|_| has_bucket(&task.source));
         let source_access = access(Side::Source, &task.source);
-        let (source, source_guard) = wire(&task.source, manifest.probe(Side::Source)?, source_access, source_gate)?;
-        let dest_gate = Some(&gate).filter(|_| limits_dest);
+        let terms = Terms { gate: source_gate, made };
+        let (source, source_guard) = wire(&task.source, manifest.probe(Side::Source)?, source_access, terms)?;
+        let terms = Terms { gate: Some(&gate).filter(|_| limits_dest), made };
         let dest_access = access(Side::Dest, &task.dest);
-        let (dest, dest_guard) = wire(&task.dest, manifest.probe(Side::Dest)?, dest_access, dest_gate)?;
+        let (dest, dest_guard) = wire(&task.dest, manifest.probe(Side::Dest)?, dest_access, terms)?;
         let guards = [source_guard, dest_guard];
         let origin = Origin {
             job: task.job.clone(),
@@ -293,21 +295,29 @@ fn ignore_file(root: &Path) -> Result<Vec<crate::model::Rule>, Failure> {
 /// # Errors
 /// The path can't be used.
 pub fn alone(end: &End, remembered: Option<String>, access: Access) -> Result<Arc<dyn Replica>, Failure> {
-    Ok(wire(end, remembered, access, None)?.0.replica)
+    let terms = Terms { gate: None, made: Made::default() };
+    Ok(wire(end, remembered, access, terms)?.0.replica)
+}
+
+/// How a replica is used.
+#[derive(Debug, Clone, Copy)]
+struct Terms<'a> {
+    gate: Option<&'a Gate>,
+    made: Made,
 }
 
 fn wire(
     end: &End,
     remembered: Option<String>,
     access: Access,
-    gate: Option<&Gate>,
+    Terms { gate, made }: Terms<'_>,
 ) -> Result<(Wired, Arc<Guarded>), Failure> {
     let throttled = |inner: Arc<dyn Replica>| match gate {
         Some(gate) => Arc::new(Throttled::new(inner, gate.clone())),
         None => inner,
     };
     let (inner, s3): (Arc<dyn Replica>, _) = match &end.location {
-        Location::Local(path) => (throttled(Arc::new(Local::open(path)?.parents(end.parents))), None),
+        Location::Local(path) => (throttled(Arc::new(Local::open(path)?.parents(end.parents).making(made))), None),
         Location::S3(address) => {
             // What an older version wrote and this one can't read is found out again.
             let remembered: Option<Probe> = remembered.and_then(|text| serde_json::from_str(&text).ok());

@@ -27,6 +27,10 @@ pub(super) const KEYS: Keys = Keys {
         "on_conflict",
         "compare",
         "trash",
+        "file_mode",
+        "dir_mode",
+        "owner",
+        "reserve",
     ],
     later: &[
         ("watch", "the daemon"),
@@ -174,6 +178,12 @@ fn options(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Options {
     if let Some(compare) = table.word("compare", &words, mistakes) {
         options.compare = compare.value;
     }
+    let expected = "permissions like \"0644\"";
+    options.files.file_mode = table.checked("file_mode", expected, mistakes, units::mode);
+    options.files.dir_mode = table.checked("dir_mode", "permissions like \"0755\"", mistakes, units::mode);
+    options.files.owner = table.checked("owner", "a user like \"www-data:www-data\"", mistakes, units::owner);
+    options.files.reserve =
+        table.checked("reserve", "an amount like \"2GB\"", mistakes, |text| units::bytes(text, Bare::Bytes));
     options
 }
 

@@ -137,6 +137,21 @@ pub struct Options {
     pub compare: Compare,
     /// How long what is deleted or replaced is kept.
     pub trash: Keep,
+    /// What files and directories get that are made on this machine.
+    pub files: Files,
+}
+
+/// What files and directories get that are made on this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Permissions of new files; `None` is what the umask leaves.
+    pub file_mode: Option<u32>,
+    /// Permissions of new directories; `None` is what the umask leaves.
+    pub dir_mode: Option<u32>,
+    /// User and group of new files and directories: names or numbers.
+    pub owner: Option<(Option<String>, Option<String>)>,
+    /// Bytes that stay free on the disk; `None` is the larger of 500 MB and a hundredth of it.
+    pub reserve: Option<u64>,
 }
 
 impl Default for Options {
@@ -149,6 +164,7 @@ impl Default for Options {
             on_conflict: OnConflict::Report,
             compare: Compare::Metadata,
             trash: Keep::default(),
+            files: Files::default(),
         }
     }
 }

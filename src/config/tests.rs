@@ -42,6 +42,10 @@ max_delete = "10%"
 min_size = 1
 max_size = "1GiB"
 concurrency = 8
+file_mode = "0640"
+dir_mode = "0750"
+owner = "www-data"
+reserve = "2GB"
 bwlimit = "2MiB"
 overwrite = true
 compare = "download"
@@ -70,6 +74,12 @@ trash = "7d"
         on_conflict: OnConflict::SourceWins,
         compare: Compare::Download,
         trash: Keep::Seconds(7 * 24 * 3600),
+        files: Files {
+            file_mode: Some(0o640),
+            dir_mode: Some(0o750),
+            owner: Some((Some("www-data".into()), None)),
+            reserve: Some(2_000_000_000),
+        },
     };
     assert_eq!(job.options, expected);
 }
@@ -233,7 +243,18 @@ fn the_example_as_it_stands_is_one_job_with_the_defaults() {
 
 #[test]
 fn every_default_that_the_example_states_is_the_default() {
-    let without_default = ["exclude", "include", "max_delete", "min_size", "max_size", "bwlimit"];
+    let without_default = [
+        "exclude",
+        "include",
+        "max_delete",
+        "min_size",
+        "max_size",
+        "bwlimit",
+        "file_mode",
+        "dir_mode",
+        "owner",
+        "reserve",
+    ];
     let shown = example(|key| {
         let name = key.split(' ').next().unwrap_or(key);
         job::KEYS.known.contains(&name) && !without_default.contains(&name)

@@ -152,8 +152,45 @@ pub fn concurrency(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| format!("{text:?} is not a number from 1 to {}", super::MAX_CONCURRENCY))
 }
 
+/// Permissions in octal: the nine bits, and never those that make a program run as somebody else.
+///
+/// # Errors
+/// What to write instead.
+pub fn mode(text: &str) -> Result<u32, String> {
+    let bits = u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777);
+    bits.ok_or_else(|| format!("{text:?} are no permissions from \"0000\" to \"0777\", in octal and in quotes"))
+}
+
+/// User and group, as `chown` takes them.
+///
+/// # Errors
+/// What to write instead.
+pub fn owner(text: &str) -> Result<(Option<String>, Option<String>), String> {
+    let (user, group) = text.split_once(':').unwrap_or((text, ""));
+    let name = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+    let wrong = text.is_empty() || text == ":" || group.contains(':') || text.contains(char::is_whitespace);
+    if wrong {
+        return Err(format!("{text:?} is no owner; write it like \"user\", \"user:group\" or \"1000:1000\""));
+    }
+    Ok((name(user), name(group)))
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn permissions_and_owners_are_read_as_chmod_and_chown_do() {
+        assert_eq!((mode("0644"), mode("755")), (Ok(0o644), Ok(0o755)));
+        for wrong in ["4755", "1777", "0888", "rw", "-1", ""] {
+            assert!(mode(wrong).is_err(), "{wrong}");
+        }
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(owner("www:data"), Ok((some("www"), some("data"))));
+        assert_eq!((owner("1000"), owner(":100")), (Ok((some("1000"), None)), Ok((None, some("100")))));
+        for wrong in ["", ":", "a:b:c", "a b"] {
+            assert!(owner(wrong).is_err(), "{wrong}");
+        }
+    }
+
     use super::*;
 
     #[test]

@@ -19,7 +19,7 @@ use crate::model::{
     Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, ReadCost, Reason, Side, Verb, Version,
 };
 use crate::plan_store::{Phase, PlanStore};
-use crate::replica::{Buffers, Cause, Error};
+use crate::replica::{Buffers, Cause, Error, refuse_full};
 use crate::survey::problem_of;
 use crate::sync::{Observer, Progress, Sides, Stage};
 
@@ -78,6 +78,9 @@ impl Executor<'_> {
     /// # Errors
     /// [`Cause::Stop`]: nothing else would work. What was done until then is recorded.
     pub(crate) async fn run(&self, plan: &PlanStore, observer: &dyn Observer, done: &mut Counts) -> Result<(), Error> {
+        for side in self.writes {
+            refuse_full(self.sides.of(*side), plan.counts_at(*side).bytes_sent).await?;
+        }
         self.manifest.begin_writes()?;
         let mut ledger = Ledger::new(self, observer, done);
         let result = self.phases(plan, &mut ledger).await;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trash;
 use super::{
-    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Put, Replica, Trash,
+    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Put, Replica, Room, Trash,
     Trashed, TrashedStream,
 };
 use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
@@ -137,6 +137,10 @@ impl Replica for Guarded {
             Ok(()) => self.inner.delete(batch).await,
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
         }
+    }
+
+    async fn room(&self) -> Result<Option<Room>, Error> {
+        self.inner.room().await
     }
 
     async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {

@@ -25,6 +25,8 @@ pub use buffers::{Buffers, Meter};
 pub use journal::{Journal, Upload, UploadedPart};
 pub use origin::Origin;
 pub use parts::{PartHasher, PartHashes, part_size};
+pub use room::Room;
+pub(crate) use room::refuse_full;
 pub use trash::{Kept, KeptAs, Trash, Trashed, TrashedStream};
 
 pub mod access;
@@ -41,6 +43,7 @@ mod object;
 mod origin;
 mod parts;
 pub mod retry;
+mod room;
 pub mod s3;
 pub mod throttle;
 pub mod trash;
@@ -168,6 +171,14 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// As any request; the caller reports it and goes on.
     async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error>;
+
+    /// How much room there is; `None` where nobody knows, as in buckets.
+    ///
+    /// # Errors
+    /// [`Cause::Stop`] if the place can't be looked at.
+    async fn room(&self) -> Result<Option<Room>, Error> {
+        Ok(None)
+    }
 
     /// Where what is deleted and replaced here can be kept; `None` for a replica without a trash, at which nothing is
     /// deleted or replaced that would have to be kept.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::trash;
 use super::{
-    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Put, Replica, Trash,
+    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Put, Replica, Room, Trash,
     Trashed, TrashedStream,
 };
 use crate::model::{Digests, Entry, Expect, Filter, Key, RunName, Sameness, Version};
@@ -248,6 +248,10 @@ impl Replica for Retrying {
                 results[at] = result;
             }
         }
+    }
+
+    async fn room(&self) -> Result<Option<Room>, Error> {
+        self.inner.room().await
     }
 
     async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {

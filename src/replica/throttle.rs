@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::trash;
 use super::{
     Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Pieces, Put,
-    Replica, Trash, Trashed, TrashedStream,
+    Replica, Room, Trash, Trashed, TrashedStream,
 };
 use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
 
@@ -284,6 +284,10 @@ impl Replica for Throttled {
             self.gate.observe(result);
         }
         results
+    }
+
+    async fn room(&self) -> Result<Option<Room>, Error> {
+        self.inner.room().await
     }
 
     async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::support::s3::{Effect, Rule};
+use crate::support::s3::{Effect, Faults, Moment, Rule};
 use crate::support::sandbox::{REMOTE, Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
@@ -22,6 +22,13 @@ fn kill_after(sandbox: &Sandbox, requests: usize) -> bool {
         std::thread::sleep(Duration::from_micros(200));
     }
     run.kill() == -9
+}
+
+/// The keys whose content was asked for.
+fn contents(sandbox: &Sandbox) -> Vec<String> {
+    let mut keys = sandbox.requested("GetObject");
+    keys.retain(|key| !key.starts_with('.'));
+    keys
 }
 
 fn ranges_answered(sandbox: &Sandbox) -> usize {
@@ -75,7 +82,7 @@ fn a_large_pull_goes_on_where_it_was_killed() {
     // So that the last of them is written.
     std::thread::sleep(Duration::from_millis(500));
     run.kill();
-    sandbox.server.faults(|faults| faults.clear());
+    sandbox.server.faults(Faults::clear);
     sandbox.server.clear_log();
     sandbox.pull(&[]).exits(0);
     assert_eq!(ranges_answered(&sandbox), 4, "nine ranges, and five were there");
@@ -98,7 +105,7 @@ fn what_was_kept_of_a_killed_pull_is_no_use_for_another_version() {
     }
     std::thread::sleep(Duration::from_millis(300));
     run.kill();
-    sandbox.server.faults(|faults| faults.clear());
+    sandbox.server.faults(Faults::clear);
     assert!(!sandbox.local().is_empty(), "something of it is there, under no name that anybody lists");
     sandbox.put("d/large.bin", bytes(3, 40 * MIB));
     sandbox.bucket.remove("site/d/gone-large.bin");
@@ -139,8 +146,8 @@ fn a_file_that_has_to_be_a_directory_gives_way_to_what_is_below() {
     for key in ["a", "a-b", "a/b", "a/b/c", "d/e", "f"] {
         sandbox.put(key, format!("content of {key}"));
     }
-    for _ in 0..2 {
-        sandbox.pull(&["--delete"]).exits(3).says(&["a:", "a/b:"]);
+    for told in ["a/b: it can't be a file here, because a/b/c is below it", "a directory of that name stands there"] {
+        sandbox.pull(&["--delete"]).exits(3).says(&["a: it can't be a file here, because a/b", told]);
         assert_eq!(sandbox.local().into_keys().collect::<Vec<_>>(), ["a-b", "a/b/c", "d/e", "f"]);
     }
     // A file that is there already stays: nothing says that it may go.
@@ -149,34 +156,105 @@ fn a_file_that_has_to_be_a_directory_gives_way_to_what_is_below() {
     assert_eq!(sandbox.local()["f"], "content of f");
 }
 
-#[test]
-fn a_full_disk_stops_cleanly_and_the_next_run_goes_on() {
-    let sandbox = Sandbox::new();
+/// Puts a disk of 8 MB where the media go; `None`, said aloud, if this user can't.
+fn small_disk(sandbox: &Sandbox) -> Option<Unmount> {
     let media = sandbox.path("media");
     let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(&media).status();
-    if !mount.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: this user can't mount a small disk");
-        return;
+    if mount.is_ok_and(|status| status.success()) {
+        return Some(Unmount(media));
     }
-    let unmount = Unmount(media);
-    sandbox.write("old.jpg", "old");
+    eprintln!("SKIPPED: this user can't mount a small disk");
+    None
+}
+
+/// A job that pulls, with more keys.
+fn pull_job(sandbox: &Sandbox, keys: &str) {
+    let media = sandbox.path("media");
+    let job = format!("[[job]]\nname = \"back\"\nsource = \"{REMOTE}\"\ndestination = {media:?}\nmode = \"copy\"\n");
+    fs::write(sandbox.path("work/mediasync.toml"), format!("{job}{keys}\n")).unwrap();
+}
+
+#[test]
+fn what_would_not_fit_is_not_begun() {
+    let sandbox = Sandbox::new();
+    let Some(unmount) = small_disk(&sandbox) else { return };
     for n in 0..6 {
-        sandbox.put(&format!("{n}.bin"), bytes(n, 2 * MIB));
+        sandbox.put(&format!("{n}.bin"), bytes(n, 2_000_000));
     }
-    let ran = sandbox.pull(&["--concurrency", "1"]).exits(1);
-    assert!(ran.all().contains("No space left on device"), "{ran:?}");
-    let there = sandbox.local();
-    assert!(there.keys().all(|name| !name.contains(".mediasync")), "no leftovers: {:?}", there.keys());
-    assert!(there.len() < 7 && there["old.jpg"] == "old");
-    for (name, content) in &there {
-        assert!(name == "old.jpg" || *content == sandbox.content(name), "{name}");
-    }
+    sandbox.server.clear_log();
+    sandbox.pull(&[]).exits(1).says(&["12.0 MB needed", "8.3 MB are free", "500.0 MB are kept in reserve"]);
+    pull_job(&sandbox, "reserve = \"1MB\"");
+    sandbox.run(&["sync", "back"]).exits(1).says(&["1.0 MB are kept in reserve", "nothing was changed"]);
+    assert_eq!((sandbox.local().len(), contents(&sandbox).len()), (0, 0));
     for n in 2..6 {
         sandbox.bucket.remove(&format!("site/{n}.bin"));
     }
-    sandbox.server.clear_log();
-    sandbox.pull(&[]).exits(0);
+    sandbox.run(&["sync", "back"]).exits(0);
+    sandbox.assert_pulled();
     drop(unmount);
+}
+
+#[test]
+fn a_disk_that_fills_up_stops_the_run_and_the_next_one_goes_on() {
+    let sandbox = Sandbox::new();
+    let Some(unmount) = small_disk(&sandbox) else { return };
+    pull_job(&sandbox, "reserve = \"0\"\nconcurrency = 1");
+    sandbox.write("old.jpg", "old");
+    for n in 0..5 {
+        sandbox.put(&format!("{n}.bin"), bytes(n, 1_000_000));
+    }
+    let gate = sandbox.server.hold(Moment::BeforeAnswer, "GetObject", "*2.bin");
+    let run = sandbox.start(&["sync", "back"]);
+    gate.reached_blocking(1);
+    let begun = Instant::now();
+    while sandbox.local().len() < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "two of them come");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    fs::write(sandbox.media("others.bin"), vec![1; 5_500_000]).unwrap();
+    gate.release();
+    run.wait().exits(1).says(&["No space left on device", "free some space"]);
+    let there = sandbox.local();
+    assert_eq!(there.keys().collect::<Vec<_>>(), ["0.bin", "1.bin", "old.jpg", "others.bin"], "and no leftovers");
+    sandbox.remove("others.bin");
+    sandbox.server.clear_log();
+    sandbox.run(&["sync", "back"]).exits(0);
+    assert_eq!(contents(&sandbox), ["2.bin", "3.bin", "4.bin"], "what was done is remembered");
+    drop(unmount);
+}
+
+#[test]
+fn a_job_says_what_new_files_get() {
+    let sandbox = Sandbox::new();
+    let is_root = rustix::process::geteuid().is_root();
+    let owner = if is_root { "owner = \"1234:4321\"" } else { "" };
+    pull_job(&sandbox, &format!("file_mode = \"0640\"\ndir_mode = \"0751\"\n{owner}"));
+    sandbox.put("d/e/a.jpg", "a");
+    sandbox.run(&["sync", "back"]).exits(0);
+    for (name, mode) in [("d", 0o751), ("d/e", 0o751), ("d/e/a.jpg", 0o640)] {
+        let meta = fs::metadata(sandbox.media(name)).unwrap();
+        assert_eq!(meta.mode() & 0o7777, mode, "{name}");
+        assert!(!is_root || (meta.uid(), meta.gid()) == (1234, 4321), "{name}");
+    }
+    pull_job(&sandbox, "file_mode = \"4755\"");
+    sandbox.run(&["sync", "back"]).exits(2).says(&["file_mode", "no permissions"]);
+    pull_job(&sandbox, "owner = \"nobody-has-this-name\"");
+    sandbox.run(&["sync", "back"]).exits(2).says(&["no user called"]);
+}
+
+#[test]
+fn files_of_a_container_are_named_with_the_way_to_get_them_back() {
+    let mut sandbox = Sandbox::new();
+    sandbox.put("d/a.jpg", "first");
+    sandbox.pull(&[]).exits(0);
+    sandbox.as_nobody();
+    fs::set_permissions(sandbox.media("d"), fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(sandbox.path("state"), fs::Permissions::from_mode(0o777)).unwrap();
+    sandbox.lose_the_manifest();
+    sandbox.as_nobody();
+    sandbox.put("d/b.jpg", "second");
+    sandbox.pull(&[]).exits(3).says(&["d/b.jpg", "Permission denied", "sudo chown -R", "/media/d'"]);
+    assert_eq!(sandbox.local().into_keys().collect::<Vec<_>>(), ["d/a.jpg"]);
 }
 
 struct Unmount(std::path::PathBuf);

@@ -378,8 +378,9 @@ fn kills_at_any_moment_lose_nothing_and_both_sides_meet() {
     assert!(killed >= 6, "only {killed} of ten runs were killed in time");
     sandbox.server.quirks(|quirks| (quirks.latency, quirks.clock_ahead) = (Duration::ZERO, 120));
     sync(&sandbox, &[]).exits(0);
-    sandbox.assert_equal();
-    let there: Vec<Vec<u8>> = sandbox.local().into_values().map(|content| content.to_vec()).collect();
+    sandbox.assert_pulled_but_for_leftovers();
+    assert_eq!((sandbox.bucket.uploads(), sandbox.own_keys()), (Vec::new(), vec!["id".to_owned()]));
+    let there: Vec<Vec<u8>> = sandbox.remote().into_values().map(|content| content.to_vec()).collect();
     for content in &written {
         assert!(there.contains(content), "{:?} is gone", String::from_utf8_lossy(&content[..content.len().min(20)]));
     }

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rustix::fs::{CWD, Mode, mkdirat};
+use rustix::fs::{CWD, Mode, mkdirat, statvfs};
 use tokio::sync::mpsc;
 
 use self::batch::Batches;
@@ -32,7 +32,8 @@ pub use self::root::Made;
 use self::root::Root;
 use self::tidy::Leftovers;
 use super::{
-    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica, Trash,
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica, Room,
+    Trash,
 };
 use crate::model::{Entry, Filter, Key, Namespace, OWN_PREFIX, Version};
 
@@ -59,6 +60,8 @@ mod tests;
 const NAME_LIMIT: usize = 255;
 /// Bytes of a path below the root: `PATH_MAX` of Linux without its NUL.
 const PATH_LIMIT: usize = 4095;
+/// Bytes that stay free unless somebody says otherwise; one in a hundred, if that is more.
+const RESERVE: u64 = 500_000_000;
 /// Batches between the walk and its reader.
 const BATCHES: usize = 4;
 
@@ -278,6 +281,23 @@ impl Replica for Local {
             None => done.next().expect("one answer a key"),
         };
         refused.into_iter().map(answer).collect()
+    }
+
+    /// Of the file system that holds the root, or would.
+    async fn room(&self) -> Result<Option<Room>, Error> {
+        let (path, reserve) = (self.path.clone(), self.made.reserve);
+        blocking(move || {
+            let there = path.ancestors().find(|path| path.is_dir()).unwrap_or(&path);
+            let stat = statvfs(there).map_err(|errno| {
+                Error::new(Cause::Stop, format!("could not look at the disk of `{}`: {errno}", shown(&path)))
+            })?;
+            let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+            // Some file systems tell nothing.
+            let known = stat.f_blocks > 0;
+            let reserve = reserve.unwrap_or_else(|| (bytes(stat.f_blocks) / 100).max(RESERVE));
+            Ok(known.then(|| Room { free: bytes(stat.f_bavail), reserve }))
+        })
+        .await
     }
 
     /// Removes temporary files that the listings before met: finding them costs a walk, and a listing is one. Called

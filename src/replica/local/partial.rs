@@ -77,7 +77,7 @@ async fn begin(root: &Arc<Root>, key: &Key, entry: &Entry, put: &Put<'_>) -> Res
         let name = earlier.id.clone().filter(|name| fits(&earlier) && is_partial_name(name));
         if let Some(name) = name {
             let temp = open(root, key, put, name).await;
-            if let Some(temp) = temp.ok().filter(|temp| temp.is_plain()) {
+            if let Some(temp) = temp.ok().filter(Temp::is_plain) {
                 return Ok(Begun { temp: Arc::new(temp), kept: earlier.parts, is_new: false });
             }
         }

@@ -22,6 +22,9 @@ use crate::replica::{Cause, Error};
 pub(super) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// The numbers of a user and a group; what is `None` stays as it is.
+pub(super) type Owner = (Option<u32>, Option<u32>);
+
 /// What new files and directories get beyond what the umask leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Made {
@@ -29,8 +32,10 @@ pub struct Made {
     pub file_mode: Option<u32>,
     /// Permissions of new directories, of the nine bits.
     pub dir_mode: Option<u32>,
-    /// Who new files and directories belong to.
-    pub owner: Option<(Uid, Gid)>,
+    /// The numbers of the user and the group that new files and directories belong to.
+    pub owner: Option<Owner>,
+    /// Bytes that stay free on the disk.
+    pub reserve: Option<u64>,
 }
 
 /// A root that was there when it was opened.
@@ -49,7 +54,7 @@ pub(super) struct Root {
 impl Made {
     fn dress_directory(&self, dir: &OwnedFd) -> Result<(), Errno> {
         if let Some((uid, gid)) = self.owner {
-            fchown(dir, Some(uid), Some(gid))?;
+            fchown(dir, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?;
         }
         match self.dir_mode {
             Some(mode) => fchmod(dir, Mode::from_raw_mode(mode)),

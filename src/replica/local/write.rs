@@ -17,7 +17,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::fault::failed;
-use super::root::{DIRECTORY, Root, no_directory_sync, split};
+use super::root::{DIRECTORY, Owner, Root, no_directory_sync, split};
 use super::stamp::Stamp;
 use super::tidy::temp_name;
 use crate::model::{Entry, Expect, Key, Version};
@@ -34,7 +34,7 @@ pub(super) struct Temp {
     /// The permissions that the published file gets; `None` for a new file, which has what the umask left.
     mode: Option<Mode>,
     /// The owner that the published file gets, if that is possible.
-    owner: Option<(Uid, Gid)>,
+    owner: Option<Owner>,
     /// Up to where there are zeros that were not written.
     hole: AtomicU64,
     /// It is not removed when it is dropped: another run goes on with it.
@@ -180,7 +180,7 @@ impl Temp {
         }
         if let Some((uid, gid)) = self.owner {
             // Only root may give files away. What can't be given stays ours: better than no file.
-            fchown(&self.fd, Some(uid), Some(gid)).or_else(no_permissions).map_err(fault)?;
+            fchown(&self.fd, uid.map(Uid::from_raw), gid.map(Gid::from_raw)).or_else(no_permissions).map_err(fault)?;
         }
         if let Some(mode) = self.mode {
             // FAT and some mounts know no permissions; there the mount sets them for all files alike.
@@ -265,17 +265,11 @@ pub(super) fn sync_directories<'a>(temps: impl Iterator<Item = &'a Temp>) -> Res
 }
 
 /// Compares what is there with what the plan saw; gives what is there, and whose it is.
-fn check(
-    root: &Root,
-    key: &Key,
-    dir: &OwnedFd,
-    name: &str,
-    expect: &Expect,
-) -> Result<Option<(Stamp, (Uid, Gid))>, Error> {
+fn check(root: &Root, key: &Key, dir: &OwnedFd, name: &str, expect: &Expect) -> Result<Option<(Stamp, Owner)>, Error> {
     let mut owner = None;
     let there = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => {
-            owner = Some((Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid)));
+            owner = Some((Some(stat.st_uid), Some(stat.st_gid)));
             Some(Stamp::of(&stat))
         }
         Err(Errno::NOENT) => None,

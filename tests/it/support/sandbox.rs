@@ -290,7 +290,7 @@ impl Sandbox {
     /// As [`Sandbox::assert_pulled`], where a run was killed: what it was writing is removed once it is old.
     pub(crate) fn assert_pulled_but_for_leftovers(&self) {
         let mut local = self.local();
-        local.retain(|name, _| !(name.contains(".mediasync-") && name.ends_with(".tmp")));
+        local.retain(|name, _| !name.rsplit('/').next().is_some_and(|name| name.starts_with(".mediasync-")));
         assert_eq!(local, self.remote());
     }
 
