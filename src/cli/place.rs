@@ -12,6 +12,7 @@ use super::texts::Texts;
 use crate::config::{ACCESS, Config, Remote, RemoteAt, RemoteUrl};
 use crate::location::{self, Found, Given, Location, Origin, Surroundings, TextAt, UsageError};
 use crate::replica::access::Access;
+use crate::replica::azure;
 use crate::replica::local::Parents;
 use crate::replica::s3::{Addressing, Credentials};
 use crate::secret::Secret;
@@ -65,7 +66,14 @@ pub struct End {
 impl End {
     /// Which server it is on; `None` for a directory.
     pub fn host(&self) -> Option<String> {
-        let Location::S3(address) = &self.location else { return None };
+        let address = match &self.location {
+            Location::Local(_) => return None,
+            Location::Azure(address) => {
+                let url = address.service_url();
+                return Some(url.rsplit("://").next().unwrap_or(&url).to_owned());
+            }
+            Location::S3(address) => address,
+        };
         Some(match (&address.endpoint, &address.region) {
             (Some(endpoint), _) => endpoint.rsplit("://").next().unwrap_or(endpoint).to_owned(),
             (None, Some(region)) => format!("AWS {region}"),
@@ -147,7 +155,9 @@ fn place(text: &str, base: &Path, origin: Origin, effort: Effort, world: World<'
             let spelled = settled.to_str().map(str::to_owned);
             (Location::Local(settled), spelled)
         }
-        s3 @ Location::S3(_) => (s3, spelled.and_then(|spelled| from_anywhere(spelled, base, world))),
+        cloud @ (Location::S3(_) | Location::Azure(_)) => {
+            (cloud, spelled.and_then(|spelled| from_anywhere(spelled, base, world)))
+        }
     };
     let own = named(text, world);
     let (access, remote) = access(&location, own.map(|(name, _)| name), world);
@@ -188,7 +198,7 @@ fn access(place: &Location, own: Option<&str>, world: World<'_>) -> (Access, Opt
                 .ok()
                 .and_then(|location| match location {
                     Location::Local(path) => Some(Location::Local((world.settle)(&path).ok()?)),
-                    s3 @ Location::S3(_) => Some(s3),
+                    cloud @ (Location::S3(_) | Location::Azure(_)) => Some(cloud),
                 })
                 .is_some_and(|location| location::overlap(place, &location).is_some());
         if concerned {
@@ -245,8 +255,13 @@ fn remote_place(remote: &Remote, effort: Effort, world: World<'_>) -> Result<Loc
                 address.credentials = credentials;
             }
         }
+        (Location::Azure(address), RemoteAt::Url(url)) => {
+            if let Some(credentials) = azure_credentials(url, world)? {
+                address.credentials = credentials;
+            }
+        }
         (Location::Local(path), _) => *path = world.config.base().join(&path),
-        (Location::S3(_), RemoteAt::Dsn(_) | RemoteAt::Command(_)) => {}
+        (Location::S3(_) | Location::Azure(_), RemoteAt::Dsn(_) | RemoteAt::Command(_)) => {}
     }
     if let Location::S3(address) = &mut location {
         address.acl = remote.acl.clone().or(address.acl.take());
@@ -270,16 +285,29 @@ fn url_text(url: &RemoteUrl) -> String {
     text
 }
 
-fn credentials(url: &RemoteUrl, world: World<'_>) -> Result<Option<Credentials>, UsageError> {
-    let Some((access_key, secret)) = &url.keys else {
-        return Ok(url.profile.clone().map(|profile| Credentials::Chain { profile: Some(profile) }));
-    };
-    let value = |text: &str| match text.strip_prefix("env:") {
+/// A value that may be that of a variable.
+fn value(text: &str, world: World<'_>) -> Result<String, UsageError> {
+    match text.strip_prefix("env:") {
         Some(name) => (world.env)(name).ok_or_else(|| {
             UsageError::new(format!("the variable {} is not set", name.escape_debug()), "set it to the key")
         }),
         None => Ok(text.to_owned()),
+    }
+}
+
+fn azure_credentials(url: &RemoteUrl, world: World<'_>) -> Result<Option<azure::Credentials>, UsageError> {
+    Ok(match (&url.account_key, &url.sas_token) {
+        (Some(key), _) => Some(azure::Credentials::Key(Secret::new(value(key.reveal(), world)?.trim()))),
+        (None, Some(sas)) => Some(azure::Credentials::Sas(Secret::new(azure::tidy_sas(&value(sas.reveal(), world)?)))),
+        (None, None) => None,
+    })
+}
+
+fn credentials(url: &RemoteUrl, world: World<'_>) -> Result<Option<Credentials>, UsageError> {
+    let Some((access_key, secret)) = &url.keys else {
+        return Ok(url.profile.clone().map(|profile| Credentials::Chain { profile: Some(profile) }));
     };
+    let value = |text: &str| value(text, world);
     Ok(Some(Credentials::Static {
         access_key: value(access_key)?,
         secret: Secret::new(value(secret.reveal())?),

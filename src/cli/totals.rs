@@ -31,12 +31,13 @@ impl<'a> Totals<'a> {
 }
 
 /// Requests that a plan needs in a bucket, at least: large files take one more a part, retries come on top.
-pub fn needed(counts: &Counts) -> Requests {
-    // A batch deletion takes up to 1,000 keys (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html).
+pub fn needed(counts: &Counts, deletes_a_request: u64) -> Requests {
+    // In S3 a batch deletion takes up to 1,000 keys
+    // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html); in Azure each key is one request.
     let all = [
         ("PUT", counts.creates + counts.overwrites),
         ("COPY", counts.copies),
-        ("DELETE", counts.deletes.div_ceil(1000)),
+        ("DELETE", counts.deletes.div_ceil(deletes_a_request)),
     ];
     all.into_iter().filter(|(_, count)| *count > 0).collect()
 }
@@ -48,6 +49,7 @@ mod tests {
     #[test]
     fn deletions_go_in_batches() {
         let counts = Counts { creates: 2, overwrites: 1, deletes: 1001, ..Counts::default() };
-        assert_eq!(needed(&counts), [("PUT", 3), ("DELETE", 2)]);
+        assert_eq!(needed(&counts, 1_000), [("PUT", 3), ("DELETE", 2)]);
+        assert_eq!(needed(&counts, 1), [("PUT", 3), ("DELETE", 1001)]);
     }
 }

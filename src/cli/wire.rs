@@ -18,6 +18,7 @@ use crate::manifest::{Lock, LockError, Manifest, ManifestError, Orientation, Pai
 use crate::model::{Filter, FilterRules, Side, parse_ignore};
 use crate::plan::Policy;
 use crate::replica::access::{Access, Guarded};
+use crate::replica::azure::{self, Azure};
 use crate::replica::local::{Local, Made};
 use crate::replica::retry::Retrying;
 use crate::replica::s3::{Probe, S3};
@@ -51,8 +52,33 @@ pub struct Session {
 #[derive(Debug)]
 struct Wired {
     replica: Arc<dyn Replica>,
-    /// The bucket inside, for what only it knows.
-    s3: Option<Arc<S3>>,
+    /// The object store inside, for what only it knows.
+    store: Option<Store>,
+}
+
+/// An object store.
+#[derive(Debug)]
+enum Store {
+    S3(Arc<S3>),
+    Azure(Arc<Azure>),
+}
+
+impl Store {
+    /// What the server was seen to do.
+    fn probe(&self) -> String {
+        match self {
+            Self::S3(s3) => serde_json::to_string(&s3.probe()),
+            Self::Azure(azure) => serde_json::to_string(&azure.probe()),
+        }
+        .expect("a probe is plain data")
+    }
+
+    fn requests(&self) -> Vec<(&'static str, u64)> {
+        match self {
+            Self::S3(s3) => s3.requests(),
+            Self::Azure(azure) => azure.requests(),
+        }
+    }
 }
 
 /// Whether a session may change anything.
@@ -134,7 +160,7 @@ impl Session {
             (Purpose::Change, Some(_)) if end.access == Access::Confirm => Access::Confirm,
             (Purpose::Change, _) => Access::Write,
         };
-        let has_bucket = |end: &End| matches!(end.location, Location::S3(_));
+        let has_bucket = |end: &End| !matches!(end.location, Location::Local(_));
         let limits_dest = has_bucket(&task.dest) || !has_bucket(&task.source);
         let made = super::ownership::made(&task.options.files)?;
         let source_gate = Some(&gate).filter(|_| has_bucket(&task.source));
@@ -152,7 +178,7 @@ impl Session {
             names: (task.source.location.display(), task.dest.location.display()),
             acl: match &task.dest.location {
                 Location::S3(address) => address.acl.clone(),
-                Location::Local(_) => None,
+                Location::Local(_) | Location::Azure(_) => None,
             },
         };
         let dest_label = label(&task.dest);
@@ -201,9 +227,8 @@ impl Session {
     pub fn remember(&self) -> Result<(), Failure> {
         for (side, wired) in [(Side::Source, &self.source), (Side::Dest, &self.dest)] {
             self.manifest.set_display(side, wired.replica.name())?;
-            if let Some(s3) = &wired.s3 {
-                let probe = serde_json::to_string(&s3.probe()).expect("a probe is plain data");
-                self.manifest.set_probe(side, &probe)?;
+            if let Some(store) = &wired.store {
+                self.manifest.set_probe(side, &store.probe())?;
             }
         }
         Ok(())
@@ -237,8 +262,8 @@ impl Session {
     /// Requests made so far, by kind, over both sides.
     pub fn requests(&self) -> Vec<(&'static str, u64)> {
         let mut all = std::collections::BTreeMap::new();
-        for s3 in [&self.source.s3, &self.dest.s3].into_iter().flatten() {
-            for (kind, count) in s3.requests() {
+        for store in [&self.source.store, &self.dest.store].into_iter().flatten() {
+            for (kind, count) in store.requests() {
                 *all.entry(kind).or_insert(0) += count;
             }
         }
@@ -316,18 +341,24 @@ fn wire(
         Some(gate) => Arc::new(Throttled::new(inner, gate.clone())),
         None => inner,
     };
-    let (inner, s3): (Arc<dyn Replica>, _) = match &end.location {
+    let gate_of_store = || gate.cloned().unwrap_or_else(|| Gate::new(usize::MAX, None));
+    let (inner, store): (Arc<dyn Replica>, _) = match &end.location {
         Location::Local(path) => (throttled(Arc::new(Local::open(path)?.parents(end.parents).making(made))), None),
         Location::S3(address) => {
             // What an older version wrote and this one can't read is found out again.
             let remembered: Option<Probe> = remembered.and_then(|text| serde_json::from_str(&text).ok());
-            let gate = gate.cloned().unwrap_or_else(|| Gate::new(usize::MAX, None));
-            let s3 = Arc::new(S3::behind(address.clone(), remembered, gate));
+            let s3 = Arc::new(S3::behind(address.clone(), remembered, gate_of_store()));
             let inner: Arc<dyn Replica> = Arc::clone(&s3) as _;
-            (Arc::new(Retrying::new(throttled(inner))), Some(s3))
+            (Arc::new(Retrying::new(throttled(inner))), Some(Store::S3(s3)))
+        }
+        Location::Azure(address) => {
+            let remembered: Option<azure::Probe> = remembered.and_then(|text| serde_json::from_str(&text).ok());
+            let azure = Arc::new(Azure::behind(address.clone(), remembered, gate_of_store()));
+            let inner: Arc<dyn Replica> = Arc::clone(&azure) as _;
+            (Arc::new(Retrying::new(throttled(inner))), Some(Store::Azure(azure)))
         }
     };
     let guard = Arc::new(Guarded::new(inner, access));
     let replica: Arc<dyn Replica> = Arc::clone(&guard) as _;
-    Ok((Wired { replica, s3 }, guard))
+    Ok((Wired { replica, store }, guard))
 }

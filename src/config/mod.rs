@@ -101,6 +101,10 @@ pub struct RemoteUrl {
     pub profile: Option<String>,
     /// Access key and secret key; each may be `env:NAME`.
     pub keys: Option<(String, Secret)>,
+    /// The key of a storage account in Azure; may be `env:NAME`.
+    pub account_key: Option<Secret>,
+    /// A shared access signature of Azure; may be `env:NAME`.
+    pub sas_token: Option<Secret>,
 }
 
 /// `[[job]]`: a pair of places and what is done between them.

@@ -18,6 +18,8 @@ pub(super) const KEYS: Keys = Keys {
         "profile",
         "access_key",
         "secret_key",
+        "account_key",
+        "sas_token",
         "acl",
         "provider",
         "without",
@@ -28,7 +30,8 @@ pub(super) const KEYS: Keys = Keys {
 };
 
 /// What only goes with `url`.
-const WITH_URL: [&str; 6] = ["endpoint", "region", "addressing", "profile", "access_key", "secret_key"];
+const WITH_URL: [&str; 8] =
+    ["endpoint", "region", "addressing", "profile", "access_key", "secret_key", "account_key", "sas_token"];
 
 /// The canned ACLs of S3 that make sense for single objects
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl>).
@@ -68,8 +71,13 @@ pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -
             (Some(RemoteAt::Dsn(Secret::new(dsn.value))), secrets)
         }
         (None, Some(url)) => {
-            let (keys, secrets) = keys(table, mistakes);
-            (Some(RemoteAt::Url(Box::new(read_url(url.value, keys, table, mistakes)))), secrets)
+            let (keys, mut secrets) = keys(table, mistakes);
+            let read = read_url(url.value, keys, table, mistakes);
+            let inline = |secret: &Secret| !secret.reveal().starts_with("env:");
+            if [&read.account_key, &read.sas_token].into_iter().flatten().any(inline) {
+                secrets = Inline::Secrets;
+            }
+            (Some(RemoteAt::Url(Box::new(read))), secrets)
         }
         (Some(dsn), Some(_)) => {
             mistakes.add(dsn.at, table.path(), "has both dsn and url; keep one of them");
@@ -135,6 +143,17 @@ fn name_is_fine(name: &str) -> bool {
 }
 
 fn read_url(url: &str, keys: Option<(String, Secret)>, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> RemoteUrl {
+    let of_azure = ["account_key", "sas_token"];
+    let of_s3 = ["region", "addressing", "profile", "access_key", "secret_key", "acl"];
+    let is_azure = ["az://", "azure://"].iter().any(|scheme| url.to_ascii_lowercase().starts_with(scheme));
+    let (strange, whose) = if is_azure { (&of_s3[..], "s3") } else { (&of_azure[..], "az") };
+    for key in strange.iter().filter(|key| table.has(key)) {
+        mistakes.add(table.start(), table.path_of(key), format!("goes with an {whose}:// url"));
+    }
+    if of_azure.iter().all(|key| table.has(key)) {
+        mistakes.add(table.start(), table.path(), "has both account_key and sas_token; keep one of them");
+    }
+    let secret = |text: Option<super::table::At<&str>>| text.map(|text| Secret::new(text.value));
     let words = [("auto", Addressing::Auto), ("path", Addressing::Path), ("virtual", Addressing::Virtual)];
     let own = |text: Option<super::table::At<&str>>| text.map(|text| text.value.to_owned());
     RemoteUrl {
@@ -144,6 +163,8 @@ fn read_url(url: &str, keys: Option<(String, Secret)>, table: &Table<'_>, mistak
         addressing: table.word("addressing", &words, mistakes).map_or(Addressing::Auto, |word| word.value),
         profile: own(table.text("profile", mistakes)),
         keys,
+        account_key: secret(table.text("account_key", mistakes)),
+        sas_token: secret(table.text("sas_token", mistakes)),
     }
 }
 

@@ -197,6 +197,8 @@ fn secrets_in_the_file_are_noticed_and_never_shown() {
     for text in [
         "[remote.live]\ndsn = \"s3://AKIA:hunter2@bucket.s3.amazonaws.com\"\n",
         "[remote.live]\nurl = \"s3://b\"\naccess_key = \"AKIA\"\nsecret_key = \"hunter2\"\n",
+        "[remote.live]\nurl = \"az://acct/media\"\naccount_key = \"hunter2\"\n",
+        "[remote.live]\nurl = \"az://acct/media\"\nsas_token = \"sv=1&sig=hunter2\"\n",
         "[[job]]\nname = \"a\"\nsource = \"x\"\ndestination = \"s3://AKIA:hun/ter2@b.s3.amazonaws.com\"\nmode = \"copy\"\n",
     ] {
         let config = parse(text).unwrap();
@@ -269,10 +271,11 @@ fn every_default_that_the_example_states_is_the_default() {
 
 #[test]
 fn the_example_names_every_key_and_its_commented_keys_are_right() {
-    // A profile and keys exclude one another.
-    let config = parse(&example(|key| !key.starts_with("profile"))).unwrap();
-    assert_eq!(config.remotes.len(), 3);
-    parse(&example(|key| !key.starts_with("access_key") && !key.starts_with("secret_key"))).unwrap();
+    // A profile and keys exclude one another, and so do a key and a signature.
+    let config = parse(&example(|key| !key.starts_with("profile") && !key.starts_with("sas_token"))).unwrap();
+    assert_eq!(config.remotes.len(), 4);
+    let no_keys = |key: &str| !["access_key", "secret_key", "account_key"].iter().any(|no| key.starts_with(no));
+    parse(&example(no_keys)).unwrap();
     let text = include_str!("../../config.example.toml");
     for key in job::KEYS.known.iter().chain(remote::KEYS.known).chain(STATE.known) {
         let named = text.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{key} = ")));

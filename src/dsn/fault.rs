@@ -1,5 +1,6 @@
 //! What can be wrong with a DSN, and the way out. Nothing here holds anything of the text.
 
+use crate::replica::azure::BadPlace;
 use crate::replica::s3::bucket::BadName;
 use crate::replica::s3::endpoint::BadHost;
 
@@ -30,17 +31,17 @@ pub enum Fault {
     #[error("it is empty")]
     Empty,
     /// No scheme that is known.
-    #[error("it does not begin with s3:// or file:")]
+    #[error("it does not begin with s3://, az:// or file:")]
     Scheme,
-    /// Azure.
-    #[error("Azure storage comes in the next release")]
-    Azure,
     /// No `KEY:SECRET@`.
     #[error("it has no KEY:SECRET@ before the host")]
     NoUserinfo,
     /// No secret.
     #[error("the access key or the secret before the `@` is missing")]
     NoSecret,
+    /// No secret that Azure could have issued.
+    #[error("what stands before the `@` is neither the base64 of a shared access signature nor an account key")]
+    AzureSecret,
     /// Bytes that are no text.
     #[error("the access key or the secret is not valid UTF-8 after percent-decoding")]
     SecretEncoding,
@@ -71,6 +72,9 @@ pub enum Fault {
     /// The host is no use.
     #[error("{0}")]
     Host(BadHost),
+    /// The account, the container or the endpoint is no use.
+    #[error("{0}")]
+    Azure(BadPlace),
     /// The bucket or the prefix is no use.
     #[error("{0}")]
     Name(BadName),
@@ -81,13 +85,18 @@ impl Fault {
     pub fn hint(self) -> &'static str {
         match self {
             Self::Empty | Self::Scheme | Self::NoUserinfo | Self::NoSecret | Self::NoHost => {
-                "a DSN reads s3://KEY:SECRET@BUCKET.HOST/PREFIX, or s3://KEY:SECRET@BUCKET/?endpoint=https://HOST:PORT"
+                "a DSN reads s3://KEY:SECRET@BUCKET.HOST/PREFIX, s3://KEY:SECRET@BUCKET/?endpoint=https://HOST:PORT, or \
+                 az://ACCOUNT:SECRET@blob.core.windows.net/CONTAINER"
             }
-            Self::Azure => "use an S3 remote or a local directory until then",
-            Self::SecretEncoding => "copy the value again from where it was issued",
+            Self::Azure(_) => "a DSN reads az://ACCOUNT:SECRET@blob.core.windows.net/CONTAINER/PREFIX",
+            Self::Value("container") => "name the container once",
+            Self::SecretEncoding | Self::AzureSecret => "copy the value again from where it was issued",
             Self::Ambiguous => "write `@` in the secret and in the path as %40",
             Self::AtAfterQuestion => "in the secret write `?` as %3F and `@` as %40, in a parameter `@` as %40",
-            Self::Port | Self::Host(BadHost::Form) => "write s3://KEY:SECRET@BUCKET/?endpoint=https://HOST:PORT",
+            Self::Port | Self::Host(BadHost::Form) => {
+                "write s3://KEY:SECRET@BUCKET/?endpoint=https://HOST:PORT, \
+                 or az://ACCOUNT:SECRET@HOST/CONTAINER?endpoint=http://HOST:PORT/ACCOUNT"
+            }
             Self::Fragment => "write the prefix as the parameter prefix=, with `#` as %23",
             Self::Value("acl") => "use a canned ACL such as public-read or private, or acl= for none",
             Self::Value("addressing_style") => "use path, virtual or auto",

@@ -1,4 +1,4 @@
-//! Storage DSNs: `s3://KEY:SECRET@BUCKET.HOST/PREFIX?PARAMETERS` and `file:///PATH`, as Django projects have them
+//! Storage DSNs: `s3://KEY:SECRET@BUCKET.HOST/PREFIX?PARAMETERS`, `az://ACCOUNT:SECRET@HOST/CONTAINER` and `file:///PATH`, as Django projects have them
 //! in `DEFAULT_STORAGE_DSN`.
 //!
 //! Reads what the reference library (django-storage-url 0.12) reads, to the same bucket and prefix, and more:
@@ -17,11 +17,13 @@ use percent_encoding::percent_decode_str;
 use parameters::Parameters;
 use text::{Parts, as_the_reference_writes, tidy};
 
+use crate::replica::azure::AzureAddress;
 use crate::replica::s3::bucket::{Naming, check_bucket, clean_prefix, join_prefix};
 use crate::replica::s3::endpoint::{self, Service};
 use crate::replica::s3::{Addressing, Credentials, S3Address};
 use crate::secret::Secret;
 
+mod azure;
 mod envelope;
 mod fault;
 mod parameters;
@@ -47,6 +49,8 @@ pub struct Dsn {
 pub enum Place {
     /// A bucket prefix, with credentials.
     S3(S3Address),
+    /// A container prefix, with credentials.
+    Azure(AzureAddress),
     /// A local directory, as written.
     Local(PathBuf),
 }
@@ -62,7 +66,9 @@ pub fn parse(text: &str, variable: Option<&str>) -> Result<Dsn, DsnError> {
         _ if text.is_empty() => Err(Fault::Empty),
         Some("file") => local(&text["file:".len()..]),
         Some("s3") => text["s3:".len()..].strip_prefix("//").ok_or(Fault::Scheme).and_then(s3),
-        Some("az" | "azure") => Err(Fault::Azure),
+        Some(scheme @ ("az" | "azure")) => {
+            text[scheme.len() + 1..].strip_prefix("//").ok_or(Fault::Scheme).and_then(azure::parse)
+        }
         _ => Err(Fault::Scheme),
     };
     result.map_err(|fault| DsnError { variable: variable.map(str::to_owned), fault })
@@ -99,6 +105,9 @@ fn s3(rest: &str) -> Result<Dsn, Fault> {
     }
     let mut warnings = Vec::new();
     let parameters = Parameters::read(query, &mut warnings);
+    if parameters.container.is_some() {
+        warnings.push("the DSN's parameter \"container\" means nothing for S3 and was ignored".to_owned());
+    }
     let parts = Parts::cut(before, parameters.endpoint.is_some())?;
     let credentials = credentials(parts.userinfo, &mut warnings)?;
     let (bucket, service) = place(parts.host, parameters.endpoint.as_deref())?;

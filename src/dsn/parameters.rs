@@ -9,6 +9,7 @@ pub(super) struct Parameters {
     pub(super) region: Option<String>,
     pub(super) region_name: Option<String>,
     pub(super) prefix: Option<String>,
+    pub(super) container: Option<String>,
     pub(super) domain: Option<String>,
     pub(super) url: Option<String>,
     pub(super) auth: Option<String>,
@@ -26,6 +27,7 @@ impl Parameters {
                 "region" => &mut all.region,
                 "region_name" => &mut all.region_name,
                 "prefix" => &mut all.prefix,
+                "container" => &mut all.container,
                 "domain" => &mut all.domain,
                 "url" => &mut all.url,
                 "auth" => &mut all.auth,
@@ -46,7 +48,14 @@ impl Parameters {
                 *slot = Some(value);
             }
         }
-        for slot in [&mut all.endpoint, &mut all.region, &mut all.region_name, &mut all.domain, &mut all.url] {
+        for slot in [
+            &mut all.endpoint,
+            &mut all.container,
+            &mut all.region,
+            &mut all.region_name,
+            &mut all.domain,
+            &mut all.url,
+        ] {
             *slot = slot.take().filter(|value| !value.is_empty());
         }
         if !matches!(all.auth.as_deref(), None | Some("" | "s3" | "s3v4")) {

@@ -272,7 +272,10 @@ fn faults() {
         ("gs://K:S@b.x.y.z", Fault::Scheme),
         ("s3:/K:S@b.x.y.z", Fault::Scheme),
         ("K:S@b.x.y.z", Fault::Scheme),
-        ("az://acct:c2ln@blob.core.windows.net/", Fault::Azure),
+        ("az:/acct:c2ln@blob.core.windows.net/", Fault::Scheme),
+        ("az://acct@blob.core.windows.net/", Fault::NoSecret),
+        ("az://acct:~~~@blob.core.windows.net/", Fault::AzureSecret),
+        ("az://acct:c2ln@blob.core.windows.net:443/", Fault::Port),
         ("s3://bucket/prefix", Fault::NoUserinfo),
         ("s3://KEY@bbb.s3.amazonaws.com", Fault::NoSecret),
         ("s3://KEY:@bbb.s3.amazonaws.com", Fault::NoSecret),
@@ -346,7 +349,7 @@ proptest! {
     #[test]
     fn no_output_of_a_parse_holds_a_piece_of_the_secret(
         secret in secrets(),
-        before in prop::sample::select(vec!["s3://AK:", "s3:/AK:", "s3//AK:", "AK:", "X=s3://AK:", "\"s3://AK:", "az://AK:", "s3:// AK:", "s3://AK", "s3://", "gs://AK:", ""]),
+        before in prop::sample::select(vec!["s3://AK:", "s3:/AK:", "s3//AK:", "AK:", "X=s3://AK:", "\"s3://AK:", "az://AK:", "az://acct:", "s3:// AK:", "s3://AK", "s3://", "gs://AK:", ""]),
         after in prop::sample::select(vec![
             "@bbb.s3.eu-west-1.amazonaws.com/pre?acl=", "@bucket/?endpoint=http://127.0.0.1:9000", "@a.b.example.com",
             "@localhost:9000/x", "@", "", "@nohost/x", "@bbb.exo.io/p?foo=1",
@@ -361,6 +364,7 @@ proptest! {
             Ok(dsn) => {
                 let address = match &dsn.place {
                     Place::S3(address) => format!("{} {}", address.display(), address.canonical()),
+                    Place::Azure(address) => format!("{} {}", address.display(), address.canonical()),
                     Place::Local(_) => String::new(),
                 };
                 format!("{dsn:?} {address}")

@@ -1,5 +1,5 @@
-//! What the user types for one side of a pair: a path, `file:///path`, `s3://bucket/prefix`, a storage DSN,
-//! `env:NAME`, or `NAME:path` below a remote of the config.
+//! What the user types for one side of a pair: a path, `file:///path`, `s3://bucket/prefix`,
+//! `az://account/container/prefix`, a storage DSN, `env:NAME`, or `NAME:path` below a remote of the config.
 //!
 //! Promises: no message and no output of a parse holds a secret; texts are taken literally (`s3://b/a%20b` is the
 //! prefix `a%20b`, as other S3 tools have it); two spellings of one place have one [`Location::canonical`] text.
@@ -9,10 +9,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::dsn::{DsnError, redact, url_below};
+use crate::replica::azure::AzureAddress;
 use crate::replica::s3::S3Address;
 use crate::replica::s3::bucket::{clean_prefix, join_prefix};
 use crate::secret::Secret;
 
+mod azure;
 mod overlap;
 mod parse;
 
@@ -26,6 +28,8 @@ pub enum Location {
     Local(PathBuf),
     /// A bucket prefix.
     S3(S3Address),
+    /// A container prefix.
+    Azure(AzureAddress),
 }
 
 /// A location as it was typed.
@@ -141,6 +145,7 @@ impl Location {
         match self {
             Self::Local(path) => shown(path),
             Self::S3(address) => address.display(),
+            Self::Azure(address) => address.display(),
         }
     }
 
@@ -149,6 +154,7 @@ impl Location {
         match self {
             Self::Local(path) => format!("file://{}", exact(path)),
             Self::S3(address) => address.canonical(),
+            Self::Azure(address) => address.canonical(),
         }
     }
 
@@ -163,6 +169,11 @@ impl Location {
             Self::Local(root) if path.is_empty() => Self::Local(root.clone()),
             Self::Local(root) => Self::Local(root.join(path)),
             Self::S3(address) => Self::S3(S3Address {
+                prefix: join_prefix(&address.prefix, &path),
+                public_url: address.public_url.as_deref().map(|url| url_below(url, &path)),
+                ..address.clone()
+            }),
+            Self::Azure(address) => Self::Azure(AzureAddress {
                 prefix: join_prefix(&address.prefix, &path),
                 public_url: address.public_url.as_deref().map(|url| url_below(url, &path)),
                 ..address.clone()

@@ -22,6 +22,7 @@ pub fn overlap(first: &Location, second: &Location) -> Option<Overlap> {
         (Location::Local(a), Location::Local(b)) => (a.clone(), b.clone()),
         // Prefixes are clean, so the components of the canonical text are those of the keys.
         (Location::S3(a), Location::S3(b)) => (a.canonical().into(), b.canonical().into()),
+        (Location::Azure(a), Location::Azure(b)) => (a.canonical().into(), b.canonical().into()),
         _ => return None,
     };
     match (a.starts_with(&b), b.starts_with(&a)) {

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::azure;
 use super::{Found, Location, Origin, Parsed, Surroundings, TextAt, UsageError, shown};
-use crate::dsn::{self, Dsn, DsnError, Fault, Place, escape_warning, query_pairs};
+use crate::dsn::{self, Dsn, Fault, Place, escape_warning, query_pairs};
 use crate::replica::s3::bucket::{Naming, check_bucket, clean_prefix, join_prefix};
 use crate::replica::s3::endpoint;
 use crate::replica::s3::{Addressing, Credentials, S3Address};
@@ -132,6 +133,8 @@ fn from_variable(name: &str, text: &str, around: &Surroundings<'_>) -> Result<Pa
 fn storage(value: &str, variable: Option<&str>, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
     if is_plain_s3(value.trim()) {
         bucket(value.trim(), around)
+    } else if azure::is_plain(value.trim()) {
+        azure::container(value.trim(), around)
     } else {
         from_dsn(dsn::parse(value, variable)?, around)
     }
@@ -191,6 +194,9 @@ fn from_dsn(dsn: Dsn, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
             directory(path, None, warnings, around)
         }
         Place::S3(address) => Ok(Parsed { location: Location::S3(address), warnings: dsn.warnings, spelled: None }),
+        Place::Azure(address) => {
+            Ok(Parsed { location: Location::Azure(address), warnings: dsn.warnings, spelled: None })
+        }
     }
 }
 
@@ -210,16 +216,19 @@ fn url(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
     if is_plain_s3(text) {
         return bucket(text, around);
     }
+    if azure::is_plain(text) {
+        return azure::container(text, around);
+    }
     let start = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
     match start.as_deref() {
         Some("http" | "https") => {
             let azure = text.contains(".blob.core.windows.net");
-            let fault = DsnError { variable: None, fault: Fault::Azure };
-            return Err(if azure {
-                fault.into()
+            let hint = if azure {
+                "write az://ACCOUNT/CONTAINER/PREFIX, with the signature in AZURE_STORAGE_SAS_TOKEN"
             } else {
-                UsageError::new("a web address is no location", "write s3://BUCKET/PREFIX?endpoint=https://HOST")
-            });
+                "write s3://BUCKET/PREFIX?endpoint=https://HOST"
+            };
+            return Err(UsageError::new("a web address is no location", hint));
         }
         Some("gs") => {
             let hint = "write s3://BUCKET/PREFIX?endpoint=https://storage.googleapis.com with an HMAC key";
@@ -230,15 +239,15 @@ fn url(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
     let dsn = dsn::parse(text, None).map_err(|error| match error.fault {
         Fault::Scheme => UsageError::new(
             "the location is a URL of a kind that is not known",
-            "known are s3://, file:// and env:NAME",
+            "known are s3://, az://, file:// and env:NAME",
         ),
         _ => error.into(),
     })?;
     let mut parsed = from_dsn(dsn, around)?;
     match (&parsed.location, around.origin) {
         (Location::Local(_), _) => parsed.spelled = Some(text.to_owned()),
-        (Location::S3(_), Origin::Argument) => parsed.warnings.insert(0, VISIBLE.to_owned()),
-        (Location::S3(_), Origin::File) => {}
+        (Location::S3(_) | Location::Azure(_), Origin::Argument) => parsed.warnings.insert(0, VISIBLE.to_owned()),
+        (Location::S3(_) | Location::Azure(_), Origin::File) => {}
     }
     Ok(parsed)
 }
@@ -336,7 +345,7 @@ fn on_remote(name: &str, path: &str, text: &str, around: &Surroundings<'_>) -> R
         let spelled = Some(text.to_owned());
         return match location {
             Location::Local(path) => directory(path, spelled, Vec::new(), around),
-            Location::S3(_) => Ok(Parsed { location, warnings: Vec::new(), spelled }),
+            Location::S3(_) | Location::Azure(_) => Ok(Parsed { location, warnings: Vec::new(), spelled }),
         };
     }
     let known: Vec<String> = around.remotes.iter().map(|name| format!("{name}:")).collect();

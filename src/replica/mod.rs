@@ -32,6 +32,7 @@ pub use trash::{Kept, KeptAs, Trash, Trashed, TrashedStream};
 pub mod access;
 mod arrival;
 mod attributes;
+pub mod azure;
 mod buffers;
 mod concurrent;
 #[cfg(test)]

@@ -165,6 +165,8 @@ fn foreign_types_stop_where_they_belong() {
         }
     };
     only_in("aws_", "::", &["src/replica/s3/"]);
+    only_in("azure_", "::", &["src/replica/azure/"]);
+    only_in("hyper", "::", &["src/replica/azure/"]);
     only_in("rusqlite", "::", &["src/manifest/"]);
     only_in("clap", "::", &["src/cli/"]);
     only_in("anyhow", "::", &["src/cli/", "src/main.rs"]);
@@ -175,6 +177,8 @@ fn foreign_types_stop_where_they_belong() {
         let told = |other| format!("{path} knows {other}: replicas know one another only through the trait");
         assert!(!path.starts_with("src/replica/local/") || !text.contains("s3::"), "{}", told("s3"));
         assert!(!path.starts_with("src/replica/s3/") || !text.contains("local::"), "{}", told("local"));
+        let azure = path.starts_with("src/replica/azure/");
+        assert!(!azure || !["s3::", "local::"].iter().any(|other| text.contains(other)), "{}", told("another"));
     }
 }
 

@@ -224,7 +224,7 @@ fn a_remote_in_single_keys_is_an_address() {
 fn a_mirror_is_private_unless_somebody_says_otherwise() {
     let acl = |line: &str| match resolve(CONFIG, line).unwrap().remove(0).dest.location {
         Location::S3(address) => address.acl,
-        Location::Local(_) => panic!("not S3"),
+        Location::Local(_) | Location::Azure(_) => panic!("not S3"),
     };
     assert_eq!(acl("mediasync push live:").as_deref(), Some("public-read"));
     assert_eq!(acl("mediasync push --acl private live:").as_deref(), Some("private"));

@@ -207,7 +207,7 @@ fn who_may_read(task: &Task) -> Option<String> {
     let written = task.ends().into_iter().filter(|(side, _)| task.writes.contains(side));
     let acl = written.filter_map(|(_, end)| match &end.location {
         Location::S3(address) => address.acl.as_deref(),
-        Location::Local(_) => None,
+        Location::Local(_) | Location::Azure(_) => None,
     });
     let acl = acl.into_iter().find(|acl| acl.starts_with("public-"))?;
     Some(format!(
@@ -217,7 +217,8 @@ fn who_may_read(task: &Task) -> Option<String> {
 
 fn totals<'a>(task: &Task, session: &Session, report: &'a Report, stage: Stage) -> Totals<'a> {
     let needed = match (stage, &task.dest.location) {
-        (Stage::Planned, Location::S3(_)) => needed(&report.planned.without(&report.planned_at_source)),
+        (Stage::Planned, Location::S3(_)) => needed(&report.planned.without(&report.planned_at_source), 1_000),
+        (Stage::Planned, Location::Azure(_)) => needed(&report.planned.without(&report.planned_at_source), 1),
         _ => Vec::new(),
     };
     Totals { made: session.requests(), needed, ..Totals::of(report, stage) }

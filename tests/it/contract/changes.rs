@@ -121,6 +121,7 @@ async fn overwrite_keeps(subject: &Subject) {
             std::fs::set_permissions(dir.path().join("dressed"), std::fs::Permissions::from_mode(0o640)).unwrap();
         }
         Behind::Bucket(bucket) => bucket.raw.dress("dressed", b"old").await,
+        Behind::Container(container) => container.raw.dress("dressed", b"old"),
     }
     let old = look(replica, "dressed").await;
     putter.put(replica, "dressed", &whole("new"), &Expect::Version(old.version), None).await.unwrap();
@@ -132,6 +133,7 @@ async fn overwrite_keeps(subject: &Subject) {
             if mode & 0o777 == 0o640 { vec!["mode"] } else { vec![] }
         }
         Behind::Bucket(bucket) => bucket.raw.dressed("dressed").await,
+        Behind::Container(container) => container.raw.dressed("dressed"),
     };
     assert_eq!(kept, subject.expected.kept);
 }

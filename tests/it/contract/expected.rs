@@ -155,6 +155,7 @@ pub(super) const SERVERS: &[Server] = &[
     Server { label: "moto", name: "moto", version: "5.2.5" },
     Server { label: "rclone", name: "rclone serve s3", version: "1.75.2" },
     Server { label: "garage", name: "Garage", version: "2.5.0" },
+    Server { label: "azurite", name: "Azurite", version: "3.37.0" },
 ];
 
 /// What the server in this process plays.
@@ -198,6 +199,7 @@ const GONE: &str = "a key that is deleted a second time is told as its replica t
 const RESENT: &str = "what was sent before the end of a process is not sent again";
 const CLAIMS: &str = "what the journal knows is cleaned up, with or without its id, and what others made stays";
 const BESIDE: &str = "a file takes the name of a directory, or is refused";
+const DIGESTS: &str = "a listing gives the digests that it is known to give";
 const STUCK: &str = "what stops an overwrite or a copy of content in parts changes nothing";
 
 pub(super) const ROWS: &[Row] = &[
@@ -393,7 +395,52 @@ pub(super) const ROWS: &[Row] = &[
         why: "One that was begun without an answer is not found.",
         set: |expected| expected.claims = Claims::Lost,
     },
+    Row {
+        on: &["azurite"],
+        case: DIGESTS,
+        what: "lists the metadata of each blob, and ETags that are no digests",
+        why: "Azure's protocol: the recorded BLAKE3 comes with the listing.",
+        set: |expected| expected.listed = (Some(DigestKind::Blake3), Some(DigestKind::Blake3)),
+    },
+    Row {
+        on: &["azurite"],
+        case: KEPT,
+        what: "has no ACLs of single blobs, and takes tags with an upload",
+        why: "Azure's protocol: who may read is a matter of the container.",
+        set: |expected| expected.kept = HEADERS_AND_TAGS,
+    },
+    Row {
+        on: &["azurite"],
+        case: GONE,
+        what: "answers 412 to a conditional deletion of what is gone",
+        why: "Azure answers 404. The key is gone either way.",
+        set: |expected| (expected.gone, expected.gone_alone) = (Some(Cause::Precondition), Some(Cause::Precondition)),
+    },
+    Row {
+        on: &["azurite"],
+        case: "names with control characters are kept apart",
+        what: "is given no control characters in names",
+        why: "Azure refuses them: a problem of that key.",
+        set: |expected| expected.refused = NOT_ON_AZURE,
+    },
+    Row {
+        on: &["azurite"],
+        case: "names with the signs of queries and of quoting are kept apart",
+        what: "is given no backslash in a name",
+        why: "Azure takes it for a slash, and would keep it under another name: a problem of that key.",
+        set: |expected| expected.refused = NOT_ON_AZURE,
+    },
+    Row {
+        on: &["azurite"],
+        case: "names with blanks at their ends and with dots are kept apart",
+        what: "is given no component that ends in a dot",
+        why: "Azure drops the dot, and would keep it under another name: a problem of that key.",
+        set: |expected| expected.refused = NOT_ON_AZURE,
+    },
 ];
+
+/// What Azure would keep under another name, or refuse; of those that the suite tries.
+const NOT_ON_AZURE: &[&str] = &["back\\slash", "new\nline", "tab\tulator", "bell\u{7}", "dot.", "..."];
 
 #[test]
 fn each_row_changes_what_a_named_case_expects_of_a_known_server() {

@@ -165,6 +165,10 @@ const MORE_THAN_A_PAGE: usize = 1_001;
 async fn fill(subject: &Subject) -> Vec<String> {
     let below = (0..MORE_THAN_A_PAGE).map(|at| format!("many/{at:05}"));
     let names: Vec<String> = below.chain(["many".to_owned() + "-after", "before".to_owned()]).collect();
+    if let Behind::Container(container) = &subject.behind {
+        container.raw.fill(&names);
+        return names;
+    }
     stream::iter(&names).for_each_concurrent(16, |name| subject.write(name, b"1".as_slice())).await;
     names
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mediasync::model::{Entry, Item, Key};
+use mediasync::replica::azure::{self, Azure};
 use mediasync::replica::s3::{Probe, S3};
 use mediasync::replica::{Ability, Cause, Contact, Error, Replica};
 
@@ -12,12 +13,15 @@ use crate::s3_replica::{Putter, cause, key, listed};
 cases! {
     Any: "looking at a place makes no identity in it" => looking,
     Bucket: "looking at a bucket takes two requests and changes nothing" => looking_is_cheap,
+    Container: "looking at a container takes two requests and changes nothing" => looking_at_a_container,
     Any: "preparing gives an identity, and every later contact finds that one" => identity,
     Any: "another place has another identity" => other_identity,
     Any: "what preparing leaves is not listed" => prepared,
     Bucket: "the probe finds what is known of the server" => probe,
+    Container: "the probe of a container finds all that Azure promises" => container_probe,
     Bucket: "a server that ignores preconditions is told about, and no other" => notice,
     Bucket: "what was found out and remembered is not tried again" => remembered,
+    Container: "what was found out about a container and remembered is not tried again" => remembered_container,
     Any: "what is absent is told to be absent, however much its name is like another" => absent,
     Any: "a directory is no key, even where one is kept" => directories,
     Any: "what would be below a file is absent" => below_a_file,
@@ -62,7 +66,7 @@ pub(super) async fn empty(replica: &dyn Replica) {
 async fn looking(subject: &Subject) {
     let place = subject.fresh();
     let looked = place.replica().connect(Contact::Look).await.unwrap();
-    if let Behind::Bucket(_) = &subject.behind {
+    if subject.stores_objects() {
         assert_eq!(looked.identity, None);
     }
     let again = place.replica().connect(Contact::Look).await.unwrap();
@@ -79,6 +83,13 @@ async fn looking_is_cheap(subject: &Subject) {
     let mut requests = bucket.s3.requests();
     requests.retain(|(_, count)| *count > 0);
     assert_eq!(requests, [("ListObjects", 1), ("GetObject", 1)]);
+}
+
+async fn looking_at_a_container(subject: &Subject) {
+    let place = subject.fresh();
+    place.replica().connect(Contact::Look).await.unwrap();
+    let Behind::Container(container) = &place.behind else { unreachable!("a case for containers") };
+    assert_eq!(container.azure.requests(), [("ListBlobs", 1), ("GetBlobProperties", 1)]);
 }
 
 async fn identity(subject: &Subject) {
@@ -112,6 +123,21 @@ async fn probe(subject: &Subject) {
     assert_eq!(Some(&probe), subject.expected.probe.as_ref(), "the probe finds something else");
 }
 
+async fn container_probe(subject: &Subject) {
+    let connected = subject.replica().connect(Contact::Prepare).await.unwrap();
+    let Behind::Container(container) = &subject.behind else { unreachable!("a case for containers") };
+    let all = azure::Probe {
+        id: None,
+        ordered: Ability::Proven,
+        flat: Ability::Proven,
+        conditional_put: Ability::Proven,
+        conditional_delete: Ability::Proven,
+        copy: Ability::Proven,
+    };
+    assert_eq!(azure::Probe { id: None, ..container.azure.probe() }, all);
+    assert_eq!(connected.notices, [] as [&str; 0]);
+}
+
 async fn notice(subject: &Subject) {
     let place = subject.fresh();
     let connected = place.replica().connect(Contact::Prepare).await.unwrap();
@@ -127,6 +153,16 @@ async fn remembered(subject: &Subject) {
     let again = Arc::new(S3::new((*bucket.address).clone(), Some(bucket.s3.probe())));
     assert_eq!(again.connect(Contact::Prepare).await.unwrap().identity, identity);
     let changing = |kind: &str| !matches!(kind, "ListObjects" | "GetObject" | "HeadObject" | "HeadBucket");
+    let changes: Vec<_> = again.requests().into_iter().filter(|(kind, n)| changing(kind) && *n > 0).collect();
+    assert_eq!(changes, []);
+}
+
+async fn remembered_container(subject: &Subject) {
+    let Behind::Container(container) = &subject.behind else { unreachable!("a case for containers") };
+    let identity = subject.replica().connect(Contact::Prepare).await.unwrap().identity;
+    let again = Azure::new((*container.address).clone(), Some(container.azure.probe()));
+    assert_eq!(again.connect(Contact::Prepare).await.unwrap().identity, identity);
+    let changing = |kind: &str| !matches!(kind, "ListBlobs" | "GetBlob" | "GetBlobProperties");
     let changes: Vec<_> = again.requests().into_iter().filter(|(kind, n)| changing(kind) && *n > 0).collect();
     assert_eq!(changes, []);
 }

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use mediasync::model::Namespace;
+use mediasync::replica::azure::{Azure, AzureAddress};
 use mediasync::replica::local::Local;
 use mediasync::replica::memory::{self, Role};
 use mediasync::replica::s3::{S3, S3Address};
 use mediasync::replica::{Ability, Capabilities, Contact, Replica};
 
 use self::expected::{Expected, Parts};
-use crate::live::{self, RawBucket};
+use crate::live::{self, AzureServer, RawBucket, RawContainer};
 use crate::s3_server::Site;
 use crate::support::s3::{
     Acls, ChecksumSupport, Conditional, ETags, Effect, Folders, Handle, ListingOrder, Need, Quirks, Rule, Support,
@@ -38,6 +39,7 @@ pub(crate) struct Case {
 enum On {
     Any,
     Bucket,
+    Container,
     Directory,
     /// What knows headers or modes, and hashes what it stores.
     NotMemory,
@@ -118,6 +120,15 @@ enum Behind {
     Memory(Arc<memory::Memory>, Role),
     Directory(tempfile::TempDir),
     Bucket(Bucket),
+    Container(Container),
+}
+
+/// A container prefix.
+struct Container {
+    azure: Arc<Azure>,
+    address: Box<AzureAddress>,
+    raw: RawContainer,
+    server: AzureServer,
 }
 
 /// A bucket prefix.
@@ -159,6 +170,20 @@ impl Subject {
         Self { label, replica: s3, behind, expected, part }
     }
 
+    fn container(server: &AzureServer) -> Self {
+        let address = server.address();
+        let azure = Arc::new(Azure::new(address.clone(), None));
+        let (label, expected) = (server.name.clone(), Expected::of(&server.name));
+        let raw = RawContainer::new(server, &address);
+        let container = Container { azure: azure.clone(), address: Box::new(address), raw, server: server.clone() };
+        Self { label, replica: azure, behind: Behind::Container(container), expected, part: PART }
+    }
+
+    /// Whether it is a service that keeps what it is told with content.
+    fn stores_objects(&self) -> bool {
+        matches!(self.behind, Behind::Bucket(_) | Behind::Container(_))
+    }
+
     /// Another place of the same kind, which nobody contacted yet.
     fn fresh(&self) -> Self {
         match &self.behind {
@@ -169,13 +194,16 @@ impl Subject {
                 let address = S3Address { prefix, ..(*bucket.address).clone() };
                 Self::bucket(&self.label, address, bucket.inside.clone())
             }
+            Behind::Container(container) => Self::container(&container.server),
         }
     }
 
     /// Removes what the suite left.
     async fn remove(self) {
-        if let Behind::Bucket(bucket) = &self.behind {
-            bucket.raw.clear().await;
+        match &self.behind {
+            Behind::Bucket(bucket) => bucket.raw.clear().await,
+            Behind::Container(container) => container.raw.clear(),
+            Behind::Memory(..) | Behind::Directory(_) => {}
         }
     }
 
@@ -205,6 +233,7 @@ impl Subject {
         match on {
             On::Any => true,
             On::Bucket => matches!(self.behind, Behind::Bucket(_)),
+            On::Container => matches!(self.behind, Behind::Container(_)),
             On::Directory => is_directory,
             On::NotMemory => !is_memory,
             On::NotDirectory => !is_directory,
@@ -233,6 +262,7 @@ impl Subject {
                 bucket.put(&format!("{}/{key}", address.prefix), bytes);
             }
             Behind::Bucket(bucket) => bucket.raw.put(key, bytes).await,
+            Behind::Container(container) => container.raw.put(key, &bytes),
         }
     }
 
@@ -242,6 +272,7 @@ impl Subject {
             Behind::Memory(memory, _) => memory.remove(&crate::s3_replica::key(key)),
             Behind::Directory(dir) => std::fs::remove_file(dir.path().join(key)).unwrap(),
             Behind::Bucket(bucket) => bucket.raw.delete(key).await,
+            Behind::Container(container) => container.raw.delete(key),
         }
     }
 }
@@ -351,5 +382,8 @@ async fn a_bucket_that_keeps_folders_keeps_the_contract() {
 async fn live_servers_keep_the_contract() {
     for server in live::servers() {
         keeps_the_contract(Subject::bucket(&server.name, server.address(), None)).await;
+    }
+    for server in live::azure_servers() {
+        keeps_the_contract(Subject::container(&server)).await;
     }
 }

@@ -115,6 +115,9 @@ async fn longest(subject: &Subject) {
     match &subject.behind {
         Behind::Memory(..) => assert_eq!(limit, 1024),
         Behind::Directory(_) => assert_eq!(limit, 4095),
+        Behind::Container(container) => {
+            assert_eq!(long(limit).chars().count() + container.address.prefix.len() + 1, 1024);
+        }
         Behind::Bucket(bucket) => assert_eq!(limit, 1024 - bucket.address.prefix.len() - 1),
     }
     let longest = long(limit);

@@ -198,6 +198,7 @@ async fn attributes(subject: &Subject) {
     let replica = subject.replica();
     match &subject.behind {
         Behind::Bucket(bucket) => bucket.raw.dress("dressed", b"1").await,
+        Behind::Container(container) => container.raw.dress("dressed", b"1"),
         _ => subject.write("dressed", b"1".as_slice()).await,
     }
     let entry = look(replica, "dressed").await;

@@ -133,7 +133,7 @@ async fn for_good(subject: &Subject, first: &RunName, left_names: &[&str]) {
 
 /// A key whose name has no room for that of the trash is refused, with the way out.
 async fn too_long(subject: &Subject, run: &RunName) {
-    if !matches!(subject.behind, Behind::Bucket(..)) {
+    if !subject.stores_objects() {
         return;
     }
     let (replica, putter) = (subject.replica(), Putter::new());

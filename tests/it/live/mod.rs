@@ -7,11 +7,14 @@ use aws_sdk_s3::Client;
 use mediasync::replica::s3::{Addressing, Credentials, S3Address};
 use mediasync::secret::Secret;
 
+mod azure;
+mod azure_cli;
 mod bucket;
 mod cli;
 mod foreign;
 mod place;
 
+pub(crate) use azure::{AzureServer, RawContainer, azure_servers};
 pub(crate) use bucket::RawBucket;
 
 const VARIABLE: &str = "MEDIASYNC_TEST_S3";

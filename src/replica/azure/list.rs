@@ -1,0 +1,276 @@
+//! Listing: pages of the container as statements in key order, ended by proof of completeness or by the reason without
+//! it. Snapshots, versions, deleted and uncommitted blobs are never asked for; metadata is, so that recorded digests and
+//! times come with the list.
+//!
+//! A page is requested while the previous one is consumed. Contradictions are never passed over: a name or a marker that
+//! comes twice, a name outside the prefix make the listing incomplete; a descent makes it unordered, and the server is
+//! remembered for it.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use azure_storage_blob::models::{
+    BlobContainerClientListBlobsOptions, BlobItem, BlobType, CopyStatus, ListBlobsIncludeItem,
+};
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+use super::Inner;
+use super::facts::{FOLDER, Facts, tier, unquoted};
+use super::ops::Op;
+use crate::model::{Item, Key, Problem, ProblemKind, Reach, SkipReason};
+use crate::replica::object::{is_own, shown};
+use crate::replica::retry::{Patience, repeat};
+use crate::replica::{Ability, Cause, Error, Listing};
+
+type Batches = mpsc::Sender<Result<Vec<Item>, Error>>;
+
+/// Names of a page: the most that Azure gives.
+const PAGE: i32 = 5000;
+/// Pages may be short or empty (they end where the service changes partitions); a server that gives more is lost.
+const MOST_EMPTY: u32 = 1000;
+
+/// Starts a listing of everything, or of one key and what is below it.
+pub(super) fn start(inner: &Arc<Inner>, only: Option<&Key>) -> Listing {
+    let (sender, items) = mpsc::channel(1);
+    let (inner, only) = (Arc::clone(inner), only.cloned());
+    let producer = tokio::spawn(async move {
+        let last = match produce(&inner, only.as_ref(), &sender).await {
+            Ok(()) => Ok(vec![Item::End]),
+            Err(error) => Err(error),
+        };
+        // A consumer that went away does not want to know how it ended.
+        drop(sender.send(last).await);
+    });
+    Listing { items, producer: Some(producer) }
+}
+
+async fn produce(inner: &Inner, only: Option<&Key>, sender: &Batches) -> Result<(), Error> {
+    let Some(only) = only else { return walk(inner, inner.names.prefix(), sender).await };
+    // `a`, then `a/...`: one listing with the prefix `a` would also read all of `a-b`.
+    let blob = inner.names.blob(only);
+    if let Some(facts) = repeat(Patience::default(), || inner.head(&blob)).await?
+        && let Some(item) = item(only.as_str(), &facts)
+        && sender.send(Ok(vec![item])).await.is_err()
+    {
+        return Ok(());
+    }
+    walk(inner, &format!("{blob}/"), sender).await
+}
+
+/// All pages below a prefix of blob names.
+async fn walk(inner: &Inner, prefix: &str, sender: &Batches) -> Result<(), Error> {
+    let mut order = Order { last: String::new(), known: inner.ability(|probe| probe.ordered), seen: None };
+    let mut markers = HashSet::new();
+    let hasher = RandomState::new();
+    let mut marker: Option<String> = None;
+    let mut empty = 0;
+    loop {
+        let page = repeat(Patience::default(), || inner.page(prefix, marker.as_deref(), PAGE)).await?;
+        let mut items = Vec::with_capacity(page.blobs.len());
+        for (name, facts) in page.blobs {
+            let Some(relative) = name.strip_prefix(prefix).and_then(|_| inner.names.relative(&name)) else {
+                return Err(incomplete(inner, "the server lists names outside the prefix"));
+            };
+            match order.step(&name) {
+                Step::Ascends => {}
+                Step::Repeats => return Err(incomplete(inner, &format!("{} is listed twice", shown(&name)))),
+                Step::Descends => {
+                    inner.learn(|probe| probe.ordered = Ability::Missing);
+                    let text = format!("{} does not list in key order (at {})", inner.name, shown(&name));
+                    return Err(Error::new(Cause::Unordered, text));
+                }
+            }
+            if is_own(relative) {
+                inner.note_leftover(relative, facts.modified_ns);
+            }
+            items.extend(item(relative, &facts));
+        }
+        empty = if items.is_empty() { empty + 1 } else { 0 };
+        if empty > MOST_EMPTY {
+            return Err(incomplete(inner, "it goes on without showing anything"));
+        }
+        if !items.is_empty() && sender.send(Ok(items)).await.is_err() {
+            return Ok(());
+        }
+        let Some(next) = page.next else { return Ok(()) };
+        if !markers.insert(hasher.hash_one(&next)) {
+            return Err(incomplete(inner, "a continuation marker came twice"));
+        }
+        marker = Some(next);
+    }
+}
+
+fn incomplete(inner: &Inner, why: &str) -> Error {
+    Error::new(Cause::Incomplete, format!("the listing of {} contradicts itself: {why}", inner.name))
+        .hint("Nothing was concluded from it; if it happens again, the server's listings can't be relied on")
+}
+
+/// The order of names so far.
+struct Order {
+    last: String,
+    known: Ability,
+    /// Hashes of all names, where order is known to be no help against repetitions.
+    seen: Option<(RandomState, HashSet<u64>)>,
+}
+
+enum Step {
+    Ascends,
+    Repeats,
+    Descends,
+}
+
+impl Order {
+    fn step(&mut self, name: &str) -> Step {
+        if self.known == Ability::Missing {
+            let (hasher, seen) = self.seen.get_or_insert_with(Default::default);
+            return if seen.insert(hasher.hash_one(name)) { Step::Ascends } else { Step::Repeats };
+        }
+        match name.cmp(&self.last) {
+            std::cmp::Ordering::Greater => {}
+            std::cmp::Ordering::Equal => return Step::Repeats,
+            std::cmp::Ordering::Less => return Step::Descends,
+        }
+        self.last.clear();
+        self.last.push_str(name);
+        Step::Ascends
+    }
+}
+
+/// One page.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) blobs: Vec<(String, Facts)>,
+    /// Where the next page begins.
+    pub(super) next: Option<String>,
+}
+
+impl Inner {
+    /// One page of a listing.
+    pub(super) async fn page(&self, prefix: &str, marker: Option<&str>, most: i32) -> Result<Page, Error> {
+        let failed = |failure| {
+            let error = self.wire.fold(&failure, Op::ListBlobs, None);
+            // A listing that is not there or not permitted says nothing about any key.
+            match error.cause {
+                Cause::Refused | Cause::NotFound | Cause::Unsupported => Error { cause: Cause::Stop, ..error },
+                _ => error,
+            }
+        };
+        let client = self.wire.container().map_err(failed)?;
+        let answer = self.wire.send(Op::ListBlobs, 0, async {
+            let options = BlobContainerClientListBlobsOptions {
+                include: Some(vec![ListBlobsIncludeItem::Copy, ListBlobsIncludeItem::Metadata]),
+                marker: marker.map(str::to_owned),
+                maxresults: Some(most),
+                prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
+                ..BlobContainerClientListBlobsOptions::default()
+            };
+            // The next pages are ours to ask for: a marker that comes twice has to be noticed.
+            let first = client.list_blobs(Some(options))?.into_pages().next().await;
+            first.transpose()?.map(azure_core::http::Response::into_model).transpose()
+        });
+        let Some(page) = answer.await.map_err(failed)? else {
+            return Err(incomplete(self, "there is no page"));
+        };
+        let mut blobs = Vec::with_capacity(page.blob_items.len());
+        for blob in page.blob_items {
+            let current = blob.snapshot.is_none() && blob.deleted != Some(true);
+            if !current || blob.is_current_version == Some(false) {
+                continue;
+            }
+            blobs.push(facts_of(blob).ok_or_else(|| incomplete(self, "a listed blob has no name"))?);
+        }
+        Ok(Page { blobs, next: page.next_marker.filter(|marker| !marker.is_empty()) })
+    }
+}
+
+/// What a listing says about one blob.
+fn facts_of(blob: BlobItem) -> Option<(String, Facts)> {
+    use base64::Engine as _;
+    let properties = blob.properties.unwrap_or_default();
+    let chosen = properties.access_tier.filter(|_| properties.access_tier_inferred != Some(true));
+    let metadata = blob.metadata.and_then(|metadata| metadata.values).unwrap_or_default();
+    let modified = properties.last_modified.map(azure_core::time::OffsetDateTime::unix_timestamp_nanos);
+    let facts = Facts {
+        size: properties.content_length,
+        etag: properties.etag.map(|etag| unquoted(etag.as_ref()).to_owned()),
+        modified_ns: modified.and_then(|ns| i64::try_from(ns).ok()),
+        md5: properties.content_md5.map(|md5| base64::engine::general_purpose::STANDARD.encode(md5)),
+        is_block_blob: properties.blob_type.is_none_or(|kind| kind == BlobType::BlockBlob),
+        tier: tier(chosen.as_ref().map(AsRef::as_ref)),
+        metadata: metadata.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+        copy: properties.copy_status.map(|status: CopyStatus| status.to_string()),
+        ..Facts::default()
+    };
+    Some((blob.name?, facts))
+}
+
+/// What is said about one blob; `None` for what a listing does not speak of.
+fn item(relative: &str, facts: &Facts) -> Option<Item> {
+    if relative.is_empty() || is_own(relative) {
+        return None;
+    }
+    let key = match Key::new(relative) {
+        Ok(key) => key,
+        Err(why) => {
+            let message = format!("a blob can't be handled: {why}");
+            return Some(Item::Nameless(Problem { reach: None, kind: ProblemKind::Name, message, hint: None }));
+        }
+    };
+    let unknown = |kind, why: &str| {
+        let problem = Problem::of(&key, kind, format!("{key} {why}"));
+        Some(Item::Unknown(Reach::Key(key.clone()), problem))
+    };
+    if facts.metadata.get(FOLDER).is_some_and(|value| value == "true") {
+        return Some(Item::Skipped(Reach::Key(key), SkipReason::DirectoryMarker));
+    }
+    if relative.ends_with('/') {
+        return match facts.size {
+            Some(0) => Some(Item::Skipped(Reach::Key(key), SkipReason::DirectoryMarker)),
+            _ => unknown(ProblemKind::Name, "ends in a slash and has content: no file can have this name"),
+        };
+    }
+    if facts.copy.as_deref() == Some("pending") {
+        return unknown(ProblemKind::Changed, "is being copied by the service");
+    }
+    match facts.entry() {
+        Some(entry) => Some(Item::Present(key, entry)),
+        None => unknown(ProblemKind::Failed, "is listed without a size or an ETag"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(size: u64) -> Facts {
+        Facts { size: Some(size), etag: Some("e".to_owned()), ..Facts::default() }
+    }
+
+    #[test]
+    fn markers_of_folders_are_skipped_and_copies_under_way_are_unknown() {
+        assert!(matches!(item("a", &facts(1)), Some(Item::Present(..))));
+        assert!(matches!(item("a/", &facts(0)), Some(Item::Skipped(_, SkipReason::DirectoryMarker))));
+        assert!(matches!(item("a/", &facts(1)), Some(Item::Unknown(..))));
+        let folder = Facts { metadata: [(FOLDER.to_owned(), "true".to_owned())].into(), ..facts(0) };
+        assert!(matches!(item("a", &folder), Some(Item::Skipped(_, SkipReason::DirectoryMarker))));
+        let pending = Facts { copy: Some("pending".to_owned()), ..facts(0) };
+        assert!(matches!(item("a", &pending), Some(Item::Unknown(..))));
+        assert!(item(".mediasync/id", &facts(1)).is_none());
+        assert!(matches!(item("a", &Facts { etag: None, ..facts(1) }), Some(Item::Unknown(..))));
+        assert!(matches!(item("a", &Facts { size: None, ..facts(1) }), Some(Item::Unknown(..))));
+    }
+
+    #[test]
+    fn repetitions_and_descents_are_told_apart() {
+        let order = |known| Order { last: String::new(), known, seen: None };
+        let mut proven = order(Ability::Proven);
+        assert!(matches!(proven.step("a"), Step::Ascends));
+        assert!(matches!(proven.step("a"), Step::Repeats));
+        assert!(matches!(proven.step("A"), Step::Descends));
+        let mut unordered = order(Ability::Missing);
+        assert!(matches!((unordered.step("b"), unordered.step("a")), (Step::Ascends, Step::Ascends)));
+        assert!(matches!(unordered.step("b"), Step::Repeats));
+    }
+}

@@ -1,0 +1,202 @@
+//! A container prefix on Azure Blob Storage.
+//!
+//! [`Azure`] is the front door; each operation has its own file, and [`wire`] is the only way to the network. Versions
+//! are ETags, which every change of a blob moves; Content-MD5 and our BLAKE3 come with listings.
+//!
+//! Promises beyond [`Replica`]'s: an upload counts as done only with an ETag *and* a body whose MD5 the service verified;
+//! snapshots, versions and deleted blobs are neither listed nor removed; a 404 counts as absence only while the container
+//! itself answers; of a shared access signature and an account key nothing is ever shown.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use self::names::Names;
+use self::wire::Wire;
+use super::throttle::Gate;
+use super::{
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica, Trash,
+};
+use crate::model::{Entry, Filter, Key, Namespace, Version};
+
+mod address;
+mod authorize;
+mod blocks;
+mod copy;
+mod delete;
+mod error;
+mod facts;
+mod keep;
+mod list;
+mod names;
+mod ops;
+mod probe;
+mod put;
+mod read;
+mod sas;
+mod transport;
+mod trash;
+mod wire;
+
+pub use address::{AzureAddress, BadPlace, Credentials, Identity, check_account, check_container, clean_endpoint};
+pub use probe::Probe;
+pub use sas::{is_sas, tidy_sas};
+
+/// A container prefix.
+#[derive(Debug)]
+pub struct Azure {
+    inner: Arc<Inner>,
+}
+
+/// What all operations share.
+#[derive(Debug)]
+struct Inner {
+    wire: Wire,
+    names: Names,
+    /// For people.
+    name: String,
+    probe: Mutex<Probe>,
+    notices: Mutex<Vec<String>>,
+    /// What listings met of probes that were killed: name, and last change.
+    leftovers: Mutex<Vec<(String, i64)>>,
+}
+
+impl Azure {
+    /// A replica at `address`. `remembered` is what [`Azure::probe`] said after an earlier run at the same address.
+    ///
+    /// Nothing is contacted before [`Replica::connect`].
+    pub fn new(address: AzureAddress, remembered: Option<Probe>) -> Self {
+        Self::behind(address, remembered, Gate::new(usize::MAX, None))
+    }
+
+    /// As [`Azure::new`]; refusals that are handled inside (pages, blocks) narrow `gate` as well.
+    pub fn behind(address: AzureAddress, remembered: Option<Probe>, gate: Gate) -> Self {
+        let inner = Inner {
+            names: Names::new(&address.prefix),
+            name: address.display(),
+            wire: Wire::new(address, gate),
+            probe: Mutex::new(remembered.unwrap_or_default()),
+            notices: Mutex::new(Vec::new()),
+            leftovers: Mutex::new(Vec::new()),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What is known about the server; keep it for the next run.
+    pub fn probe(&self) -> Probe {
+        self.inner.probe()
+    }
+
+    /// Requests made so far, by kind.
+    pub fn requests(&self) -> Vec<(&'static str, u64)> {
+        self.inner.wire.counts().report()
+    }
+
+    /// Takes what people should know and was found out since the last call.
+    pub fn notices(&self) -> Vec<String> {
+        self.inner.take_notices()
+    }
+}
+
+impl Inner {
+    /// What is known about the server.
+    fn probe(&self) -> Probe {
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// One thing that is known about the server.
+    fn ability(&self, which: impl FnOnce(&Probe) -> Ability) -> Ability {
+        which(&self.probe.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Learns something about the server.
+    fn learn(&self, change: impl FnOnce(&mut Probe)) {
+        change(&mut self.probe.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Tells people something once.
+    fn notice(&self, text: String) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notices.contains(&text) {
+            tracing::warn!("{text}");
+            notices.push(text);
+        }
+    }
+
+    fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The name of the blob that a key may be stored under.
+    fn blob(&self, key: &Key) -> Result<String, Error> {
+        match self.names.accepts(key) {
+            Ok(()) => Ok(self.names.blob(key)),
+            Err(why) => Err(Error::new(Cause::Refused, format!("{key} can't be stored in {}: {why}", self.name))),
+        }
+    }
+}
+
+#[async_trait]
+impl Replica for Azure {
+    fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let probe = self.inner.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        Capabilities {
+            namespace: if probe.flat == Ability::Missing { Namespace::Tree } else { Namespace::Flat },
+            read_cost: ReadCost::Transfer,
+            ordered: probe.ordered,
+            conditional_put: probe.conditional_put,
+            conditional_delete: probe.conditional_delete,
+            copy: probe.copy,
+        }
+    }
+
+    fn accepts(&self, key: &Key) -> Result<(), String> {
+        self.inner.names.accepts(key)
+    }
+
+    async fn connect(&self, contact: Contact) -> Result<Connected, Error> {
+        probe::connect(&self.inner, contact).await
+    }
+
+    fn list(&self, only: Option<&Key>, _filter: &Arc<Filter>) -> Listing {
+        list::start(&self.inner, only)
+    }
+
+    async fn look_up(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        self.inner.look_up(&self.inner.names.blob(key)).await
+    }
+
+    async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
+        read::open(&self.inner, key, expect).await
+    }
+
+    async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
+        let blob = self.inner.blob(key)?;
+        match content {
+            Content::Whole { bytes, blake3, .. } => self.inner.put_whole(&blob, bytes, blake3, put).await,
+            Content::Pieces(pieces) => self.inner.put_pieces(key, &blob, pieces.as_ref(), put).await,
+        }
+    }
+
+    async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        let target = self.inner.blob(to)?;
+        self.inner.copy(&self.inner.names.blob(from), from_version, &target, put).await
+    }
+
+    async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
+        self.inner.delete(batch).await
+    }
+
+    async fn tidy(&self, journal: &dyn Journal) -> Result<u64, Error> {
+        blocks::forget_uploads(journal)?;
+        self.inner.remove_leftovers().await
+    }
+
+    fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+}

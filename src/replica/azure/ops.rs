@@ -1,0 +1,113 @@
+//! The kinds of requests: their names, what they need, and how often each was made.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    ListBlobs,
+    GetBlobProperties,
+    GetBlobTags,
+    GetBlob,
+    PutBlob,
+    PutBlock,
+    GetBlockList,
+    PutBlockList,
+    CopyBlob,
+    SetBlobProperties,
+    DeleteBlob,
+}
+
+/// All kinds with the name that summaries show, what a sentence says, the letters of a SAS of which one is needed
+/// (<https://learn.microsoft.com/en-us/rest/api/storageservices/create-account-sas>), and the built-in role.
+const ALL: [(Op, &str, &str, &str, &str); 11] = [
+    (Op::ListBlobs, "ListBlobs", "list", "l", READER),
+    (Op::GetBlobProperties, "GetBlobProperties", "look up", "r", READER),
+    (Op::GetBlobTags, "GetBlobTags", "read the tags of", "t", "Storage Blob Data Owner"),
+    (Op::GetBlob, "GetBlob", "read", "r", READER),
+    (Op::PutBlob, "PutBlob", "store", "wc", CONTRIBUTOR),
+    (Op::PutBlock, "PutBlock", "send a block of", "w", CONTRIBUTOR),
+    (Op::GetBlockList, "GetBlockList", "list the sent blocks of", "r", READER),
+    (Op::PutBlockList, "PutBlockList", "finish the upload of", "w", CONTRIBUTOR),
+    (Op::CopyBlob, "CopyBlob", "copy to", "wc", CONTRIBUTOR),
+    (Op::SetBlobProperties, "SetBlobProperties", "set the headers of", "w", CONTRIBUTOR),
+    (Op::DeleteBlob, "DeleteBlob", "delete", "d", CONTRIBUTOR),
+];
+
+const READER: &str = "Storage Blob Data Reader";
+const CONTRIBUTOR: &str = "Storage Blob Data Contributor";
+
+impl Op {
+    /// The name in summaries and messages.
+    pub(super) fn name(self) -> &'static str {
+        ALL[self as usize].1
+    }
+
+    /// What a sentence says: `store a.jpg`.
+    pub(super) fn verb(self) -> &'static str {
+        ALL[self as usize].2
+    }
+
+    /// Letters of a SAS's permissions, of which one is needed.
+    pub(super) fn permissions(self) -> &'static str {
+        ALL[self as usize].3
+    }
+
+    /// The built-in role that allows it.
+    pub(super) fn role(self) -> &'static str {
+        ALL[self as usize].4
+    }
+
+    /// Letter and name of the resource type that an account's SAS must have.
+    pub(super) fn resource_type(self) -> (char, &'static str) {
+        if self == Self::ListBlobs { ('c', "containers") } else { ('o', "objects") }
+    }
+
+    /// How long one attempt may take when it carries `bytes`: a minute, and what a line of 128 kbit/s needs. The
+    /// service assembles or copies before it answers.
+    pub(super) fn deadline(self, bytes: u64) -> Duration {
+        let base = match self {
+            Self::PutBlockList | Self::CopyBlob => 900,
+            _ => 60,
+        };
+        Duration::from_secs(base + bytes / 16_384)
+    }
+}
+
+/// Requests made, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Counts([AtomicU64; ALL.len()]);
+
+impl Counts {
+    /// Counts one.
+    pub(super) fn add(&self, op: Op) {
+        self.0[op as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Kinds that were used, with their numbers.
+    pub(super) fn report(&self) -> Vec<(&'static str, u64)> {
+        let numbers = ALL.iter().zip(&self.0).map(|((_, name, ..), n)| (*name, n.load(Ordering::Relaxed)));
+        numbers.filter(|(_, n)| *n > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_at_its_own_place() {
+        for (at, (op, ..)) in ALL.iter().enumerate() {
+            assert_eq!(*op as usize, at);
+        }
+    }
+
+    #[test]
+    fn only_kinds_that_were_used_are_reported() {
+        let counts = Counts::default();
+        counts.add(Op::PutBlob);
+        counts.add(Op::PutBlob);
+        assert_eq!(counts.report(), [("PutBlob", 2)]);
+    }
+}

@@ -1,0 +1,166 @@
+//! How one request is sent.
+//!
+//! [`Wire::send`] is the only way to the network. It counts, bounds the time and turns every error into a [`Failure`].
+//! The SDK's own retries are off: trying again is [`crate::replica::retry`]'s part.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use azure_core::credentials::TokenCredential;
+use azure_core::http::{ClientOptions, RetryOptions, Transport as SdkTransport, Url};
+use azure_identity::{
+    ClientAssertionCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+    WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+};
+use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions, BlockBlobClient};
+use tokio::time::Instant;
+
+use super::authorize::{Authorize, add_query};
+use super::error::{About, Failure, Stage, fold};
+use super::ops::{Counts, Op};
+use super::sas::Sas;
+use super::transport::Transport;
+use super::{AzureAddress, Credentials, Identity};
+use crate::replica::Error;
+use crate::replica::throttle::Gate;
+
+/// The way to one container.
+#[derive(Debug)]
+pub(super) struct Wire {
+    address: AzureAddress,
+    /// Where requests go, for people.
+    endpoint: String,
+    sas: Option<Sas>,
+    client: OnceLock<Result<Client, Failure>>,
+    counts: Counts,
+    gate: Gate,
+    /// When the container last answered a request with success.
+    answered: Mutex<Option<Instant>>,
+}
+
+/// The SDK's client.
+struct Client(BlobContainerClient);
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Wire {
+    pub(super) fn new(address: AzureAddress, gate: Gate) -> Self {
+        let sas = match &address.credentials {
+            Credentials::Sas(text) => Some(Sas::read(text.reveal())),
+            Credentials::Key(_) | Credentials::Identity(_) => None,
+        };
+        let endpoint = address.service_url();
+        let (client, counts, answered) = (OnceLock::new(), Counts::default(), Mutex::new(None));
+        Self { address, endpoint, sas, client, counts, gate, answered }
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The container.
+    pub(super) fn container(&self) -> Result<&BlobContainerClient, Failure> {
+        let client = self.client.get_or_init(|| connect(&self.address).map(Client));
+        client.as_ref().map(|client| &client.0).map_err(Clone::clone)
+    }
+
+    /// A blob of the container.
+    pub(super) fn blob(&self, name: &str) -> Result<BlobClient, Failure> {
+        Ok(self.container()?.blob_client(name))
+    }
+
+    /// A blob of the container, for what is made of blocks.
+    pub(super) fn blocks(&self, name: &str) -> Result<BlockBlobClient, Failure> {
+        Ok(self.blob(name)?.block_blob_client())
+    }
+
+    /// The URL by which a copy finds its source. Whoever signs with a key or a token may read within the account; with a
+    /// shared access signature the URL has to say so.
+    pub(super) fn source_url(&self, name: &str) -> Result<String, Failure> {
+        let mut url = self.blob(name)?.url().clone();
+        if let Credentials::Sas(sas) = &self.address.credentials {
+            add_query(&mut url, sas.reveal());
+        }
+        Ok(url.into())
+    }
+
+    /// Whether the container answered with success within `time`.
+    pub(super) fn answered_within(&self, time: Duration) -> bool {
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.is_some_and(|at| at.elapsed() < time)
+    }
+
+    /// The error for a failure about `blob`.
+    pub(super) fn fold(&self, failure: &Failure, op: Op, blob: Option<&str>) -> Error {
+        let container = format!("{}/{}", self.address.account, self.address.container);
+        let credentials = &self.address.credentials;
+        fold(
+            failure,
+            About { op, container: &container, blob, endpoint: &self.endpoint, credentials, sas: self.sas.as_ref() },
+        )
+    }
+
+    /// Sends one request whose body has `bytes`. The SDK's futures are many KiB; boxed, they do not add up in their
+    /// callers.
+    pub(super) async fn send<T, Fut>(&self, op: Op, bytes: u64, request: Fut) -> Result<T, Failure>
+    where
+        Fut: Future<Output = azure_core::Result<T>>,
+    {
+        self.counts.add(op);
+        let answer = tokio::time::timeout(op.deadline(bytes), Box::pin(request)).await;
+        let result = match answer {
+            Ok(result) => result.map_err(|error| Failure::from_sdk(&error)),
+            Err(_) => Err(Failure::at(Stage::Timeout)),
+        };
+        match &result {
+            Ok(_) => *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now()),
+            Err(failure) if failure.is_throttled() => self.gate.throttled(),
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+fn connect(address: &AzureAddress) -> Result<BlobContainerClient, Failure> {
+    let service = address.service_url();
+    let transport = Transport::new(&service).map_err(|_| Failure::at(Stage::Certificate))?;
+    let transport = SdkTransport::new(Arc::new(transport));
+    let authorize =
+        Authorize::new(&address.account, &address.credentials).ok_or_else(|| Failure::at(Stage::Credentials))?;
+    let url = Url::parse(&format!("{service}/{}", address.container)).map_err(|_| Failure::at(Stage::Request))?;
+    let credential = match &address.credentials {
+        Credentials::Identity(identity) => Some(token_source(identity, &transport)?),
+        Credentials::Key(_) | Credentials::Sas(_) => None,
+    };
+    let client_options = ClientOptions {
+        per_try_policies: vec![Arc::new(authorize)],
+        retry: RetryOptions::none(),
+        transport: Some(transport),
+        ..ClientOptions::default()
+    };
+    let options = BlobContainerClientOptions { client_options, ..BlobContainerClientOptions::default() };
+    // A token over HTTP could be read on the way; the SDK refuses that.
+    BlobContainerClient::new(url, credential, Some(options)).map_err(|_| Failure::at(Stage::Credentials))
+}
+
+fn token_source(identity: &Identity, transport: &SdkTransport) -> Result<Arc<dyn TokenCredential>, Failure> {
+    let client_options = ClientOptions { transport: Some(transport.clone()), ..ClientOptions::default() };
+    let unusable = |_| Failure::at(Stage::Credentials);
+    Ok(match identity {
+        Identity::Managed { client_id } => {
+            let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
+            let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
+            ManagedIdentityCredential::new(Some(options)).map_err(unusable)?
+        }
+        Identity::Workload => {
+            let credential_options = ClientAssertionCredentialOptions { client_options };
+            let options = WorkloadIdentityCredentialOptions { credential_options, ..Default::default() };
+            WorkloadIdentityCredential::new(Some(options)).map_err(unusable)?
+        }
+    })
+}
