@@ -289,6 +289,13 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         on: &["moto"],
+        case: PROBE,
+        what: "answers GetBucketVersioning in a form that the SDK can't read",
+        why: "Whether versions are kept is not known, so the trash holds copies.",
+        set: |expected| expected.probe().versioning = Unknown,
+    },
+    Row {
+        on: &["moto"],
         case: KEPT,
         what: "keeps everything",
         why: "ACLs and tags that an upload states are taken.",
