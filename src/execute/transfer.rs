@@ -2,11 +2,20 @@
 
 use crate::hash::hash_parts;
 use crate::manifest::Record;
-use crate::model::{Action, DigestKind, Digests, Entry, ReadCost, Verb};
+use crate::model::{Action, DigestKind, Digests, Entry, Expect, ReadCost, Verb};
 use crate::replica::{Attributes, Cause, Content, Error, Journal, Put, Replica, WHOLE_LIMIT};
 use crate::survey::sent_entry;
 
 use super::{Executor, Outcome, agreed, outcome_of};
+
+/// What came of letting the service copy.
+enum Fetched {
+    Stored(Box<Record>),
+    /// It can't: the content has to be sent. What was there is kept, and this must be there now.
+    Refused(Expect),
+    /// The sides do not lie in one service.
+    Elsewhere,
+}
 
 impl Executor<'_> {
     pub(super) async fn transfer(&self, action: Action) -> Result<Outcome, Error> {
@@ -32,9 +41,11 @@ impl Executor<'_> {
     pub(super) async fn send(&self, action: &Action) -> Result<Record, Error> {
         let (from, to) = self.ways(action);
         let planned = sent_entry(action)?;
-        if let Some(record) = self.fetch(action, from, to, planned).await? {
-            return Ok(record);
-        }
+        let kept = match self.fetch(action, from, to, planned).await? {
+            Fetched::Stored(record) => return Ok(*record),
+            Fetched::Refused(expect) => Some(expect),
+            Fetched::Elsewhere => None,
+        };
         let _room = self.buffers.take(if planned.size > WHOLE_LIMIT { 0 } else { planned.size }).await;
         let content = from.open_seen(&action.key, planned).await?;
         let mut digests = Digests::none();
@@ -59,7 +70,11 @@ impl Executor<'_> {
         if let Some(blake3) = digests.get(DigestKind::Blake3) {
             self.manifest.sending_is(action.side, &action.key, &blake3.text)?;
         }
-        let (expect, journal) = (self.keep(action).await?, self.manifest.upload_journal(action.side));
+        let expect = match kept {
+            Some(expect) => expect,
+            None => self.keep(action).await?,
+        };
+        let journal = self.manifest.upload_journal(action.side);
         let put = Put {
             expect: &expect,
             attributes: content.attributes(),
@@ -72,16 +87,16 @@ impl Executor<'_> {
         Ok(Record::Put(agreed(&action, content.entry(), &stored)))
     }
 
-    /// Lets the service that both sides lie in copy the content; `None` where it has to be sent.
+    /// Lets the service that both sides lie in copy the content.
     async fn fetch(
         &self,
         action: &Action,
         from: &dyn Replica,
         to: &dyn Replica,
         planned: &Entry,
-    ) -> Result<Option<Record>, Error> {
+    ) -> Result<Fetched, Error> {
         if !from.service().is_some_and(|service| to.reaches(service)) {
-            return Ok(None);
+            return Ok(Fetched::Elsewhere);
         }
         let origin = from.origin(&action.key, &planned.version).await?;
         // What an ETag says belongs to the object that has it.
@@ -89,14 +104,15 @@ impl Executor<'_> {
         if let Some(blake3) = digests.get(DigestKind::Blake3) {
             self.manifest.sending_is(action.side, &action.key, &blake3.text)?;
         }
-        let journal = self.manifest.upload_journal(action.side);
-        let put = Put { attributes: Some(&origin.attributes), ..self.put(action, &digests, &origin.entry, &journal) };
+        let (expect, journal) = (self.keep(action).await?, self.manifest.upload_journal(action.side));
+        let put = self.put(action, &digests, &origin.entry, &journal);
+        let put = Put { expect: &expect, attributes: Some(&origin.attributes), ..put };
         match to.copy_from(&origin, &action.key, &put).await {
             Ok(stored) => {
                 let action = Action { digests, ..action.clone() };
-                Ok(Some(Record::Put(agreed(&action, &origin.entry, &stored))))
+                Ok(Fetched::Stored(Box::new(Record::Put(agreed(&action, &origin.entry, &stored)))))
             }
-            Err(error) if error.cause == Cause::Unsupported => Ok(None),
+            Err(error) if error.cause == Cause::Unsupported => Ok(Fetched::Refused(expect)),
             Err(error) => Err(error),
         }
     }
@@ -109,8 +125,8 @@ impl Executor<'_> {
         let (from, to) = self.ways(action);
         let planned = sent_entry(action)?;
         // A copy of the source's own object carries what that does.
-        if let Some(record) = self.fetch(action, from, to, planned).await? {
-            return Ok((action.clone(), record));
+        if let Fetched::Stored(record) = self.fetch(action, from, to, planned).await? {
+            return Ok((action.clone(), *record));
         }
         let (seen, attributes) = recorded(from, action, planned).await?;
         let journal = self.manifest.upload_journal(action.side);

@@ -135,3 +135,27 @@ fn a_backup_object_that_somebody_changed_meanwhile_is_not_overwritten() {
         assert_eq!(buckets.backup.content("copies/a.jpg"), "somebody else's");
     }
 }
+
+/// Copied by the server or streamed because it can't: what was there is kept once, and before it is replaced.
+#[test]
+fn what_a_copy_replaces_is_in_the_trash() {
+    for servers in [Servers::One, Servers::Two] {
+        for refused in [false, true] {
+            let buckets = Buckets::new(servers);
+            buckets.put_live("a.jpg", "good");
+            buckets.mirror(&[]).exits(0);
+            buckets.put_live("a.jpg", "damaged");
+            if refused {
+                let denied = Rule::new("CopyObject", Effect::Status(403, "AccessDenied")).key("copies/a.jpg");
+                buckets.target().faults(|faults| faults.add(denied));
+            }
+            buckets.mirror(&[]).exits(0).says(&["1 file"]);
+            let mut kept = buckets.backup.keys();
+            kept.retain(|key| key.contains(".mediasync/trash/"));
+            assert_eq!(kept.len(), 1, "{servers:?} {refused}: {kept:?}");
+            assert!(kept[0].ends_with("/a.jpg") && buckets.backup.content(&kept[0]) == "good", "{kept:?}");
+            buckets.assert_equal();
+            buckets.assert_second_run_does_nothing();
+        }
+    }
+}

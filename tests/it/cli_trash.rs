@@ -387,3 +387,22 @@ fn a_file_that_made_room_comes_back_when_the_directory_can_not_be_filled() {
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap()
 }
+
+/// A file with other names is copied: an edit through one of them must not change what is kept.
+#[test]
+fn a_file_with_several_names_is_kept_by_itself() {
+    let sandbox = Sandbox::with(&[("old.jpg", "precious"), ("new.jpg", "precious")]);
+    let backup = sandbox.path("backup");
+    fs::create_dir(&backup).unwrap();
+    let (media, to) = (sandbox.path("media"), backup.to_str().unwrap().to_owned());
+    let args = ["mirror", media.to_str().unwrap(), &to];
+    sandbox.run(&args).exits(0);
+    fs::remove_file(backup.join("new.jpg")).unwrap();
+    fs::hard_link(backup.join("old.jpg"), backup.join("new.jpg")).unwrap();
+    sandbox.run(&args).exits(0);
+    sandbox.remove("old.jpg");
+    let run = told_run(&sandbox.run(&args).exits(0));
+    fs::write(backup.join("new.jpg"), "an edit in place").unwrap();
+    sandbox.run(&["trash", "restore", &to, "--run", &run]).exits(0);
+    assert_eq!(fs::read(backup.join("old.jpg")).unwrap(), b"precious");
+}

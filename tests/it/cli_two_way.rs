@@ -409,3 +409,20 @@ fn a_two_way_source_obeys_its_own_access() {
     job(&sandbox, "both", "two-way", "delete = false");
     sync(&sandbox, &[]).exits(2).says(&["a two-way job always deletes"]);
 }
+
+/// One side damaged everything: what the other one had can be put back.
+#[test]
+fn what_a_two_way_job_replaces_is_kept_at_the_side_that_it_was_replaced_at() {
+    let sandbox = two_way(&[("a.jpg", "good a"), ("b.jpg", "good b")], "");
+    sync(&sandbox, &[]).exits(0);
+    sandbox.put("a.jpg", "damaged");
+    sandbox.write("b.jpg", "edited");
+    sync(&sandbox, &[]).exits(0);
+    assert_eq!(sandbox.local(), sandbox.remote());
+    let here = sandbox.files("media/.mediasync/trash");
+    assert_eq!(here.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(), [b"good a"]);
+    let mut there = sandbox.bucket.keys();
+    there.retain(|key| key.contains(".mediasync/trash/"));
+    assert_eq!(there.iter().map(|key| sandbox.bucket.content(key)).collect::<Vec<_>>(), ["good b"]);
+    idle(&sandbox, 0);
+}

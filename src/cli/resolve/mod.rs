@@ -63,9 +63,12 @@ impl Task {
     }
 
     /// What is kept of what the run deletes or replaces. A mirror's destination is the last place that has what it
-    /// replaces.
+    /// replaces; what one side of a two-way job lost by mistake must not be gone from the other one as well.
     pub fn trash(&self) -> TrashRule {
-        let replaced = if self.mode == Mode::Mirror { Replaced::All } else { Replaced::Changes };
+        let replaced = match self.mode {
+            Mode::Mirror | Mode::TwoWay => Replaced::All,
+            Mode::Copy | Mode::CopyAndDelete => Replaced::Changes,
+        };
         TrashRule { keep: self.options.trash, replaced }
     }
 }

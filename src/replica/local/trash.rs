@@ -95,14 +95,19 @@ fn keep(root: &Arc<Root>, key: &Key, version: &Version, run: &RunName) -> Result
         return Err(Error::new(Cause::Refused, message).hint(WAY_OUT));
     }
     let (dir, name) = root.parent(key.as_str()).map_err(fault)?;
-    let seen = Stamp::of(&statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?);
+    let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?;
+    let seen = Stamp::of(&stat);
     if !seen.is_file() || !seen.is(root.fs.trust, version) {
         return Err(raced(key));
     }
     let (bin, at) = make_parent(root, &path).map_err(|errno| not_kept(root, key, errno))?;
     #[cfg(test)]
     super::seam::hit("keep", key.as_str()).map_err(|errno| not_kept(root, key, errno))?;
-    match linkat(&dir, name, &bin, at, AtFlags::empty()) {
+    let is_kept = statat(&bin, at, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|kept| Stamp::of(&kept).same_place(&seen));
+    // A file with other names may be edited through one of them, which would change what is kept.
+    let linked =
+        if stat.st_nlink > 1 && !is_kept { Err(Errno::MLINK) } else { linkat(&dir, name, &bin, at, AtFlags::empty()) };
+    match linked {
         // Kept already, by an earlier try.
         Ok(()) | Err(Errno::EXIST) => {}
         Err(Errno::NOENT) => return Err(raced(key)),
