@@ -256,9 +256,11 @@ def proxied(port, latency):
     return process, int(process.stdout.readline())
 
 
-def options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(ROWS), help="comma-separated (default: all)")
+def options(known, program, description):
+    """The options of a program with these rows; `args.program` is its name and that of its results."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(program=program)
+    parser.add_argument("--rows", default=",".join(known), help="comma-separated (default: all)")
     parser.add_argument("--tools", default="", help="comma-separated names (default: all); mediasync always runs")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--files", type=int, default=10_000)
@@ -269,14 +271,14 @@ def options():
     parser.add_argument("--work", default=str(ROOT / "target"), help="where everything is made")
     parser.add_argument("--bin", default="", help="directory of built programs; nothing is built then")
     args = parser.parse_args()
-    unknown = set(args.rows.split(",")) - set(ROWS)
+    unknown = set(args.rows.split(",")) - set(known)
     if unknown:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     return args
 
 
-def main():
-    args = options()
+def run_rows(args, functions):
+    """Runs the rows that were asked for; `functions` has one by the name of each."""
     work = Path(args.work) / "bench"
     shutil.rmtree(work / "state", ignore_errors=True)
     (work / "home").mkdir(parents=True, exist_ok=True)
@@ -287,9 +289,9 @@ def main():
     seaweed = subprocess.run([weed, "version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     versions["SeaweedFS"] = seaweed.replace("version ", "")
     rows, proxy = [], None
-    name = args.name or f"peers-{int(args.latency)}ms"
+    name = args.name or f"{args.program}-{int(args.latency)}ms"
     facts = {
-        "command": " ".join(["python3 benches/peers.py", *sys.argv[1:]]),
+        "command": " ".join([f"python3 benches/{args.program}.py", *sys.argv[1:]]),
         "versions": versions,
         "latency": f"{args.latency:g} ms by a proxy of bytes in user space" if args.latency else "none added",
     }
@@ -300,7 +302,7 @@ def main():
                 proxy, port = proxied(server.port, args.latency)
             lab = Lab(args, server.port, port, found, full, work)
             for row in args.rows.split(","):
-                rows += globals()[row](lab)
+                rows += functions[row](lab)
                 text = report.write(ROOT / "benches" / "results", name, facts, rows)
         finally:
             if proxy:
@@ -308,6 +310,10 @@ def main():
                 proxy.wait()
     shutil.rmtree(work / "state", ignore_errors=True)
     print(f"\n{text}")
+
+
+def main():
+    run_rows(options(ROWS, "peers", __doc__), globals())
 
 
 if __name__ == "__main__":
