@@ -33,7 +33,7 @@ mod text;
 pub use envelope::{NotFound, VARIABLE, unwrap};
 pub use fault::{DsnError, Fault};
 pub use redact::redact;
-pub(crate) use text::{escape_warning, query_pairs, url_below};
+pub(crate) use text::{escape_warning, is_variable, query_pairs, url_below};
 
 /// What a DSN says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,14 +16,16 @@ pub(super) fn tidy(text: &str) -> String {
     let joined: String = lines.concat().chars().filter(|c| !c.is_control()).collect();
     let bare = unquote(&joined);
     let bare = bare.strip_prefix("export ").unwrap_or(bare).trim_start();
-    let is_name = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    };
     match bare.split_once('=') {
-        Some((name, value)) if is_name(name.trim()) => unquote(value).to_owned(),
+        Some((name, value)) if is_variable(name.trim()) => unquote(value).to_owned(),
         _ => bare.to_owned(),
     }
+}
+
+/// Whether a text can be the name of an environment variable.
+pub(crate) fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 fn unquote(text: &str) -> &str {

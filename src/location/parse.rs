@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::azure;
 use super::{Found, Location, Origin, Parsed, Surroundings, TextAt, UsageError, shown};
-use crate::dsn::{self, Dsn, Fault, Place, escape_warning, query_pairs};
+use crate::dsn::{self, Dsn, Fault, Place, escape_warning, is_variable, query_pairs};
 use crate::replica::s3::bucket::{Naming, check_bucket, clean_prefix, join_prefix};
 use crate::replica::s3::endpoint;
 use crate::replica::s3::{Addressing, Credentials, S3Address};
@@ -116,8 +116,7 @@ fn directory(
 }
 
 fn from_variable(name: &str, text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
-    let first = name.bytes().next();
-    if first.is_none_or(|b| b.is_ascii_digit()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+    if !is_variable(name) {
         return Err(UsageError::new("what follows `env:` is no name of a variable", "write env:DEFAULT_STORAGE_DSN"));
     }
     let value = (around.variable)(name).filter(|value| !value.trim().is_empty());
@@ -152,10 +151,6 @@ fn from_file(file: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError
 
 /// The parts of `PATH#NAME`. A file may have a `#` in its name, too: what follows the last one must be a variable.
 pub fn file_and_variable(text: &str) -> (&str, Option<&str>) {
-    let is_variable = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    };
     match text.rsplit_once('#') {
         Some((path, name)) if is_variable(name) => (path, Some(name)),
         _ => (text, None),
