@@ -38,11 +38,15 @@ mod concurrent;
 #[cfg(test)]
 pub(crate) mod fake;
 mod journal;
+mod leftovers;
 pub mod local;
 pub mod memory;
+mod notices;
 mod object;
 mod origin;
+mod pages;
 mod parts;
+mod requests;
 pub mod retry;
 mod room;
 pub mod s3;

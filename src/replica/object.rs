@@ -1,4 +1,4 @@
-//! What object stores have in common: own names, what objects record of the content they hold, content types by name.
+//! What object stores have in common: keys and names, own names, what objects record of the content they hold, content types by name.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,6 +13,44 @@ pub(crate) const MTIME: &str = "mtime";
 
 /// The folder of our own objects, relative to the prefix.
 pub(crate) const OWN: &str = ".mediasync/";
+
+/// Maps keys to the names of objects and back.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    /// Empty, or ending in `/`.
+    prefix: String,
+}
+
+impl Names {
+    /// For a prefix with or without slashes at its ends.
+    pub(crate) fn new(prefix: &str) -> Self {
+        let prefix = prefix.trim_matches('/');
+        Self { prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") } }
+    }
+
+    /// The prefix of all names; empty, or ending in `/`.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The name of the object that holds a key's content.
+    pub(crate) fn object(&self, key: &Key) -> String {
+        self.own(key.as_str())
+    }
+
+    /// The name of the object at a path below the prefix.
+    pub(crate) fn own(&self, path: &str) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + path.len());
+        name.push_str(&self.prefix);
+        name.push_str(path);
+        name
+    }
+
+    /// The part of a name below the prefix.
+    pub(crate) fn relative<'a>(&self, object: &'a str) -> Option<&'a str> {
+        object.strip_prefix(&self.prefix)
+    }
+}
 
 /// Whether a path has a component that begins with `.mediasync`.
 pub(crate) fn is_own(path: &str) -> bool {
@@ -130,6 +168,15 @@ mod tests {
         ] {
             assert_eq!(content_type(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_prefix_is_put_before_keys_and_taken_off_again() {
+        let names = Names::new("/a/b/");
+        assert_eq!((names.prefix(), names.object(&Key::new("c/d").unwrap()).as_str()), ("a/b/", "a/b/c/d"));
+        assert_eq!(names.relative("a/b/c/d"), Some("c/d"));
+        assert_eq!(names.relative("a/bc"), None);
+        assert_eq!(Names::new("").object(&Key::new("c").unwrap()), "c");
     }
 
     #[test]

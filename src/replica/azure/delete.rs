@@ -19,7 +19,7 @@ impl Inner {
     pub(super) async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
         let mut results = vec![Ok(()); batch.len()];
         let one = |(key, version): &(Key, Version)| {
-            let (blob, version) = (self.names.blob(key), version.clone());
+            let (blob, version) = (self.names.object(key), version.clone());
             async move {
                 if self.ability(|probe| probe.conditional_delete) == Ability::Missing {
                     self.must_be(&blob, &Expect::Version(version.clone())).await?;

@@ -17,6 +17,8 @@ use super::sas::Sas;
 use super::transport::Reason;
 use super::{Credentials, Identity};
 use crate::replica::object::shown;
+pub(super) use crate::replica::requests::Stage;
+use crate::replica::requests::element;
 use crate::replica::{Cause, Error};
 
 /// Why a request failed.
@@ -34,31 +36,6 @@ pub(super) struct Failure {
     pub(super) after: Option<Duration>,
     /// The service's clock minus ours, seconds.
     pub(super) skew: i64,
-}
-
-/// The stage at which a request failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// The service answered with an error.
-    Answered,
-    /// The service answered with something that can't be read as an answer.
-    Unreadable,
-    /// There is nothing to sign with, or an identity gave no token.
-    Credentials,
-    /// The host name does not resolve.
-    Dns,
-    /// The host refused the connection.
-    Refused,
-    /// The TLS handshake failed on the certificate.
-    Certificate,
-    /// The TLS handshake failed: the other side does not speak TLS, or refused ours.
-    Tls,
-    /// The connection broke, or could not be made for another reason.
-    Network,
-    /// Nothing came in time.
-    Timeout,
-    /// The request could not be built.
-    Request,
 }
 
 impl Failure {
@@ -84,7 +61,8 @@ impl Failure {
         let header = |name: &'static str| answer.headers().get_optional_str(&HeaderName::from_static(name));
         let plain = |name| header(name).filter(|value| is_plain(value)).map(Box::from);
         // Without a code the SDK gives the name of the status.
-        self.code = plain("x-ms-error-code").or_else(|| element(answer.body().as_ref(), "Code"));
+        self.code = plain("x-ms-error-code")
+            .or_else(|| element(answer.body().as_ref(), "Code").filter(|code| is_plain(code)).map(Box::from));
         self.request_id = plain("x-ms-request-id");
         self.after = header("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs);
         let theirs = header("date").and_then(|date| azure_core::time::parse_rfc7231(date).ok());
@@ -148,14 +126,6 @@ fn stage_of(error: &azure_core::Error) -> Stage {
     if matches!(error.kind(), ErrorKind::Other) { Stage::Request } else { Stage::Network }
 }
 
-/// An element of an error document.
-fn element(body: &[u8], name: &str) -> Option<Box<str>> {
-    let text = std::str::from_utf8(body).ok()?;
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    let (value, _) = rest.split_once(&format!("</{name}>"))?;
-    is_plain(value).then(|| value.into())
-}
-
 /// Codes and ids are short words; anything else is not repeated.
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
@@ -212,11 +182,8 @@ const STOP: [&str; 12] = [
 
 fn cause_of(failure: &Failure, about: About<'_>) -> Cause {
     let again = Cause::Transient { throttled: failure.is_throttled(), after: failure.after };
-    match failure.stage {
-        Stage::Credentials | Stage::Certificate | Stage::Tls => return Cause::Stop,
-        Stage::Request => return Cause::Refused,
-        Stage::Dns | Stage::Refused | Stage::Network | Stage::Timeout | Stage::Unreadable => return again,
-        Stage::Answered => {}
+    if let Some(cause) = failure.stage.cause(again) {
+        return cause;
     }
     if failure.is(&STOP) || about.expired().is_some() && matches!(failure.status, Some(401 | 403)) {
         return Cause::Stop;
@@ -249,17 +216,10 @@ fn message(failure: &Failure, about: About<'_>) -> String {
         Stage::Credentials => match about.credentials {
             Credentials::Key(_) => "the account key is no base64".to_owned(),
             Credentials::Sas(_) => "the shared access signature can't be used".to_owned(),
-            Credentials::Identity(_) => "no usable credentials were found".to_owned(),
+            Credentials::Identity(_) => failure.stage.words(host),
         },
-        Stage::Dns => format!("the host name of {host} does not resolve"),
-        Stage::Refused => format!("{host} refused the connection"),
-        Stage::Certificate => format!("the TLS certificate of {host} is not trusted"),
-        Stage::Tls => format!("{host} does not speak TLS, or not with this program"),
-        Stage::Network => format!("the connection to {host} broke"),
-        Stage::Timeout => format!("{host} did not answer in time"),
-        Stage::Request => "the request could not be built".to_owned(),
-        Stage::Unreadable => format!("the answer of {host} can't be read"),
         Stage::Answered => answered(failure, about),
+        stage => stage.words(host),
     };
     match &failure.request_id {
         Some(id) => format!("{what}: {why} [request {id}]"),

@@ -115,7 +115,7 @@ impl Inner {
     pub(super) fn left_out(&self, names: &[String]) {
         if let Some(name) = names.first() {
             let name = name.escape_default();
-            self.notice(format!(
+            self.notices.add(format!(
                 "metadata that Azure can't store is left out in {}: names like {name:?} are no identifiers, or values are \
                  not ASCII",
                 self.name

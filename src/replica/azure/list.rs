@@ -6,50 +6,35 @@
 //! comes twice, a name outside the prefix make the listing incomplete; a descent makes it unordered, and the server is
 //! remembered for it.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use azure_storage_blob::models::{
     BlobContainerClientListBlobsOptions, BlobItem, BlobType, CopyStatus, ListBlobsIncludeItem,
 };
 use futures_util::StreamExt as _;
-use tokio::sync::mpsc;
 
 use super::Inner;
 use super::facts::{FOLDER, Facts, tier, unquoted};
 use super::ops::Op;
 use crate::model::{Item, Key, Problem, ProblemKind, Reach, SkipReason};
-use crate::replica::object::{is_own, shown};
+use crate::replica::object::is_own;
+use crate::replica::pages::{self, Batches, MOST_EMPTY, Order, Tokens, incomplete};
 use crate::replica::retry::{Patience, repeat};
 use crate::replica::{Ability, Cause, Error, Listing};
 
-type Batches = mpsc::Sender<Result<Vec<Item>, Error>>;
-
 /// Names of a page: the most that Azure gives.
 const PAGE: i32 = 5000;
-/// Pages may be short or empty (they end where the service changes partitions); a server that gives more is lost.
-const MOST_EMPTY: u32 = 1000;
 
 /// Starts a listing of everything, or of one key and what is below it.
 pub(super) fn start(inner: &Arc<Inner>, only: Option<&Key>) -> Listing {
-    let (sender, items) = mpsc::channel(1);
     let (inner, only) = (Arc::clone(inner), only.cloned());
-    let producer = tokio::spawn(async move {
-        let last = match produce(&inner, only.as_ref(), &sender).await {
-            Ok(()) => Ok(vec![Item::End]),
-            Err(error) => Err(error),
-        };
-        // A consumer that went away does not want to know how it ended.
-        drop(sender.send(last).await);
-    });
-    Listing { items, producer: Some(producer) }
+    pages::start(async move |sender| produce(&inner, only.as_ref(), &sender).await)
 }
 
 async fn produce(inner: &Inner, only: Option<&Key>, sender: &Batches) -> Result<(), Error> {
     let Some(only) = only else { return walk(inner, inner.names.prefix(), sender).await };
     // `a`, then `a/...`: one listing with the prefix `a` would also read all of `a-b`.
-    let blob = inner.names.blob(only);
+    let blob = inner.names.object(only);
     if let Some(facts) = repeat(Patience::default(), || inner.head(&blob)).await?
         && let Some(item) = item(only.as_str(), &facts)
         && sender.send(Ok(vec![item])).await.is_err()
@@ -61,9 +46,8 @@ async fn produce(inner: &Inner, only: Option<&Key>, sender: &Batches) -> Result<
 
 /// All pages below a prefix of blob names.
 async fn walk(inner: &Inner, prefix: &str, sender: &Batches) -> Result<(), Error> {
-    let mut order = Order { last: String::new(), known: inner.ability(|probe| probe.ordered), seen: None };
-    let mut markers = HashSet::new();
-    let hasher = RandomState::new();
+    let mut order = Order::new(inner.ability(|probe| probe.ordered));
+    let mut markers = Tokens::default();
     let mut marker: Option<String> = None;
     let mut empty = 0;
     loop {
@@ -71,70 +55,26 @@ async fn walk(inner: &Inner, prefix: &str, sender: &Batches) -> Result<(), Error
         let mut items = Vec::with_capacity(page.blobs.len());
         for (name, facts) in page.blobs {
             let Some(relative) = name.strip_prefix(prefix).and_then(|_| inner.names.relative(&name)) else {
-                return Err(incomplete(inner, "the server lists names outside the prefix"));
+                return Err(incomplete(&inner.name, "the server lists names outside the prefix"));
             };
-            match order.step(&name) {
-                Step::Ascends => {}
-                Step::Repeats => return Err(incomplete(inner, &format!("{} is listed twice", shown(&name)))),
-                Step::Descends => {
-                    inner.learn(|probe| probe.ordered = Ability::Missing);
-                    let text = format!("{} does not list in key order (at {})", inner.name, shown(&name));
-                    return Err(Error::new(Cause::Unordered, text));
-                }
-            }
+            order.see(&name, &inner.name).inspect_err(|error| inner.remember_order(error))?;
             if is_own(relative) {
-                inner.note_leftover(relative, facts.modified_ns);
+                inner.leftovers.note(relative, facts.modified_ns);
             }
             items.extend(item(relative, &facts));
         }
         empty = if items.is_empty() { empty + 1 } else { 0 };
         if empty > MOST_EMPTY {
-            return Err(incomplete(inner, "it goes on without showing anything"));
+            return Err(incomplete(&inner.name, "it goes on without showing anything"));
         }
         if !items.is_empty() && sender.send(Ok(items)).await.is_err() {
             return Ok(());
         }
         let Some(next) = page.next else { return Ok(()) };
-        if !markers.insert(hasher.hash_one(&next)) {
-            return Err(incomplete(inner, "a continuation marker came twice"));
+        if !markers.is_new(&next) {
+            return Err(incomplete(&inner.name, "a continuation marker came twice"));
         }
         marker = Some(next);
-    }
-}
-
-fn incomplete(inner: &Inner, why: &str) -> Error {
-    Error::new(Cause::Incomplete, format!("the listing of {} contradicts itself: {why}", inner.name))
-        .hint("Nothing was concluded from it; if it happens again, the server's listings can't be relied on")
-}
-
-/// The order of names so far.
-struct Order {
-    last: String,
-    known: Ability,
-    /// Hashes of all names, where order is known to be no help against repetitions.
-    seen: Option<(RandomState, HashSet<u64>)>,
-}
-
-enum Step {
-    Ascends,
-    Repeats,
-    Descends,
-}
-
-impl Order {
-    fn step(&mut self, name: &str) -> Step {
-        if self.known == Ability::Missing {
-            let (hasher, seen) = self.seen.get_or_insert_with(Default::default);
-            return if seen.insert(hasher.hash_one(name)) { Step::Ascends } else { Step::Repeats };
-        }
-        match name.cmp(&self.last) {
-            std::cmp::Ordering::Greater => {}
-            std::cmp::Ordering::Equal => return Step::Repeats,
-            std::cmp::Ordering::Less => return Step::Descends,
-        }
-        self.last.clear();
-        self.last.push_str(name);
-        Step::Ascends
     }
 }
 
@@ -149,14 +89,7 @@ pub(super) struct Page {
 impl Inner {
     /// One page of a listing.
     pub(super) async fn page(&self, prefix: &str, marker: Option<&str>, most: i32) -> Result<Page, Error> {
-        let failed = |failure| {
-            let error = self.wire.fold(&failure, Op::ListBlobs, None);
-            // A listing that is not there or not permitted says nothing about any key.
-            match error.cause {
-                Cause::Refused | Cause::NotFound | Cause::Unsupported => Error { cause: Cause::Stop, ..error },
-                _ => error,
-            }
-        };
+        let failed = |failure| pages::unlisted(self.wire.fold(&failure, Op::ListBlobs, None));
         let client = self.wire.container().map_err(failed)?;
         let answer = self.wire.send(Op::ListBlobs, 0, async {
             let options = BlobContainerClientListBlobsOptions {
@@ -171,7 +104,7 @@ impl Inner {
             first.transpose()?.map(azure_core::http::Response::into_model).transpose()
         });
         let Some(page) = answer.await.map_err(failed)? else {
-            return Err(incomplete(self, "there is no page"));
+            return Err(incomplete(&self.name, "there is no page"));
         };
         let mut blobs = Vec::with_capacity(page.blob_items.len());
         for blob in page.blob_items {
@@ -179,9 +112,16 @@ impl Inner {
             if !current || blob.is_current_version == Some(false) {
                 continue;
             }
-            blobs.push(facts_of(blob).ok_or_else(|| incomplete(self, "a listed blob has no name"))?);
+            blobs.push(facts_of(blob).ok_or_else(|| incomplete(&self.name, "a listed blob has no name"))?);
         }
         Ok(Page { blobs, next: page.next_marker.filter(|marker| !marker.is_empty()) })
+    }
+
+    /// A descent is remembered: the next listing is sorted.
+    fn remember_order(&self, error: &Error) {
+        if error.cause == Cause::Unordered {
+            self.learn(|probe| probe.ordered = Ability::Missing);
+        }
     }
 }
 
@@ -260,17 +200,5 @@ mod tests {
         assert!(item(".mediasync/id", &facts(1)).is_none());
         assert!(matches!(item("a", &Facts { etag: None, ..facts(1) }), Some(Item::Unknown(..))));
         assert!(matches!(item("a", &Facts { size: None, ..facts(1) }), Some(Item::Unknown(..))));
-    }
-
-    #[test]
-    fn repetitions_and_descents_are_told_apart() {
-        let order = |known| Order { last: String::new(), known, seen: None };
-        let mut proven = order(Ability::Proven);
-        assert!(matches!(proven.step("a"), Step::Ascends));
-        assert!(matches!(proven.step("a"), Step::Repeats));
-        assert!(matches!(proven.step("A"), Step::Descends));
-        let mut unordered = order(Ability::Missing);
-        assert!(matches!((unordered.step("b"), unordered.step("a")), (Step::Ascends, Step::Ascends)));
-        assert!(matches!(unordered.step("b"), Step::Repeats));
     }
 }

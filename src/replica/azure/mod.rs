@@ -11,8 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use self::names::Names;
 use self::wire::Wire;
+use super::leftovers::Leftovers;
+use super::notices::Notices;
+use super::object::Names;
 use super::throttle::Gate;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica, Trash,
@@ -56,9 +58,8 @@ struct Inner {
     /// For people.
     name: String,
     probe: Mutex<Probe>,
-    notices: Mutex<Vec<String>>,
-    /// What listings met of probes that were killed: name, and last change.
-    leftovers: Mutex<Vec<(String, i64)>>,
+    notices: Notices,
+    leftovers: Leftovers,
 }
 
 impl Azure {
@@ -76,8 +77,8 @@ impl Azure {
             name: address.display(),
             wire: Wire::new(address, gate),
             probe: Mutex::new(remembered.unwrap_or_default()),
-            notices: Mutex::new(Vec::new()),
-            leftovers: Mutex::new(Vec::new()),
+            notices: Notices::default(),
+            leftovers: Leftovers::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -94,7 +95,7 @@ impl Azure {
 
     /// Takes what people should know and was found out since the last call.
     pub fn notices(&self) -> Vec<String> {
-        self.inner.take_notices()
+        self.inner.notices.take()
     }
 }
 
@@ -114,23 +115,10 @@ impl Inner {
         change(&mut self.probe.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Tells people something once.
-    fn notice(&self, text: String) {
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if !notices.contains(&text) {
-            tracing::warn!("{text}");
-            notices.push(text);
-        }
-    }
-
-    fn take_notices(&self) -> Vec<String> {
-        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// The name of the blob that a key may be stored under.
     fn blob(&self, key: &Key) -> Result<String, Error> {
-        match self.names.accepts(key) {
-            Ok(()) => Ok(self.names.blob(key)),
+        match names::accepts(&self.names, key) {
+            Ok(()) => Ok(self.names.object(key)),
             Err(why) => Err(Error::new(Cause::Refused, format!("{key} can't be stored in {}: {why}", self.name))),
         }
     }
@@ -155,7 +143,7 @@ impl Replica for Azure {
     }
 
     fn accepts(&self, key: &Key) -> Result<(), String> {
-        self.inner.names.accepts(key)
+        names::accepts(&self.inner.names, key)
     }
 
     async fn connect(&self, contact: Contact) -> Result<Connected, Error> {
@@ -167,7 +155,7 @@ impl Replica for Azure {
     }
 
     async fn look_up(&self, key: &Key) -> Result<Option<Entry>, Error> {
-        self.inner.look_up(&self.inner.names.blob(key)).await
+        self.inner.look_up(&self.inner.names.object(key)).await
     }
 
     async fn open(&self, key: &Key, expect: &Version) -> Result<Content, Error> {
@@ -184,7 +172,7 @@ impl Replica for Azure {
 
     async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let target = self.inner.blob(to)?;
-        self.inner.copy(&self.inner.names.blob(from), from_version, &target, put).await
+        self.inner.copy(&self.inner.names.object(from), from_version, &target, put).await
     }
 
     async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {

@@ -1,7 +1,6 @@
-//! The kinds of requests: their names, what they need, and how often each was made.
+//! The kinds of requests: their names, and what each needs.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use crate::replica::requests::{Kind, Work};
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,31 +63,22 @@ impl Op {
         if self == Self::ListBlobs { ('c', "containers") } else { ('o', "objects") }
     }
 
-    /// How long one attempt may take when it carries `bytes`: a minute, and what a line of 128 kbit/s needs. The
-    /// service assembles or copies before it answers.
-    pub(super) fn deadline(self, bytes: u64) -> Duration {
-        let base = match self {
-            Self::PutBlockList | Self::CopyBlob => 900,
-            _ => 60,
-        };
-        Duration::from_secs(base + bytes / 16_384)
+    /// What the service does before it answers.
+    pub(super) fn work(self) -> Work {
+        match self {
+            Self::PutBlockList | Self::CopyBlob => Work::Much,
+            _ => Work::Little,
+        }
     }
 }
 
-/// Requests made, by kind.
-#[derive(Debug, Default)]
-pub(super) struct Counts([AtomicU64; ALL.len()]);
-
-impl Counts {
-    /// Counts one.
-    pub(super) fn add(&self, op: Op) {
-        self.0[op as usize].fetch_add(1, Ordering::Relaxed);
+impl Kind for Op {
+    fn place(self) -> usize {
+        self as usize
     }
 
-    /// Kinds that were used, with their numbers.
-    pub(super) fn report(&self) -> Vec<(&'static str, u64)> {
-        let numbers = ALL.iter().zip(&self.0).map(|((_, name, ..), n)| (*name, n.load(Ordering::Relaxed)));
-        numbers.filter(|(_, n)| *n > 0).collect()
+    fn names() -> impl Iterator<Item = &'static str> {
+        ALL.iter().map(|(_, name, ..)| *name)
     }
 }
 
@@ -101,13 +91,5 @@ mod tests {
         for (at, (op, ..)) in ALL.iter().enumerate() {
             assert_eq!(*op as usize, at);
         }
-    }
-
-    #[test]
-    fn only_kinds_that_were_used_are_reported() {
-        let counts = Counts::default();
-        counts.add(Op::PutBlob);
-        counts.add(Op::PutBlob);
-        assert_eq!(counts.report(), [("PutBlob", 2)]);
     }
 }

@@ -2,8 +2,6 @@
 //! conditions; emulators and accounts with a hierarchical namespace differ, so what is relied on is tried once on
 //! objects of our own.
 
-use std::sync::PoisonError;
-
 use bytes::Bytes;
 use jiff::Timestamp;
 use md5::{Digest as _, Md5};
@@ -41,11 +39,6 @@ const NAMES: [&str; 3] = ["k + é%2B", "k-b", "k/a"];
 /// The beginning of one of them.
 const FOLDER: &str = "k";
 const COPY: &str = "copy";
-/// A probe is some fifteen small requests; by the server's clock.
-const IDLE_NS: i64 = 60 * 1_000_000_000;
-/// More wait for the next listing.
-const NOTED: usize = 1_000;
-
 /// See [`Replica::connect`](crate::replica::Replica::connect).
 pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected, Error> {
     let stopping = |error: Error| match error.cause {
@@ -67,7 +60,7 @@ pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected
     if contact == Contact::Prepare && inner.probe().id != identity {
         inner.find_out(identity.clone()).await.map_err(stopping)?;
     }
-    let mut notices = inner.take_notices();
+    let mut notices = inner.notices.take();
     if inner.ability(|probe| probe.conditional_put) == Ability::Missing {
         notices.push(format!(
             "{} ignores preconditions: each key is looked at right before it is written, a change by somebody else in \
@@ -124,7 +117,7 @@ impl Inner {
                 && failure.status != Some(404)
             {
                 let why = self.wire.fold(&failure, Op::DeleteBlob, None);
-                self.notice(format!("blobs below {} could not be removed: {why}", shown(&folder)));
+                self.notices.add(format!("blobs below {} could not be removed: {why}", shown(&folder)));
                 break;
             }
         }
@@ -172,26 +165,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Notes an own object of a probe that was killed: listings see them anyway.
-    pub(super) fn note_leftover(&self, relative: &str, modified_ns: Option<i64>) {
-        let is_probe = relative.strip_prefix(OWN).is_some_and(|name| name.starts_with("probe/"));
-        let Some(modified) = modified_ns.filter(|_| is_probe) else { return };
-        let mut noted = self.leftovers.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.len() < NOTED {
-            noted.push((relative.to_owned(), modified));
-        }
-    }
-
     /// Removes what listings noted and nobody can be using any more. Returns how many there were.
     pub(super) async fn remove_leftovers(&self) -> Result<u64, Error> {
-        let mut noted = std::mem::take(&mut *self.leftovers.lock().unwrap_or_else(PoisonError::into_inner));
-        // A listing that was begun again noted them again.
-        noted.sort();
-        noted.dedup();
         let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
         let mut removed = 0;
-        for (relative, _) in noted.iter().filter(|(_, modified)| *modified < now.saturating_sub(IDLE_NS)) {
-            let blob = self.names.own(relative);
+        for relative in self.leftovers.take(now) {
+            let blob = self.names.own(&relative);
             match self.send_delete(&blob, None).await {
                 Ok(()) => removed += 1,
                 Err(failure) if failure.is_absent_blob() => {}

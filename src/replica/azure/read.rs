@@ -172,7 +172,7 @@ pub(super) fn raced(blob: &str, what: &str) -> Error {
 
 /// Opens a blob of this version.
 pub(super) async fn open(inner: &Arc<Inner>, key: &Key, expect: &Version) -> Result<Content, Error> {
-    let blob = inner.names.blob(key);
+    let blob = inner.names.object(key);
     let mut doubts = 0;
     loop {
         let got = inner.get(&blob, expect, Ask::Whole).await?;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::facts::{Facts, Tier};
 use super::keep::Dress;
+use super::names::has_room;
 use super::ops::Op;
 use super::put::Condition;
 use super::read::{entry_of, raced};
@@ -67,7 +68,7 @@ impl Trash for Azure {
 
 impl Inner {
     async fn keep(&self, key: &Key, version: &Version, run: &RunName) -> Result<Kept, Error> {
-        let blob = self.names.blob(key);
+        let blob = self.names.object(key);
         let facts = repeat(Patience::default(), || self.head(&blob)).await?;
         let Some(facts) = facts else { return Err(raced(&blob, "is gone")) };
         let found = entry_of(&blob, &facts)?;
@@ -79,7 +80,7 @@ impl Inner {
             Err(Error::new(cause, message).hint(WAY_OUT))
         };
         let path = path_of(run, key);
-        if let Err(why) = self.names.has_room(&path) {
+        if let Err(why) = has_room(&self.names, &path) {
             return refused(Cause::Refused, &format!("in the trash {why}"));
         }
         if found.readable == Readable::Archived {

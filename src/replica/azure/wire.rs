@@ -18,11 +18,12 @@ use tokio::time::Instant;
 
 use super::authorize::{Authorize, add_query};
 use super::error::{About, Failure, Stage, fold};
-use super::ops::{Counts, Op};
+use super::ops::Op;
 use super::sas::Sas;
 use super::transport::Transport;
 use super::{AzureAddress, Credentials, Identity};
 use crate::replica::Error;
+use crate::replica::requests::Counts;
 use crate::replica::throttle::Gate;
 
 /// The way to one container.
@@ -33,7 +34,7 @@ pub(super) struct Wire {
     endpoint: String,
     sas: Option<Sas>,
     client: OnceLock<Result<Client, Failure>>,
-    counts: Counts,
+    counts: Counts<Op>,
     gate: Gate,
     /// When the container last answered a request with success.
     answered: Mutex<Option<Instant>>,
@@ -59,7 +60,7 @@ impl Wire {
         Self { address, endpoint, sas, client, counts, gate, answered }
     }
 
-    pub(super) fn counts(&self) -> &Counts {
+    pub(super) fn counts(&self) -> &Counts<Op> {
         &self.counts
     }
 
@@ -112,7 +113,7 @@ impl Wire {
         Fut: Future<Output = azure_core::Result<T>>,
     {
         self.counts.add(op);
-        let answer = tokio::time::timeout(op.deadline(bytes), Box::pin(request)).await;
+        let answer = tokio::time::timeout(op.work().deadline(bytes), Box::pin(request)).await;
         let result = match answer {
             Ok(result) => result.map_err(|error| Failure::from_sdk(&error)),
             Err(_) => Err(Failure::at(Stage::Timeout)),

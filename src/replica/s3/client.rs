@@ -16,10 +16,11 @@ use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::error::{About, Failure, Stage, fold};
-use super::ops::{Counts, Op};
+use super::ops::Op;
 use super::session::Session;
 use super::{Credentials, S3Address};
 use crate::replica::Error;
+use crate::replica::requests::Counts;
 use crate::replica::throttle::Gate;
 
 /// The way to one bucket.
@@ -31,7 +32,7 @@ pub(super) struct Wire {
     current: Mutex<Current>,
     building: tokio::sync::Mutex<()>,
     renewing: tokio::sync::Mutex<()>,
-    counts: Counts,
+    counts: Counts<Op>,
     gate: Gate,
     /// When the bucket last answered a request with success.
     answered: Mutex<Option<Instant>>,
@@ -73,7 +74,7 @@ impl Wire {
         &self.address.bucket
     }
 
-    pub(super) fn counts(&self) -> &Counts {
+    pub(super) fn counts(&self) -> &Counts<Op> {
         &self.counts
     }
 
@@ -154,7 +155,7 @@ impl Wire {
         request: Pin<Box<impl Future<Output = Result<T, Failure>>>>,
     ) -> Result<T, Failure> {
         self.counts.add(op);
-        let answer = tokio::time::timeout(op.deadline(bytes), request).await;
+        let answer = tokio::time::timeout(op.work().deadline(bytes), request).await;
         let result = answer.unwrap_or_else(|_| Err(Failure::at(Stage::Timeout)));
         match &result {
             Ok(_) => {

@@ -13,6 +13,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 
 use super::ops::Op;
+pub(super) use crate::replica::requests::Stage;
+use crate::replica::requests::element;
 use crate::replica::{Cause, Error};
 
 /// Why a request failed.
@@ -30,31 +32,6 @@ pub(super) struct Failure {
     pub(super) region: Option<Box<str>>,
     /// `Retry-After`.
     pub(super) after: Option<Duration>,
-}
-
-/// The stage at which a request failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// The server answered with an error.
-    Answered,
-    /// The server answered with something that can't be read as an answer.
-    Unreadable,
-    /// No credentials could be loaded.
-    Credentials,
-    /// The host name does not resolve.
-    Dns,
-    /// The host refused the connection.
-    Refused,
-    /// The TLS handshake failed on the certificate.
-    Certificate,
-    /// The TLS handshake failed: the other side does not speak TLS, or refused ours.
-    Tls,
-    /// The connection broke, or could not be made for another reason.
-    Network,
-    /// Nothing came in time.
-    Timeout,
-    /// The request could not be built.
-    Request,
 }
 
 impl Failure {
@@ -87,7 +64,7 @@ impl Failure {
     pub(super) fn of_answer(answer: &HttpResponse) -> Self {
         let mut failure = Self::at(Stage::Answered);
         failure.read(answer);
-        failure.code = element(answer.body().bytes(), "Code");
+        failure.code = word(answer, "Code");
         failure
     }
 
@@ -96,7 +73,7 @@ impl Failure {
         self.status = Some(status);
         let header = |name: &str| raw.headers().get(name).filter(|v| is_plain(v)).map(Box::from);
         self.request_id = header("x-amz-request-id");
-        self.region = header("x-amz-bucket-region").or_else(|| element(raw.body().bytes(), "Region"));
+        self.region = header("x-amz-bucket-region").or_else(|| word(raw, "Region"));
         self.after = raw.headers().get("retry-after").and_then(|v| v.parse().ok()).map(Duration::from_secs);
         if status >= 300 {
             self.stage = Stage::Answered;
@@ -202,12 +179,9 @@ fn stage_in(error: &(dyn StdError + 'static)) -> Option<Stage> {
     None
 }
 
-/// An element of an error document.
-fn element(body: Option<&[u8]>, name: &str) -> Option<Box<str>> {
-    let text = std::str::from_utf8(body?).ok()?;
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    let (value, _) = rest.split_once(&format!("</{name}>"))?;
-    is_plain(value).then(|| value.into())
+/// A plain word in an error document that is in memory.
+fn word(answer: &HttpResponse, name: &str) -> Option<Box<str>> {
+    element(answer.body().bytes()?, name).filter(|word| is_plain(word)).map(Box::from)
 }
 
 /// Codes, ids and regions are short words; anything else is not repeated.
@@ -242,11 +216,8 @@ pub(super) fn fold(failure: &Failure, about: About<'_>) -> Error {
 
 fn cause_of(failure: &Failure, op: Op) -> Cause {
     let again = Cause::Transient { throttled: failure.is_throttled(), after: failure.after };
-    match failure.stage {
-        Stage::Credentials | Stage::Certificate | Stage::Tls => return Cause::Stop,
-        Stage::Request => return Cause::Refused,
-        Stage::Dns | Stage::Refused | Stage::Network | Stage::Timeout | Stage::Unreadable => return again,
-        Stage::Answered => {}
+    if let Some(cause) = failure.stage.cause(again) {
+        return cause;
     }
     let stop = [
         "NoSuchBucket",
@@ -297,16 +268,8 @@ fn message(failure: &Failure, about: About<'_>) -> String {
     let why = match failure.stage {
         Stage::Credentials => match about.profile {
             Some(profile) => format!("the profile {profile:?} gives no usable credentials"),
-            None => "no usable credentials were found".to_owned(),
+            None => failure.stage.words(host),
         },
-        Stage::Dns => format!("the host name of {host} does not resolve"),
-        Stage::Refused => format!("{host} refused the connection"),
-        Stage::Certificate => format!("the TLS certificate of {host} is not trusted"),
-        Stage::Tls => format!("{host} does not speak TLS, or not with this program"),
-        Stage::Network => format!("the connection to {host} broke"),
-        Stage::Timeout => format!("{host} did not answer in time"),
-        Stage::Request => "the request could not be built".to_owned(),
-        Stage::Unreadable => format!("the answer of {host} can't be read"),
         Stage::Answered => {
             let status = failure.status.unwrap_or_default();
             match (failure.code.as_deref(), status) {
@@ -318,6 +281,7 @@ fn message(failure: &Failure, about: About<'_>) -> String {
                 (None, _) => format!("{host} answered {status}"),
             }
         }
+        stage => stage.words(host),
     };
     match &failure.request_id {
         Some(id) => format!("{what}: {why} [request {id}]"),
@@ -447,11 +411,12 @@ mod tests {
 
     #[test]
     fn a_region_is_read_from_an_error_document_and_only_as_a_plain_word() {
-        let xml = b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-central-1</Region></Error>";
-        assert_eq!(element(Some(xml), "Region").as_deref(), Some("eu-central-1"));
-        assert_eq!(element(Some(xml), "Code").as_deref(), Some("AuthorizationHeaderMalformed"));
-        assert_eq!(element(Some(b"<Region>a b</Region>"), "Region"), None);
-        assert_eq!(element(Some(b"<Region></Region>"), "Region"), None);
+        let read = |body: &'static str, name| word(&HttpResponse::new(400.try_into().unwrap(), body.into()), name);
+        let xml = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-central-1</Region></Error>";
+        assert_eq!(read(xml, "Region").as_deref(), Some("eu-central-1"));
+        assert_eq!(read(xml, "Code").as_deref(), Some("AuthorizationHeaderMalformed"));
+        assert_eq!(read("<Region>a b</Region>", "Region"), None);
+        assert_eq!(read("<Region></Region>", "Region"), None);
     }
 
     #[test]

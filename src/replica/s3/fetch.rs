@@ -113,7 +113,7 @@ impl Inner {
         }
         if none_at_all || failure.status == Some(403) || failure.is(&["NoSuchBucket"]) {
             self.origins_off.store(true, Ordering::Relaxed);
-            self.notice(format!(
+            self.notices.add(format!(
                 "{} can't copy from the bucket {} by itself ({}): the content is read and sent instead; to have it \
                  copied, let the destination's credentials read the source (s3:GetObject)",
                 self.name,

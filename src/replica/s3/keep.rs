@@ -202,7 +202,7 @@ impl Inner {
                 Ok(Acl::Unset)
             }
             Err(failure) if failure.status == Some(403) || failure.status == Some(400) => {
-                self.notice(format!(
+                self.notices.add(format!(
                     "ACLs can't be read in {}: overwritten and copied objects get the ACL of new ones (s3:GetObjectAcl \
                      would keep them)",
                     self.name
@@ -231,7 +231,7 @@ impl Inner {
     /// A write was refused with its ACL and taken without: none is sent from now on.
     pub(super) fn acls_are_refused(&self) {
         self.acls_off.store(true, Ordering::Relaxed);
-        self.notice(format!(
+        self.notices.add(format!(
             "{} refuses object ACLs: objects are stored without one, who may read them is decided by the bucket",
             self.name
         ));

@@ -4,41 +4,27 @@
 //! continuation token that comes twice, "truncated" without a token, a key outside the prefix make the listing
 //! incomplete; a descent makes it unordered, and the server is remembered for it.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use aws_sdk_s3::types::{EncodingType, Object};
-use tokio::sync::mpsc;
 
 use super::Inner;
 use super::error::Failure;
 use super::metadata::{epoch_ns, readable_class};
-use super::names::{decode_listed, is_own, shown, unquoted};
+use super::names::{decode_listed, is_own, unquoted};
 use super::ops::Op;
 use super::probe::Probe;
 use super::ranges;
 use crate::model::{Digest, Digests, Entry, Item, Key, Problem, ProblemKind, Reach, SkipReason, Version};
+use crate::replica::pages::{self, Batches, MOST_EMPTY, Order, Tokens, incomplete};
 use crate::replica::retry::{Patience, repeat};
 use crate::replica::trash::FOLDER;
 use crate::replica::{Ability, Cause, Error, Listing};
 
-/// Where statements go.
-pub(super) type Batches = mpsc::Sender<Result<Vec<Item>, Error>>;
-
 /// Starts a listing of everything, or of one key and what is below it.
 pub(super) fn start(inner: &Arc<Inner>, only: Option<&Key>) -> Listing {
-    let (sender, items) = mpsc::channel(1);
     let (inner, only) = (Arc::clone(inner), only.cloned());
-    let producer = tokio::spawn(async move {
-        let last = match produce(&inner, only.as_ref(), &sender).await {
-            Ok(()) => Ok(vec![Item::End]),
-            Err(error) => Err(error),
-        };
-        // A consumer that went away does not want to know how it ended.
-        drop(sender.send(last).await);
-    });
-    Listing { items, producer: Some(producer) }
+    pages::start(async move |sender| produce(&inner, only.as_ref(), &sender).await)
 }
 
 async fn produce(inner: &Inner, only: Option<&Key>, sender: &Batches) -> Result<(), Error> {
@@ -107,18 +93,18 @@ impl<'a> Pages<'a> {
             let items = self.items(page.objects, page.undecodable)?;
             self.empty = if shows { 0 } else { self.empty + 1 };
             if self.empty > MOST_EMPTY {
-                return Err(incomplete(inner, "it goes on without showing anything"));
+                return Err(incomplete(&inner.name, "it goes on without showing anything"));
             }
             if !self.is_past_the_end() {
                 self.from = match page.next {
                     Next::End => None,
                     Next::Missing => {
-                        return Err(incomplete(inner, "a page is truncated and does not say where to go on"));
+                        return Err(incomplete(&inner.name, "a page is truncated and does not say where to go on"));
                     }
                     Next::From(next) => Some(self.past_trash().unwrap_or(next)),
                 };
                 if self.from.as_ref().is_some_and(|from| !self.seen.is_new(from)) {
-                    return Err(incomplete(inner, "a continuation token came twice"));
+                    return Err(incomplete(&inner.name, "a continuation token came twice"));
                 }
             }
             if !items.is_empty() {
@@ -147,29 +133,17 @@ impl<'a> Pages<'a> {
         let mut items = Vec::with_capacity(objects.len());
         for object in objects {
             let Some(name) = object.key.as_deref() else {
-                return Err(incomplete(inner, "a listed object has no key"));
+                return Err(incomplete(&inner.name, "a listed object has no key"));
             };
             let Some(relative) = name.strip_prefix(self.prefix).and_then(|_| inner.names.relative(name)) else {
-                return Err(incomplete(inner, "the server lists keys outside the prefix"));
+                return Err(incomplete(&inner.name, "the server lists keys outside the prefix"));
             };
-            match self.order.step(name) {
-                Step::Ascends => {}
-                Step::Repeats => {
-                    return Err(incomplete(inner, &format!("{} is listed twice", shown(name))));
-                }
-                Step::Descends => {
-                    inner.learn(|probe| probe.ordered = Ability::Missing);
-                    return Err(Error::new(
-                        Cause::Unordered,
-                        format!("{} does not list in key order (at {})", inner.name, shown(name)),
-                    ));
-                }
-            }
+            self.order.see(name, &inner.name).inspect_err(|error| inner.remember_order(error))?;
             if self.until.as_deref().is_some_and(|until| name > until) {
                 break;
             }
             if is_own(relative) {
-                inner.leftovers.note(relative, &object);
+                inner.leftovers.note(relative, object.last_modified().and_then(epoch_ns));
             }
             items.extend(item(relative, &object));
         }
@@ -184,13 +158,6 @@ impl<'a> Pages<'a> {
 /// In key order after all that begins with [`FOLDER`], and before anything that a user may have there.
 const PAST_TRASH: &str = ".mediasync/trash0";
 
-fn incomplete(inner: &Inner, why: &str) -> Error {
-    Error::new(Cause::Incomplete, format!("the listing of {} contradicts itself: {why}", inner.name))
-        .hint("Nothing was concluded from it; if it happens again, the server's listings can't be relied on")
-}
-
-/// Empty pages in a row are legal (a thousand delete markers make one); a server that gives more is lost.
-const MOST_EMPTY: u32 = 1000;
 /// Keys of a page: the most that S3 gives.
 const PAGE: i32 = 1000;
 
@@ -247,14 +214,14 @@ impl Inner {
                 answer => answer,
             }
         };
-        answer.map_err(|failure| {
-            let error = self.wire.fold(&failure, Op::ListObjects, None);
-            // A listing that is not there or not permitted says nothing about any key.
-            match error.cause {
-                Cause::Refused | Cause::NotFound | Cause::Unsupported => Error { cause: Cause::Stop, ..error },
-                _ => error,
-            }
-        })
+        answer.map_err(|failure| pages::unlisted(self.wire.fold(&failure, Op::ListObjects, None)))
+    }
+
+    /// A descent is remembered: the next listing is sorted.
+    fn remember_order(&self, error: &Error) {
+        if error.cause == Cause::Unordered {
+            self.learn(|probe| probe.ordered = Ability::Missing);
+        }
     }
 
     fn is_passing(&self, failure: &Failure) -> bool {
@@ -386,59 +353,6 @@ fn item(relative: &str, object: &Object) -> Option<Item> {
     Some(Item::Present(key, entry))
 }
 
-/// Continuation tokens seen, as hashes: one for a thousand keys.
-#[derive(Debug, Default)]
-struct Tokens {
-    hasher: RandomState,
-    seen: HashSet<u64>,
-}
-
-impl Tokens {
-    fn is_new(&mut self, from: &From) -> bool {
-        self.seen.insert(self.hasher.hash_one(from))
-    }
-}
-
-/// Watches the order of keys.
-#[derive(Debug)]
-struct Order {
-    /// The first key of all: seen again, the server began anew.
-    first: String,
-    last: String,
-    /// Known not to be ordered: descents are expected.
-    is_loose: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    Ascends,
-    Repeats,
-    Descends,
-}
-
-impl Order {
-    fn new(ordered: Ability) -> Self {
-        Self { first: String::new(), last: String::new(), is_loose: ordered == Ability::Missing }
-    }
-
-    fn step(&mut self, name: &str) -> Step {
-        if self.first.is_empty() {
-            name.clone_into(&mut self.first);
-        } else if self.first == name {
-            return Step::Repeats;
-        }
-        let step = match self.last.as_str().cmp(name) {
-            std::cmp::Ordering::Less => Step::Ascends,
-            std::cmp::Ordering::Equal => Step::Repeats,
-            std::cmp::Ordering::Greater if self.is_loose => Step::Ascends,
-            std::cmp::Ordering::Greater => Step::Descends,
-        };
-        self.last.clear();
-        self.last.push_str(name);
-        step
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -485,19 +399,6 @@ mod tests {
     }
 
     #[test]
-    fn order_is_watched_and_repetition_is_never_fine() {
-        let mut strict = Order::new(Ability::Unknown);
-        assert_eq!(
-            ["a", "a-b", "a/x", "a/x", "a-c"].map(|k| strict.step(k)),
-            [Step::Ascends, Step::Ascends, Step::Ascends, Step::Repeats, Step::Descends]
-        );
-        let mut loose = Order::new(Ability::Missing);
-        assert_eq!(["b", "a", "a"].map(|k| loose.step(k)), [Step::Ascends, Step::Ascends, Step::Repeats]);
-        assert_eq!(loose.step("c"), Step::Ascends);
-        assert_eq!(loose.step("b"), Step::Repeats, "the server began anew");
-    }
-
-    #[test]
     fn names_that_do_not_decode_are_told() {
         let bad = object(1).key("%FF").build();
         let page = Page::new(vec![object(1).key("a+b").build(), bad], true, Next::End);
@@ -505,13 +406,5 @@ mod tests {
         assert_eq!(page.undecodable, ["%FF"]);
         let raw = Page::new(vec![object(1).key("a+b").build()], false, Next::End);
         assert_eq!(raw.objects[0].key(), Some("a+b"));
-    }
-
-    #[test]
-    fn a_token_is_new_once() {
-        let mut tokens = Tokens::default();
-        let token = From::Token("t".into());
-        assert!(tokens.is_new(&token) && !tokens.is_new(&token));
-        assert!(tokens.is_new(&From::Marker("t".into())));
     }
 }

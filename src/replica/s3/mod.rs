@@ -15,9 +15,10 @@ use async_trait::async_trait;
 
 use self::client::Wire;
 use self::endpoint::identity;
-use self::leftovers::Leftovers;
 use self::names::Names;
 use self::providers::Provider;
+use super::leftovers::Leftovers;
+use super::notices::Notices;
 use super::throttle::Gate;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Origin, Put, ReadCost, Replica,
@@ -39,7 +40,6 @@ mod fetch;
 mod folders;
 mod hosts;
 mod keep;
-mod leftovers;
 mod list;
 mod metadata;
 mod multipart;
@@ -88,7 +88,7 @@ struct Inner {
     checksums_off: AtomicBool,
     /// Whether ETags that look like an MD5 were seen to be one.
     md5_etags: Mutex<Ability>,
-    notices: Mutex<Vec<String>>,
+    notices: Notices,
     leftovers: Leftovers,
 }
 
@@ -116,7 +116,7 @@ impl S3 {
             acls_off: AtomicBool::new(false),
             checksums_off: AtomicBool::new(false),
             md5_etags: Mutex::default(),
-            notices: Mutex::new(Vec::new()),
+            notices: Notices::default(),
             leftovers: Leftovers::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -134,7 +134,7 @@ impl S3 {
 
     /// Takes what people should know and was found out since the last call (ACLs that a server refuses, ...).
     pub fn notices(&self) -> Vec<String> {
-        std::mem::take(&mut *self.inner.notices.lock().unwrap_or_else(PoisonError::into_inner))
+        self.inner.notices.take()
     }
 }
 
@@ -168,15 +168,6 @@ impl Inner {
         self.provider.part_size(&self.wire.address().said, size)
     }
 
-    /// Tells people something once.
-    fn notice(&self, text: String) {
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        if !notices.contains(&text) {
-            tracing::warn!("{text}");
-            notices.push(text);
-        }
-    }
-
     /// Whether ACLs are sent and asked for.
     fn uses_acls(&self) -> bool {
         !self.acls_off.load(Ordering::Relaxed) && self.ability(|probe| probe.acl) != Ability::Missing
@@ -190,7 +181,7 @@ impl Inner {
         if let (Some(what), Ability::Missing) = (names::is_odd(key), self.ability(|probe| probe.odd_names)) {
             return Err(format!("it has {what}, and this server was not seen to keep such names apart"));
         }
-        self.names.accepts(key)
+        names::accepts(&self.names, key)
     }
 
     /// The name of the object that a key may be stored under.

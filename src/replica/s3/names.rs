@@ -1,64 +1,26 @@
-//! Keys and object names: the prefix, what a bucket can hold, and how names are shown and encoded.
+//! Keys and object names: what a bucket can hold, and how names are shown and encoded.
 
 use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 use crate::model::{Key, OWN_PREFIX};
-pub(super) use crate::replica::object::{OWN, is_own, shown};
+pub(super) use crate::replica::object::{Names, OWN, is_own, shown};
 
 /// S3's limit for an object name in bytes of UTF-8
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
 pub(super) const LONGEST: usize = 1024;
 
-/// Maps keys to object names and back.
-#[derive(Debug, Clone)]
-pub(super) struct Names {
-    /// Empty, or ending in `/`.
-    prefix: String,
-}
-
-impl Names {
-    /// For a prefix with or without slashes at its ends.
-    pub(super) fn new(prefix: &str) -> Self {
-        let prefix = prefix.trim_matches('/');
-        Self { prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") } }
+/// Whether a key can be stored anywhere.
+pub(super) fn accepts(names: &Names, key: &Key) -> Result<(), String> {
+    let length = names.prefix().len() + key.as_str().len();
+    if length > LONGEST {
+        return Err(format!("the object name has {length} bytes, S3 allows {LONGEST}"));
     }
-
-    /// The prefix of all object names; empty, or ending in `/`.
-    pub(super) fn prefix(&self) -> &str {
-        &self.prefix
+    if key.components().any(|component| component.starts_with(OWN_PREFIX)) {
+        return Err("names that begin with `.mediasync` are reserved".into());
     }
-
-    /// The object name of a key.
-    pub(super) fn object(&self, key: &Key) -> String {
-        self.own(key.as_str())
-    }
-
-    /// The object name of a path below the prefix.
-    pub(super) fn own(&self, path: &str) -> String {
-        let mut name = String::with_capacity(self.prefix.len() + path.len());
-        name.push_str(&self.prefix);
-        name.push_str(path);
-        name
-    }
-
-    /// The part of an object name below the prefix.
-    pub(super) fn relative<'a>(&self, object: &'a str) -> Option<&'a str> {
-        object.strip_prefix(&self.prefix)
-    }
-
-    /// Whether a key can be stored anywhere.
-    pub(super) fn accepts(&self, key: &Key) -> Result<(), String> {
-        let length = self.prefix.len() + key.as_str().len();
-        if length > LONGEST {
-            return Err(format!("the object name has {length} bytes, S3 allows {LONGEST}"));
-        }
-        if key.components().any(|component| component.starts_with(OWN_PREFIX)) {
-            return Err("names that begin with `.mediasync` are reserved".into());
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Why a key may come back as another one: several servers fold `a//b` into `a/b`, HTTP clients and proxies resolve dots,
@@ -127,28 +89,19 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_put_before_keys_and_taken_off_again() {
-        let names = Names::new("/a/b/");
-        assert_eq!(names.object(&key("c/d")), "a/b/c/d");
-        assert_eq!(names.relative("a/b/c/d"), Some("c/d"));
-        assert_eq!(names.relative("a/bc"), None);
-        assert_eq!(Names::new("").object(&key("c")), "c");
-    }
-
-    #[test]
     fn names_that_can_not_be_or_may_come_back_as_others_are_known() {
         let names = Names::new("p");
         for bad in [".mediasync/id", "a/.mediasync-tmp"] {
-            assert!(names.accepts(&key(bad)).is_err(), "{bad}");
+            assert!(accepts(&names, &key(bad)).is_err(), "{bad}");
         }
         for odd in ["a//b", "/a", "a/", "..", "a/../b", "./a"] {
-            assert!(names.accepts(&key(odd)).is_ok() && is_odd(&key(odd)).is_some(), "{odd}");
+            assert!(accepts(&names, &key(odd)).is_ok() && is_odd(&key(odd)).is_some(), "{odd}");
         }
         for good in ["a", "a/b", ".well-known/x", "a..b", "ü+%#?", "x.mediasync"] {
-            assert!(names.accepts(&key(good)).is_ok() && is_odd(&key(good)).is_none(), "{good}");
+            assert!(accepts(&names, &key(good)).is_ok() && is_odd(&key(good)).is_none(), "{good}");
         }
-        assert!(names.accepts(&key(&"x".repeat(1022))).is_ok());
-        assert!(names.accepts(&key(&"x".repeat(1023))).is_err());
+        assert!(accepts(&names, &key(&"x".repeat(1022))).is_ok());
+        assert!(accepts(&names, &key(&"x".repeat(1023))).is_err());
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! The kinds of requests: their names, their permissions, and how often each was made.
+//! The kinds of requests: their names, their permissions, and what the server does for each.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use crate::replica::requests::{Kind, Work};
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,33 +58,23 @@ impl Op {
         ALL[self as usize].3
     }
 
-    /// How long one attempt may take when it carries `bytes`. The SDK's own read timeout counts sending the body as
-    /// waiting, so that any value fit for a listing would break slow uplinks. Nothing else ends a body that is sent and
-    /// stalls: a minute, and what a line of 128 kbit/s needs.
-    pub(super) fn deadline(self, bytes: u64) -> Duration {
-        let base = match self {
-            // The server assembles or copies gigabytes before it answers.
-            Self::CompleteMultipartUpload | Self::CopyObject | Self::UploadPartCopy => 900,
-            _ => 60,
-        };
-        Duration::from_secs(base + bytes / 16_384)
+    /// What the server does before it answers. The SDK's own read timeout counts sending the body as waiting, so that any
+    /// value fit for a listing would break slow uplinks; nothing else ends a body that is sent and stalls.
+    pub(super) fn work(self) -> Work {
+        match self {
+            Self::CompleteMultipartUpload | Self::CopyObject | Self::UploadPartCopy => Work::Much,
+            _ => Work::Little,
+        }
     }
 }
 
-/// Requests made, by kind.
-#[derive(Debug, Default)]
-pub(super) struct Counts([AtomicU64; ALL.len()]);
-
-impl Counts {
-    /// Counts one.
-    pub(super) fn add(&self, op: Op) {
-        self.0[op as usize].fetch_add(1, Ordering::Relaxed);
+impl Kind for Op {
+    fn place(self) -> usize {
+        self as usize
     }
 
-    /// Kinds that were used, with their numbers.
-    pub(super) fn report(&self) -> Vec<(&'static str, u64)> {
-        let numbers = ALL.iter().zip(&self.0).map(|((_, name, ..), n)| (*name, n.load(Ordering::Relaxed)));
-        numbers.filter(|(_, n)| *n > 0).collect()
+    fn names() -> impl Iterator<Item = &'static str> {
+        ALL.iter().map(|(_, name, ..)| *name)
     }
 }
 
@@ -98,13 +87,5 @@ mod tests {
         for (at, (op, ..)) in ALL.iter().enumerate() {
             assert_eq!(*op as usize, at);
         }
-    }
-
-    #[test]
-    fn only_kinds_that_were_used_are_reported() {
-        let counts = Counts::default();
-        counts.add(Op::PutObject);
-        counts.add(Op::PutObject);
-        assert_eq!(counts.report(), [("PutObject", 2)]);
     }
 }

@@ -95,7 +95,7 @@ pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected
     if contact == Contact::Prepare && inner.probe().id != identity {
         inner.find_out(identity.clone()).await?;
     }
-    let mut notices = std::mem::take(&mut *inner.notices.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut notices = inner.notices.take();
     if let (Some(acl), Ability::Missing) = (&inner.wire.address().acl, inner.ability(|probe| probe.acl)) {
         notices.push(format!(
             "{} has no object ACLs: {acl} is not set on new objects, who may read them is decided by the bucket",
@@ -114,6 +114,25 @@ pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected
 }
 
 impl Inner {
+    /// Removes what listings noted and nobody can be using any more. Returns how many there were.
+    pub(super) async fn remove_leftovers(&self) -> Result<u64, Error> {
+        let mut removed = 0;
+        for relative in self.leftovers.take(self.wire.clock().now_ns()) {
+            let object = self.names.own(&relative);
+            match self.send_delete(&object, None).await {
+                Ok(()) => removed += 1,
+                Err(failure) if failure.status == Some(404) => {}
+                Err(failure) => {
+                    let error = self.wire.fold(&failure, Op::DeleteObject, Some(&object));
+                    // Whoever may write and not delete still synced everything.
+                    let cause = if error.cause == Cause::Stop { Cause::Refused } else { error.cause };
+                    return Err(Error { cause, ..error });
+                }
+            }
+        }
+        Ok(removed)
+    }
+
     /// Lists one key. It needs what every run needs, and unlike HEAD its errors come with a code.
     async fn first_contact(&self) -> Result<(), Error> {
         let prefix = self.names.prefix();

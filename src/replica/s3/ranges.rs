@@ -8,8 +8,9 @@
 use futures_util::stream::{StreamExt, iter};
 
 use super::Inner;
-use super::list::{Batches, From, Pages, Told};
+use super::list::{From, Pages, Told};
 use crate::model::Item;
+use crate::replica::pages::Batches;
 use crate::replica::{Ability, Error};
 
 /// Objects of a range: four pages.

@@ -332,7 +332,7 @@ impl<'a> Trial<'a> {
         })
         .await;
         if let Some(failure) = left {
-            inner.notice(format!(
+            inner.notices.add(format!(
                 "objects below {} could not be removed: {}",
                 shown(&self.folder),
                 inner.wire.fold(&failure, Op::DeleteObject, None)
