@@ -1,15 +1,16 @@
 //! The model test of two-way pairs: random edits at both sides, faults and deaths at every call, every policy.
 //!
-//! What users wrote carries a text that nobody else writes, and lives until a user replaces or deletes it where it is.
-//! After every cycle, whatever happened in it, all that lives is somewhere; a policy by which one side wins may
-//! give up what lost, and says so. After quiet both sides are equal but for the conflicts that are told, each content
-//! has at most one conflict copy of a key, and a further run has nothing to do.
+//! After every cycle, whatever happened in it and whatever the policy is: all that a side held when it began is still at
+//! that side, under some name or in its trash. So nothing that a user wrote is ever gone from both sides; what was
+//! written once, and what no user replaced or deleted, is besides looked for at all times. After quiet both sides are
+//! equal but for the conflicts that are told, each content has at most one conflict copy of a key, and a further run
+//! has nothing to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use mediasync::model::{Key, Reason};
+use mediasync::model::{Key, Replaced, TrashRule};
 use mediasync::plan::{Budget, Limit, Mode, OnConflict};
 use mediasync::replica::memory::{DEATH, Memory};
 use mediasync::sync::Ending;
@@ -71,6 +72,8 @@ impl World {
     fn new(on_conflict: OnConflict) -> Self {
         let mut bench = Bench::new(Mode::TwoWay);
         bench.policy.on_conflict = on_conflict;
+        // As every two-way job has it.
+        bench.trash = TrashRule { replaced: Replaced::All, ..TrashRule::default() };
         // Budgets and the guard of emptied sides have tests of their own; here everything may change.
         bench.budget = Budget::ThisRun(Limit::Keys(u64::MAX));
         bench.source.write(&key("~stays"), "always here");
@@ -127,11 +130,6 @@ impl World {
         }
     }
 
-    /// Whether losing what a conflict gives up is what the policy says.
-    fn one_wins(&self) -> bool {
-        matches!(self.bench.policy.on_conflict, OnConflict::SourceWins | OnConflict::DestWins | OnConflict::Newer)
-    }
-
     fn cycle(&mut self, trouble: Trouble, at: Where) {
         let (left, right) = (self.bench.source.contents(), self.bench.dest.contents());
         let side = match at {
@@ -147,22 +145,16 @@ impl World {
             assert_eq!(text, Some(DEATH), "a panic that nobody planned");
         }
         let heard = self.bench.heard();
-        let there: BTreeSet<Bytes> =
-            self.bench.source.contents().into_values().chain(self.bench.dest.contents().into_values()).collect();
-        let lost: Vec<Bytes> = self.alive.difference(&there).cloned().collect();
-        for text in lost {
-            let of = |side: &BTreeMap<Key, Bytes>| -> BTreeSet<Key> {
-                side.iter().filter(|(_, bytes)| **bytes == text).map(|(key, _)| key.clone()).collect()
-            };
-            let told = heard.done.iter().any(|action| {
-                matches!(action.reason, Reason::OverwritesChange | Reason::DeletesChange)
-                    && (of(&left).contains(&action.key) || of(&right).contains(&action.key))
-            });
-            // Who dies, or never hears of what happened, tells nothing: then at least the policy must have wanted it.
-            let untold = !matches!(trouble, Trouble::None) && self.one_wins();
-            assert!((told && self.one_wins()) || untold, "{text:?} is gone: {left:?} {right:?} {heard:?}");
-            self.alive.remove(&text);
+        let (mut there, told) = (BTreeSet::new(), format!("{trouble:?} {left:?} {right:?} {heard:?}"));
+        for (side, before) in [(&self.bench.source, left), (&self.bench.dest, right)] {
+            let trash = side.trash_contents();
+            let now: BTreeSet<Bytes> = side.contents().into_values().chain(trash.into_values()).collect();
+            for (key, bytes) in before {
+                assert!(now.contains(&bytes), "{key}: {bytes:?} is gone from {side:?} and not in its trash: {told}");
+            }
+            there.extend(now);
         }
+        assert!(self.alive.is_subset(&there), "{:?} is gone: {told}", self.alive.difference(&there));
     }
 
     /// No more trouble: a few cycles, and then both sides must agree.
