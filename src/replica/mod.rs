@@ -37,6 +37,7 @@ mod buffers;
 mod concurrent;
 #[cfg(test)]
 pub(crate) mod fake;
+mod hashes;
 mod journal;
 mod leftovers;
 pub mod local;

@@ -23,10 +23,11 @@ use super::keep::Dress;
 use super::ops::Op;
 use super::put::{Condition, acknowledged, stored};
 use super::read::raced;
-use crate::model::{DigestKind, Entry, Expect, Key, Sameness, Version};
+use crate::model::{DigestKind, Digests, Entry, Expect, Key, Sameness, Version};
 use crate::replica::concurrent::each;
+use crate::replica::hashes::Hashes;
 use crate::replica::object::shown;
-use crate::replica::parts::{Part, plan};
+use crate::replica::parts::{Part, part_size, plan};
 use crate::replica::retry::{Attempts, Patience, repeat};
 use crate::replica::{Ability, Cause, Error, Journal, PartHashes, Pieces, Put, Upload, UploadedPart};
 
@@ -48,14 +49,11 @@ impl Inner {
         put: &Put<'_>,
     ) -> Result<Entry, Error> {
         let size = pieces.entry().size;
-        let (Some(hashes), Some(blake3)) = (put.parts, put.digests.get(DigestKind::Blake3)) else {
-            return Err(Error::new(Cause::Refused, format!("store {}: its parts were not hashed", shown(blob))));
-        };
-        if hashes.hashes.len() as u64 != size.div_ceil(hashes.size.max(1)) {
-            return Err(Error::new(Cause::Changed, format!("{} changed since it was hashed", shown(blob))));
-        }
-        let earlier = put.journal.upload(key)?.is_some_and(|upload| upload.blake3 == *blake3.text);
-        let result = self.upload(key, blob, pieces, hashes, put).await;
+        let hashes = Hashes::of(&shown(blob), pieces.entry(), put, part_size(size))?;
+        let blake3 = put.digests.get(DigestKind::Blake3);
+        let same = |upload: Upload| blake3.is_some_and(|blake3| upload.blake3 == *blake3.text);
+        let earlier = put.journal.upload(key)?.is_some_and(same);
+        let result = self.upload(key, blob, pieces, &hashes, put).await;
         let is_passing = |error: &Error| matches!(error.cause, Cause::Transient { .. } | Cause::Stop);
         // What was sent is of use to the next attempt.
         if !result.as_ref().err().is_some_and(is_passing) {
@@ -64,7 +62,7 @@ impl Inner {
         match result {
             // An earlier attempt was completed and did not live to see it.
             Err(error) if error.cause == Cause::Precondition && earlier => {
-                self.is_there(blob, size, put).await?.ok_or(error)
+                self.is_there(blob, size, put, put.digests).await?.ok_or(error)
             }
             result => result,
         }
@@ -76,16 +74,28 @@ impl Inner {
         key: &Key,
         blob: &str,
         pieces: &dyn Pieces,
-        hashes: &PartHashes,
+        hashes: &Hashes<'_>,
         put: &Put<'_>,
     ) -> Result<Entry, Error> {
-        let dress = self.prepare(blob, put).await?;
-        let (upload, sent) = self.resume(key, blob, hashes, &dress, put).await?;
+        let size = pieces.entry().size;
+        let mut dress = self.prepare(blob, put).await?;
+        let (upload, sent) = match hashes {
+            Hashes::Known(known) => self.resume(key, blob, known, &dress, put).await?,
+            // Blocks that nobody can compare with anything are of no use.
+            Hashes::Made(arrival) => {
+                let parts = plan(size, arrival.part_size()).count();
+                (begin(key, arrival.part_size(), &dress, put)?, vec![false; parts])
+            }
+        };
         let id = upload.id.as_deref().unwrap_or_default();
         let transfer = Transfer { key, blob, id, hashes, put, md5: InOrder::default() };
         self.send_blocks(&transfer, pieces, sent).await?;
-        pieces.unchanged().await?;
-        self.finish(&transfer, pieces.entry().size, dress).await
+        let found = hashes.settle(&shown(blob), pieces, put.buffers).await?;
+        // What a blob carries comes with the list of its blocks, so that what was found out on the way can be part of it.
+        dress.state_digests(&found);
+        let mut entry = self.finish(&transfer, size, dress, &found).await?;
+        entry.digests.merge(&found);
+        Ok(entry)
     }
 
     /// The upload to go on with and the blocks that the service has; a new one if there is none.
@@ -115,20 +125,8 @@ impl Inner {
                     Err(error) => return Err(error),
                 }
             }
-            put.journal.done(key)?;
         }
-        let now = jiff::Timestamp::now().as_nanosecond();
-        let upload = Upload {
-            key: key.clone(),
-            intended_ns: i64::try_from(now).unwrap_or(0),
-            id: Some(format!("{:016x}", fastrand::u64(..))),
-            blake3: blake3.to_owned(),
-            part_size: hashes.size,
-            begun_with: mark,
-            parts: Vec::new(),
-        };
-        put.journal.intend(&upload)?;
-        Ok((upload, vec![false; hashes.hashes.len()]))
+        Ok((begin(key, hashes.size, dress, put)?, vec![false; hashes.hashes.len()]))
     }
 
     /// Ids and sizes of the blocks that the service has and no list names.
@@ -149,7 +147,7 @@ impl Inner {
 
     /// Sends all blocks that the service does not have yet. Those that it has are read for the digest of the whole.
     async fn send_blocks(&self, transfer: &Transfer<'_>, pieces: &dyn Pieces, sent: Vec<bool>) -> Result<(), Error> {
-        let parts: Vec<(Part, bool)> = plan(pieces.entry().size, transfer.hashes.size).zip(sent).collect();
+        let parts: Vec<(Part, bool)> = plan(pieces.entry().size, transfer.hashes.part_size()).zip(sent).collect();
         let mut failed = None;
         let make = |(part, is_sent)| self.send_one(transfer, pieces, part, is_sent);
         each(PARALLEL, parts, make, |_, result: Result<(), Error>| match result {
@@ -173,9 +171,8 @@ impl Inner {
         let put = transfer.put;
         let _room = put.buffers.take(part.len).await;
         let body = pieces.read(part.offset, usize::try_from(part.len).unwrap_or(usize::MAX)).await?;
-        if !transfer.hashes.has(part.offset, &body, pieces.entry().size) {
-            return Err(Error::new(Cause::Changed, format!("{} changed while it was sent", shown(transfer.blob))));
-        }
+        let what = shown(transfer.blob);
+        let blake3 = transfer.hashes.take(&what, part, &body, pieces.entry().size).await?;
         if is_sent {
             transfer.md5.add(part.number, body).await;
             return Ok(());
@@ -188,7 +185,6 @@ impl Inner {
         let (sent, ()) = tokio::join!(send, transfer.md5.add(part.number, body.clone()));
         sent?;
         put.meter.add(part.len);
-        let blake3 = transfer.hashes.hashes[part.number as usize - 1];
         put.journal.part(transfer.key, &UploadedPart { number: part.number, etag: BASE64.encode(md5), blake3 })
     }
 
@@ -205,13 +201,15 @@ impl Inner {
     }
 
     /// Makes the blob visible, if what is there is as expected.
-    async fn finish(&self, transfer: &Transfer<'_>, size: u64, dress: Dress) -> Result<Entry, Error> {
+    async fn finish(&self, transfer: &Transfer<'_>, size: u64, dress: Dress, found: &Digests) -> Result<Entry, Error> {
         let (blob, put) = (transfer.blob, transfer.put);
         if self.ability(|probe| probe.conditional_put) == Ability::Missing {
             self.must_be(blob, put.expect).await?;
         }
-        let count = u32::try_from(transfer.hashes.hashes.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(plan(size, transfer.hashes.part_size()).count()).unwrap_or(u32::MAX);
         let md5 = transfer.md5.finish();
+        let mut sent = put.digests.clone();
+        sent.merge(found);
         let mut attempts = Attempts::new(Patience::default());
         loop {
             let failure = match self.send_list(transfer, count, &md5, dress.clone()).await {
@@ -224,7 +222,7 @@ impl Inner {
                 return Err(error);
             }
             // The answer may be lost: the blob itself tells.
-            if let Some(entry) = self.is_there(blob, size, put).await? {
+            if let Some(entry) = self.is_there(blob, size, put, &sent).await? {
                 return Ok(entry);
             }
             if failure.is_lost_upload() {
@@ -276,13 +274,32 @@ impl Inner {
     }
 
     /// Whether the blob holds our content now, and not the version that was to be replaced.
-    async fn is_there(&self, blob: &str, size: u64, put: &Put<'_>) -> Result<Option<Entry>, Error> {
+    async fn is_there(&self, blob: &str, size: u64, put: &Put<'_>, ours: &Digests) -> Result<Option<Entry>, Error> {
         let found = repeat(Patience::default(), || self.look_up(blob)).await?;
         Ok(found.filter(|entry| {
             let replaced = !matches!(put.expect, Expect::Version(version) if *version == entry.version);
-            replaced && entry.size == size && entry.digests.compare(put.digests) == Sameness::Same
+            replaced && entry.size == size && entry.digests.compare(ours) == Sameness::Same
         }))
     }
+}
+
+/// Begins an upload; one of the same key that was begun before is forgotten.
+fn begin(key: &Key, part_size: u64, dress: &Dress, put: &Put<'_>) -> Result<Upload, Error> {
+    if put.journal.upload(key)?.is_some() {
+        put.journal.done(key)?;
+    }
+    let now = jiff::Timestamp::now().as_nanosecond();
+    let upload = Upload {
+        key: key.clone(),
+        intended_ns: i64::try_from(now).unwrap_or(0),
+        id: Some(format!("{:016x}", fastrand::u64(..))),
+        blake3: put.digests.get(DigestKind::Blake3).map_or_else(String::new, |digest| digest.text.to_string()),
+        part_size,
+        begun_with: dress.mark(),
+        parts: Vec::new(),
+    };
+    put.journal.intend(&upload)?;
+    Ok(upload)
 }
 
 /// Forgets all uploads that the journal knows: the service throws their blocks away by itself.
@@ -299,7 +316,7 @@ struct Transfer<'a> {
     key: &'a Key,
     blob: &'a str,
     id: &'a str,
-    hashes: &'a PartHashes,
+    hashes: &'a Hashes<'a>,
     put: &'a Put<'a>,
     md5: InOrder,
 }

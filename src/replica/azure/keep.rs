@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::Inner;
 use super::facts::{self, Facts, OF_CONTENT, Tier, write_mtime};
 use super::ops::Op;
-use crate::model::DigestKind;
+use crate::model::{DigestKind, Digests};
 use crate::replica::object::{BLAKE3, MTIME, content_type};
 use crate::replica::{Attributes, Error, Put};
 
@@ -72,11 +72,16 @@ impl Dress {
 
     /// Adds our digest and the source's mtime.
     pub(super) fn state(&mut self, put: &Put<'_>) {
-        if let Some(blake3) = put.digests.get(DigestKind::Blake3) {
-            self.metadata.insert(BLAKE3.to_owned(), blake3.text.as_ref().to_owned());
-        }
+        self.state_digests(put.digests);
         if let Some(time) = put.mtime_ns.and_then(write_mtime) {
             self.metadata.insert(MTIME.to_owned(), time);
+        }
+    }
+
+    /// Adds our digest, where it is known.
+    pub(super) fn state_digests(&mut self, digests: &Digests) {
+        if let Some(blake3) = digests.get(DigestKind::Blake3) {
+            self.metadata.insert(BLAKE3.to_owned(), blake3.text.as_ref().to_owned());
         }
     }
 

@@ -15,11 +15,12 @@ use super::names::shown;
 use super::ops::Op;
 use super::put::raced;
 use super::sender::{Ack, Condition, Proof, crc64};
-use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Key, Sameness};
+use crate::model::{Digest, DigestKind, Entry, Expect, Key, Sameness};
 use crate::replica::concurrent::each;
+use crate::replica::hashes::Hashes;
 pub(super) use crate::replica::parts::{Part, plan};
 use crate::replica::retry::{Attempts, Patience, repeat};
-use crate::replica::{Ability, Arrival, Cause, Error, PartHashes, Pieces, Put, Upload, UploadedPart};
+use crate::replica::{Ability, Cause, Error, Pieces, Put, Upload, UploadedPart};
 
 /// Parts of one object sent at the same time.
 const PARALLEL: usize = 4;
@@ -43,16 +44,7 @@ impl Inner {
     ) -> Result<Entry, Error> {
         let size = pieces.entry().size;
         let blake3 = put.digests.get(DigestKind::Blake3);
-        let hashes = match (put.parts, blake3) {
-            (None, _) => Hashes::Made(Box::new(Arrival::new(pieces.entry(), self.part_size(size)))),
-            (Some(_), None) => {
-                return Err(Error::new(Cause::Refused, format!("store {}: it was not hashed", shown(object))));
-            }
-            (Some(known), Some(_)) if known.hashes.len() as u64 != size.div_ceil(known.size.max(1)) => {
-                return Err(Error::new(Cause::Changed, format!("{} changed since it was hashed", shown(object))));
-            }
-            (Some(known), Some(_)) => Hashes::Known(known),
-        };
+        let hashes = Hashes::of(&shown(object), pieces.entry(), put, self.part_size(size))?;
         let same = |upload: Upload| blake3.is_some_and(|blake3| upload.blake3 == *blake3.text);
         let earlier = put.journal.upload(key)?.is_some_and(same);
         let result = self.upload(key, object, pieces, &hashes, put).await;
@@ -104,10 +96,7 @@ impl Inner {
         let transfer = Transfer { key, object, id: upload.id.as_deref().unwrap_or_default(), hashes, put };
         let result = async {
             let sent = self.send_parts(&transfer, pieces, sent).await?;
-            let digests = match hashes {
-                Hashes::Known(_) => pieces.unchanged().await.map(|()| Digests::none())?,
-                Hashes::Made(arrival) => arrival.settle(&shown(object), pieces, put.buffers).await?,
-            };
+            let digests = hashes.settle(&shown(object), pieces, put.buffers).await?;
             let (mut entry, ending) = self.finish(&transfer, pieces.entry().size, &sent).await?;
             entry.digests.merge(&digests);
             Ok((entry, ending))
@@ -189,22 +178,8 @@ impl Inner {
         let put = transfer.put;
         let _room = put.buffers.take(part.len).await;
         let body = pieces.read(part.offset, usize::try_from(part.len).unwrap_or(usize::MAX)).await?;
-        let blake3 = match transfer.hashes {
-            Hashes::Known(known) if known.has(part.offset, &body, pieces.entry().size) => {
-                known.hashes[part.number as usize - 1]
-            }
-            Hashes::Known(_) => {
-                return Err(Error::new(
-                    Cause::Changed,
-                    format!("{} changed while it was sent", shown(transfer.object)),
-                ));
-            }
-            Hashes::Made(arrival) => {
-                let blake3 = arrival.take(part.offset, &body);
-                arrival.in_turn(part.offset, &body).await;
-                blake3
-            }
-        };
+        let what = shown(transfer.object);
+        let blake3 = transfer.hashes.take(&what, part, &body, pieces.entry().size).await?;
         let proof = self.proof(&body);
         let ack = repeat(Patience::default(), || async {
             let ack = self.send_part(transfer.object, transfer.id, part.number, &body, proof).await;
@@ -321,24 +296,6 @@ struct Transfer<'a> {
     id: &'a str,
     hashes: &'a Hashes<'a>,
     put: &'a Put<'a>,
-}
-
-/// Where the hashes of the parts come from.
-#[derive(Debug)]
-pub(super) enum Hashes<'a> {
-    /// A pass before the upload.
-    Known(&'a PartHashes),
-    /// The bytes that are sent.
-    Made(Box<Arrival>),
-}
-
-impl Hashes<'_> {
-    fn part_size(&self) -> u64 {
-        match self {
-            Self::Known(known) => known.size,
-            Self::Made(arrival) => arrival.part_size(),
-        }
-    }
 }
 
 /// The CRC-64 of the whole from those of its parts; `None` if one is not known.

@@ -9,8 +9,10 @@ use mediasync::secret::Secret;
 
 mod azure;
 mod azure_cli;
+mod azure_mirror;
 mod bucket;
 mod cli;
+mod container;
 mod foreign;
 mod place;
 
