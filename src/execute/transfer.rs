@@ -98,7 +98,7 @@ impl Executor<'_> {
         if !from.service().is_some_and(|service| to.reaches(service)) {
             return Ok(Fetched::Elsewhere);
         }
-        let origin = from.origin(&action.key, &planned.version).await?;
+        let origin = from.origin_seen(&action.key, planned).await?;
         // What an ETag says belongs to the object that has it.
         let digests: Digests = origin.entry.digests.iter().filter(|one| one.kind.is_of_content()).cloned().collect();
         if let Some(blake3) = digests.get(DigestKind::Blake3) {
@@ -106,7 +106,7 @@ impl Executor<'_> {
         }
         let (expect, journal) = (self.keep(action).await?, self.manifest.upload_journal(action.side));
         let put = self.put(action, &digests, &origin.entry, &journal);
-        let put = Put { expect: &expect, attributes: Some(&origin.attributes), ..put };
+        let put = Put { expect: &expect, attributes: origin.attributes.as_ref(), ..put };
         match to.copy_from(&origin, &action.key, &put).await {
             Ok(stored) => {
                 let action = Action { digests, ..action.clone() };
@@ -172,7 +172,7 @@ impl Executor<'_> {
 async fn recorded(from: &dyn Replica, action: &Action, planned: &Entry) -> Result<(Entry, Option<Attributes>), Error> {
     if from.service().is_some() {
         let origin = from.origin(&action.key, &planned.version).await?;
-        return Ok((origin.entry, Some(origin.attributes)));
+        return Ok((origin.entry, origin.attributes));
     }
     let found = match from.capabilities().read_cost {
         ReadCost::Cheap => None,

@@ -127,6 +127,10 @@ impl Replica for Guarded {
         self.inner.origin(key, expect).await
     }
 
+    async fn origin_seen(&self, key: &Key, entry: &Entry) -> Result<Origin, Error> {
+        self.inner.origin_seen(key, entry).await
+    }
+
     async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         self.may_change()?;
         self.inner.copy_from(origin, to, put).await

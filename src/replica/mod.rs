@@ -159,6 +159,14 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
         Err(Error::new(Cause::Unsupported, format!("{key} lies in no service")))
     }
 
+    /// As [`Replica::origin`], for content that was seen as `entry`: where that says enough, nobody looks again.
+    ///
+    /// # Errors
+    /// As [`Replica::origin`].
+    async fn origin_seen(&self, key: &Key, entry: &Entry) -> Result<Origin, Error> {
+        self.origin(key, &entry.version).await
+    }
+
     /// Lets the service copy content here, without its bytes passing through: what lies at `origin`, with what it
     /// carries. `put` as in [`Replica::put`], with the digests that are known of it.
     ///

@@ -19,8 +19,8 @@ pub struct Origin {
     pub pin: String,
     /// What was seen, with the digests and the mtime that are recorded.
     pub entry: Entry,
-    /// What it carries besides its bytes.
-    pub attributes: Attributes,
-    /// Metadata that speaks of the content (digests, times): as true of a copy.
+    /// What it carries besides its bytes. `None`: nobody looked, and the service takes all along as it is.
+    pub attributes: Option<Attributes>,
+    /// Metadata that speaks of the content (digests, times), as far as somebody looked: as true of a copy.
     pub recorded: BTreeMap<String, String>,
 }

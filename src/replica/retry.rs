@@ -209,6 +209,10 @@ impl Replica for Retrying {
         repeat(self.patience, || self.inner.origin(key, expect)).await
     }
 
+    async fn origin_seen(&self, key: &Key, entry: &Entry) -> Result<Origin, Error> {
+        repeat(self.patience, || self.inner.origin_seen(key, entry)).await
+    }
+
     async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let mut attempts = Attempts::new(self.patience);
         loop {

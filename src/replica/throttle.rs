@@ -270,6 +270,13 @@ impl Replica for Throttled {
         result
     }
 
+    async fn origin_seen(&self, key: &Key, entry: &Entry) -> Result<Origin, Error> {
+        let _pass = self.gate.enter().await;
+        let result = self.inner.origin_seen(key, entry).await;
+        self.gate.observe(&result);
+        result
+    }
+
     async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let _pass = self.gate.enter().await;
         let result = self.inner.copy_from(origin, to, put).await;

@@ -2,7 +2,7 @@
 //! version that was seen, and where the server can't, the content is streamed.
 
 use crate::support::buckets::{Buckets, Servers};
-use crate::support::s3::{Conditional, ETags, Effect, Moment, ObjectSpec, Rule, Support};
+use crate::support::s3::{Attributes, Conditional, ETags, Effect, Moment, ObjectSpec, Rule, Support};
 use crate::support::sandbox::bytes;
 
 const MIB: usize = 1024 * 1024;
@@ -39,6 +39,25 @@ fn one_endpoint_copies_without_a_byte_of_content_read() {
     buckets.assert_equal();
     assert_eq!(buckets.reads(), 0);
     buckets.assert_second_run_does_nothing();
+}
+
+#[test]
+fn a_copy_is_one_request_and_takes_all_along() {
+    let buckets = Buckets::new(Servers::One);
+    for n in 0..60 {
+        let metadata = [("author".to_owned(), format!("number {n}"))].into();
+        let attributes = Attributes { cache_control: Some("max-age=7".to_owned()), metadata, ..Attributes::default() };
+        let spec = ObjectSpec { attributes, ..ObjectSpec::default() };
+        buckets.live.put_with(&format!("dir-{}/{n}.bin", n % 7), bytes(n, 150), spec);
+    }
+    buckets.mirror(&[]).exits(0);
+    buckets.assert_equal();
+    let log = buckets.server.requests();
+    let of = |operation: &str| {
+        log.iter().filter(|one| one.call.operation == operation && one.call.key.contains("dir-")).count()
+    };
+    let asked = ["CopyObject", "HeadObject", "GetObject", "PutObject"].map(of);
+    assert_eq!(asked, [60, 0, 0, 0]);
 }
 
 #[test]
@@ -90,7 +109,7 @@ fn a_live_object_that_changes_before_its_copy_is_left_to_the_next_run() {
         buckets.put_live("b.jpg", "b");
         buckets.mirror(&[]).exits(0);
         let spec = ObjectSpec {
-            attributes: crate::support::s3::Attributes {
+            attributes: Attributes {
                 metadata: [("blake3".to_owned(), blake3::hash(b"second").to_hex().to_string())].into(),
                 ..Default::default()
             },

@@ -119,22 +119,8 @@ impl Inner {
         let from = source.header();
         let had_acl = headers.acl != Acl::Unset;
         let ack = loop {
-            let answer = self.wire.send(Op::CopyObject, 0, |client| {
-                let request = client.copy_object().bucket(self.wire.bucket()).key(target).copy_source(&from);
-                request
-                    .copy_source_if_match(quoted(source.etag))
-                    .metadata_directive(directive.clone())
-                    .set_if_none_match(condition.if_none_match())
-                    .set_if_match(condition.if_match())
-                    .customize()
-                    .map_request(headers.on_request())
-                    .send()
-            });
-            let answer = answer.await.and_then(|output| {
-                let result = output.copy_object_result().ok_or_else(|| Failure::at(Stage::Unreadable))?;
-                Ack::new(result.e_tag())
-            });
-            match answer {
+            let origin = (from.as_str(), quoted(source.etag));
+            match self.send_copy(target, origin, &directive, headers, condition).await {
                 Ok(ack) => break ack,
                 Err(failure) if headers.drop_acl(&failure) => {}
                 Err(failure) if self.denied(target, &failure, condition, &mut denials).await? => {}

@@ -1,9 +1,10 @@
-//! Requests with bodies, past the SDK's machinery.
+//! The requests that are made once a file, past the SDK's machinery.
 //!
 //! For every request the SDK resolves an endpoint, assembles its configuration and walks its interceptors: a third of
-//! the CPU time of a push of small files (perf, 10,000 files of 1-100 KB). Such a push is PutObject and nothing else,
-//! so PutObject and UploadPart are written out here, signed by the SDK's signer and sent over its connections. Where
-//! to and for which region is read from a request that the SDK presigned: its endpoint rules are not repeated.
+//! the CPU time of a push of small files (perf, 10,000 files of 1-100 KB). A push is PutObject and nothing else, a pull
+//! GetObject, a copy of a bucket CopyObject. So these are written out here, signed by the SDK's signer and sent over its
+//! connections. Where to and for which region is read from a request that the SDK presigned: its endpoint rules are not
+//! repeated.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -55,9 +56,26 @@ pub(super) enum Payload {
     Unsigned,
 }
 
-/// A PUT of `body` to an object.
+/// What is done with the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Put,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+        }
+    }
+}
+
+/// A request about one object.
 #[derive(Debug)]
-pub(super) struct PutRequest<'a> {
+pub(super) struct ObjectRequest<'a> {
+    pub(super) method: Method,
     pub(super) object: &'a str,
     /// Encoded, without the question mark.
     pub(super) query: Option<String>,
@@ -86,47 +104,49 @@ impl Direct {
         Some(Self { connector, base, region, provider, identity, clock })
     }
 
-    /// Sends a PUT. An answer without an error status is success.
-    pub(super) async fn put(&self, put: PutRequest<'_>) -> Result<HttpResponse, Failure> {
-        let request = self.signed(put).await?;
-        let mut response = self
-            .connector
-            .call(request)
-            .await
-            .map_err(|error| Failure::at(super::error::stage_of_connector(&error)))?;
-        // A body that is not read to its end closes the connection.
-        let body = ByteStream::new(response.take_body()).collect().await;
-        let body = body.map_err(|_| Failure::at(Stage::Network))?.into_bytes();
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        if let Some(date) = response.headers().get("date") {
-            self.clock.saw_date(date);
-        }
-        Err(Failure::of_answer(&response.map(|_| SdkBody::from(body.clone()))))
+    /// Sends a request whose answer is short: its body is in memory then. An answer without an error status is success.
+    pub(super) async fn call(&self, request: ObjectRequest<'_>) -> Result<HttpResponse, Failure> {
+        let answer = self.open(request).await?;
+        collected(answer).await
     }
 
-    async fn signed(&self, put: PutRequest<'_>) -> Result<HttpRequest, Failure> {
+    /// Sends a request; the body of the answer is still to be read. An answer without an error status is success.
+    pub(super) async fn open(&self, request: ObjectRequest<'_>) -> Result<HttpResponse, Failure> {
+        let request = self.signed(request).await?;
+        let answer = self.connector.call(request).await;
+        let answer = answer.map_err(|error| Failure::at(super::error::stage_of_connector(&error)))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        if let Some(date) = answer.headers().get("date") {
+            self.clock.saw_date(date);
+        }
+        Err(Failure::of_answer(&collected(answer).await?))
+    }
+
+    async fn signed(&self, wanted: ObjectRequest<'_>) -> Result<HttpRequest, Failure> {
         let identity = self.identity().await?;
         let unfit = |_| Failure::at(Stage::Request);
-        let mut url = String::with_capacity(self.base.len() + put.object.len() + 64);
+        let mut url = String::with_capacity(self.base.len() + wanted.object.len() + 64);
         url.push_str(&self.base);
-        url.extend(in_path(put.object));
-        if let Some(query) = &put.query {
+        url.extend(in_path(wanted.object));
+        if let Some(query) = &wanted.query {
             url.push('?');
             url.push_str(query);
         }
-        let mut request = HttpRequest::new(SdkBody::from(put.body.clone()));
-        request.set_method("PUT").map_err(unfit)?;
+        let mut request = HttpRequest::new(SdkBody::from(wanted.body.clone()));
+        request.set_method(wanted.method.name()).map_err(unfit)?;
         request.set_uri(url).map_err(unfit)?;
         let headers = request.headers_mut();
-        for (name, value) in put.headers {
+        for (name, value) in wanted.headers {
             headers.try_insert(name, value).map_err(unfit)?;
         }
-        headers.try_insert("content-length", put.body.len().to_string()).map_err(unfit)?;
+        if wanted.method == Method::Put {
+            headers.try_insert("content-length", wanted.body.len().to_string()).map_err(unfit)?;
+        }
         headers.try_insert("user-agent", concat!("mediasync/", env!("CARGO_PKG_VERSION"))).map_err(unfit)?;
-        let body = match put.payload {
-            Payload::Signed => SignableBody::Bytes(put.body),
+        let body = match wanted.payload {
+            Payload::Signed => SignableBody::Bytes(wanted.body),
             Payload::Unsigned => SignableBody::UnsignedPayload,
         };
         self.sign(&mut request, body, &identity).ok_or_else(|| Failure::at(Stage::Request))?;
@@ -161,6 +181,13 @@ impl Direct {
         let fresh = self.provider.provide_credentials().await.map_err(|_| Failure::at(Stage::Credentials))?;
         Ok(known.insert(fresh.into()).clone())
     }
+}
+
+/// An answer with its body in memory. One that is not read to its end closes the connection.
+async fn collected(mut answer: HttpResponse) -> Result<HttpResponse, Failure> {
+    let body = ByteStream::new(answer.take_body()).collect().await;
+    let body = body.map_err(|_| Failure::at(Stage::Network))?.into_bytes();
+    Ok(answer.map(|_| SdkBody::from(body.clone())))
 }
 
 #[cfg(test)]

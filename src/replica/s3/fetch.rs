@@ -1,11 +1,13 @@
 //! Copying from another place of the same service, without the bytes passing through here: between two buckets, or two
 //! prefixes of one.
 //!
-//! The side that holds the content looks at it and says what it carries ([`Origin`]); this side asks the server for the
-//! copy, pinned to that version, and states everything anew. A server that was not seen to check the version of a
-//! copy's source is asked to take the metadata along as it is: so a digest never comes to stand beside other content.
+//! The side that holds the content says where it lies ([`Origin`]); this side asks the server for the copy, pinned to the
+//! version that was seen. In one request the server takes along all that the object carries; a larger object is copied
+//! in parts, for which that side looks at it, and all is stated anew. A server that was not seen to check the version of
+//! a copy's source is looked at afterwards: a digest never comes to stand beside other content.
 //! Where our credentials can't read the other place, that is found out once, told, and the content is sent instead.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use aws_sdk_s3::types::MetadataDirective;
@@ -18,7 +20,7 @@ use super::metadata::{Facts, OF_CONTENT};
 use super::names::{shown, unquoted};
 use super::ops::Op;
 use super::read::{changed, gone, unproven};
-use crate::model::{Entry, Key, Version};
+use crate::model::{Entry, Key, Readable, Version};
 use crate::replica::{Ability, Cause, Error, Origin, Put};
 
 impl Inner {
@@ -44,8 +46,25 @@ impl Inner {
             object: object.to_owned(),
             pin,
             entry,
-            attributes: attributes_of_head(&head),
+            attributes: Some(attributes_of_head(&head)),
             recorded: OF_CONTENT.iter().filter_map(recorded).collect(),
+        })
+    }
+
+    /// See [`crate::replica::Replica::origin_seen`]: a copy in one request takes all along, and is pinned to its version.
+    pub(super) async fn origin_seen(&self, object: &str, entry: &Entry) -> Result<Origin, Error> {
+        let is_pin = self.ability(|probe| probe.same_etags) != Ability::Missing;
+        if entry.size > LARGEST || !is_pin || entry.readable != Readable::Yes {
+            return self.origin(object, &entry.version).await;
+        }
+        Ok(Origin {
+            service: self.service.clone(),
+            container: self.wire.bucket().to_owned(),
+            object: object.to_owned(),
+            pin: entry.version.as_str().to_owned(),
+            entry: entry.clone(),
+            attributes: None,
+            recorded: BTreeMap::new(),
         })
     }
 
@@ -61,8 +80,11 @@ impl Inner {
             return Err(Error::new(Cause::Unsupported, format!("{} can't copy from {}", self.name, origin.container)));
         }
         let ability = self.ability(|probe| probe.conditional_copy);
-        let put = Put { attributes: Some(&origin.attributes), ..*put };
+        let put = Put { attributes: origin.attributes.as_ref(), ..*put };
         let mut headers = self.headers(target, &put, ability).await?;
+        if origin.attributes.is_none() {
+            headers = headers.of_the_key();
+        }
         headers.metadata.extend(origin.recorded.iter().map(|(name, value)| (name.clone(), value.clone())));
         let source = Source {
             whose: Whose::Others,
@@ -75,9 +97,11 @@ impl Inner {
         let ack = if source.size > LARGEST {
             self.copy_parts(&source, to, target, &mut headers, &put).await?
         } else {
-            let directive = match self.ability(|probe| probe.checked_source) {
-                Ability::Proven => MetadataDirective::Replace,
-                Ability::Unknown | Ability::Missing => MetadataDirective::Copy,
+            let is_checked = self.ability(|probe| probe.checked_source) == Ability::Proven;
+            let directive = if is_checked && origin.attributes.is_some() {
+                MetadataDirective::Replace
+            } else {
+                MetadataDirective::Copy
             };
             let condition = self.condition(put.expect, ability);
             let ack = self.copy_whole(&source, target, &mut headers, &condition, directive).await?;

@@ -94,6 +94,12 @@ impl Headers {
         }
     }
 
+    /// What belongs to the key and not to the content: the rest comes from elsewhere.
+    pub(super) fn of_the_key(self) -> Self {
+        let Self { website_redirect, storage_class, tagging, acl, .. } = self;
+        Self { website_redirect, storage_class, tagging, acl, ..Self::default() }
+    }
+
     /// Whether a write that failed so should be tried without its ACL; takes the ACL off if so.
     pub(super) fn drop_acl(&mut self, failure: &Failure) -> bool {
         if self.acl == Acl::Unset || !may_be_the_acl(failure) {

@@ -50,6 +50,7 @@ pub mod providers;
 mod put;
 mod ranges;
 mod read;
+mod receiver;
 mod resume;
 mod sender;
 mod session;
@@ -272,6 +273,10 @@ impl Replica for S3 {
 
     async fn origin(&self, key: &Key, expect: &Version) -> Result<Origin, Error> {
         self.inner.origin(&self.inner.names.object(key), expect).await
+    }
+
+    async fn origin_seen(&self, key: &Key, entry: &Entry) -> Result<Origin, Error> {
+        self.inner.origin_seen(&self.inner.names.object(key), entry).await
     }
 
     async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {

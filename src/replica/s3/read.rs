@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::Inner;
 use super::carried::{attributes_of_get, attributes_of_head};
@@ -16,6 +15,7 @@ use super::error::Failure;
 use super::metadata::Facts;
 use super::names::{quoted, shown};
 use super::ops::Op;
+use super::receiver::read_body;
 use crate::model::{Digest, DigestKind, Entry, Key, Version};
 use crate::replica::arrival::{Check, check_whole, not_as_recorded};
 use crate::replica::retry::{Patience, repeat};
@@ -188,10 +188,8 @@ impl Inner {
 
     async fn get_whole(&self, object: &str, expect: &Version) -> Result<Got, Error> {
         let pin = self.pin(object, expect).await?;
-        let answer = self.wire.send(Op::GetObject, 0, |client| {
-            client.get_object().bucket(self.wire.bucket()).key(object).if_match(&pin).send()
-        });
-        let output = answer.await.map_err(|failure| self.read_error(&failure, object))?;
+        let answer = self.get_object(object, &pin, None, 0).await;
+        let output = answer.map_err(|failure| self.read_error(&failure, object))?;
         let mut entry = Facts::of_get(&output).entry().ok_or_else(|| unproven(object))?;
         let attributes = attributes_of_get(&output);
         // Servers that ignore If-Match answer with whatever is there.
@@ -251,27 +249,6 @@ pub(super) fn gone(object: &str) -> Error {
     Error::new(Cause::NotFound, format!("{} is gone", shown(object)))
 }
 
-/// Reads a body of exactly `length` bytes. Clients and proxies have been seen to end a body early without an error.
-async fn read_body(mut body: ByteStream, length: usize, object: &str) -> Result<Bytes, Error> {
-    let again = Cause::Transient { throttled: false, after: None };
-    let broken = |why: &str| Error::new(again, format!("read {}: {why}", shown(object)));
-    let mut all = BytesMut::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_| broken("the connection broke in the middle of the body"))?;
-        if all.is_empty() && chunk.len() == length {
-            return Ok(chunk);
-        }
-        if all.len() + chunk.len() > length {
-            return Err(broken("the body is longer than announced"));
-        }
-        if all.is_empty() {
-            all.reserve(length);
-        }
-        all.extend_from_slice(&chunk);
-    }
-    if all.len() == length { Ok(all.freeze()) } else { Err(broken("the body ended early")) }
-}
-
 /// A large object, read by ranges that are pinned to its version.
 #[derive(Debug)]
 struct Ranges {
@@ -286,10 +263,8 @@ impl Ranges {
         let (inner, object) = (&self.inner, self.object.as_str());
         let pin = inner.pin(object, &self.entry.version).await?;
         let range = format!("bytes={offset}-{}", offset + len as u64 - 1);
-        let answer = inner.wire.send(Op::GetObject, len as u64, |client| {
-            client.get_object().bucket(inner.wire.bucket()).key(object).if_match(&pin).range(&range).send()
-        });
-        let output = answer.await.map_err(|failure| inner.read_error(&failure, object))?;
+        let answer = inner.get_object(object, &pin, Some(&range), len as u64).await;
+        let output = answer.map_err(|failure| inner.read_error(&failure, object))?;
         let same = output.e_tag().map(super::names::unquoted) == Some(super::names::unquoted(&pin));
         // A server that ignores the range answers with the whole object.
         let expected = format!("bytes {offset}-{}/{}", offset + len as u64 - 1, self.entry.size);
@@ -327,22 +302,6 @@ impl Pieces for Ranges {
         match repeat(Patience::default(), || self.inner.look_up(&self.object)).await? {
             Some(entry) if entry.version == self.entry.version => Ok(()),
             _ => Err(changed(&self.object)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn bodies_have_exactly_the_announced_length() {
-        let body = |text: &'static str| ByteStream::from_static(text.as_bytes());
-        assert_eq!(read_body(body("abc"), 3, "o").await.unwrap(), "abc");
-        assert_eq!(read_body(body(""), 0, "o").await.unwrap(), "");
-        for length in [2, 4] {
-            let error = read_body(body("abc"), length, "o").await.unwrap_err();
-            assert!(matches!(error.cause, Cause::Transient { .. }));
         }
     }
 }

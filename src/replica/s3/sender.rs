@@ -3,10 +3,11 @@
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::MetadataDirective;
 use bytes::Bytes;
 
 use super::Inner;
-use super::direct::{Header, Payload, PutRequest};
+use super::direct::{Header, Method, ObjectRequest, Payload};
 use super::error::{Failure, Stage};
 use super::keep::{Headers, put_on_request};
 use super::metadata::crc64_text;
@@ -25,6 +26,18 @@ pub(super) struct Ack {
 impl Ack {
     fn of(answer: &HttpResponse) -> Result<Self, Failure> {
         Self::new(answer.headers().get("etag"))
+    }
+
+    /// A copy may fail after its status was sent: then the body is that of an error
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>).
+    fn of_copy(answer: &HttpResponse) -> Result<Self, Failure> {
+        let text = answer.body().bytes().and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default();
+        if text.contains("<Error>") {
+            return Err(Failure { status: Some(500), ..Failure::of_answer(answer) });
+        }
+        let etag = text.split_once("<ETag>").and_then(|(_, rest)| rest.split_once("</ETag>"));
+        let etag = etag.map(|(etag, _)| etag.trim().replace("&quot;", "\"").replace("&#34;", "\""));
+        Self::new(etag.as_deref())
     }
 
     /// No ETag, no proof.
@@ -125,8 +138,9 @@ impl Inner {
             let headers = pairs.clone();
             async move {
                 if let Some(direct) = session.direct().await {
-                    let put = PutRequest { object, query: None, headers, body, payload: proof.payload() };
-                    return Ack::of(&direct.put(put).await?);
+                    let (method, query, payload) = (Method::Put, None, proof.payload());
+                    let put = ObjectRequest { method, object, query, headers, body, payload };
+                    return Ack::of(&direct.call(put).await?);
                 }
                 let request = session.client.put_object().bucket(self.wire.bucket()).key(object);
                 let request = request.body(ByteStream::from(body.clone())).customize();
@@ -134,6 +148,38 @@ impl Inner {
                 let request =
                     if proof.payload() == Payload::Signed { request } else { request.disable_payload_signing() };
                 Ack::new(request.send().await.map_err(|error| Failure::from_sdk(&error))?.e_tag())
+            }
+        });
+        answer.await
+    }
+
+    /// CopyObject from `x-amz-copy-source` if it has the ETag, which is in quotes.
+    pub(super) async fn send_copy(
+        &self,
+        target: &str,
+        (source, etag): (&str, String),
+        directive: &MetadataDirective,
+        headers: &Headers,
+        condition: &Condition,
+    ) -> Result<Ack, Failure> {
+        let mut pairs = headers.pairs();
+        pairs.push(("x-amz-copy-source".into(), source.to_owned()));
+        pairs.push(("x-amz-copy-source-if-match".into(), etag));
+        pairs.push(("x-amz-metadata-directive".into(), directive.as_str().to_owned()));
+        pairs.extend(condition.if_none_match().map(|value| ("if-none-match".into(), value)));
+        pairs.extend(condition.if_match().map(|value| ("if-match".into(), value)));
+        let answer = self.wire.exchange(Op::CopyObject, 0, |session| {
+            let headers = pairs.clone();
+            async move {
+                if let Some(direct) = session.direct().await {
+                    let (method, payload, body) = (Method::Put, Payload::Signed, &Bytes::new());
+                    let copy = ObjectRequest { method, object: target, query: None, headers, body, payload };
+                    return Ack::of_copy(&direct.call(copy).await?);
+                }
+                let request = session.client.copy_object().bucket(self.wire.bucket()).key(target).copy_source(source);
+                let sent = request.customize().map_request(put_on_request(headers)).send().await;
+                let answer = sent.map_err(|error| Failure::from_sdk(&error))?;
+                Ack::new(answer.copy_object_result().and_then(|result| result.e_tag()))
             }
         });
         answer.await
@@ -152,8 +198,9 @@ impl Inner {
             let headers: Vec<Header> = proof.header().into_iter().collect();
             if let Some(direct) = session.direct().await {
                 let query = Some(format!("partNumber={number}&uploadId={}", in_query(upload)));
-                let put = PutRequest { object, query, headers, body, payload: proof.payload() };
-                return Ack::of(&direct.put(put).await?);
+                let payload = proof.payload();
+                let put = ObjectRequest { method: Method::Put, object, query, headers, body, payload };
+                return Ack::of(&direct.call(put).await?);
             }
             let request = session.client.upload_part().bucket(self.wire.bucket()).key(object).upload_id(upload);
             let request = request.part_number(i32::try_from(number).unwrap_or(i32::MAX));
@@ -181,6 +228,20 @@ mod tests {
         assert_eq!(Ack::new(Some("\"e\"")).unwrap().etag, "e");
         assert!(Ack::new(None).is_err());
         assert!(Ack::new(Some("\"\"")).is_err());
+    }
+
+    #[test]
+    fn a_copy_is_acknowledged_by_the_etag_in_its_answer_and_by_nothing_else() {
+        let answer = |text: &str| HttpResponse::new(200.try_into().unwrap(), text.to_owned().into());
+        for quote in ["\"", "&quot;", "&#34;", ""] {
+            let text = format!("<?xml?><CopyObjectResult><ETag>{quote}e{quote}</ETag></CopyObjectResult>");
+            assert_eq!(Ack::of_copy(&answer(&text)).unwrap().etag, "e", "{quote}");
+        }
+        let failure = Ack::of_copy(&answer("<?xml?><Error><Code>SlowDown</Code></Error>")).unwrap_err();
+        assert!(failure.is_throttled() && failure.status == Some(500), "{failure:?}");
+        for text in ["", "<CopyObjectResult></CopyObjectResult>", "<ETag>"] {
+            assert!(Ack::of_copy(&answer(text)).is_err(), "{text}");
+        }
     }
 
     #[test]
