@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::{Manifest, Pair, PlanFile};
 use crate::meet::{Met, meet};
 use crate::model::{Action, Reason, Side, TrashRule, Verb};
+use crate::plan::Budget;
 use crate::plan::guard::{self, GuardVerdict, Range, Situation};
-use crate::plan::{Budget, Mode};
 use crate::plan_store::PlanStore;
 use crate::recover::recover;
 use crate::replica::{Cause, Error};
@@ -60,6 +60,9 @@ pub struct Header {
     pub halt: Option<String>,
     /// How much the run that made it was allowed to delete.
     pub budget: Budget,
+    /// How much it was allowed to overwrite.
+    #[serde(default)]
+    pub overwrites: Budget,
     /// When it was made, ns since the epoch.
     pub time: i64,
     /// Whether the run that made it looked at a part only.
@@ -88,6 +91,7 @@ pub(crate) fn save(
         identities: (met.source.clone(), met.dest.clone()),
         halt: halt.map(str::to_owned),
         budget: cycle.budget,
+        overwrites: cycle.overwrites,
         time: cycle.now_ns,
         part: cycle.only.is_some(),
         trash: cycle.trash,
@@ -128,9 +132,10 @@ fn within_budgets(cycle: &Cycle<'_>, header: &Header, plan: &PlanStore) -> Resul
     let (base_keys, base_bytes) = cycle.manifest.base_totals()?;
     let planned = plan.counts();
     Ok(guard::check(&Situation {
-        mode: Mode::CopyAndDelete,
+        mode: cycle.policy.mode,
         range: Range::Part,
         budget: header.budget,
+        overwrites: header.overwrites,
         planned,
         base_keys,
         base_bytes,

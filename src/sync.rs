@@ -66,6 +66,8 @@ pub struct Cycle<'a> {
     pub only: Option<Key>,
     /// How much may be deleted.
     pub budget: Budget,
+    /// How much may be overwritten.
+    pub overwrites: Budget,
     /// What is kept of what is deleted or replaced.
     pub trash: TrashRule,
     /// Whether anything is changed.
@@ -244,6 +246,7 @@ fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situat
             of_base: findings.of_base(*side),
             renamed: across.rename_deletes,
             deletes: across.deletes - across.rename_deletes,
+            overwrites: across.overwrites,
         }
     });
     let turned = cycle.policy.mode == Mode::Mirror && cycle.manifest.was_mirrored_back()?;
@@ -251,6 +254,7 @@ fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situat
         mode: cycle.policy.mode,
         range: if cycle.only.is_some() { Range::Part } else { Range::Whole },
         budget: cycle.budget,
+        overwrites: cycle.overwrites,
         planned: findings.plan.counts(),
         base_keys: findings.base_keys,
         base_bytes: findings.base_bytes,

@@ -308,8 +308,11 @@ pub struct Leave {
     #[arg(long)]
     pub overwrite: bool,
     /// Delete at most this many files, like 100 or 10%, whatever happened before
-    #[arg(long, value_name = "N|N%", value_parser = units::max_delete)]
+    #[arg(long, value_name = "N|N%", value_parser = units::budget)]
     pub max_delete: Option<Budget>,
+    /// Overwrite at most this many files, like 100 or 10%, whatever happened before
+    #[arg(long, value_name = "N|N%", value_parser = units::budget)]
+    pub max_overwrite: Option<Budget>,
     /// How long to keep what is deleted, or replaced though somebody else changed it, like 30d or 12h; or off
     #[arg(long, value_name = "TIME|off", value_parser = units::keep)]
     pub trash: Option<Keep>,

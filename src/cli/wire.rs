@@ -209,6 +209,7 @@ impl Session {
             filter: Arc::clone(&self.filter),
             only: task.only.clone(),
             budget: task.options.max_delete,
+            overwrites: task.options.max_overwrite,
             trash: task.trash(),
             run,
             concurrency: task.options.concurrency,

@@ -19,6 +19,7 @@ pub(super) const KEYS: Keys = Keys {
         "include",
         "no_default_excludes",
         "max_delete",
+        "max_overwrite",
         "min_size",
         "max_size",
         "concurrency",
@@ -162,10 +163,12 @@ fn options(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Options {
     {
         mistakes.add(table.start(), table.path_of("min_size"), "is larger than max_size: nothing would be in scope");
     }
-    if let Some(max_delete) =
-        table.checked("max_delete", "a number like 100 or a share like \"10%\"", mistakes, units::max_delete)
-    {
-        options.max_delete = max_delete;
+    let share = "a number like 100 or a share like \"10%\"";
+    if let Some(budget) = table.checked("max_delete", share, mistakes, units::budget) {
+        options.max_delete = budget;
+    }
+    if let Some(budget) = table.checked("max_overwrite", share, mistakes, units::budget) {
+        options.max_overwrite = budget;
     }
     if let Some(keep) = table.checked("trash", "a time like \"30d\", or \"off\"", mistakes, units::keep) {
         options.trash = keep;

@@ -131,6 +131,8 @@ pub struct Options {
     pub filter: FilterRules,
     /// How much may be deleted before the guard asks.
     pub max_delete: Budget,
+    /// How much may be overwritten before the guard asks.
+    pub max_overwrite: Budget,
     /// Transfers at the same time.
     pub concurrency: usize,
     /// Bytes per second; `None` is no limit.
@@ -163,6 +165,7 @@ impl Default for Options {
         Self {
             filter: FilterRules { rules: Vec::new(), junk: Junk::Skip, sizes: SizeLimits::default() },
             max_delete: Budget::Sliding,
+            max_overwrite: Budget::Sliding,
             concurrency: CONCURRENCY,
             bwlimit: None,
             on_conflict: OnConflict::Report,
@@ -173,7 +176,7 @@ impl Default for Options {
     }
 }
 
-// The only float is a percentage, and `units::max_delete` lets no NaN in.
+// The only float is a percentage, and `units::budget` lets no NaN in.
 impl Eq for Options {}
 
 const TOP: Keys = Keys { known: &["state", "remote", "job"], later: &[("http", "the daemon")] };

@@ -39,6 +39,7 @@ include = ["*.jpg"]
 exclude = ["*.tmp", "cache/"]
 no_default_excludes = true
 max_delete = "10%"
+max_overwrite = 7
 min_size = 1
 max_size = "1GiB"
 concurrency = 8
@@ -69,6 +70,7 @@ trash = "7d"
             sizes: SizeLimits { min: Some(1), max: Some(1 << 30) },
         },
         max_delete: Budget::ThisRun(Limit::Percent(10.0)),
+        max_overwrite: Budget::ThisRun(Limit::Keys(7)),
         concurrency: 8,
         bwlimit: Some(2 << 20),
         on_conflict: OnConflict::SourceWins,
@@ -249,6 +251,7 @@ fn every_default_that_the_example_states_is_the_default() {
         "exclude",
         "include",
         "max_delete",
+        "max_overwrite",
         "min_size",
         "max_size",
         "bwlimit",

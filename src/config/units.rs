@@ -123,7 +123,7 @@ pub fn keep(text: &str) -> Result<Keep, String> {
 ///
 /// # Errors
 /// A sentence without a final stop that shows how to write it.
-pub fn max_delete(text: &str) -> Result<Budget, String> {
+pub fn budget(text: &str) -> Result<Budget, String> {
     let wrong = || format!("{text:?} is neither a number of files like 100 nor a share like 10%");
     let text = text.trim();
     let limit = match text.strip_suffix('%') {
@@ -232,11 +232,11 @@ mod tests {
     }
 
     #[test]
-    fn max_delete_is_a_number_or_a_share() {
-        assert_eq!(max_delete("0"), Ok(Budget::ThisRun(Limit::Keys(0))));
-        assert_eq!(max_delete("12.5%"), Ok(Budget::ThisRun(Limit::Percent(12.5))));
+    fn a_budget_is_a_number_or_a_share() {
+        assert_eq!(budget("0"), Ok(Budget::ThisRun(Limit::Keys(0))));
+        assert_eq!(budget("12.5%"), Ok(Budget::ThisRun(Limit::Percent(12.5))));
         for text in ["", "%", "-1", "101%", "nan%", "1e2%", "ten", "5 files"] {
-            assert!(max_delete(text).is_err(), "{text}");
+            assert!(budget(text).is_err(), "{text}");
         }
     }
 

@@ -86,13 +86,29 @@ pub enum Limit {
     Percent(f64),
 }
 
-/// How much a run may delete before the guard asks.
+impl Limit {
+    /// How many of so many keys it allows; a share is rounded down.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of a count; the config checks 0..=100"
+    )]
+    pub fn of(self, keys: u64) -> u64 {
+        match self {
+            Self::Keys(keys) => keys,
+            Self::Percent(percent) => (keys as f64 * percent / 100.0) as u64,
+        }
+    }
+}
+
+/// How much a run may delete, or overwrite, before the guard asks.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Budget {
     /// The pair's sliding budget of 24 hours.
     #[default]
     Sliding,
-    /// `--max-delete`: this many in this run, whatever happened before.
+    /// `--max-delete`, `--max-overwrite`: this many in this run, whatever happened before.
     ThisRun(Limit),
 }

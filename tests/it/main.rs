@@ -18,6 +18,7 @@ mod cli_pull_harm;
 mod cli_safety;
 mod cli_trash;
 mod cli_two_way;
+mod cli_two_way_harm;
 mod cli_uploads;
 mod contract;
 mod cycle;

@@ -106,6 +106,7 @@ impl World {
         let mut bench = Bench::new(Mode::CopyAndDelete);
         // Budgets and the emptied-source guard have tests of their own; here everything may change.
         bench.budget = Budget::ThisRun(Limit::Keys(u64::MAX));
+        bench.overwrites = Budget::ThisRun(Limit::Keys(u64::MAX));
         bench.source.write(&key("~stays"), "always here");
         Self { bench, foreign: BTreeMap::new(), ours: BTreeMap::new(), unclear: BTreeSet::new() }
     }

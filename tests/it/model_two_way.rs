@@ -76,6 +76,7 @@ impl World {
         bench.trash = TrashRule { replaced: Replaced::All, ..TrashRule::default() };
         // Budgets and the guard of emptied sides have tests of their own; here everything may change.
         bench.budget = Budget::ThisRun(Limit::Keys(u64::MAX));
+        bench.overwrites = Budget::ThisRun(Limit::Keys(u64::MAX));
         bench.source.write(&key("~stays"), "always here");
         bench.dest.write(&key("~stays"), "always here");
         Self { bench, written: 0, alive: BTreeSet::new() }

@@ -411,6 +411,7 @@ fn override_options(options: &mut Options, args: &RunArgs) -> Result<(), Failure
         return Err(Failure::usage("--min-size is larger than --max-size: nothing would be in scope"));
     }
     options.max_delete = args.leave.max_delete.unwrap_or(options.max_delete);
+    options.max_overwrite = args.leave.max_overwrite.unwrap_or(options.max_overwrite);
     options.trash = args.leave.trash.unwrap_or(options.trash);
     if args.leave.overwrite {
         options.on_conflict = OnConflict::SourceWins;

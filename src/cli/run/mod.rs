@@ -128,7 +128,7 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
         // Whoever only looks has seen every action.
         let deletes = approvable(work, halt, setup, &session)
             .filter(|_| task.run == Wish::Execute)
-            .and_then(|plan| deletions::told(&plan));
+            .and_then(|plan| deletions::told(&plan, ways(task)));
         output.halt(task.job.as_deref(), &Halted { halt, approve, deletes, hint });
     }
     let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
@@ -190,16 +190,19 @@ pub fn first_line(task: &Task) -> String {
     }
 }
 
+fn ways(task: &Task) -> Ways {
+    match task.mode {
+        Mode::TwoWay => Ways::Both,
+        Mode::Copy | Mode::CopyAndDelete | Mode::Mirror => Ways::One,
+    }
+}
+
 /// What lines of a run say beside the events. A pair that no run wrote down can't be named in a command.
 fn about(task: &Task, setup: &Setup) -> About {
     let pair = pair(&task.source, &task.dest);
     let known = task.run == Wish::Execute || pairs::is_known(&setup.state_dir, &pair);
     let handle = task.job.clone().or_else(|| known.then(|| pair.id().to_owned()));
-    let ways = match task.mode {
-        Mode::TwoWay => Ways::Both,
-        Mode::Copy | Mode::CopyAndDelete | Mode::Mirror => Ways::One,
-    };
-    About { ways, handle, repeated: setup.repeated.clone() }
+    About { ways: ways(task), handle, repeated: setup.repeated.clone() }
 }
 
 /// Says that new objects are for everybody: a storage DSN asks for that when it says nothing.
@@ -324,7 +327,7 @@ async fn with_approval(
         return Ok((report, Answer::Unasked));
     };
     let mut question = vec![format!("halted: {}", halt.message), super::human::planned(&report.planned)];
-    question.extend(deletions::told(&path));
+    question.extend(deletions::told(&path, ways(task)));
     question.push("Do exactly this?".to_owned());
     let question = question.join("\n");
     if !ask(&question, teller.output).await? {

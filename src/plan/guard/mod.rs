@@ -5,16 +5,19 @@
 
 use crate::model::Counts;
 
-use super::{Budget, Limit, Mode};
+use super::{Budget, Mode};
 
 /// Deletions that are always within the sliding budget.
 const DELETIONS_FLOOR: u64 = 50;
 /// Share of the base's keys, and of its bytes, that may be deleted in 24 hours.
 const DELETIONS_PERCENT: u64 = 10;
-/// Overwrites that are always within the sliding budget.
-const OVERWRITES_FLOOR: u64 = 500;
-/// Share of the base's keys that may be overwritten in 24 hours.
-const OVERWRITES_PERCENT: u64 = 50;
+/// Overwrites that are always within the sliding budget, and the share of the base's keys: where the source is what
+/// counts.
+const OVERWRITES: (u64, u64) = (500, 50);
+/// The same for a two-way pair: damage of either side would spread to the other one, which is nobody's backup.
+const OVERWRITES_BOTH_WAYS: (u64, u64) = (50, 10);
+/// Keys of a base below which half of them is everyday work.
+const HANDFUL: u64 = 10;
 
 /// What the guard looks at.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +28,8 @@ pub struct Situation {
     pub range: Range,
     /// How much may be deleted.
     pub budget: Budget,
+    /// How much may be overwritten.
+    pub overwrites: Budget,
     /// What the plan would do.
     pub planned: Counts,
     /// Keys of the base in the run's range, without lapsed ones.
@@ -56,6 +61,8 @@ pub struct Watched {
     pub renamed: u64,
     /// What else the plan deletes at the other side.
     pub deletes: u64,
+    /// What the plan overwrites at the other side with what this one has.
+    pub overwrites: u64,
 }
 
 /// How much of a pair a run looks at.
@@ -114,6 +121,7 @@ pub fn check(situation: &Situation) -> GuardVerdict {
         turned(situation),
         first_mirror(situation),
         deletions(situation),
+        replaced(situation),
         overwrites(situation),
     ];
     reasons.into_iter().flatten().next().map_or(GuardVerdict::Proceed, GuardVerdict::Halt)
@@ -153,9 +161,8 @@ fn shrunk(situation: &Situation) -> Option<String> {
         return None;
     }
     let base_keys = situation.base_keys;
-    // Below a handful of keys, half of them is everyday work.
     let half_gone = |side: &&Watched| side.deletes > 0 && side.of_base.saturating_add(side.renamed) * 2 < base_keys;
-    let side = situation.watched.iter().find(half_gone).filter(|_| base_keys >= 10)?;
+    let side = situation.watched.iter().find(half_gone).filter(|_| base_keys >= HANDFUL)?;
     Some(format!(
         "Only {} of {} of the last run are still at {}. If that is meant, approve this plan",
         side.of_base,
@@ -192,10 +199,7 @@ fn deletions(situation: &Situation) -> Option<String> {
     let known = situation.base_keys.max(1);
     match situation.budget {
         Budget::ThisRun(limit) => {
-            let allowed = match limit {
-                Limit::Keys(keys) => keys,
-                Limit::Percent(percent) => share(situation.base_keys, percent),
-            };
+            let allowed = limit.of(situation.base_keys);
             (planned > allowed).then(|| format!("The plan deletes {}; --max-delete allows {allowed}", keys(planned)))
         }
         Budget::Sliding => {
@@ -221,30 +225,60 @@ fn deletions(situation: &Situation) -> Option<String> {
     }
 }
 
+/// More than half of a two-way pair gets other content from one side: a restored old backup, or files that something
+/// encrypted, more often than a wish. It says so where a library is too small for the budget.
+fn replaced(situation: &Situation) -> Option<String> {
+    let base_keys = situation.base_keys;
+    if situation.mode != Mode::TwoWay || situation.overwrites != Budget::Sliding || base_keys < HANDFUL {
+        return None;
+    }
+    let side = situation.watched.iter().find(|side| side.overwrites * 2 > base_keys)?;
+    Some(format!(
+        "{} of {} have other content at {} than at the last run, and would be overwritten at the other side. If that \
+         is meant, approve this plan or give --max-overwrite; if that side was damaged, put it right first",
+        side.overwrites,
+        keys(base_keys),
+        side.name
+    ))
+}
+
 fn overwrites(situation: &Situation) -> Option<String> {
     let planned = situation.planned.overwrites;
     if planned == 0 {
         return None;
     }
-    let allowed = OVERWRITES_FLOOR.max(situation.base_keys * OVERWRITES_PERCENT / 100);
+    if let Budget::ThisRun(limit) = situation.overwrites {
+        let allowed = limit.of(situation.base_keys);
+        let why = format!("The plan overwrites {}; --max-overwrite allows {allowed}", keys(planned));
+        return (planned > allowed).then_some(why);
+    }
+    let (floor, percent) = match situation.mode {
+        Mode::TwoWay => OVERWRITES_BOTH_WAYS,
+        Mode::Copy | Mode::CopyAndDelete | Mode::Mirror => OVERWRITES,
+    };
+    let allowed = floor.max(situation.base_keys * percent / 100);
     let total = planned + situation.spent.overwrites;
     (total > allowed).then(|| {
         format!(
-            "The plan overwrites {}, which makes {total} in 24 hours; the budget of this pair is {allowed}. If that is \
-             meant, approve this plan",
-            keys(planned)
+            "The plan overwrites {}{}, which makes {total} in 24 hours; the budget of this pair is {allowed}. If that \
+             is meant, approve this plan or give --max-overwrite",
+            keys(planned),
+            whence(situation)
         )
     })
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a share of a count, rounded down; the config checks 0..=100"
-)]
-fn share(keys: u64, percent: f64) -> u64 {
-    (keys as f64 * percent / 100.0) as u64
+/// Which side of a two-way pair the new content comes from.
+fn whence(situation: &Situation) -> String {
+    let from = situation.watched.iter().filter(|side| side.overwrites > 0);
+    match (situation.mode, from.collect::<Vec<_>>().as_slice()) {
+        (Mode::TwoWay, [one]) => format!(" with what changed at {}", one.name),
+        (Mode::TwoWay, [one, other]) => {
+            let (a, b) = (one.overwrites, other.overwrites);
+            format!(" with what changed at {} ({a}) and at {} ({b})", one.name, other.name)
+        }
+        _ => String::new(),
+    }
 }
 
 /// A name at the beginning of a sentence; only our own words get a capital.

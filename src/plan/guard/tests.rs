@@ -1,12 +1,14 @@
 //! Situations and verdicts.
 
 use super::*;
+use crate::plan::Limit;
 
 fn calm() -> Situation {
     Situation {
         mode: Mode::CopyAndDelete,
         range: Range::Whole,
         budget: Budget::Sliding,
+        overwrites: Budget::Sliding,
         planned: Counts::default(),
         base_keys: 5_000,
         base_bytes: 5_000_000,
@@ -24,7 +26,7 @@ fn source(of_base: u64, deletes: u64) -> Vec<Watched> {
 }
 
 fn side(name: &str, of_base: u64, deletes: u64) -> Watched {
-    Watched { name: name.to_owned(), keys: of_base, of_base, renamed: 0, deletes }
+    Watched { name: name.to_owned(), keys: of_base, of_base, renamed: 0, deletes, overwrites: 0 }
 }
 
 fn deleting(count: u64) -> Counts {
@@ -104,6 +106,48 @@ fn overwriting_more_than_half_in_a_day_halts() {
     let planned = Counts { overwrites: 2_501, ..Counts::default() };
     halts(&Situation { planned, ..calm() }, "overwrites");
     proceeds(&Situation { planned: Counts { overwrites: 2_500, ..Counts::default() }, ..calm() });
+}
+
+/// Two sides where so many keys changed at the first and so many at the second one.
+fn changed(base_keys: u64, first: u64, second: u64) -> Situation {
+    let side = |name: &str, overwrites| Watched { overwrites, ..side(name, base_keys, 0) };
+    Situation {
+        mode: Mode::TwoWay,
+        planned: Counts { overwrites: first + second, ..Counts::default() },
+        base_keys,
+        base_bytes: base_keys * 1_000,
+        watched: vec![side("/media", first), side("s3://b", second)],
+        ..calm()
+    }
+}
+
+#[test]
+fn either_side_of_a_two_way_pair_that_changed_much_halts() {
+    proceeds(&changed(5_000, 500, 0));
+    proceeds(&changed(5_000, 200, 300));
+    proceeds(&changed(100, 50, 0));
+    halts(&changed(5_000, 501, 0), "overwrites 501 keys with what changed at /media, which makes 501 in 24 hours");
+    halts(&changed(5_000, 0, 501), "what changed at s3://b, which");
+    halts(&changed(5_000, 200, 301), "what changed at /media (200) and at s3://b (301), which");
+    halts(&changed(100, 51, 0), "51 of 100 keys have other content at /media");
+    let spent = Spent { overwrites: 480, ..Spent::default() };
+    halts(&Situation { spent, ..changed(5_000, 0, 21) }, "makes 501 in 24 hours; the budget of this pair is 500");
+    // A small library that something encrypted as a whole is below every floor in keys.
+    halts(&changed(12, 0, 7), "7 of 12 keys have other content at s3://b than at the last run");
+    proceeds(&changed(12, 6, 0));
+    proceeds(&changed(9, 9, 0));
+}
+
+#[test]
+fn max_overwrite_replaces_the_budget() {
+    let limited = |limit, situation| Situation { overwrites: Budget::ThisRun(limit), ..situation };
+    halts(&limited(Limit::Keys(10), changed(5_000, 11, 0)), "--max-overwrite allows 10");
+    halts(&limited(Limit::Percent(50.0), changed(12, 0, 7)), "--max-overwrite allows 6");
+    proceeds(&limited(Limit::Keys(5_000), changed(5_000, 5_000, 0)));
+    let planned = Counts { overwrites: 501, ..Counts::default() };
+    let one_way = Situation { planned, base_keys: 900, watched: source(900, 0), ..calm() };
+    halts(&one_way, "give --max-overwrite");
+    proceeds(&limited(Limit::Percent(100.0), one_way));
 }
 
 #[test]
