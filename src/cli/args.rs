@@ -8,7 +8,7 @@ use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcomm
 use super::exit;
 use super::settle::Resolve;
 use crate::config::{ACLS, units};
-use crate::model::{Keep, Rule};
+use crate::model::{Keep, Rule, Symlinks};
 use crate::plan::{Budget, Compare};
 
 /// The command line.
@@ -293,6 +293,9 @@ pub struct Scope {
     /// Take .DS_Store, Thumbs.db and the like too
     #[arg(long)]
     pub no_default_excludes: bool,
+    /// What becomes of symbolic links in a directory (default: skip, or what the job says)
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "skip|follow|store")]
+    pub symlinks: Option<SymlinksArg>,
     /// Only files of at least this size, like 1KiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub min_size: Option<u64>,
@@ -352,6 +355,27 @@ impl From<CompareArg> for Compare {
         match arg {
             CompareArg::Metadata => Self::Metadata,
             CompareArg::Download => Self::Download,
+        }
+    }
+}
+
+/// `--symlinks`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SymlinksArg {
+    /// Leave them out
+    Skip,
+    /// Take what they lead to
+    Follow,
+    /// Keep them as files that name what they lead to
+    Store,
+}
+
+impl From<SymlinksArg> for Symlinks {
+    fn from(arg: SymlinksArg) -> Self {
+        match arg {
+            SymlinksArg::Skip => Self::Skip,
+            SymlinksArg::Follow => Self::Follow,
+            SymlinksArg::Store => Self::Store,
         }
     }
 }

@@ -348,6 +348,7 @@ fn skipped(reason: SkipReason) -> &'static str {
         SkipReason::Excluded => "excluded",
         SkipReason::Size => "size",
         SkipReason::Symlink => "symlink",
+        SkipReason::LinkText => "link-text",
         SkipReason::Special => "special",
         SkipReason::Own => "own",
         SkipReason::DirectoryMarker => "directory-marker",

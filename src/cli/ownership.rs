@@ -17,7 +17,8 @@ pub fn made(files: &Files) -> Result<Made, Failure> {
             Some((uid, gid))
         }
     };
-    Ok(Made { file_mode: files.file_mode, dir_mode: files.dir_mode, owner, reserve: files.reserve })
+    let Files { file_mode, dir_mode, reserve, symlinks: links, .. } = *files;
+    Ok(Made { file_mode, dir_mode, owner, reserve, links })
 }
 
 fn number(what: &str, name: &str, list: &str) -> Result<u32, Failure> {

@@ -15,7 +15,7 @@ use crate::apply::{Origin, Shelf};
 use crate::config::BUFFER_BYTES;
 use crate::location::Location;
 use crate::manifest::{Lock, LockError, Manifest, ManifestError, Orientation, Pair};
-use crate::model::{Filter, FilterRules, Side, parse_ignore};
+use crate::model::{Filter, FilterRules, Side, Symlinks, parse_ignore};
 use crate::plan::Policy;
 use crate::replica::access::{Access, Guarded};
 use crate::replica::azure::{self, Azure};
@@ -163,11 +163,16 @@ impl Session {
         let has_bucket = |end: &End| !matches!(end.location, Location::Local(_));
         let limits_dest = has_bucket(&task.dest) || !has_bucket(&task.source);
         let made = super::ownership::made(&task.options.files)?;
+        // Nothing is written or deleted through a link, so on a side that only receives there is nothing to follow.
+        let receiving = match made.links {
+            Symlinks::Follow if task.writes == [Side::Dest] => Made { links: Symlinks::Skip, ..made },
+            _ => made,
+        };
         let source_gate = Some(&gate).filter(|_| has_bucket(&task.source));
         let source_access = access(Side::Source, &task.source);
         let terms = Terms { gate: source_gate, made };
         let (source, source_guard) = wire(&task.source, manifest.probe(Side::Source)?, source_access, terms)?;
-        let terms = Terms { gate: Some(&gate).filter(|_| limits_dest), made };
+        let terms = Terms { gate: Some(&gate).filter(|_| limits_dest), made: receiving };
         let dest_access = access(Side::Dest, &task.dest);
         let (dest, dest_guard) = wire(&task.dest, manifest.probe(Side::Dest)?, dest_access, terms)?;
         let guards = [source_guard, dest_guard];

@@ -4,7 +4,7 @@ use super::table::{At, Keys, Mistakes, Table, nearest};
 use super::units::{self, Bare};
 use super::{Job, Options, remote};
 use crate::location;
-use crate::model::{Junk, Rule};
+use crate::model::{Junk, Rule, Symlinks};
 use crate::plan::{Compare, Mode, OnConflict};
 use crate::secret::Secret;
 
@@ -32,6 +32,7 @@ pub(super) const KEYS: Keys = Keys {
         "dir_mode",
         "owner",
         "reserve",
+        "symlinks",
     ],
     later: &[
         ("watch", "the daemon"),
@@ -185,6 +186,10 @@ fn options(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Options {
     options.files.file_mode = table.checked("file_mode", expected, mistakes, units::mode);
     options.files.dir_mode = table.checked("dir_mode", "permissions like \"0755\"", mistakes, units::mode);
     options.files.owner = table.checked("owner", "a user like \"www-data:www-data\"", mistakes, units::owner);
+    let words = [("skip", Symlinks::Skip), ("follow", Symlinks::Follow), ("store", Symlinks::Store)];
+    if let Some(symlinks) = table.word("symlinks", &words, mistakes) {
+        options.files.symlinks = symlinks.value;
+    }
     options.files.reserve =
         table.checked("reserve", "an amount like \"2GB\"", mistakes, |text| units::bytes(text, Bare::Bytes));
     options

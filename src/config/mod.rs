@@ -19,7 +19,7 @@ use toml::de::DeTable;
 pub use remote::ACLS;
 pub use table::{Mistake, nearest};
 
-use crate::model::{FilterRules, Junk, Keep, SizeLimits};
+use crate::model::{FilterRules, Junk, Keep, SizeLimits, Symlinks};
 use crate::plan::{Budget, Compare, Mode, OnConflict};
 use crate::replica::access::Access;
 use crate::replica::s3::{Addressing, Said};
@@ -147,7 +147,7 @@ pub struct Options {
     pub files: Files,
 }
 
-/// What files and directories get that are made on this machine.
+/// How files on this machine are treated, and what new ones get.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files {
     /// Permissions of new files; `None` is what the umask leaves.
@@ -158,6 +158,8 @@ pub struct Files {
     pub owner: Option<(Option<String>, Option<String>)>,
     /// Bytes that stay free on the disk; `None` is the larger of 500 MB and a hundredth of it.
     pub reserve: Option<u64>,
+    /// What becomes of symbolic links.
+    pub symlinks: Symlinks,
 }
 
 impl Default for Options {

@@ -44,6 +44,7 @@ min_size = 1
 max_size = "1GiB"
 concurrency = 8
 file_mode = "0640"
+symlinks = "follow"
 dir_mode = "0750"
 owner = "www-data"
 reserve = "2GB"
@@ -81,6 +82,7 @@ trash = "7d"
             dir_mode: Some(0o750),
             owner: Some((Some("www-data".into()), None)),
             reserve: Some(2_000_000_000),
+            symlinks: Symlinks::Follow,
         },
     };
     assert_eq!(job.options, expected);

@@ -76,6 +76,9 @@ pub enum SkipReason {
     Size,
     /// A symbolic link.
     Symlink,
+    /// The key that a link's text would have, beside a link that is left out or followed: said without being counted, so
+    /// that what was stored as a link under another policy is not taken for deleted.
+    LinkText,
     /// A FIFO, socket or device.
     Special,
     /// Ours: `.mediasync*`.

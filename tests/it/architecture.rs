@@ -240,7 +240,7 @@ fn every_integration_test_is_part_of_the_program() {
 }
 
 /// The documents for people.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -249,6 +249,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/filters.md",
     "docs/json.md",
     "docs/providers.md",
+    "docs/symlinks.md",
 ];
 
 /// Texts between backticks on one line; fenced blocks are left out.

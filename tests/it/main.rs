@@ -8,6 +8,7 @@ mod cli_changes;
 mod cli_conflicts;
 mod cli_errors;
 mod cli_kill;
+mod cli_links;
 mod cli_mirror;
 mod cli_mirror_copy;
 mod cli_names;

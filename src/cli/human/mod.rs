@@ -276,6 +276,7 @@ fn skipped(reason: SkipReason, n: u64) -> &'static str {
         SkipReason::Excluded => "excluded",
         SkipReason::Size => "by size",
         SkipReason::Symlink => "symbolic links",
+        SkipReason::LinkText => "texts of symbolic links",
         SkipReason::Special => "special files",
         SkipReason::Own => "of mediasync's own",
         SkipReason::DirectoryMarker => "directory markers",

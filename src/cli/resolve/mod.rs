@@ -410,6 +410,7 @@ fn override_options(options: &mut Options, args: &RunArgs) -> Result<(), Failure
     if sizes.min.zip(sizes.max).is_some_and(|(min, max)| min > max) {
         return Err(Failure::usage("--min-size is larger than --max-size: nothing would be in scope"));
     }
+    options.files.symlinks = args.scope.symlinks.map_or(options.files.symlinks, Into::into);
     options.max_delete = args.leave.max_delete.unwrap_or(options.max_delete);
     options.max_overwrite = args.leave.max_overwrite.unwrap_or(options.max_overwrite);
     options.trash = args.leave.trash.unwrap_or(options.trash);

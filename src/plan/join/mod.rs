@@ -226,8 +226,10 @@ impl<I> View<I> {
                     self.cover(reach, Presence::Unknown(problem));
                 }
                 Item::Skipped(reach, reason) => {
-                    // A link is stated twice, for its own key and for what was below it; it counts once.
-                    if !(reason == SkipReason::Symlink && matches!(reach, Reach::Below(_))) {
+                    // A link is stated for its own key, for what was below it, and for its text; it counts once.
+                    let again = reason == SkipReason::LinkText
+                        || reason == SkipReason::Symlink && matches!(reach, Reach::Below(_));
+                    if !again {
                         aside.push(Joined::Skipped(side, reason));
                     }
                     self.cover(reach, Presence::Skipped(reason));

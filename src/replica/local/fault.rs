@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
+use super::links::refuse_twins;
 use crate::model::{Key, Problem, ProblemKind, Reach};
 use crate::replica::{Cause, Error};
 
@@ -17,6 +18,9 @@ pub(super) fn stops_everything(errno: Errno) -> bool {
 
 /// `could not WHAT KEY: REASON`, sorted by error number, with a way out where there is one.
 pub(super) fn failed(what: &str, key: &Key, root: &Path, errno: Errno) -> Error {
+    if errno == Errno::NOTUNIQ {
+        return refuse_twins(key);
+    }
     let cause = match errno {
         Errno::NOENT | Errno::NOTDIR => Cause::NotFound,
         Errno::BUSY | Errno::TXTBSY | Errno::AGAIN => Cause::Transient { throttled: false, after: None },
@@ -55,6 +59,7 @@ pub(super) fn unreadable(reach: Reach, root: &Path, errno: Errno) -> Problem {
 /// An error number in words.
 pub(super) fn reason(errno: Errno) -> String {
     match errno {
+        Errno::XDEV => "a symbolic link on the way leads out of the directory".to_owned(),
         Errno::LOOP => "a symbolic link is in the way, and links are never followed".to_owned(),
         errno => {
             let text = std::io::Error::from(errno).to_string();

@@ -5,6 +5,7 @@
 //! | `root` | the held root directory; every path is resolved from it, through no link |
 //! | `scan`, `names` | the walk in key order |
 //! | `read` | one look, whole small files, pieces of large ones |
+//! | `links` | symbolic links that are followed or stored |
 //! | `write`, `transfer` | temporary files, the check right before the rename, deletions |
 //! | `batch` | files that are made durable together |
 //! | `partial` | large files that another run may go on with |
@@ -15,8 +16,8 @@
 //!
 //! What it promises beyond the contract of [`Replica`]: nothing outside the root is read or written, even by hostile
 //! keys or a link swapped in meanwhile; symbolic links, FIFOs, sockets, devices and other file systems below the
-//! root are told as skipped, never followed and never taken for absence; what `put` and `delete` answered is
-//! durable. What it does not: watch for changes, set owners, extended attributes or ACLs.
+//! root are told as skipped and never taken for absence, links unless [`Made::links`] says otherwise; what `put` and
+//! `delete` answered is durable. What it does not: watch for changes, set owners, extended attributes or ACLs.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,10 +36,11 @@ use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica, Room,
     Trash,
 };
-use crate::model::{Entry, Filter, Key, Namespace, OWN_PREFIX, Version};
+use crate::model::{Entry, Filter, Key, Namespace, OWN_PREFIX, Symlinks, Version, link_name};
 
 mod batch;
 mod fault;
+mod links;
 mod names;
 mod partial;
 mod pool;
@@ -168,7 +170,9 @@ impl Replica for Local {
             if name == "." || name == ".." {
                 return Err(format!("`{name}` can't be the name of a file or directory"));
             }
-            if name.len() > NAME_LIMIT {
+            // Of a link's text only the link's own name is on the disk.
+            let stored = link_name(name).filter(|_| self.made.links == Symlinks::Store).unwrap_or(name);
+            if stored.len() > NAME_LIMIT {
                 return Err(format!("a name has {} bytes, and {NAME_LIMIT} is the limit here", name.len()));
             }
             if name.starts_with(OWN_PREFIX) {

@@ -10,10 +10,12 @@ use std::ffi::CStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fd::BorrowedFd;
-use rustix::fs::{FileType, RawDir, SeekFrom, fstat, seek};
+use rustix::fs::{AtFlags, FileType, RawDir, SeekFrom, fstat, seek, statat};
 use rustix::io::Errno;
 
+use super::links::LinkAs;
 use super::stamp::Stamp;
+use crate::model::{LINK_SUFFIX, link_name};
 
 /// What the scan does at one place of the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +25,21 @@ pub(super) enum Spot {
     File,
     /// A directory: descend.
     Descend,
-    /// A symbolic link, as a key. It may stand for a file or a directory, so it has both places.
+    /// A symbolic link that is left out or can't be followed, as a key. It may stand for a file or a directory, so it
+    /// has both places.
     Link,
-    /// A symbolic link, as what is below it.
+    /// Such a link, as what is below it.
     BelowLink,
+    /// The key that a link's text would have, where links are not stored.
+    LinkText,
+    /// A symbolic link whose text is stored; the name is that of its key.
+    Stored,
+    /// A stored link and something else would have one key.
+    Twins,
+    /// A symbolic link to something that is no directory.
+    Followed,
+    /// A symbolic link to a directory: descend.
+    FollowInto,
     /// A FIFO, socket or device.
     Special,
     /// The directory does not say what it is: stat it at the key's place...
@@ -36,13 +49,36 @@ pub(super) enum Spot {
 }
 
 impl Spot {
-    const ALL: [Self; 7] =
-        [Self::File, Self::Descend, Self::Link, Self::BelowLink, Self::Special, Self::Unsaid, Self::UnsaidBelow];
+    const ALL: [Self; 12] = [
+        Self::File,
+        Self::Descend,
+        Self::Link,
+        Self::BelowLink,
+        Self::LinkText,
+        Self::Stored,
+        Self::Twins,
+        Self::Followed,
+        Self::FollowInto,
+        Self::Special,
+        Self::Unsaid,
+        Self::UnsaidBelow,
+    ];
 
     /// Whether the place is that of `name/`: a directory sorts by its first key, and every key below it has that slash.
     /// By plain names `a` would come before `a-b`, but `a-b` comes before `a/x`.
     fn is_below(self) -> bool {
-        matches!(self, Self::Descend | Self::BelowLink | Self::UnsaidBelow)
+        matches!(self, Self::Descend | Self::BelowLink | Self::UnsaidBelow | Self::FollowInto)
+    }
+
+    /// What one name in two spots is. Where passes disagree about its kind, the later one wins; the text of a link that
+    /// is not stored is nothing beside a file of its name, and that of a stored one can't be told from it.
+    fn over(self, earlier: Self) -> Self {
+        match (self, earlier) {
+            (Self::LinkText, other) | (other, Self::LinkText) => other,
+            (Self::Stored, Self::Stored) => Self::Stored,
+            (Self::Stored | Self::Twins, _) | (_, Self::Stored | Self::Twins) => Self::Twins,
+            (later, _) => later,
+        }
     }
 }
 
@@ -58,10 +94,15 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Reads a directory completely.
-    pub(super) fn read(dir: BorrowedFd<'_>, before: &Stamp, granularity_ns: i64) -> Result<Self, Errno> {
+    /// Reads a directory completely. `link_as` is asked what each symbolic link in it is taken for.
+    pub(super) fn read(
+        dir: BorrowedFd<'_>,
+        before: &Stamp,
+        granularity_ns: i64,
+        link_as: &dyn Fn(&str) -> LinkAs,
+    ) -> Result<Self, Errno> {
         let mut names = Self::default();
-        names.pass(dir)?;
+        names.pass(dir, link_as)?;
         let mut seen = *before;
         for _ in 0..2 {
             let after = Stamp::of(&fstat(dir)?);
@@ -76,21 +117,33 @@ impl Names {
             }
             seen = Stamp::of(&fstat(dir)?);
             seek(dir, SeekFrom::Start(0))?;
-            names.pass(dir)?;
+            names.pass(dir, link_as)?;
         }
         names.sort();
         Ok(names)
     }
 
-    /// A list of one name.
-    pub(super) fn one(name: &str) -> Result<Self, Errno> {
+    /// A list of one key, and of what is below it.
+    pub(super) fn one(dir: BorrowedFd<'_>, name: &str, link_as: &dyn Fn(&str) -> LinkAs) -> Result<Self, Errno> {
         let mut names = Self::default();
-        names.add(name, FileType::Unknown)?;
+        let there = kind_of(dir, name);
+        let link = link_name(name).filter(|link| kind_of(dir, link) == Ok(FileType::Symlink));
+        if let Some(link) = link {
+            names.add_link(link, link_as(link))?;
+        }
+        match there {
+            Ok(FileType::Symlink) => names.add_link(name, link_as(name))?,
+            Err(Errno::NOENT) if link.is_some() => {}
+            _ => names.add(name, FileType::Unknown)?,
+        }
         names.sort();
+        // What else a link stands for is no part of this list.
+        let Self { buffer, order, .. } = &mut names;
+        order.retain(|at| record(buffer, *at).1 == name.as_bytes());
         Ok(names)
     }
 
-    fn pass(&mut self, dir: BorrowedFd<'_>) -> Result<(), Errno> {
+    fn pass(&mut self, dir: BorrowedFd<'_>, link_as: &dyn Fn(&str) -> LinkAs) -> Result<(), Errno> {
         self.nameless = None;
         let mut space = Vec::with_capacity(32 * 1024);
         let mut entries = RawDir::new(dir, space.spare_capacity_mut());
@@ -102,7 +155,14 @@ impl Names {
             let name = entry.file_name();
             match name.to_str() {
                 Ok("." | "..") => {}
-                Ok(text) => self.add(text, entry.file_type())?,
+                Ok(text) => match entry.file_type() {
+                    FileType::Symlink => self.add_link(text, link_as(text))?,
+                    // Where the directory does not say it, a link has to be known now: its key may be another one.
+                    FileType::Unknown if kind_of(dir, text) == Ok(FileType::Symlink) => {
+                        self.add_link(text, link_as(text))?;
+                    }
+                    kind => self.add(text, kind)?,
+                },
                 Err(_) => {
                     let (count, _) =
                         self.nameless.get_or_insert_with(|| (0, name.to_bytes().escape_ascii().to_string()));
@@ -117,10 +177,25 @@ impl Names {
         match kind {
             FileType::RegularFile => self.push(name, Spot::File),
             FileType::Directory => self.push(name, Spot::Descend),
-            FileType::Symlink => self.push(name, Spot::Link).and_then(|()| self.push(name, Spot::BelowLink)),
             FileType::Unknown => self.push(name, Spot::Unsaid).and_then(|()| self.push(name, Spot::UnsaidBelow)),
             _ => self.push(name, Spot::Special),
         }
+    }
+
+    fn add_link(&mut self, name: &str, taken_for: LinkAs) -> Result<(), Errno> {
+        let text = format!("{name}{LINK_SUFFIX}");
+        if taken_for == LinkAs::Stored {
+            return self.push(&text, Spot::Stored);
+        }
+        match taken_for {
+            LinkAs::File => self.push(name, Spot::Followed)?,
+            LinkAs::Directory => self.push(name, Spot::FollowInto)?,
+            LinkAs::Skipped | LinkAs::Lost | LinkAs::Stored => {
+                self.push(name, Spot::Link)?;
+                self.push(name, Spot::BelowLink)?;
+            }
+        }
+        self.push(&text, Spot::LinkText)
     }
 
     fn push(&mut self, name: &str, spot: Spot) -> Result<(), Errno> {
@@ -134,11 +209,17 @@ impl Names {
         Ok(())
     }
 
-    /// Sorts, and drops what several passes saw. Where they disagree about the kind of a name, the later pass wins.
+    /// Sorts, and drops what several passes saw.
     fn sort(&mut self) {
         let Self { buffer, order, .. } = self;
         order.sort_unstable_by(|a, b| compare(buffer, *a, *b).then(b.cmp(a)));
-        order.dedup_by(|later, kept| compare(buffer, *later, *kept) == Ordering::Equal);
+        order.dedup_by(|earlier, later| {
+            let is_same = compare(buffer, *earlier, *later) == Ordering::Equal;
+            if is_same {
+                buffer[*later as usize] = record(buffer, *later).0.over(record(buffer, *earlier).0) as u8;
+            }
+            is_same
+        });
     }
 
     /// The next place: spot, name, and the name as system calls take it.
@@ -162,6 +243,10 @@ impl Names {
         }
         Ok(())
     }
+}
+
+fn kind_of(dir: BorrowedFd<'_>, name: &str) -> Result<FileType, Errno> {
+    statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Stamp::of(&stat).kind())
 }
 
 fn record(buffer: &[u8], at: u32) -> (Spot, &[u8]) {

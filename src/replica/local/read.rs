@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, OFlags, fstat, statat};
 use rustix::io::Errno;
 
 use super::blocking;
 use super::fault::failed;
+use super::links::{self, is_stored, look_through, on_disk};
 use super::pool::Pool;
 use super::root::Root;
 use super::stamp::{Stamp, now_ns};
-use crate::model::{Digest, DigestKind, Entry, Key, Version};
+use crate::model::{Digest, DigestKind, Entry, Key, Symlinks, Version};
 use crate::replica::{Cause, Content, Error, Pieces, WHOLE_LIMIT};
 
 /// Without `NONBLOCK` opening a FIFO that was put in the place of a file would wait for its writer for ever.
@@ -34,25 +35,39 @@ const SOON: Duration = Duration::from_millis(10);
 /// never synced, and that must not be taken for absence.
 pub(super) fn look_up(root: &Root, key: &Key) -> Result<Option<Entry>, Error> {
     let failed = |errno| failed("look at", key, &root.path, errno);
-    let look = || root.parent(key.as_str()).and_then(|(dir, name)| statat(dir, name, AtFlags::SYMLINK_NOFOLLOW));
-    let mut found = look();
-    if let Ok(stat) = &found
-        && let Some(left) =
-            Stamp::of(stat).settles_in(root.fs, now_ns()).filter(|left| !left.is_zero() && *left <= SOON)
+    let look = || match root.made.links {
+        Symlinks::Follow => match look_through(root, key) {
+            Ok(Some(stamp)) => Ok(Ok(stamp)),
+            Ok(None) => Ok(Err(Errno::NOENT)),
+            Err(error) => Err(error),
+        },
+        Symlinks::Skip | Symlinks::Store => Ok(root.parent(key.as_str()).and_then(|(dir, name)| {
+            let (name, _) = on_disk(root, dir.as_fd(), name)?;
+            Ok(Stamp::of(&statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
+        })),
+    };
+    let mut found = look()?;
+    if let Ok(stamp) = &found
+        && let Some(left) = stamp.settles_in(root.fs, now_ns()).filter(|left| !left.is_zero() && *left <= SOON)
     {
         std::thread::sleep(left);
-        found = look();
+        found = look()?;
     }
     // Absence counts only while this is still the directory that the user means.
     root.verify()?;
     let stamp = match found {
-        Ok(stat) => Stamp::of(&stat),
+        Ok(stamp) => stamp,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        // A link that is stored has nothing below it.
+        Err(Errno::LOOP) if root.made.links == Symlinks::Store => return Ok(None),
         Err(errno) => return Err(failed(errno)),
     };
     match stamp.kind() {
         FileType::RegularFile => Ok(Some(stamp.entry_seen(root.fs))),
         FileType::Directory => Ok(None),
+        FileType::Symlink if root.made.links == Symlinks::Store => {
+            Ok(is_stored(root, key).then(|| stamp.entry_seen(root.fs)))
+        }
         FileType::Symlink => Err(not_a_file(key, "a symbolic link, and links are never followed")),
         _ => Err(not_a_file(key, "a FIFO, socket or device")),
     }
@@ -64,8 +79,11 @@ fn not_a_file(key: &Key, what: &str) -> Error {
 
 /// Opens content of this version.
 pub(super) fn open(root: &Arc<Root>, key: &Key, expect: &Version, pool: &Pool) -> Result<Content, Error> {
+    if is_stored(root, key) {
+        return links::read(root, key, expect);
+    }
     let failed = |errno| failed("read", key, &root.path, errno);
-    let fd = root.open_at(key.as_str(), FILE).map_err(failed)?;
+    let fd = root.open_to_read(key.as_str(), FILE).map_err(failed)?;
     let mut stamp = Stamp::of(&fstat(&fd).map_err(failed)?);
     // Content is read only when a later change would show in the times: an edit within the same tick of the file
     // system's clock would go unseen until the next one.
@@ -145,9 +163,13 @@ impl File {
             now.is(trust, &self.entry.version) && now.is_file()
         };
         let held = fstat(&self.fd).map_err(|errno| failed("read", &self.key, &self.root.path, errno))?;
-        match statat(&self.root.fd, self.key.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+        let named = match self.root.made.links {
+            Symlinks::Follow => self.root.follow(self.key.as_str(), OFlags::PATH).and_then(fstat),
+            Symlinks::Skip | Symlinks::Store => statat(&self.root.fd, self.key.as_str(), AtFlags::SYMLINK_NOFOLLOW),
+        };
+        match named {
             Ok(named) if same(&held) && same(&named) => Ok(()),
-            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Err(changed(&self.key)),
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Err(changed(&self.key)),
             Err(errno) => Err(failed("look at", &self.key, &self.root.path, errno)),
         }
     }

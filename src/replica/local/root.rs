@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::fault::{hint, reason, shown};
 use super::stamp::{FsKind, Stamp};
+use crate::model::Symlinks;
 use crate::replica::{Cause, Error};
 
 /// For directories.
@@ -25,7 +26,7 @@ pub(super) const DIRECTORY: OFlags =
 /// The numbers of a user and a group; what is `None` stays as it is.
 pub(super) type Owner = (Option<u32>, Option<u32>);
 
-/// What new files and directories get beyond what the umask leaves.
+/// How a directory is treated, and what new files and directories in it get beyond what the umask leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Made {
     /// Permissions of new files, of the nine bits.
@@ -36,6 +37,8 @@ pub struct Made {
     pub owner: Option<Owner>,
     /// Bytes that stay free on the disk.
     pub reserve: Option<u64>,
+    /// What becomes of symbolic links.
+    pub links: Symlinks,
 }
 
 /// A root that was there when it was opened.

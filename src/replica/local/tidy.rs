@@ -9,7 +9,7 @@
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, fstat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, OFlags, flock, fstat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::root::Root;
@@ -78,6 +78,12 @@ impl Leftovers {
 
 fn remove_one(root: &Root, path: &str, now_ns: i64) -> Result<(), Errno> {
     let (dir, name) = root.parent(path)?;
+    let there = Stamp::of(&statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?);
+    if there.kind() == FileType::Symlink {
+        // A link can't be locked, and gets its name within moments.
+        let is_old = now_ns.saturating_sub(there.ctime_ns) >= MINUTE_NS && is_temp_name(name);
+        return if is_old { unlinkat(&dir, name, AtFlags::empty()) } else { Err(Errno::BUSY) };
+    }
     let fd = root.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
     let stamp = Stamp::of(&fstat(&fd)?);
     // Those that a journal knows go sooner, when no run will go on with them. These may be of a journal that was lost.

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::batch::Batches;
 use super::root::Root;
 use super::write::Temp;
-use super::{blocking, partial};
+use super::{blocking, links, partial};
 use crate::model::{Digest, DigestKind, Entry, Key};
 use crate::replica::{Buffers, Cause, Content, Error, Pieces, Put};
 
@@ -23,6 +23,9 @@ pub(super) async fn put(
     content: &Content,
     put: &Put<'_>,
 ) -> Result<Entry, Error> {
+    if links::becomes_link(&root, key, put.expect) {
+        return links::put(root, key, content, put).await;
+    }
     let stated = put.digests.get(DigestKind::Blake3);
     match content {
         Content::Whole { bytes, blake3, .. } => {

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use tokio::sync::mpsc;
 
 use super::fault::{failed, reason};
+use super::links::{self, on_disk, text_of};
 use super::root::{DIRECTORY, Dir, Root, no_directory_sync, open_directory, split};
 use super::stamp::Stamp;
 use super::tidy::temp_name;
@@ -95,18 +96,20 @@ fn keep(root: &Arc<Root>, key: &Key, version: &Version, run: &RunName) -> Result
         return Err(Error::new(Cause::Refused, message).hint(WAY_OUT));
     }
     let (dir, name) = root.parent(key.as_str()).map_err(fault)?;
+    let (name, kind) = on_disk(root, dir.as_fd(), name).map_err(fault)?;
     let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?;
     let seen = Stamp::of(&stat);
-    if !seen.is_file() || !seen.is(root.fs.trust, version) {
+    if seen.kind() != kind || !seen.is(root.fs.trust, version) {
         return Err(raced(key));
     }
     let (bin, at) = make_parent(root, &path).map_err(|errno| not_kept(root, key, errno))?;
     #[cfg(test)]
     super::seam::hit("keep", key.as_str()).map_err(|errno| not_kept(root, key, errno))?;
     let is_kept = statat(&bin, at, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|kept| Stamp::of(&kept).same_place(&seen));
-    // A file with other names may be edited through one of them, which would change what is kept.
-    let linked =
-        if stat.st_nlink > 1 && !is_kept { Err(Errno::MLINK) } else { linkat(&dir, name, &bin, at, AtFlags::empty()) };
+    // A file with other names may be edited through one of them, which would change what is kept. Of a link its text is
+    // kept, as a file: whoever looks into the trash sees what it led to.
+    let is_copied = kind == FileType::Symlink || stat.st_nlink > 1 && !is_kept;
+    let linked = if is_copied { Err(Errno::MLINK) } else { linkat(&dir, name, &bin, at, AtFlags::empty()) };
     match linked {
         // Kept already, by an earlier try.
         Ok(()) | Err(Errno::EXIST) => {}
@@ -147,12 +150,17 @@ fn copy_into(
 ) -> Result<(), Error> {
     let temp = temp_name();
     let copied = (|| {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let from = openat(dir, name, flags, Mode::empty())?;
+        let is_link = seen.kind() == FileType::Symlink;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let from = openat(dir, name, if is_link { flags | OFlags::PATH } else { flags }, Mode::empty())?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let to = openat(bin, &temp, flags, Mode::from_raw_mode(0o600))?;
-        pour(&from, &to)?;
-        fchmod(&to, Mode::from_raw_mode(seen.mode & 0o777)).unwrap_or_default();
+        if is_link {
+            pour_all(&to, &text_of(dir, name)?)?;
+        } else {
+            pour(&from, &to)?;
+            fchmod(&to, Mode::from_raw_mode(seen.mode & 0o777)).unwrap_or_default();
+        }
         futimens(&to, &modified(seen.mtime_ns))?;
         fsync(&to)?;
         // It was one file from its first to its last byte.
@@ -176,15 +184,19 @@ fn pour(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
             Err(Errno::INTR) => continue,
             read => read?,
         };
-        let mut rest = &piece[..read];
-        while !rest.is_empty() {
-            match rustix::io::write(to, rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
+        pour_all(to, &piece[..read])?;
+    }
+}
+
+fn pour_all(to: &OwnedFd, mut rest: &[u8]) -> Result<(), Errno> {
+    while !rest.is_empty() {
+        match rustix::io::write(to, rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
         }
     }
+    Ok(())
 }
 
 /// The directory of a path in the trash, and the path's last component. Directories that are missing are made for their
@@ -243,6 +255,16 @@ fn restore(root: &Root, kept: &Trashed, expect: &Expect) -> Result<Entry, Error>
     let stamp = Stamp::of(&statat(&bin, name, AtFlags::SYMLINK_NOFOLLOW).map_err(gone)?);
     if !stamp.is_file() {
         return Err(gone(Errno::NOENT));
+    }
+    if links::becomes_link(root, key, expect) {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut text = vec![0; usize::try_from(stamp.size.min(PATH_LIMIT as u64 + 1)).unwrap_or(0)];
+        let read = openat(&bin, name, flags, Mode::empty()).and_then(|fd| rustix::io::pread(fd, &mut text, 0));
+        text.truncate(read.map_err(fault)?);
+        let entry = links::write(root, key, &text, expect, Some(stamp.mtime_ns))?;
+        unlinkat(&bin, name, AtFlags::empty()).map_err(fault)?;
+        super::write::remove_empty(root, split(&path).0.unwrap_or_default());
+        return Ok(entry);
     }
     let (dir, target) = match root.make_parent(key.as_str()) {
         Err(Errno::NOTDIR) => {

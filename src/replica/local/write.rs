@@ -17,10 +17,11 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::fault::failed;
+use super::links::on_disk;
 use super::root::{DIRECTORY, Owner, Root, no_directory_sync, split};
 use super::stamp::Stamp;
 use super::tidy::temp_name;
-use crate::model::{Entry, Expect, Key, Version};
+use crate::model::{Entry, Expect, Key, Symlinks, Version};
 use crate::replica::{Cause, Error};
 
 /// A file that is being written beside its future name. Dropped before it is published, it is removed.
@@ -61,13 +62,7 @@ impl Temp {
     /// it stays when it is dropped.
     pub(super) fn open(root: &Arc<Root>, key: &Key, expect: &Expect, partial: Option<&str>) -> Result<Self, Error> {
         root.verify()?;
-        let fault = |errno| match errno {
-            Errno::NOTDIR => in_the_way(key, "a file stands where it needs a directory"),
-            Errno::LOOP => {
-                in_the_way(key, "a symbolic link stands where it needs a directory, and links are never followed")
-            }
-            errno => failed("write", key, &root.path, errno),
-        };
+        let fault = |errno| blocked(root, key, errno);
         let (dir, target) = root.make_parent(key.as_str()).map_err(fault)?;
         let dir = dir
             .as_fd()
@@ -280,9 +275,8 @@ fn check(root: &Root, key: &Key, dir: &OwnedFd, name: &str, expect: &Expect) -> 
         (Expect::Absent, Some((FileType::Directory, _))) => {
             Err(in_the_way(key, "a directory of that name stands there"))
         }
-        (Expect::Absent, Some((FileType::Symlink, _))) => {
-            Err(in_the_way(key, "a symbolic link of that name stands there"))
-        }
+        // Nothing is written through a link that was followed.
+        (_, Some((FileType::Symlink, _))) => Err(in_the_way(key, "a symbolic link of that name stands there")),
         (Expect::Version(version), Some((FileType::RegularFile, stamp))) if stamp.is(root.fs.trust, version) => {
             Ok(owner.map(|owner| (stamp, owner)))
         }
@@ -290,11 +284,22 @@ fn check(root: &Root, key: &Key, dir: &OwnedFd, name: &str, expect: &Expect) -> 
     }
 }
 
+/// Why a name can't be made.
+pub(super) fn blocked(root: &Root, key: &Key, errno: Errno) -> Error {
+    match errno {
+        Errno::NOTDIR => in_the_way(key, "a file stands where it needs a directory"),
+        Errno::LOOP => {
+            in_the_way(key, "a symbolic link stands where it needs a directory, and links are never followed")
+        }
+        errno => failed("write", key, &root.path, errno),
+    }
+}
+
 pub(super) fn raced(key: &Key) -> Error {
     Error::new(Cause::Precondition, format!("somebody else changed `{key}` since it was looked at"))
 }
 
-fn in_the_way(key: &Key, what: &str) -> Error {
+pub(super) fn in_the_way(key: &Key, what: &str) -> Error {
     Error::new(Cause::Refused, format!("could not write `{key}`: {what}")).hint("rename or remove one of the two")
 }
 
@@ -348,8 +353,13 @@ fn delete_one(root: &Root, key: &Key, version: &Version) -> Result<(), Error> {
     let (dir, name) = root.parent(key.as_str()).map_err(fault)?;
     #[cfg(test)]
     super::seam::hit("delete", key.as_str()).map_err(fault)?;
+    let (name, kind) = on_disk(root, dir.as_fd(), name).map_err(fault)?;
     let stamp = Stamp::of(&statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?);
-    if !stamp.is_file() || !stamp.is(root.fs.trust, version) {
+    if root.made.links == Symlinks::Follow && stamp.kind() == FileType::Symlink {
+        let message = format!("could not delete `{key}`: it is a symbolic link, and nothing is deleted through one");
+        return Err(Error::new(Cause::Refused, message).hint("remove the link itself, if it is to go"));
+    }
+    if stamp.kind() != kind || !stamp.is(root.fs.trust, version) {
         return Err(raced(key));
     }
     unlinkat(&dir, name, AtFlags::empty()).map_err(fault)

@@ -116,7 +116,7 @@ async fn overwrite_keeps(subject: &Subject) {
     let (replica, putter) = (subject.replica(), Putter::new());
     match &subject.behind {
         Behind::Memory(..) => unreachable!("it keeps no such things"),
-        Behind::Directory(dir) => {
+        Behind::Directory(dir, _) => {
             subject.write("dressed", b"old".as_slice()).await;
             std::fs::set_permissions(dir.path().join("dressed"), std::fs::Permissions::from_mode(0o640)).unwrap();
         }
@@ -128,7 +128,7 @@ async fn overwrite_keeps(subject: &Subject) {
     assert_eq!(content(replica, "dressed").await, b"new");
     let kept = match &subject.behind {
         Behind::Memory(..) => unreachable!("it keeps no such things"),
-        Behind::Directory(dir) => {
+        Behind::Directory(dir, _) => {
             let mode = std::fs::metadata(dir.path().join("dressed")).unwrap().permissions().mode();
             if mode & 0o777 == 0o640 { vec!["mode"] } else { vec![] }
         }

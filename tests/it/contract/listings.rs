@@ -209,7 +209,7 @@ async fn dropped(subject: &Subject) {
     }
     assert_eq!(items.pop(), Some(Item::End));
     assert_eq!(items.len(), NAMES.len());
-    if let Behind::Directory(_) = subject.behind {
+    if let Behind::Directory(..) = subject.behind {
         assert!(items.iter().all(|item| matches!(item, Item::Present(..))));
     }
 }

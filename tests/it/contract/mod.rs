@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use mediasync::model::Namespace;
+use mediasync::model::{Namespace, Symlinks};
 use mediasync::replica::azure::{Azure, AzureAddress};
-use mediasync::replica::local::Local;
+use mediasync::replica::local::{Local, Made};
 use mediasync::replica::memory::{self, Role};
 use mediasync::replica::s3::{S3, S3Address};
 use mediasync::replica::{Ability, Capabilities, Contact, Replica};
@@ -118,7 +118,7 @@ pub(crate) struct Subject {
 /// What is behind a replica.
 enum Behind {
     Memory(Arc<memory::Memory>, Role),
-    Directory(tempfile::TempDir),
+    Directory(tempfile::TempDir, Symlinks),
     Bucket(Bucket),
     Container(Container),
 }
@@ -154,11 +154,11 @@ impl Subject {
         Self { label, replica: memory.clone(), behind: Behind::Memory(memory, role), expected, part: SMALL_PART }
     }
 
-    fn directory() -> Self {
+    fn directory(links: Symlinks) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let replica = Arc::new(Local::open(dir.path()).unwrap());
-        let (behind, expected) = (Behind::Directory(dir), Expected::directory());
-        Self { label: "a directory".to_owned(), replica, behind, expected, part: SMALL_PART }
+        let replica = Arc::new(Local::open(dir.path()).unwrap().making(Made { links, ..Made::default() }));
+        let (behind, expected) = (Behind::Directory(dir, links), Expected::directory());
+        Self { label: format!("a directory, links: {links:?}"), replica, behind, expected, part: SMALL_PART }
     }
 
     fn bucket(label: &str, address: S3Address, inside: Option<Handle>) -> Self {
@@ -188,7 +188,7 @@ impl Subject {
     fn fresh(&self) -> Self {
         match &self.behind {
             Behind::Memory(_, role) => Self::memory(*role),
-            Behind::Directory(_) => Self::directory(),
+            Behind::Directory(_, links) => Self::directory(*links),
             Behind::Bucket(bucket) => {
                 let prefix = format!("{}-{:x}", bucket.address.prefix, fastrand::u32(..));
                 let address = S3Address { prefix, ..(*bucket.address).clone() };
@@ -203,7 +203,7 @@ impl Subject {
         match &self.behind {
             Behind::Bucket(bucket) => bucket.raw.clear().await,
             Behind::Container(container) => container.raw.clear(),
-            Behind::Memory(..) | Behind::Directory(_) => {}
+            Behind::Memory(..) | Behind::Directory(..) => {}
         }
     }
 
@@ -227,7 +227,7 @@ impl Subject {
 
     fn is(&self, on: On) -> bool {
         let is_memory = matches!(self.behind, Behind::Memory(..));
-        let is_directory = matches!(self.behind, Behind::Directory(_));
+        let is_directory = matches!(self.behind, Behind::Directory(..));
         let copies = self.can(|can| can.copy);
         let is_stuck = self.expected.parts_are_stuck.is_some();
         match on {
@@ -253,7 +253,7 @@ impl Subject {
         let bytes = bytes.into();
         match &self.behind {
             Behind::Memory(memory, _) => memory.write(&crate::s3_replica::key(key), bytes),
-            Behind::Directory(dir) => {
+            Behind::Directory(dir, _) => {
                 let path = dir.path().join(key);
                 std::fs::create_dir_all(path.parent().unwrap()).unwrap();
                 std::fs::write(path, bytes).unwrap();
@@ -270,7 +270,7 @@ impl Subject {
     async fn take_away(&self, key: &str) {
         match &self.behind {
             Behind::Memory(memory, _) => memory.remove(&crate::s3_replica::key(key)),
-            Behind::Directory(dir) => std::fs::remove_file(dir.path().join(key)).unwrap(),
+            Behind::Directory(dir, _) => std::fs::remove_file(dir.path().join(key)).unwrap(),
             Behind::Bucket(bucket) => bucket.raw.delete(key).await,
             Behind::Container(container) => container.raw.delete(key),
         }
@@ -318,7 +318,9 @@ async fn memory_keeps_the_contract() {
 
 #[tokio::test]
 async fn a_directory_keeps_the_contract() {
-    keeps_the_contract(Subject::directory()).await;
+    for links in [Symlinks::Skip, Symlinks::Follow, Symlinks::Store] {
+        keeps_the_contract(Subject::directory(links)).await;
+    }
 }
 
 async fn quirky(quirk: &'static str, change: impl FnOnce(&mut Quirks)) {

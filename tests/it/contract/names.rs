@@ -114,7 +114,7 @@ async fn longest(subject: &Subject) {
     let limit = limit(subject);
     match &subject.behind {
         Behind::Memory(..) => assert_eq!(limit, 1024),
-        Behind::Directory(_) => assert_eq!(limit, 4095),
+        Behind::Directory(..) => assert_eq!(limit, 4095),
         Behind::Container(container) => {
             assert_eq!(long(limit).chars().count() + container.address.prefix.len() + 1, 1024);
         }

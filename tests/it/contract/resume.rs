@@ -191,7 +191,7 @@ async fn blocks(subject: &Subject) {
 
 async fn files(subject: &Subject) {
     let (replica, putter) = (subject.replica(), Putter::new());
-    let Behind::Directory(dir) = &subject.behind else { unreachable!("a case for directories") };
+    let Behind::Directory(dir, _) = &subject.behind else { unreachable!("a case for directories") };
     let old = std::time::SystemTime::now() - Duration::from_secs(3600);
     let names = [".mediasync-0123456789abcdef.tmp", ".mediasync-mine", "other.tmp"];
     for name in names {

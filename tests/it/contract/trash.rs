@@ -164,7 +164,7 @@ async fn many(subject: &Subject) {
     assert_eq!(mediasync::replica::trash::empty(bin, Some(&young), &|_| true, ordered).await, Ok(1));
     assert_eq!(listed(bin, None).await, []);
     // On disk nothing is left of it.
-    if let Behind::Directory(dir) = &subject.behind {
+    if let Behind::Directory(dir, _) = &subject.behind {
         assert!(!dir.path().join(".mediasync").exists());
     }
 }

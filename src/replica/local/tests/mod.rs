@@ -16,6 +16,7 @@ use crate::replica::fake::{NoJournal, PutParts, whole};
 use crate::replica::{Buffers, Meter};
 
 mod changing;
+mod links;
 mod scanning;
 
 fn key(text: &str) -> Key {

@@ -7,7 +7,7 @@
 //! Statements about directories: a directory is no entry, so its own key is absent; what is said of it covers
 //! the keys below. A symbolic link may stand for a file or for a directory and is told at both places.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
 use rustix::fd::{AsFd, OwnedFd};
@@ -15,13 +15,15 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 use tokio::sync::mpsc;
 
-use super::fault::{stops_everything, unreadable};
+use super::links::{LinkAs, look_through, refuse_twins};
 use super::names::{Names, Spot};
 use super::root::{DIRECTORY, Dir, Root, split};
 use super::stamp::Stamp;
 use super::tidy::Leftovers;
-use crate::model::{Filter, Item, Key, OWN_PREFIX, Problem, ProblemKind, Reach, SkipReason};
-use crate::replica::{Cause, Error};
+use crate::model::{Filter, Item, Key, OWN_PREFIX, Problem, ProblemKind, Reach, SkipReason, Symlinks, link_name};
+use crate::replica::Error;
+
+mod said;
 
 /// Directories that are held open at the same time. Those above are opened again through `..` of the one below.
 pub(super) const HELD: usize = 64;
@@ -36,6 +38,7 @@ pub(super) type Sender = mpsc::Sender<Result<Vec<Item>, Error>>;
 pub(super) fn walk(root: &Root, only: Option<&Key>, filter: &Arc<Filter>, leftovers: &Leftovers, out: Sender) {
     let mut walk = Walk {
         root,
+        above: Vec::new(),
         filter,
         leftovers,
         out,
@@ -94,8 +97,18 @@ enum Entered {
     Elsewhere,
 }
 
+/// How a directory is entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Name,
+    /// Through a symbolic link.
+    Link,
+}
+
 struct Walk<'a> {
     root: &'a Root,
+    /// The directories above the first frame, where links are followed.
+    above: Vec<Stamp>,
     filter: &'a Arc<Filter>,
     leftovers: &'a Leftovers,
     out: Sender,
@@ -110,7 +123,7 @@ impl Walk<'_> {
         let flags = DIRECTORY;
         let frame = openat(&self.root.fd, c".", flags, Mode::empty()).and_then(|fd| {
             let stamp = Stamp::of(&fstat(&fd)?);
-            self.frame(fd, stamp, 0)
+            self.frame(fd, stamp, 0, "")
         });
         match frame {
             Ok(frame) => self.run(frame),
@@ -127,7 +140,11 @@ impl Walk<'_> {
         if let Some(reason) = above.find_map(|dir| self.filter.prunes(dir)) {
             return self.skip_both(only, reason);
         }
-        let opened = self.root.parent(only.as_str()).and_then(|(dir, _)| {
+        if self.root.made.links == Symlinks::Follow {
+            let stamps = parent.iter().flat_map(|dir| dir.match_indices('/').map(|(at, _)| &dir[..at]));
+            self.above = stamps.filter_map(|dir| self.root.stat_followed(dir).ok()).chain([self.root.stamp]).collect();
+        }
+        let opened = self.root.parent_to_read(only.as_str()).and_then(|(dir, _)| {
             let stamp = Stamp::of(&fstat(dir.as_fd())?);
             // The frame owns its descriptor.
             let fd = match dir {
@@ -139,7 +156,9 @@ impl Walk<'_> {
         match opened {
             Ok((_, stamp)) if stamp.dev != self.root.stamp.dev => self.skip_both(only, SkipReason::OtherFilesystem),
             Ok((fd, stamp)) => {
-                let names = Names::one(name).map_err(|errno| self.stopped(Reach::Key(only.clone()), errno))?;
+                let link_as = |name: &str| self.link_as(parent.unwrap_or(""), name);
+                let names = Names::one(fd.as_fd(), name, &link_as)
+                    .map_err(|errno| self.stopped(Reach::Key(only.clone()), errno))?;
                 self.path.push_str(parent.unwrap_or(""));
                 if parent.is_some() {
                     self.path.push('/');
@@ -147,8 +166,16 @@ impl Walk<'_> {
                 let prefix = self.path.len();
                 self.run(Frame { fd: Some(fd), stamp, names, prefix })
             }
+            Err(errno)
+                if self.root.made.links == Symlinks::Follow && self.root.broken_link(only.as_str()).is_some() =>
+            {
+                self.lost(Reach::Key(only.clone()), errno)?;
+                self.lost(Reach::Below(only.clone()), errno)
+            }
             // No such directory, or a file in its place: nothing is there.
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+            // A link that is stored has nothing below it.
+            Err(Errno::LOOP) if self.root.made.links == Symlinks::Store => Ok(()),
             Err(Errno::LOOP) => self.skip_both(only, SkipReason::Symlink),
             Err(errno) => {
                 for reach in [Reach::Key(only.clone()), Reach::Below(only.clone())] {
@@ -167,13 +194,17 @@ impl Walk<'_> {
                 Some((spot, name, c_name)) => {
                     // Nothing below a name of ours is ever listed; temporary files of a crash are noted for tidying.
                     if name.starts_with(OWN_PREFIX) {
-                        if spot == Spot::File {
+                        if matches!(spot, Spot::File | Spot::Link | Spot::Stored) {
                             self.leftovers.note(&self.path, name);
                         }
                         continue;
                     }
                     let key_text = joined(&self.path, name);
-                    let stat = if spot.needs_stat() { look_at(fd.as_ref(), c_name) } else { Ok(None) };
+                    let stat = match (spot, link_name(name)) {
+                        (Spot::Stored, Some(link)) => c_string(link).and_then(|link| look_at(fd.as_ref(), &link)),
+                        _ if spot.needs_stat() => look_at(fd.as_ref(), c_name),
+                        _ => Ok(None),
+                    };
                     let key = Key::new(key_text).expect("names are not empty and hold no NUL");
                     self.at(spot, key, stat)?;
                 }
@@ -185,8 +216,31 @@ impl Walk<'_> {
     /// One place of the order.
     fn at(&mut self, spot: Spot, key: Key, stat: Result<Option<Stamp>, Errno>) -> Result<(), Halt> {
         match spot {
-            Spot::Link => self.say(Item::Skipped(Reach::Key(key), SkipReason::Symlink)),
-            Spot::BelowLink => self.say(Item::Skipped(Reach::Below(key), SkipReason::Symlink)),
+            Spot::Link => self.left_out(Reach::Key(key)),
+            Spot::BelowLink => self.left_out(Reach::Below(key)),
+            Spot::LinkText => self.say(Item::Skipped(Reach::Key(key), SkipReason::LinkText)),
+            Spot::Twins => {
+                let Error { message, hint, .. } = refuse_twins(&key);
+                let problem = Problem { reach: None, kind: ProblemKind::Name, message, hint };
+                self.say(Item::Unknown(Reach::Key(key.clone()), Problem { reach: Some(Reach::Key(key)), ..problem }))
+            }
+            Spot::Stored => match stat {
+                Ok(None) => Ok(()),
+                Ok(Some(stamp)) if stamp.kind() == FileType::Symlink => {
+                    let entry = stamp.entry_seen(self.root.fs);
+                    self.say(Item::Present(key, entry))
+                }
+                Ok(Some(_)) => self.changed(Reach::Key(key)),
+                Err(errno) => self.unknown(Reach::Key(key), errno),
+            },
+            Spot::Followed => match look_through(self.root, &key) {
+                Ok(None) => Ok(()),
+                Ok(Some(stamp)) if stamp.is_file() => self.file(key, &stamp),
+                Ok(Some(stamp)) if stamp.kind() == FileType::Directory => self.changed(Reach::Key(key)),
+                Ok(Some(_)) => self.say(Item::Skipped(Reach::Key(key), SkipReason::Special)),
+                Err(_) => self.left_out(Reach::Key(key)),
+            },
+            Spot::FollowInto => self.descend(key, Way::Link),
             Spot::Special => self.say(Item::Skipped(Reach::Key(key), SkipReason::Special)),
             Spot::File => match stat {
                 Ok(None) => Ok(()),
@@ -204,7 +258,7 @@ impl Walk<'_> {
                 Ok(Some(stamp)) => match stamp.kind() {
                     FileType::RegularFile => self.file(key, &stamp),
                     FileType::Directory => Ok(()),
-                    FileType::Symlink => self.say(Item::Skipped(Reach::Key(key), SkipReason::Symlink)),
+                    FileType::Symlink => self.became_link(Reach::Key(key)),
                     _ => self.say(Item::Skipped(Reach::Key(key), SkipReason::Special)),
                 },
             },
@@ -212,12 +266,12 @@ impl Walk<'_> {
                 Ok(None) => Ok(()),
                 Err(errno) => self.unknown(Reach::Below(key), errno),
                 Ok(Some(stamp)) => match stamp.kind() {
-                    FileType::Directory => self.descend(key),
-                    FileType::Symlink => self.say(Item::Skipped(Reach::Below(key), SkipReason::Symlink)),
+                    FileType::Directory => self.descend(key, Way::Name),
+                    FileType::Symlink => self.became_link(Reach::Below(key)),
                     _ => Ok(()),
                 },
             },
-            Spot::Descend => self.descend(key),
+            Spot::Descend => self.descend(key, Way::Name),
         }
     }
 
@@ -246,14 +300,14 @@ impl Walk<'_> {
         read == Ok(4) && magic == [0x00, 0x05, 0x16, 0x07]
     }
 
-    fn descend(&mut self, dir: Key) -> Result<(), Halt> {
+    fn descend(&mut self, dir: Key, way: Way) -> Result<(), Halt> {
         if let Some(reason) = self.filter.prunes(dir.as_str()) {
             return self.say(Item::Skipped(Reach::Below(dir), reason));
         }
-        let mut entered = self.enter(dir.name());
+        let mut entered = self.enter(&dir, way);
         if matches!(entered, Ok(Entered::Gone)) {
             // A program that replaces a directory takes it away for a moment.
-            entered = self.enter(dir.name());
+            entered = self.enter(&dir, way);
         }
         match entered {
             Ok(Entered::Into(mut frame)) => {
@@ -264,34 +318,55 @@ impl Walk<'_> {
             }
             Ok(Entered::Gone) => Ok(()),
             Ok(Entered::Elsewhere) => self.say(Item::Skipped(Reach::Below(dir), SkipReason::OtherFilesystem)),
+            Err(errno) if way == Way::Link => self.lost(Reach::Below(dir), errno),
             Err(Errno::NOTDIR | Errno::LOOP) => self.changed(Reach::Below(dir)),
             Err(errno) => self.unknown(Reach::Below(dir), errno),
         }
     }
 
-    fn enter(&self, name: &str) -> Result<Entered, Errno> {
+    fn enter(&self, dir: &Key, way: Way) -> Result<Entered, Errno> {
+        let name = dir.name();
         #[cfg(test)]
         super::seam::hit("enter", name)?;
         let Some(above) = self.frames.last().and_then(|frame| frame.fd.as_ref()) else { return Err(Errno::STALE) };
-        let fd = match openat(above, name, DIRECTORY, Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(Entered::Gone),
+        let opened = match way {
+            Way::Name => openat(above, name, DIRECTORY, Mode::empty()),
+            Way::Link => self.root.follow(dir.as_str(), DIRECTORY),
+        };
+        let fd = match opened {
+            // What a link leads to may be gone while the link is there.
+            Err(Errno::NOENT) if way == Way::Name || look_at(Some(above), &c_string(name)?)?.is_none() => {
+                return Ok(Entered::Gone);
+            }
             result => result?,
         };
         let stamp = Stamp::of(&fstat(&fd)?);
+        // Only a link can lead back up; a directory that is walked already would be walked for ever.
+        let mut walked = self.above.iter().chain(self.frames.iter().map(|frame| &frame.stamp));
+        if way == Way::Link && walked.any(|frame| frame.same_place(&stamp)) {
+            return Err(Errno::LOOP);
+        }
         // Only directories are asked for their file system: on overlayfs a file may show the device of a lower layer.
         if stamp.dev != self.root.stamp.dev {
             return Ok(Entered::Elsewhere);
         }
-        match self.frame(fd, stamp, 0) {
+        match self.frame(fd, stamp, 0, dir.as_str()) {
             // Removed while it was read: nothing is left in it.
             Err(Errno::NOENT) => Ok(Entered::Gone),
             result => result.map(Entered::Into),
         }
     }
 
-    fn frame(&self, fd: OwnedFd, stamp: Stamp, prefix: usize) -> Result<Frame, Errno> {
-        let names = Names::read(fd.as_fd(), &stamp, self.root.fs.granularity_ns)?;
+    /// `dir` is the path of the directory, without a slash at its end.
+    fn frame(&self, fd: OwnedFd, stamp: Stamp, prefix: usize, dir: &str) -> Result<Frame, Errno> {
+        let link_as = |name: &str| self.link_as(dir, name);
+        let names = Names::read(fd.as_fd(), &stamp, self.root.fs.granularity_ns, &link_as)?;
         Ok(Frame { fd: Some(fd), stamp, names, prefix })
+    }
+
+    fn link_as(&self, dir: &str, name: &str) -> LinkAs {
+        let slash = if dir.is_empty() { "" } else { "/" };
+        self.root.link_as(&format!("{dir}{slash}{name}"))
     }
 
     fn push(&mut self, frame: Frame) -> Result<(), Halt> {
@@ -326,11 +401,11 @@ impl Walk<'_> {
         if above.fd.is_none() {
             // `..` is no link. If the directory was moved meanwhile it leads elsewhere; then the rest of the names
             // above can't be looked at any more, and each is said to be unknown.
-            above.fd = done
-                .fd
-                .as_ref()
-                .and_then(|fd| openat(fd, c"..", DIRECTORY, Mode::empty()).ok())
-                .filter(|fd| fstat(fd).is_ok_and(|stat| Stamp::of(&stat).same_place(&above.stamp)));
+            let is_it = |fd: &OwnedFd| fstat(fd).is_ok_and(|stat| Stamp::of(&stat).same_place(&above.stamp));
+            let up = done.fd.as_ref().and_then(|fd| openat(fd, c"..", DIRECTORY, Mode::empty()).ok()).filter(is_it);
+            // A directory that was entered through a link lies elsewhere.
+            let by_path = || self.root.open_to_read(self.path.trim_end_matches('/'), DIRECTORY).ok().filter(is_it);
+            above.fd = up.or_else(by_path);
         }
     }
 
@@ -340,40 +415,6 @@ impl Walk<'_> {
             None => Ok(()),
         };
         inserted.map_err(|errno| self.stopped(Reach::Key(key.clone()), errno))
-    }
-
-    fn changed(&mut self, reach: Reach) -> Result<(), Halt> {
-        let (Reach::Key(key) | Reach::Below(key)) = &reach else { return Ok(()) };
-        let message = format!("`{key}` became something else while the directory was read");
-        let problem = Problem { reach: Some(reach.clone()), kind: ProblemKind::Changed, message, hint: None };
-        self.say(Item::Unknown(reach, problem))
-    }
-
-    fn unknown(&mut self, reach: Reach, errno: Errno) -> Result<(), Halt> {
-        if stops_everything(errno) {
-            return Err(self.stopped(reach, errno));
-        }
-        let problem = unreadable(reach.clone(), &self.root.path, errno);
-        self.say(Item::Unknown(reach, problem))
-    }
-
-    fn stopped(&self, reach: Reach, errno: Errno) -> Halt {
-        let problem = unreadable(reach, &self.root.path, errno);
-        Halt::Failed(Error { cause: Cause::Stop, message: problem.message, hint: problem.hint })
-    }
-
-    fn skip_both(&mut self, key: &Key, reason: SkipReason) -> Result<(), Halt> {
-        self.say(Item::Skipped(Reach::Key(key.clone()), reason))?;
-        self.say(Item::Skipped(Reach::Below(key.clone()), reason))
-    }
-
-    fn say(&mut self, item: Item) -> Result<(), Halt> {
-        self.batch.push(item);
-        if self.batch.len() < BATCH {
-            return Ok(());
-        }
-        let full = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-        self.out.blocking_send(Ok(full)).map_err(|_| Halt::Unheard)
     }
 }
 
@@ -388,6 +429,10 @@ fn look_at(dir: Option<&OwnedFd>, name: &CStr) -> Result<Option<Stamp>, Errno> {
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+fn c_string(name: &str) -> Result<CString, Errno> {
+    CString::new(name).map_err(|_| Errno::INVAL)
 }
 
 impl Spot {
