@@ -10,6 +10,7 @@
   container.py fill ENDPOINT CONTAINER PREFIX      stores one byte under the prefix and each line of standard input
   container.py delete ENDPOINT CONTAINER NAME      removes one blob
   container.py snapshot ENDPOINT CONTAINER NAME    makes a snapshot
+  container.py tier ENDPOINT CONTAINER NAME        moves a blob to the tier that standard input names
   container.py sas ENDPOINT CONTAINER WHAT         prints a shared access signature: account, container, expired, readonly
   container.py clear ENDPOINT CONTAINER PREFIX     removes everything below the prefix
 
@@ -126,6 +127,10 @@ def snapshot(endpoint, name, blob):
     container(endpoint, name).get_blob_client(blob).create_snapshot()
 
 
+def tier(endpoint, name, blob):
+    container(endpoint, name).get_blob_client(blob).set_standard_blob_tier(sys.stdin.read().strip())
+
+
 def sas(endpoint, name, what):
     account = endpoint.rsplit("/", 1)[1]
     days = -1 if what == "expired" else 1
@@ -145,7 +150,7 @@ def clear(endpoint, name, prefix):
         client.delete_blob(blob.name, delete_snapshots="include")
 
 
-COMMANDS = [create, show, put, dress, dressed, plain, fill, delete, snapshot, sas, clear]
+COMMANDS = [create, show, put, dress, dressed, plain, fill, delete, snapshot, tier, sas, clear]
 WHAT = {command.__name__: command for command in COMMANDS}
 if len(sys.argv) != 5 or sys.argv[1] not in WHAT:
     sys.exit(__doc__)

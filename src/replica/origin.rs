@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Attributes;
 use crate::model::Entry;
+use crate::secret::Secret;
 
-/// Where content lies, and all that a copy of it needs to know. Credentials are not part of it: who copies must be able
-/// to read it as well.
+/// Where content lies, and all that a copy of it needs to know. Who copies must be able to read it as well, or be given
+/// leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// See [`super::Replica::service`].
@@ -23,4 +24,6 @@ pub struct Origin {
     pub attributes: Option<Attributes>,
     /// Metadata that speaks of the content (digests, times), as far as somebody looked: as true of a copy.
     pub recorded: BTreeMap<String, String>,
+    /// Leave to read it, in the service's own form, where there is such a thing.
+    pub leave: Option<Secret>,
 }

@@ -52,11 +52,16 @@ impl AzureAddress {
         self.endpoint.clone().unwrap_or_else(|| format!("https://{}.{PUBLIC}", self.account))
     }
 
-    /// Identity of the place for pairs and locks, without credentials. Two spellings of one place give one text.
-    pub fn canonical(&self) -> String {
+    /// Identity of the account's blob service: `az://HOST`, with the account where that is not part of the host.
+    pub fn service(&self) -> String {
         let url = self.service_url();
         let service = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-        format!("az://{service}/{}/{}", self.container, self.prefix)
+        format!("az://{service}")
+    }
+
+    /// Identity of the place for pairs and locks, without credentials. Two spellings of one place give one text.
+    pub fn canonical(&self) -> String {
+        format!("{}/{}/{}", self.service(), self.container, self.prefix)
     }
 
     /// How people call it: `az://account/container/prefix`.

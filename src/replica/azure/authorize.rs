@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::policies::{Policy, PolicyResult};
 use azure_core::http::{Context, Request, Url};
-use azure_core::time::{OffsetDateTime, to_rfc7231};
+use azure_core::time::{OffsetDateTime, to_rfc3339, to_rfc7231};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 
 use super::Credentials;
@@ -84,6 +85,22 @@ pub(super) fn add_query(url: &mut Url, text: &str) {
         None => text.to_owned(),
     };
     url.set_query(Some(&query));
+}
+
+/// The version of the service whose form of signatures is made.
+const SIGNED_AS: &str = "2020-12-06";
+
+/// A shared access signature that allows to read one blob until then
+/// (<https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas>). `blob` is
+/// `/blob/ACCOUNT/CONTAINER/NAME`, not encoded. `None` if the key is no base64.
+pub(super) fn leave(key: &Secret, blob: &str, until: OffsetDateTime) -> Option<Secret> {
+    let key = BASE64.decode(key.reveal().trim()).ok().filter(|bytes| !bytes.is_empty())?;
+    let until = to_rfc3339(&until.replace_nanosecond(0).ok()?);
+    // Permissions, start, expiry, resource, policy, addresses, protocol, version, kind, snapshot, encryption, five headers.
+    let text = format!("r\n\n{until}\n{blob}\n\n\n\n{SIGNED_AS}\nb\n\n\n\n\n\n\n");
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let (until, signature) = (encoded(&until), encoded(&sign(&key, &text)));
+    Some(Secret::new(format!("sv={SIGNED_AS}&se={until}&sr=b&sp=r&sig={signature}")))
 }
 
 fn sign(key: &[u8], text: &str) -> String {

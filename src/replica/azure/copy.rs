@@ -23,6 +23,13 @@ use crate::replica::{Ability, Cause, Error, Put};
 const LONGEST: Duration = Duration::from_secs(900);
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Where a copy comes from, and which version that has to be.
+pub(super) struct Source<'a> {
+    /// With leave to read it, where that is needed: never shown.
+    pub(super) url: String,
+    pub(super) version: &'a Version,
+}
+
 impl Inner {
     /// Copies the blob `from` to the blob `to`.
     pub(super) async fn copy(
@@ -49,7 +56,7 @@ impl Inner {
         let tags = self.tags_of(from, &source).await?;
         let dress = copied(from, to, &source, tags, put);
         let retyped = dress.attributes.content_type != source.attributes.content_type;
-        let sent = self.send_copy(from, from_version, to, &dress, Condition::of(put.expect)).await;
+        let sent = self.send_copy(self.own(from, from_version)?, to, &dress, Condition::of(put.expect)).await;
         let (version, status) = sent.map_err(|failure| self.write_error(&failure, Op::CopyBlob, to))?;
         let mut version = if status == "success" { version } else { self.wait_for(to).await? };
         if retyped {
@@ -62,28 +69,33 @@ impl Inner {
         Ok(Entry { size: found.size, version, modified_ns: put.mtime_ns, digests, readable: Readable::Yes })
     }
 
+    /// A blob of this container as the source of a copy.
+    pub(super) fn own<'a>(&self, blob: &str, version: &'a Version) -> Result<Source<'a>, Error> {
+        let url = self.wire.source_url(blob);
+        let url = url.map_err(|failure| self.wire.fold(&failure, Op::CopyBlob, Some(blob)))?;
+        Ok(Source { url, version })
+    }
+
     /// CopyBlob. Gives the version and how far the copy is.
     pub(super) async fn send_copy(
         &self,
-        from: &str,
-        version: &Version,
+        source: Source<'_>,
         to: &str,
         dress: &Dress,
         condition: Condition,
     ) -> Result<(Version, String), Failure> {
         let client = self.wire.blob(to)?;
-        let source = self.wire.source_url(from)?;
         let options = BlobClientStartCopyFromUrlOptions {
             blob_tags_string: dress.tags.clone(),
             if_match: condition.if_match,
             if_none_match: condition.if_none_match,
             metadata: Some(dress.metadata.clone()),
-            source_if_match: Some(quoted(version).into()),
+            source_if_match: Some(quoted(source.version).into()),
             tier: dress.tier.clone(),
             ..BlobClientStartCopyFromUrlOptions::default()
         };
         let answer = self.wire.send(Op::CopyBlob, 0, async {
-            let answer = client.start_copy_from_url(source, Some(options)).await?;
+            let answer = client.start_copy_from_url(source.url, Some(options)).await?;
             let header = |name| answer.headers().get_optional_string(&HeaderName::from_static(name));
             Ok((header("etag"), header("x-ms-copy-status").unwrap_or_default()))
         });

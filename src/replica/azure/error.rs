@@ -13,6 +13,7 @@ use azure_core::http::headers::HeaderName;
 use jiff::Timestamp;
 
 use super::ops::Op;
+use super::read::ONLINE;
 use super::sas::Sas;
 use super::transport::Reason;
 use super::{Credentials, Identity};
@@ -88,6 +89,12 @@ impl Failure {
     /// The server does not do this at all.
     pub(super) fn is_not_implemented(&self) -> bool {
         self.status == Some(501) || self.is(&["NotImplemented", "APINotImplemented", "FeatureVersionMismatch"])
+    }
+
+    /// A copy failed, perhaps because its source may not be read with what was shown. What concerns the target comes again
+    /// when the content is sent.
+    pub(super) fn is_refused_source(&self) -> bool {
+        self.is(&["CannotVerifyCopySource", "CopyAcrossAccountsNotSupported"]) || matches!(self.status, Some(401 | 403))
     }
 
     /// The service asks for fewer requests.
@@ -285,7 +292,7 @@ fn hint(failure: &Failure, about: About<'_>) -> Option<String> {
         (_, Some("SnapshotsPresent")) => "Delete the snapshots first, if they are not wanted",
         (_, Some("LeaseIdMissing")) => "Break the lease, or wait until it ends",
         (_, Some("InvalidBlobType")) => "Delete that blob first, or leave it out with --exclude",
-        (_, Some("BlobArchived" | "BlobBeingRehydrated")) => "Move the blob to an online tier first",
+        (_, Some("BlobArchived" | "BlobBeingRehydrated")) => ONLINE,
         (_, Some("InvalidBlobOrBlock" | "InvalidBlockId")) => {
             "It goes away when it is finished, or by itself after a week without a change"
         }

@@ -171,8 +171,16 @@ fn item(relative: &str, facts: &Facts) -> Option<Item> {
             _ => unknown(ProblemKind::Name, "ends in a slash and has content: no file can have this name"),
         };
     }
-    if facts.copy.as_deref() == Some("pending") {
-        return unknown(ProblemKind::Changed, "is being copied by the service");
+    match facts.copy.as_deref() {
+        Some("pending") => return unknown(ProblemKind::Changed, "is being copied by the service"),
+        // What is left of it is empty, whatever it was to be.
+        Some("failed" | "aborted") if facts.size == Some(0) => {
+            return unknown(
+                ProblemKind::Failed,
+                "is what the service left of a copy that failed: store it again or delete it",
+            );
+        }
+        _ => {}
     }
     match facts.entry() {
         Some(entry) => Some(Item::Present(key, entry)),
@@ -197,6 +205,9 @@ mod tests {
         assert!(matches!(item("a", &folder), Some(Item::Skipped(_, SkipReason::DirectoryMarker))));
         let pending = Facts { copy: Some("pending".to_owned()), ..facts(0) };
         assert!(matches!(item("a", &pending), Some(Item::Unknown(..))));
+        let failed = |size| Facts { copy: Some("failed".to_owned()), ..facts(size) };
+        assert!(matches!(item("a", &failed(0)), Some(Item::Unknown(..))), "never taken for an empty file");
+        assert!(matches!(item("a", &failed(1)), Some(Item::Present(..))), "stored again since");
         assert!(item(".mediasync/id", &facts(1)).is_none());
         assert!(matches!(item("a", &Facts { etag: None, ..facts(1) }), Some(Item::Unknown(..))));
         assert!(matches!(item("a", &Facts { size: None, ..facts(1) }), Some(Item::Unknown(..))));

@@ -7,6 +7,7 @@
 //! snapshots, versions and deleted blobs are neither listed nor removed; a 404 counts as absence only while the container
 //! itself answers; of a shared access signature and an account key nothing is ever shown.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -17,7 +18,8 @@ use super::notices::Notices;
 use super::object::Names;
 use super::throttle::Gate;
 use super::{
-    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica, Trash,
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Origin, Put, ReadCost, Replica,
+    Trash,
 };
 use crate::model::{Entry, Filter, Key, Namespace, Version};
 
@@ -28,6 +30,7 @@ mod copy;
 mod delete;
 mod error;
 mod facts;
+mod fetch;
 mod keep;
 mod list;
 mod names;
@@ -60,6 +63,10 @@ struct Inner {
     probe: Mutex<Probe>,
     notices: Notices,
     leftovers: Leftovers,
+    /// In which containers can be copied from one another.
+    service: String,
+    /// The service can't copy from where the content of this run lies.
+    origins_off: AtomicBool,
 }
 
 impl Azure {
@@ -75,10 +82,12 @@ impl Azure {
         let inner = Inner {
             names: Names::new(&address.prefix),
             name: address.display(),
+            service: address.service(),
             wire: Wire::new(address, gate),
             probe: Mutex::new(remembered.unwrap_or_default()),
             notices: Notices::default(),
             leftovers: Leftovers::default(),
+            origins_off: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -162,6 +171,13 @@ impl Replica for Azure {
         read::open(&self.inner, key, expect).await
     }
 
+    async fn open_seen(&self, key: &Key, entry: &Entry) -> Result<Content, Error> {
+        if entry.size > super::WHOLE_LIMIT {
+            return read::open_large(&self.inner, key, &entry.version).await;
+        }
+        read::open(&self.inner, key, &entry.version).await
+    }
+
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
         let blob = self.inner.blob(key)?;
         match content {
@@ -173,6 +189,23 @@ impl Replica for Azure {
     async fn copy(&self, from: &Key, from_version: &Version, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let target = self.inner.blob(to)?;
         self.inner.copy(&self.inner.names.object(from), from_version, &target, put).await
+    }
+
+    fn service(&self) -> Option<&str> {
+        Some(&self.inner.service)
+    }
+
+    fn reaches(&self, service: &str) -> bool {
+        self.inner.reaches(service)
+    }
+
+    async fn origin(&self, key: &Key, expect: &Version) -> Result<Origin, Error> {
+        self.inner.origin(&self.inner.names.object(key), expect).await
+    }
+
+    async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
+        let target = self.inner.blob(to)?;
+        self.inner.copy_from(origin, &target, put).await
     }
 
     async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {

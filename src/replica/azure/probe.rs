@@ -143,8 +143,9 @@ impl Inner {
         let flat = self.write(&format!("{folder}{FOLDER}"), body(), Condition::of(&Expect::Absent)).await.map(drop);
         let (copy, dress) = (format!("{folder}{COPY}"), Dress::fresh(object));
         let absent = || Condition::of(&Expect::Absent);
-        let from_wrong = self.send_copy(object, &wrong(), &copy, &dress, absent()).await.map(drop);
-        let from_right = self.send_copy(object, version, &copy, &dress, absent()).await.map(drop);
+        let stale_source = wrong();
+        let from_wrong = self.send_copy(self.own(object, &stale_source)?, &copy, &dress, absent()).await.map(drop);
+        let from_right = self.send_copy(self.own(object, version)?, &copy, &dress, absent()).await.map(drop);
         let copied = match (verdict(&from_wrong), &from_right) {
             (Ability::Proven, Ok(())) => Ability::Proven,
             (_, Err(failure)) if matches!(failure.status, Some(500..=599) | None) => Ability::Unknown,

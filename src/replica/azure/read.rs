@@ -15,13 +15,16 @@ use super::Inner;
 use super::error::Failure;
 use super::facts::{Facts, quoted, unquoted};
 use super::ops::Op;
-use crate::model::{Digest, DigestKind, Entry, Expect, Key, Version};
+use crate::model::{Digest, DigestKind, Entry, Expect, Key, Readable, Version};
 use crate::replica::object::shown;
 use crate::replica::retry::{Patience, repeat};
 use crate::replica::{Attributes, Cause, Content, Error, Pieces, WHOLE_LIMIT};
 
 /// For how long an answer proves that the container is there, where a 404 does not say what is missing.
 const CONTAINER_PROOF: Duration = Duration::from_secs(5);
+
+/// The way out of the archive.
+pub(super) const ONLINE: &str = "Move the blob to an online tier first";
 
 pub(super) const AGAIN: Cause = Cause::Transient { throttled: false, after: None };
 
@@ -157,12 +160,17 @@ pub(super) fn entry_of(blob: &str, facts: &Facts) -> Result<Entry, Error> {
         .ok_or_else(|| Error::new(AGAIN, format!("look up {}: the answer has no ETag or no size", shown(blob))))
 }
 
-fn changed(blob: &str) -> Error {
+pub(super) fn changed(blob: &str) -> Error {
     Error::new(Cause::Changed, format!("{} has another version now", shown(blob)))
 }
 
-fn gone(blob: &str) -> Error {
+pub(super) fn gone(blob: &str) -> Error {
     Error::new(Cause::NotFound, format!("{} is gone", shown(blob)))
+}
+
+/// The content can't be read, copied or kept where it is.
+pub(super) fn archived(blob: &str) -> Error {
+    Error::new(Cause::Refused, format!("{} is archived", shown(blob))).hint(ONLINE)
 }
 
 /// Somebody else was faster.
@@ -203,6 +211,21 @@ pub(super) async fn open(inner: &Arc<Inner>, key: &Key, expect: &Version) -> Res
             }
         }
     }
+}
+
+/// As [`open`], for content that is known to be large: nothing of it is read before it is asked for.
+pub(super) async fn open_large(inner: &Arc<Inner>, key: &Key, expect: &Version) -> Result<Content, Error> {
+    let blob = inner.names.object(key);
+    let Some(facts) = inner.head(&blob).await? else { return Err(gone(&blob)) };
+    let entry = entry_of(&blob, &facts)?;
+    if entry.version != *expect {
+        return Err(changed(&blob));
+    }
+    if entry.readable == Readable::Archived {
+        return Err(archived(&blob));
+    }
+    let attributes = Arc::new(facts.attributes);
+    Ok(Content::Pieces(Arc::new(Ranges { inner: Arc::clone(inner), blob, entry, attributes })))
 }
 
 /// A large blob, read by ranges that are pinned to its version.

@@ -116,7 +116,7 @@ impl Inner {
         };
         // Headers come from the source, and so does metadata where none is stated: with the names spelled as they are.
         let dress = Dress { tags: self.tags_of(from, facts).await?, tier, ..Dress::default() };
-        let sent = self.send_copy(from, version, to, &dress, condition).await;
+        let sent = self.send_copy(self.own(from, version)?, to, &dress, condition).await;
         let (version, status) = sent.map_err(|failure| self.write_error(&failure, Op::CopyBlob, to))?;
         if status == "success" { Ok(version) } else { self.wait_for(to).await }
     }

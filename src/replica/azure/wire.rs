@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use azure_core::credentials::TokenCredential;
 use azure_core::http::{ClientOptions, RetryOptions, Transport as SdkTransport, Url};
+use azure_core::time::OffsetDateTime;
 use azure_identity::{
     ClientAssertionCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
     WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
@@ -16,7 +17,7 @@ use azure_identity::{
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions, BlockBlobClient};
 use tokio::time::Instant;
 
-use super::authorize::{Authorize, add_query};
+use super::authorize::{self, Authorize, add_query};
 use super::error::{About, Failure, Stage, fold};
 use super::ops::Op;
 use super::sas::Sas;
@@ -25,6 +26,7 @@ use super::{AzureAddress, Credentials, Identity};
 use crate::replica::Error;
 use crate::replica::requests::Counts;
 use crate::replica::throttle::Gate;
+use crate::secret::Secret;
 
 /// The way to one container.
 #[derive(Debug)]
@@ -60,6 +62,10 @@ impl Wire {
         Self { address, endpoint, sas, client, counts, gate, answered }
     }
 
+    pub(super) fn address(&self) -> &AzureAddress {
+        &self.address
+    }
+
     pub(super) fn counts(&self) -> &Counts<Op> {
         &self.counts
     }
@@ -88,6 +94,34 @@ impl Wire {
             add_query(&mut url, sas.reveal());
         }
         Ok(url.into())
+    }
+
+    /// The URL by which a copy finds its source in another container of the account. `leave` is what the source gives; who
+    /// signs with the account's key needs none.
+    pub(super) fn source_of(&self, container: &str, name: &str, leave: Option<&Secret>) -> Result<String, Failure> {
+        let invalid = || Failure::at(Stage::Request);
+        let mut url = Url::parse(&format!("{}/{container}", self.endpoint)).map_err(|_| invalid())?;
+        // As the SDK makes the URLs of blobs.
+        url.path_segments_mut().map_err(|()| invalid())?.extend([name]);
+        match (&self.address.credentials, leave) {
+            (Credentials::Key(_), _) | (Credentials::Identity(_), None) => {}
+            (_, Some(leave)) => add_query(&mut url, leave.reveal()),
+            (Credentials::Sas(own), None) => add_query(&mut url, own.reveal()),
+        }
+        Ok(url.into())
+    }
+
+    /// Leave to read a blob for an hour, for whom has other credentials: what an identity can't give.
+    pub(super) fn leave(&self, name: &str) -> Option<Secret> {
+        let AzureAddress { account, container, credentials, .. } = &self.address;
+        match credentials {
+            Credentials::Key(key) => {
+                let until = OffsetDateTime::now_utc() + Duration::from_secs(3600);
+                authorize::leave(key, &format!("/blob/{account}/{container}/{name}"), until)
+            }
+            Credentials::Sas(own) => Some(own.clone()),
+            Credentials::Identity(_) => None,
+        }
     }
 
     /// Whether the container answered with success within `time`.

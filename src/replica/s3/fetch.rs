@@ -48,6 +48,7 @@ impl Inner {
             entry,
             attributes: Some(attributes_of_head(&head)),
             recorded: OF_CONTENT.iter().filter_map(recorded).collect(),
+            leave: None,
         })
     }
 

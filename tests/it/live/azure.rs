@@ -78,7 +78,7 @@ impl RawContainer {
     pub(crate) fn script(&self, what: &str, name: &str, stdin: &[u8]) -> Vec<u8> {
         let python = std::env::var("MEDIASYNC_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/container.py");
-        let name = if what == "sas" { name.to_owned() } else { format!("{}{name}", self.prefix) };
+        let name = if ["sas", "create"].contains(&what) { name.to_owned() } else { format!("{}{name}", self.prefix) };
         let mut child = Command::new(&python)
             .args([script, what, &self.server.endpoint, &self.server.container, &name])
             .env("AZURE_STORAGE_KEY", &self.server.key)

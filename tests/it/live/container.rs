@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::azure::{AzureServer, RawContainer, azure_servers};
+use crate::support::front::Front;
 use crate::support::sandbox::{Ran, Sandbox};
 
 pub(super) const MIB: usize = 1024 * 1024;
@@ -32,6 +33,16 @@ impl Place {
         place.with_secret(&key)
     }
 
+    /// A place in another container, made for it.
+    pub(super) fn beside(&self) -> Self {
+        let container = format!("other-{:08x}", fastrand::u32(..));
+        let server = AzureServer { container: container.clone(), ..self.server.clone() };
+        let address = server.address();
+        let raw = RawContainer::new(&server, &address);
+        raw.script("create", "10", b"");
+        Self { sandbox: Sandbox::new(), raw, server, prefix: address.prefix }
+    }
+
     /// The same place with another secret in its DSN.
     pub(super) fn with_secret(mut self, secret: &str) -> Self {
         let dsn = self.dsn(secret, &self.server.container);
@@ -43,6 +54,27 @@ impl Place {
         let AzureServer { account, endpoint, .. } = &self.server;
         let secret = utf8_percent_encode(secret, NON_ALPHANUMERIC);
         format!("az://{account}:{secret}@azure/{container}/{}?endpoint={endpoint}", self.prefix)
+    }
+
+    /// The same place, reached through something in front of the server.
+    pub(super) fn dsn_by(&self, front: &Front, secret: &str) -> String {
+        self.dsn(secret, &self.server.container).replace(&self.host(), &front.host())
+    }
+
+    /// Something in front of the server.
+    pub(super) fn front(&self) -> Front {
+        Front::before(&self.host())
+    }
+
+    /// `HOST:PORT` of the server.
+    pub(super) fn host(&self) -> String {
+        let (_, rest) = self.server.endpoint.split_once("://").unwrap();
+        rest.split('/').next().unwrap().to_owned()
+    }
+
+    /// A shared access signature: see scripts/container.py.
+    pub(super) fn sas(&self, what: &str) -> String {
+        String::from_utf8(self.raw.script("sas", what, b"")).unwrap().trim().to_owned()
     }
 
     pub(super) fn look(&self) -> Value {

@@ -9,7 +9,9 @@ use mediasync::secret::Secret;
 
 mod azure;
 mod azure_cli;
+mod azure_copy;
 mod azure_mirror;
+mod azure_pull;
 mod bucket;
 mod cli;
 mod container;

@@ -2,5 +2,6 @@
 
 pub mod bench;
 pub mod buckets;
+pub mod front;
 pub mod s3;
 pub mod sandbox;
