@@ -1,12 +1,13 @@
 //! Copying from another container of the account, or another prefix of the container, without the bytes passing through here.
 //!
-//! The side that holds the content looks at it and says what it carries ([`Origin`]); this side asks the service for the
-//! copy, pinned to that version: CopyBlob takes any size within an account, and takes headers and Content-MD5 along.
+//! The side that holds the content says where it lies ([`Origin`]); this side asks the service for the copy, pinned to the
+//! version that was seen: CopyBlob takes any size within an account, and takes along all that the blob carries, its
+//! Content-MD5 included.
 //! Whoever signs with the account's key may read the other place; else the source gives leave: its own signature, or one
 //! that is made with its key for that blob. Where none of that is enough, it is found out once, told, and the content
 //! is sent instead.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 use super::Inner;
@@ -43,10 +44,24 @@ impl Inner {
             object: blob.to_owned(),
             pin: entry.version.as_str().to_owned(),
             entry,
-            attributes: facts.attributes,
+            attributes: Some(facts.attributes),
             recorded: recorded.collect(),
             leave: self.wire.leave(blob),
         })
+    }
+
+    /// See [`crate::replica::Replica::origin_seen`]: the service takes all along, pinned to the version that was listed.
+    pub(super) fn origin_seen(&self, blob: &str, entry: &Entry) -> Origin {
+        Origin {
+            service: self.service.clone(),
+            container: self.wire.address().container.clone(),
+            object: blob.to_owned(),
+            pin: entry.version.as_str().to_owned(),
+            entry: entry.clone(),
+            attributes: None,
+            recorded: BTreeMap::new(),
+            leave: self.wire.leave(blob),
+        }
     }
 
     /// See [`crate::replica::Replica::copy_from`].
@@ -65,14 +80,7 @@ impl Inner {
         if self.ability(|probe| probe.conditional_put) == Ability::Missing {
             self.must_be(to, put.expect).await?;
         }
-        let carried: HashMap<String, String> =
-            origin.attributes.metadata.iter().chain(&origin.recorded).map(|(k, v)| (k.clone(), v.clone())).collect();
-        dress.metadata.clone_from(&carried);
-        dress.state(put);
-        if dress.metadata == carried {
-            // Where none is stated the service takes the source's along, with the names spelled as they are.
-            dress.metadata.clear();
-        }
+        dress.metadata = Self::stated(origin, put);
         let version = Version::new(origin.pin.as_str());
         let source = self.wire.source_of(&origin.container, &origin.object, origin.leave.as_ref());
         let source = source.map(|url| Source { url, version: &version });
@@ -85,6 +93,18 @@ impl Inner {
         let mut digests = put.digests.clone();
         digests.merge(&origin.entry.digests.iter().filter(|digest| digest.kind.is_of_content()).cloned().collect());
         Ok(Entry { size: origin.entry.size, version, modified_ns: put.mtime_ns, digests, readable: Readable::Yes })
+    }
+
+    /// The metadata that a copy is to have; empty where the source's is: the service takes that along by itself, with the
+    /// names spelled as they are.
+    fn stated(origin: &Origin, put: &Put<'_>) -> HashMap<String, String> {
+        let Some(attributes) = &origin.attributes else { return HashMap::new() };
+        let carried =
+            attributes.metadata.iter().chain(&origin.recorded).map(|(name, value)| (name.clone(), value.clone()));
+        let carried: HashMap<String, String> = carried.collect();
+        let mut dress = Dress { metadata: carried.clone(), ..Dress::default() };
+        dress.state(put);
+        if dress.metadata == carried { HashMap::new() } else { dress.metadata }
     }
 
     /// A refusal to read the source is none of the target: another way of moving the content may not meet it.

@@ -203,6 +203,10 @@ impl Replica for Azure {
         self.inner.origin(&self.inner.names.object(key), expect).await
     }
 
+    async fn origin_seen(&self, key: &Key, entry: &Entry) -> Result<Origin, Error> {
+        Ok(self.inner.origin_seen(&self.inner.names.object(key), entry))
+    }
+
     async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let target = self.inner.blob(to)?;
         self.inner.copy_from(origin, &target, put).await

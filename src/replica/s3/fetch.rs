@@ -66,6 +66,7 @@ impl Inner {
             entry: entry.clone(),
             attributes: None,
             recorded: BTreeMap::new(),
+            leave: None,
         })
     }
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::container::{MIB, Place, assert_done, on_each_server};
-use crate::support::front::{Front, Then};
+use crate::support::front::{Call, Front, Then};
 use crate::support::sandbox::{Ran, bytes};
 
 /// Two places in containers of their own, with something in front of the server that counts.
@@ -91,6 +91,8 @@ fn one_account_copies_between_containers_without_a_byte_of_content() {
         let (ran, summary) = two.mirror(0);
         assert_done(&summary, &[("creates", 5)]);
         assert_eq!(two.moved(), 0, "{ran:?}");
+        let looks = |call: &&Call| call.method == "HEAD" && !call.path.contains(".mediasync");
+        assert_eq!(two.front.calls().iter().filter(looks).count(), 0, "one request a copy");
         two.assert_equal();
         assert_eq!(two.backup.raw.dressed("d/\u{fc} + 100%? #.jpg").len(), 3, "tags belong to the place");
         two.assert_idle();
