@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use crate::dsn::{self, Place};
 use crate::location::UsageError;
-use crate::replica::s3::{Credentials, Renewal, S3Address};
+use crate::replica::azure::{self, AzureAddress};
+use crate::replica::renewal::Renewal;
+use crate::replica::s3::{Credentials, S3Address};
 use crate::secret::Secret;
 
 /// After this a command that prints nothing is ended.
@@ -62,16 +64,41 @@ impl Commands {
         if !matches!(address.credentials, Credentials::Static { .. }) {
             return address.credentials.clone();
         }
-        let (command, dir, place) = (command.to_vec(), self.dir.clone(), address.canonical());
-        let again = move || {
+        let again = self.again(command, address.canonical(), |place| match place {
+            Place::S3(address) => Some((address.canonical(), address.credentials)),
+            Place::Azure(_) | Place::Local(_) => None,
+        });
+        Credentials::Renewed { now: Box::new(address.credentials.clone()), again }
+    }
+
+    /// The same for a container; `None` if the command is not what they come from.
+    pub fn renewal(&self, command: &[String], address: &AzureAddress) -> Option<Renewal<azure::Credentials>> {
+        let is_printed = !matches!(address.credentials, azure::Credentials::Identity(_));
+        let again = || {
+            self.again(command, address.canonical(), |place| match place {
+                Place::Azure(address) => Some((address.canonical(), address.credentials)),
+                Place::S3(_) | Place::Local(_) => None,
+            })
+        };
+        is_printed.then(again)
+    }
+
+    fn again<C: 'static>(
+        &self,
+        command: &[String],
+        place: String,
+        pick: fn(Place) -> Option<(String, C)>,
+    ) -> Renewal<C> {
+        let (command, dir) = (command.to_vec(), self.dir.clone());
+        Renewal::new(move || {
             let dsn = run(&command, &dir).map_err(|error| error.to_string())?;
-            match dsn::parse(dsn.reveal(), None).map_err(|error| error.to_string())?.place {
+            let printed = dsn::parse(dsn.reveal(), None).map_err(|error| error.to_string())?.place;
+            match pick(printed) {
                 // Below a remote the prefix is longer than that of the DSN.
-                Place::S3(address) if is_at_or_above(&address.canonical(), &place) => Ok(address.credentials),
+                Some((above, credentials)) if is_at_or_above(&above, &place) => Ok(credentials),
                 _ => Err(format!("`{}` now prints the DSN of another place", name_of(&command))),
             }
-        };
-        Credentials::Renewed { now: Box::new(address.credentials.clone()), again: Renewal::new(again) }
+        })
     }
 }
 

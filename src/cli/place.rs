@@ -57,6 +57,8 @@ pub struct End {
     pub name: Option<String>,
     /// The ACL that the configuration gives to new objects here, beside what a DSN says.
     pub acl: Option<String>,
+    /// What names a directory and is no path: where the DSN of it was read.
+    pub dsn: Option<String>,
     /// For people, once a run.
     pub warnings: Vec<String>,
     /// Whether directories above a missing one may be made.
@@ -140,7 +142,9 @@ fn place(text: &str, base: &Path, origin: Origin, effort: Effort, world: World<'
     let text_at = |at: TextAt<'_>| text_below(base, at, origin, world);
     let around = Surroundings {
         variable: world.env,
-        remote: &|name| Some(remote_place(world.config.remotes.get(name)?, effort, world)),
+        remote: &|name| {
+            Some(remote_place(world.config.remotes.get(name)?, effort, world).map_err(|why| told_of(name, why)))
+        },
         remotes: &names,
         found: &found,
         text: &text_at,
@@ -164,7 +168,8 @@ fn place(text: &str, base: &Path, origin: Origin, effort: Effort, world: World<'
     let acl = own.and_then(|(_, remote)| remote.acl.clone());
     let name = own.map(|(name, _)| name.to_owned());
     let warnings = parsed.warnings;
-    Ok(End { location, spelled, access, remote, name, acl, warnings, parents: Parents::MustExist })
+    let dsn = is_dsn_of_a_directory(text, &location).then(|| text.to_owned());
+    Ok(End { dsn, location, spelled, access, remote, name, acl, warnings, parents: Parents::MustExist })
 }
 
 fn settle(path: &Path, world: World<'_>) -> Result<PathBuf, Failure> {
@@ -208,6 +213,20 @@ fn access(place: &Location, own: Option<&str>, world: World<'_>) -> (Access, Opt
     strictest
 }
 
+/// Whether a directory is what a DSN or a remote says that stands somewhere else.
+fn is_dsn_of_a_directory(text: &str, location: &Location) -> bool {
+    let elsewhere = text == "-" || ["env:", "dsn-file:"].iter().any(|kind| text.starts_with(kind));
+    matches!(location, Location::Local(_)) && (elsewhere || location::remote_of(text).is_some())
+}
+
+/// A mistake of a command says whose it is.
+fn told_of(name: &str, mut why: UsageError) -> UsageError {
+    if why.message.starts_with("dsn_command:") {
+        why.message.insert_str(0, &format!("remote.{name}."));
+    }
+    why
+}
+
 /// How much is done to find out where a place is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effort {
@@ -240,8 +259,10 @@ fn remote_place(remote: &Remote, effort: Effort, world: World<'_>) -> Result<Loc
                 Effort::Known => world.commands.known(command)?,
             };
             let mut location = location::parse(dsn.reveal(), &around)?.location;
-            if let Location::S3(address) = &mut location {
-                address.credentials = world.commands.renewed(command, address);
+            match &mut location {
+                Location::S3(address) => address.credentials = world.commands.renewed(command, address),
+                Location::Azure(address) => address.renewal = world.commands.renewal(command, address),
+                Location::Local(_) => {}
             }
             location
         }

@@ -69,6 +69,7 @@ pub(super) fn parse(rest: &str) -> Result<Dsn, Fault> {
         prefix: join_prefix(&below, &more),
         endpoint,
         credentials,
+        renewal: None,
         public_url: None,
     };
     address.public_url = Some(public_url(&parameters, &host, &address, &more));

@@ -58,6 +58,7 @@ pub(super) fn container(text: &str, around: &Surroundings<'_>) -> Result<Parsed,
         prefix,
         endpoint,
         credentials,
+        renewal: None,
         public_url: None,
     });
     Ok(Parsed { location, warnings, spelled: Some(text.to_owned()) })

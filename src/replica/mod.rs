@@ -47,6 +47,7 @@ mod object;
 mod origin;
 mod pages;
 mod parts;
+pub mod renewal;
 mod requests;
 pub mod retry;
 mod room;

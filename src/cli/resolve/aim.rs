@@ -52,7 +52,7 @@ pub(super) fn may_change(written: &[&mut End], sure: Sure) -> Result<Option<Stri
 /// else is as private as the bucket makes it, unless somebody says otherwise.
 pub(super) fn set_acl(written: &mut [&mut End], mode: Mode, flag: Option<&str>) -> Result<(), Failure> {
     let mut buckets = 0;
-    for end in written {
+    for end in written.iter_mut() {
         let Location::S3(address) = &mut end.location else { continue };
         buckets += 1;
         match (flag, mode) {
@@ -61,10 +61,16 @@ pub(super) fn set_acl(written: &mut [&mut End], mode: Mode, flag: Option<&str>) 
             (None, Mode::Copy | Mode::CopyAndDelete | Mode::TwoWay) => {}
         }
     }
-    match flag {
-        Some(_) if buckets == 0 => {
-            Err(Failure::usage("--acl is for objects in a bucket, and what is written is a directory"))
-        }
-        _ => Ok(()),
+    if flag.is_none() || buckets > 0 {
+        return Ok(());
     }
+    let is_container = written.iter().any(|end| matches!(end.location, Location::Azure(_)));
+    Err(if is_container {
+        Failure::usage(
+            "--acl is for objects in a bucket: blobs have no ACLs, who may read them is a matter of their container",
+        )
+        .hint("set the container's public access level at the account, or hand out shared access signatures")
+    } else {
+        Failure::usage("--acl is for objects in a bucket, and what is written is a directory")
+    })
 }

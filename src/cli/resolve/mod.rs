@@ -396,6 +396,14 @@ fn refuse_overlap(source: &End, dest: &End) -> Result<(), Failure> {
         Some(Overlap::FirstInside) => format!("the source {a} lies inside the destination {b}"),
         Some(Overlap::SecondInside) => format!("the destination {b} lies inside the source {a}"),
     };
+    // A DSN of a project can mean the very directory that is the other side.
+    for end in [source, dest] {
+        if let Some(dsn) = &end.dsn {
+            let place = end.location.display();
+            return Err(Failure::usage(format!("{message}; {dsn} is the DSN of the directory {place}"))
+                .hint(format!("let {dsn} name a bucket or a container, or name another place instead of it")));
+        }
+    }
     Err(Failure::usage(message).hint("choose two places of which neither holds the other"))
 }
 

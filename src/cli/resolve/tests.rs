@@ -46,6 +46,7 @@ mode = "copy"
 fn resolve(config: &str, line: &str) -> Result<Vec<Task>, Failure> {
     let env = |name: &str| {
         let value = match name {
+            "HERE" => "file:///project/media",
             "LIVE" => "s3://KEY:hunter2@live.s3.eu-central-1.amazonaws.com/site?acl=public-read",
             "ARCHIVE_SECRET" => "hunter3",
             _ => return None,
@@ -167,6 +168,14 @@ fn wrong_places_are_refused_with_the_way_out() {
         ("mediasync pull media live:", &["pull fills a local directory, and s3://live/site is none"]),
         ("mediasync pull --acl private live: media", &["--acl is for objects in a bucket"]),
         ("mediasync mirror media media", &["the same place"]),
+        (
+            "mediasync mirror media env:HERE",
+            &["the same place", "env:HERE is the DSN of the directory", "let env:HERE name a bucket"],
+        ),
+        (
+            "mediasync push --acl private media az://account/container",
+            &["blobs have no ACLs", "the container's public access level"],
+        ),
         ("mediasync mirror media media/sub", &["lies inside the source"]),
         ("mediasync mirror media/sub media", &["lies inside the destination"]),
         ("mediasync push env:MISSING", &["MISSING is not set"]),

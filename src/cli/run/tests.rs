@@ -46,6 +46,7 @@ impl Desk {
             remote: None,
             name: None,
             acl: None,
+            dsn: None,
             warnings: Vec::new(),
         };
         Task {

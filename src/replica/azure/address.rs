@@ -1,5 +1,6 @@
 //! Where a container prefix is and who we are there: what `location` makes and the Azure replica takes.
 
+use crate::replica::renewal::Renewal;
 use crate::secret::Secret;
 
 /// The domain of the public cloud's blob services.
@@ -19,6 +20,8 @@ pub struct AzureAddress {
     pub endpoint: Option<String>,
     /// Who we are.
     pub credentials: Credentials,
+    /// How others are got when they have run out.
+    pub renewal: Option<Renewal<Credentials>>,
     /// Where the public reads the blobs, for people.
     pub public_url: Option<String>,
 }
@@ -162,6 +165,7 @@ mod tests {
             prefix: "a/b".to_owned(),
             endpoint: endpoint.map(str::to_owned),
             credentials: Credentials::Identity(Identity::Workload),
+            renewal: None,
             public_url: None,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::policies::{Policy, PolicyResult};
-use azure_core::http::{Context, Request, Url};
+use azure_core::http::{AsyncRawResponse, Context, Request, Url};
 use azure_core::time::{OffsetDateTime, to_rfc3339, to_rfc7231};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -18,6 +18,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::Sha256;
 
 use super::Credentials;
+use super::who::Who;
 use crate::secret::Secret;
 
 /// The MD5 of a body, in base64, to be verified by the service; a value of a request's context.
@@ -26,36 +27,48 @@ pub(super) struct BodyMd5(pub(super) String);
 
 /// See the module's text.
 #[derive(Debug)]
-pub(super) enum Authorize {
-    /// An account and the bytes of its key.
-    Key(String, Key),
-    /// The text of a query.
-    Sas(Secret),
-    /// The SDK adds a token.
-    Token,
-}
-
-/// The bytes of an account's key; never shown.
-pub(super) struct Key(Vec<u8>);
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
+pub(super) struct Authorize {
+    account: String,
+    who: Arc<Who>,
 }
 
 impl Authorize {
     /// For an account; `None` if its key is no base64.
-    pub(super) fn new(account: &str, credentials: &Credentials) -> Option<Self> {
-        Some(match credentials {
-            Credentials::Key(key) => {
-                let bytes = BASE64.decode(key.reveal().trim()).ok().filter(|bytes| !bytes.is_empty())?;
-                Self::Key(account.to_owned(), Key(bytes))
-            }
-            Credentials::Sas(sas) => Self::Sas(sas.clone()),
-            Credentials::Identity(_) => Self::Token,
-        })
+    pub(super) fn new(account: &str, who: Arc<Who>) -> Option<Self> {
+        match who.now().1 {
+            Credentials::Key(key) => drop(key_bytes(&key)?),
+            Credentials::Sas(_) | Credentials::Identity(_) => {}
+        }
+        Some(Self { account: account.to_owned(), who })
     }
+
+    fn apply(&self, request: &mut Request, credentials: &Credentials) {
+        match credentials {
+            Credentials::Key(key) => {
+                request.insert_header("x-ms-date", to_rfc7231(&OffsetDateTime::now_utc()));
+                let text = string_to_sign(&self.account, request);
+                // A key that is no base64 signs wrongly, and is refused.
+                let signature = sign(&key_bytes(key).unwrap_or_default(), &text);
+                request.insert_header("authorization", format!("SharedKey {}:{signature}", self.account));
+            }
+            Credentials::Sas(sas) => add_query(request.url_mut(), sas.reveal()),
+            Credentials::Identity(_) => {}
+        }
+    }
+}
+
+/// The bytes of an account's key; `None` if it is no base64.
+fn key_bytes(key: &Secret) -> Option<Vec<u8>> {
+    BASE64.decode(key.reveal().trim()).ok().filter(|bytes| !bytes.is_empty())
+}
+
+/// Whether an answer says that it is the credentials that are not taken (any more), not what they allow.
+fn is_unknown(answer: &AsyncRawResponse) -> bool {
+    let code = answer.headers().get_optional_str(&HeaderName::from_static("x-ms-error-code"));
+    // What emulators say of a wrong signature is the last one.
+    let known =
+        ["AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation", "AuthorizationFailure"];
+    matches!(u16::from(answer.status()), 401 | 403) && code.is_none_or(|code| known.contains(&code))
 }
 
 #[async_trait]
@@ -64,16 +77,18 @@ impl Policy for Authorize {
         if let Some(md5) = ctx.value::<BodyMd5>() {
             request.insert_header("content-md5", md5.0.clone());
         }
-        match self {
-            Self::Key(account, key) => {
-                request.insert_header("x-ms-date", to_rfc7231(&OffsetDateTime::now_utc()));
-                let text = string_to_sign(account, request);
-                request.insert_header("authorization", format!("SharedKey {account}:{}", sign(&key.0, &text)));
-            }
-            Self::Sas(sas) => add_query(request.url_mut(), sas.reveal()),
-            Self::Token => {}
-        }
         let [first, rest @ ..] = next else { unreachable!("a transport ends every pipeline") };
+        let url = request.url().clone();
+        let (generation, credentials) = self.who.now();
+        self.apply(request, &credentials);
+        let answer = first.send(ctx, request, rest).await;
+        let refused = self.who.can_renew() && answer.as_ref().is_ok_and(is_unknown);
+        if !refused || !self.who.renew(generation).await {
+            return answer;
+        }
+        *request.url_mut() = url;
+        request.headers_mut().remove("authorization");
+        self.apply(request, &self.who.now().1);
         first.send(ctx, request, rest).await
     }
 }
@@ -94,7 +109,7 @@ const SIGNED_AS: &str = "2020-12-06";
 /// (<https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas>). `blob` is
 /// `/blob/ACCOUNT/CONTAINER/NAME`, not encoded. `None` if the key is no base64.
 pub(super) fn leave(key: &Secret, blob: &str, until: OffsetDateTime) -> Option<Secret> {
-    let key = BASE64.decode(key.reveal().trim()).ok().filter(|bytes| !bytes.is_empty())?;
+    let key = key_bytes(key)?;
     let until = to_rfc3339(&until.replace_nanosecond(0).ok()?);
     // Permissions, start, expiry, resource, policy, addresses, protocol, version, kind, snapshot, encryption, five headers.
     let text = format!("r\n\n{until}\n{blob}\n\n\n\n{SIGNED_AS}\nb\n\n\n\n\n\n\n");
@@ -205,8 +220,9 @@ mod tests {
         add_query(&mut url, "sv=2018-11-09&sig=a%2Bb%2F%3D");
         assert_eq!(url.as_str(), "https://x/c/b?comp=list&sv=2018-11-09&sig=a%2Bb%2F%3D");
         let key = Credentials::Key(Secret::new("aHVudGVyMg=="));
-        let authorize = Authorize::new("acct", &key).unwrap();
-        assert!(!format!("{authorize:?}").contains("104"), "{authorize:?}");
-        assert!(Authorize::new("acct", &Credentials::Key(Secret::new("no base64!"))).is_none());
+        let authorize = |credentials| Authorize::new("acct", Arc::new(Who::new(credentials, None)));
+        let shown = format!("{:?}", authorize(key).unwrap());
+        assert!(!shown.contains("104") && !shown.contains("aHVu"), "{shown}");
+        assert!(authorize(Credentials::Key(Secret::new("no base64!"))).is_none());
     }
 }

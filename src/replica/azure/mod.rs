@@ -41,6 +41,7 @@ mod read;
 mod sas;
 mod transport;
 mod trash;
+mod who;
 mod wire;
 
 pub use address::{AzureAddress, BadPlace, Credentials, Identity, check_account, check_container, clean_endpoint};

@@ -22,6 +22,7 @@ use super::error::{About, Failure, Stage, fold};
 use super::ops::Op;
 use super::sas::Sas;
 use super::transport::Transport;
+use super::who::Who;
 use super::{AzureAddress, Credentials, Identity};
 use crate::replica::Error;
 use crate::replica::requests::Counts;
@@ -34,7 +35,7 @@ pub(super) struct Wire {
     address: AzureAddress,
     /// Where requests go, for people.
     endpoint: String,
-    sas: Option<Sas>,
+    who: Arc<Who>,
     client: OnceLock<Result<Client, Failure>>,
     counts: Counts<Op>,
     gate: Gate,
@@ -53,13 +54,10 @@ impl std::fmt::Debug for Client {
 
 impl Wire {
     pub(super) fn new(address: AzureAddress, gate: Gate) -> Self {
-        let sas = match &address.credentials {
-            Credentials::Sas(text) => Some(Sas::read(text.reveal())),
-            Credentials::Key(_) | Credentials::Identity(_) => None,
-        };
+        let who = Arc::new(Who::new(address.credentials.clone(), address.renewal.clone()));
         let endpoint = address.service_url();
         let (client, counts, answered) = (OnceLock::new(), Counts::default(), Mutex::new(None));
-        Self { address, endpoint, sas, client, counts, gate, answered }
+        Self { address, endpoint, who, client, counts, gate, answered }
     }
 
     pub(super) fn address(&self) -> &AzureAddress {
@@ -72,7 +70,7 @@ impl Wire {
 
     /// The container.
     pub(super) fn container(&self) -> Result<&BlobContainerClient, Failure> {
-        let client = self.client.get_or_init(|| connect(&self.address).map(Client));
+        let client = self.client.get_or_init(|| connect(&self.address, &self.who).map(Client));
         client.as_ref().map(|client| &client.0).map_err(Clone::clone)
     }
 
@@ -90,7 +88,7 @@ impl Wire {
     /// shared access signature the URL has to say so.
     pub(super) fn source_url(&self, name: &str) -> Result<String, Failure> {
         let mut url = self.blob(name)?.url().clone();
-        if let Credentials::Sas(sas) = &self.address.credentials {
+        if let Credentials::Sas(sas) = self.who.now().1 {
             add_query(&mut url, sas.reveal());
         }
         Ok(url.into())
@@ -103,7 +101,7 @@ impl Wire {
         let mut url = Url::parse(&format!("{}/{container}", self.endpoint)).map_err(|_| invalid())?;
         // As the SDK makes the URLs of blobs.
         url.path_segments_mut().map_err(|()| invalid())?.extend([name]);
-        match (&self.address.credentials, leave) {
+        match (self.who.now().1, leave) {
             (Credentials::Key(_), _) | (Credentials::Identity(_), None) => {}
             (_, Some(leave)) => add_query(&mut url, leave.reveal()),
             (Credentials::Sas(own), None) => add_query(&mut url, own.reveal()),
@@ -113,13 +111,13 @@ impl Wire {
 
     /// Leave to read a blob for an hour, for whom has other credentials: what an identity can't give.
     pub(super) fn leave(&self, name: &str) -> Option<Secret> {
-        let AzureAddress { account, container, credentials, .. } = &self.address;
-        match credentials {
+        let AzureAddress { account, container, .. } = &self.address;
+        match self.who.now().1 {
             Credentials::Key(key) => {
                 let until = OffsetDateTime::now_utc() + Duration::from_secs(3600);
-                authorize::leave(key, &format!("/blob/{account}/{container}/{name}"), until)
+                authorize::leave(&key, &format!("/blob/{account}/{container}/{name}"), until)
             }
-            Credentials::Sas(own) => Some(own.clone()),
+            Credentials::Sas(own) => Some(own),
             Credentials::Identity(_) => None,
         }
     }
@@ -133,11 +131,13 @@ impl Wire {
     /// The error for a failure about `blob`.
     pub(super) fn fold(&self, failure: &Failure, op: Op, blob: Option<&str>) -> Error {
         let container = format!("{}/{}", self.address.account, self.address.container);
-        let credentials = &self.address.credentials;
-        fold(
-            failure,
-            About { op, container: &container, blob, endpoint: &self.endpoint, credentials, sas: self.sas.as_ref() },
-        )
+        let credentials = &self.who.now().1;
+        let sas = match credentials {
+            Credentials::Sas(text) => Some(Sas::read(text.reveal())),
+            Credentials::Key(_) | Credentials::Identity(_) => None,
+        };
+        let endpoint = &self.endpoint;
+        fold(failure, About { op, container: &container, blob, endpoint, credentials, sas: sas.as_ref() })
     }
 
     /// Sends one request whose body has `bytes`. The SDK's futures are many KiB; boxed, they do not add up in their
@@ -161,12 +161,11 @@ impl Wire {
     }
 }
 
-fn connect(address: &AzureAddress) -> Result<BlobContainerClient, Failure> {
+fn connect(address: &AzureAddress, who: &Arc<Who>) -> Result<BlobContainerClient, Failure> {
     let service = address.service_url();
     let transport = Transport::new(&service).map_err(|_| Failure::at(Stage::Certificate))?;
     let transport = SdkTransport::new(Arc::new(transport));
-    let authorize =
-        Authorize::new(&address.account, &address.credentials).ok_or_else(|| Failure::at(Stage::Credentials))?;
+    let authorize = Authorize::new(&address.account, Arc::clone(who)).ok_or_else(|| Failure::at(Stage::Credentials))?;
     let url = Url::parse(&format!("{service}/{}", address.container)).map_err(|_| Failure::at(Stage::Request))?;
     let credential = match &address.credentials {
         Credentials::Identity(identity) => Some(token_source(identity, &transport)?),

@@ -1,8 +1,5 @@
 //! Where a bucket prefix is and how to talk to it: what `location` makes and the S3 replica takes.
 
-use std::fmt;
-use std::sync::Arc;
-
 use super::endpoint::identity;
 use super::providers::Said;
 use crate::secret::Secret;
@@ -78,38 +75,8 @@ impl Credentials {
     }
 }
 
-/// How credentials are got anew: blocks while a command runs.
-#[derive(Clone)]
-pub struct Renewal(Arc<dyn Fn() -> Result<Credentials, String> + Send + Sync>);
-
-impl Renewal {
-    /// `again` gives credentials of the same place, or says in a sentence without secrets why there are none.
-    pub fn new(again: impl Fn() -> Result<Credentials, String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(again))
-    }
-
-    /// Gets them.
-    ///
-    /// # Errors
-    /// Why there are none.
-    pub fn now(&self) -> Result<Credentials, String> {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Renewal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Renewal")
-    }
-}
-
-impl PartialEq for Renewal {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Renewal {}
+/// How such credentials are got anew.
+pub type Renewal = crate::replica::renewal::Renewal<Credentials>;
 
 impl S3Address {
     /// Identity of the place for pairs and locks: where bucket names are unique, bucket and prefix, without

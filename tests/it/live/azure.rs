@@ -32,6 +32,7 @@ impl AzureServer {
             prefix: format!("mediasync-test-{:016x}", fastrand::u64(..)),
             endpoint: Some(self.endpoint.clone()),
             credentials: Credentials::Key(Secret::new(self.key.clone())),
+            renewal: None,
             public_url: None,
         }
     }

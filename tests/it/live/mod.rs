@@ -12,6 +12,7 @@ mod azure_cli;
 mod azure_copy;
 mod azure_mirror;
 mod azure_pull;
+mod azure_renewal;
 mod bucket;
 mod cli;
 mod container;
