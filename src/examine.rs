@@ -5,10 +5,11 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::hash::{Hasher, hash_pieces, part_sizes};
+use crate::hash::{Hasher, hash_pieces};
 use crate::manifest::Manifest;
 use crate::model::{Digest, DigestKind, Digests, Entry, Key, Side, Want};
 use crate::plan::{Evidence, Need, Triple};
+use crate::replica::multipart_md5::part_sizes;
 use crate::replica::{Buffers, Cause, Content, Error, Replica, WHOLE_LIMIT};
 use crate::sync::{Progress, Sides};
 

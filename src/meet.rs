@@ -85,7 +85,7 @@ pub(crate) async fn prepare(
 ) -> Result<(), Error> {
     let mut agreed = false;
     for side in cycle.writes {
-        let first = cycle.manifest.identity(*side)?.is_none();
+        let first = cycle.manifest.identity(*side)?.is_none() && !met.is_new(*side);
         if !first && met.strangers.is_empty() && plan.counts_at(*side).changes() == 0 {
             continue;
         }

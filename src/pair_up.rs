@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::examine::Examiner;
 use crate::model::{
-    Action, Digests, Entry, Expect, Key, Namespace, Problem, ProblemKind, ReadCost, Reason, Sameness, Side, Verb, Want,
+    Action, Digests, Entry, Key, Namespace, Problem, ProblemKind, ReadCost, Reason, Sameness, Side, Verb, Want,
     same_content,
 };
 use crate::plan::comparable;
@@ -48,11 +48,6 @@ pub(crate) async fn pair_up(cycle: &Cycle<'_>, findings: &mut Findings, observer
         let copies = sides.of(*side).capabilities().copy != Ability::Missing;
         if copies && findings.base_keys > 0 && findings.plan.counts_at(*side).creates > 0 {
             pairer.renames(findings, *side).await?;
-        }
-        if sides.of(*side).capabilities().namespace == Namespace::Tree && findings.plan.counts_at(*side).creates > 0 {
-            for phase in [Phase::Copy, Phase::Send] {
-                give_way(&mut findings.plan, *side, phase, observer)?;
-            }
         }
     }
     order(cycle, &mut findings.plan)
@@ -247,33 +242,6 @@ fn forms(key: &Key) -> Vec<Key> {
     let nfc: String = key.as_str().nfc().collect();
     let nfd: String = key.as_str().nfd().collect();
     [nfc, nfd].into_iter().filter(|form| form != key.as_str()).filter_map(|form| Key::new(form).ok()).collect()
-}
-
-/// Of two new keys of which one would have to be a file and a directory at once, what is below the directory is made.
-fn give_way(plan: &mut PlanStore, side: Side, phase: Phase, observer: &dyn Observer) -> Result<(), Error> {
-    // Keys that the next ones may be below of: each begins with the one before it.
-    let mut above: Vec<Key> = Vec::new();
-    let mut after: Option<Key> = None;
-    while let Some(page) = Some(plan.page(phase, after.as_ref(), PAGE)?).filter(|page| !page.is_empty()) {
-        after = page.last().map(|action| action.key.clone());
-        for action in page.into_iter().filter(|action| action.side == side) {
-            while above.last().is_some_and(|key| !action.key.as_str().starts_with(key.as_str())) {
-                above.pop();
-            }
-            let parents = above.iter().filter(|key| action.key.is_below(key.as_str()));
-            for parent in parents {
-                if plan.take_at(side, phase, parent)?.is_some() {
-                    let message = format!("{parent}: it can't be a file here, because {} is below it", action.key);
-                    let problem = Problem::of(parent, ProblemKind::Name, message);
-                    observer.problem(&problem.hint("rename one of them; what is below was taken"));
-                }
-            }
-            if action.expect == Expect::Absent {
-                above.push(action.key);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Where a directory and a file of one name can't both exist, the deletion that makes room goes first.

@@ -11,7 +11,7 @@ use crate::apply::{self, Shelf};
 use crate::execute::{Abandoned, Bin, Book, Executor, abandoned, expire};
 use crate::manifest::{Manifest, RunId};
 use crate::meet::{Met, meet, prepare};
-use crate::model::{Counts, Filter, Key, Side, TrashRule};
+use crate::model::{Counts, Filter, Key, ReadCost, Side, TrashRule};
 use crate::pair_up::pair_up;
 use crate::plan::guard::{self, GuardVerdict, Range, Situation, Watched};
 use crate::plan::{Budget, Mode, Policy};
@@ -135,6 +135,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     in_scope(&cycle, &findings)?;
     pair_up(&cycle, &mut findings, &watcher).await?;
     tell_refills(&cycle, &findings, &watcher);
+    tell_empty(&cycle, &findings, &watcher);
     tell_times(&cycle, &findings, &watcher);
     let verdict = guard::check(&situation(&cycle, &met, &findings)?);
     cycle.progress.actions.store(findings.plan.counts().changes(), Relaxed);
@@ -179,6 +180,18 @@ fn tell_refills(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer)
             let name = cycle.of(*side).name();
             observer.notice(&format!("{name} is empty, though it was not after the last run: it is refilled"));
         }
+    }
+}
+
+/// A bucket lists nothing under a mistyped prefix, and that is no error.
+fn tell_empty(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer) {
+    let is_bucket = cycle.source.capabilities().read_cost == ReadCost::Transfer;
+    let one_way = cycle.policy.mode.follows() == [Side::Source];
+    if is_bucket && one_way && cycle.only.is_none() && findings.source_keys == 0 && findings.base_keys == 0 {
+        observer.notice(&format!(
+            "nothing was found at {}, and no run ever found anything there: check the spelling of bucket and prefix",
+            cycle.source.name()
+        ));
     }
 }
 
@@ -322,7 +335,8 @@ pub(crate) async fn carry_out(
         }
     }
     executor.run(plan, observer, done).await?;
-    for side in cycle.writes {
+    // A place that is not there and gets nothing was not made.
+    for side in cycle.writes.iter().filter(|side| !met.is_new(**side) || plan.counts_at(**side).changes() > 0) {
         tidy(cycle, plan, looked, *side, observer).await?;
     }
     for side in cycle.writes.iter().filter(|side| plan.counts_at(**side).changes() > 0) {

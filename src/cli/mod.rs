@@ -6,8 +6,6 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use ::clap::Parser;
-
 pub mod approve;
 pub mod args;
 pub mod commands;
@@ -44,7 +42,7 @@ use setup::Setup;
 
 /// The whole program: from its arguments to its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match args::parse(args) {
         Ok(cli) => cli,
         Err(error) => return output::clap(&error),
     };

@@ -373,11 +373,11 @@ impl About {
     /// The command that settles the conflict of a key.
     fn resolve(&self, key: &Key) -> Option<String> {
         let both = match self.ways {
-            human::Ways::One => "",
-            human::Ways::Both => "|both",
+            human::Ways::One => "(or destination)",
+            human::Ways::Both => "(or destination, or both)",
         };
         let (handle, key) = (self.handle.as_ref()?, super::setup::quoted(key)?);
-        Some(format!("mediasync resolve {handle} {key} --take source|destination{both}{}", self.repeated))
+        Some(format!("mediasync resolve {handle} {key} --take source{} {both}", self.repeated))
     }
 }
 

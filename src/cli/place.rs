@@ -175,7 +175,12 @@ fn place(text: &str, base: &Path, origin: Origin, effort: Effort, world: World<'
 fn settle(path: &Path, world: World<'_>) -> Result<PathBuf, Failure> {
     (world.settle)(path).map_err(|error| {
         let shown = path.display().to_string();
-        Failure::error(format!("can't resolve the path {}: {error}", shown.escape_debug()))
+        let shown = shown.escape_debug();
+        if error.kind() == io::ErrorKind::NotADirectory {
+            let message = format!("a part of the path {shown} is a file, and a location is a directory");
+            return Failure::usage(message).hint("name its directory, with --only for one file");
+        }
+        Failure::error(format!("can't resolve the path {shown}: {error}"))
     })
 }
 

@@ -82,6 +82,10 @@ impl Journal for UploadJournal<'_> {
         self.write(|conn| add_part(conn, self.side(), key, part))
     }
 
+    fn arrived(&self, key: &Key, blake3: &str) -> Result<(), Error> {
+        Ok(self.manifest.sending_is(self.side, key, blake3)?)
+    }
+
     fn done(&self, key: &Key) -> Result<(), Error> {
         self.write(|conn| {
             forget_parts(conn, self.side(), key)?;

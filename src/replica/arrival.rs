@@ -13,16 +13,27 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use tokio::sync::Notify;
 
+use super::multipart_md5::{Multipart, part_sizes};
 use super::{Buffers, Cause, Error, PartHasher, PartHashes, Pieces};
 use crate::model::{Digest, DigestKind, Digests, Entry};
 
 const CRC: CrcAlgorithm = CrcAlgorithm::Crc64Nvme;
 
-/// The best digest to check content by: the strongest of the cheap ones, and MD5 only where there is nothing else. A
-/// multipart ETag says nothing without the sizes of its parts.
-fn telling(known: &Digests) -> Option<&Digest> {
-    let kinds = [DigestKind::Blake3, DigestKind::Crc64Nvme, DigestKind::Sha256, DigestKind::Md5, DigestKind::EtagMd5];
-    kinds.into_iter().find_map(|kind| known.get(kind))
+/// The best digest to check content of `size` bytes by: the strongest of the cheap ones, and MD5 only where there is nothing
+/// else. A multipart ETag can show that the content is right, for the sizes of parts that programs use.
+fn telling(known: &Digests, size: u64) -> Option<&Digest> {
+    let kinds = [
+        DigestKind::Blake3,
+        DigestKind::Crc64Nvme,
+        DigestKind::Sha256,
+        DigestKind::Md5,
+        DigestKind::EtagMd5,
+        DigestKind::EtagMultipart,
+    ];
+    kinds
+        .into_iter()
+        .find_map(|kind| known.get(kind))
+        .filter(|told| told.kind != DigestKind::EtagMultipart || !part_sizes(size, told.parts()).is_empty())
 }
 
 /// What the best known digest says about content that is there as a whole.
@@ -38,11 +49,17 @@ pub(super) enum Check {
 
 /// Checks `bytes`, whose BLAKE3 is `blake3`, by the best of the `known` digests.
 pub(super) fn check_whole(known: &Digests, bytes: &[u8], blake3: &Digest) -> Check {
-    let Some(told) = telling(known) else { return Check::Untold };
+    let size = bytes.len() as u64;
+    let Some(told) = telling(known, size) else { return Check::Untold };
     let found = match told.kind {
         DigestKind::Blake3 => blake3.clone(),
         DigestKind::Crc64Nvme => Digest::from_bytes(told.kind, &checksum(CRC, bytes).to_be_bytes()),
         DigestKind::Sha256 => Digest::from_bytes(told.kind, &Sha256::digest(bytes)),
+        DigestKind::EtagMultipart => {
+            let mut ordered = Ordered::multipart(size, told);
+            ordered.update(bytes);
+            return ordered.finish().map_or(Check::Untold, Check::Agrees);
+        }
         _ => Digest::from_bytes(DigestKind::Md5, &Md5::digest(bytes)),
     };
     if found.text == told.text { Check::Agrees(found) } else { Check::Differs(told.kind) }
@@ -80,28 +97,41 @@ impl State {
 enum Ordered {
     Md5(Md5),
     Sha256(Sha256),
+    /// One for each size that the parts may have had, and the ETag that one of them has to give.
+    Multipart(Vec<Multipart>, Digest),
 }
 
 impl Ordered {
-    fn of(known: &Digests) -> Option<Self> {
-        match telling(known)?.kind {
+    fn of(known: &Digests, size: u64) -> Option<Self> {
+        let told = telling(known, size)?;
+        match told.kind {
+            DigestKind::EtagMultipart => Some(Self::multipart(size, told)),
             DigestKind::Md5 | DigestKind::EtagMd5 => Some(Self::Md5(Md5::new())),
             DigestKind::Sha256 => Some(Self::Sha256(Sha256::new())),
             _ => None,
         }
     }
 
+    fn multipart(size: u64, told: &Digest) -> Self {
+        Self::Multipart(part_sizes(size, told.parts()).into_iter().map(Multipart::new).collect(), told.clone())
+    }
+
     fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Md5(md5) => md5.update(bytes),
             Self::Sha256(sha256) => sha256.update(bytes),
+            Self::Multipart(sizes, _) => sizes.iter_mut().for_each(|size| size.update(bytes)),
         }
     }
 
-    fn finish(self) -> Digest {
+    /// `None`: a multipart ETag of parts of another size, or no MD5 at all. That says nothing.
+    fn finish(self) -> Option<Digest> {
         match self {
-            Self::Md5(md5) => Digest::from_bytes(DigestKind::Md5, &md5.finalize()),
-            Self::Sha256(sha256) => Digest::from_bytes(DigestKind::Sha256, &sha256.finalize()),
+            Self::Md5(md5) => Some(Digest::from_bytes(DigestKind::Md5, &md5.finalize())),
+            Self::Sha256(sha256) => Some(Digest::from_bytes(DigestKind::Sha256, &sha256.finalize())),
+            Self::Multipart(sizes, told) => {
+                sizes.into_iter().map(Multipart::finish).find(|found| found.text == told.text)
+            }
         }
     }
 }
@@ -111,12 +141,12 @@ impl Arrival {
     /// of two of at least 1,024.
     pub fn new(entry: &Entry, part_size: u64) -> Self {
         let count = usize::try_from(entry.size.div_ceil(part_size).max(1)).unwrap_or(usize::MAX);
-        let wants_crc = telling(&entry.digests).is_some_and(|told| told.kind == DigestKind::Crc64Nvme);
+        let wants_crc = telling(&entry.digests, entry.size).is_some_and(|told| told.kind == DigestKind::Crc64Nvme);
         let state = State {
             hashes: vec![None; count],
             crcs: if wants_crc { vec![None; count] } else { Vec::new() },
             next: 0,
-            ordered: Ordered::of(&entry.digests),
+            ordered: Ordered::of(&entry.digests, entry.size),
         };
         Self {
             size: entry.size,
@@ -189,7 +219,7 @@ impl Arrival {
         let Some((mut digests, found)) = self.digests() else {
             return Err(Error::new(Cause::Changed, format!("{what}: not all of it came")));
         };
-        let Some(told) = telling(&self.known) else {
+        let (Some(told), Some(found)) = (telling(&self.known, self.size), found) else {
             // Nothing says what it should be: at least it is of one version.
             pieces.unchanged().await?;
             return Ok(digests);
@@ -203,14 +233,15 @@ impl Arrival {
         if told.kind == DigestKind::EtagMd5 { Ok(digests) } else { Err(not_as_recorded(what)) }
     }
 
-    /// The BLAKE3 of the whole, and the digest of the kind that tells.
-    fn digests(&self) -> Option<(Digests, Digest)> {
+    /// The BLAKE3 of the whole, and the digest of the kind that tells, if one does. `None`: not all of it came.
+    fn digests(&self) -> Option<(Digests, Option<Digest>)> {
         let mut state = self.lock();
         let hashes: Vec<[u8; 32]> = state.hashes.iter().copied().collect::<Option<_>>()?;
         let blake3 = PartHashes { size: self.part_size, hashes }.whole(self.size);
         let digests = Digests::from_iter([blake3.clone()]);
-        let found = match telling(&self.known).map(|told| told.kind) {
-            None | Some(DigestKind::Blake3) => blake3,
+        let found = match telling(&self.known, self.size).map(|told| told.kind) {
+            None => None,
+            Some(DigestKind::Blake3) => Some(blake3),
             Some(DigestKind::Crc64Nvme) => {
                 let mut crcs = state.crcs.iter().copied().collect::<Option<Vec<_>>>()?.into_iter().enumerate();
                 let (_, first) = crcs.next()?;
@@ -218,7 +249,7 @@ impl Arrival {
                     let offset = at as u64 * self.part_size;
                     checksum_combine(CRC, whole, crc, self.part_size.min(self.size - offset))
                 });
-                Digest::from_bytes(DigestKind::Crc64Nvme, &whole.to_be_bytes())
+                Some(Digest::from_bytes(DigestKind::Crc64Nvme, &whole.to_be_bytes()))
             }
             Some(_) if state.next == self.size => state.ordered.take()?.finish(),
             Some(_) => return None,
@@ -362,6 +393,30 @@ mod tests {
         }
         let flipping = Remote { flips: true, ..remote(&[right(DigestKind::EtagMd5)]) };
         assert!(matches!(arrive(&flipping).await.unwrap_err().cause, Cause::Transient { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_multipart_etag_shows_that_the_content_is_right_and_never_that_it_is_wrong() {
+        let right = |size: u64| {
+            let mut multipart = Multipart::new(size);
+            multipart.update(&remote(&[]).bytes);
+            Digest::new(DigestKind::EtagMultipart, multipart.finish().text)
+        };
+        // One part of any size, and parts of a size that nobody uses.
+        for (told, is_checked) in [(right(8 << 20), true), (right(2_000), false)] {
+            let remote = remote(std::slice::from_ref(&told));
+            let found = arrive(&remote).await.unwrap();
+            let checked = found.get(DigestKind::MultipartMd5).map(|found| found.text.clone());
+            assert_eq!(checked, is_checked.then_some(told.text.clone()));
+            assert_eq!(remote.reads.load(Relaxed), 6, "one pass, whatever it says: {told:?}");
+        }
+        let wrong = Digest::new(DigestKind::EtagMultipart, format!("{}-1", "0".repeat(32)));
+        let bytes = remote(&[]).bytes;
+        let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&bytes).as_bytes());
+        assert_eq!(check_whole(&Digests::from_iter([wrong.clone()]), &bytes, &blake3), Check::Untold);
+        let whole = check_whole(&Digests::from_iter([right(5 << 20)]), &bytes, &blake3);
+        assert!(matches!(whole, Check::Agrees(found) if found.kind == DigestKind::MultipartMd5));
+        assert!(arrive(&remote(&[wrong])).await.is_ok());
     }
 
     #[tokio::test]

@@ -58,6 +58,14 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`super::Cause::Stop`].
     fn part(&self, key: &Key, part: &UploadedPart) -> Result<(), Error>;
+    /// All of the content arrived, and this is its BLAKE3, hex; written before it gets its name. After a kill it is the
+    /// proof of what is ours.
+    ///
+    /// # Errors
+    /// [`super::Cause::Stop`].
+    fn arrived(&self, _key: &Key, _blake3: &str) -> Result<(), Error> {
+        Ok(())
+    }
     /// The upload was completed or aborted.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ mod journal;
 mod leftovers;
 pub mod local;
 pub mod memory;
+pub(crate) mod multipart_md5;
 mod notices;
 mod object;
 mod origin;

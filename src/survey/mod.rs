@@ -3,6 +3,7 @@
 //! The join runs on a thread of its own and feeds two places: actions go straight into the plan store, keys that need
 //! evidence go through a bounded channel to the examiners. Nothing is changed anywhere.
 
+mod crowd;
 mod feed;
 mod findings;
 
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 
 pub(crate) use self::findings::Findings;
 
+use self::crowd::{Crowd, Crowded};
 use self::feed::{Feed, Items, Order, feed};
 use crate::examine::Examiner;
 use crate::manifest::{BaseCursor, ManifestError};
@@ -24,6 +26,7 @@ use crate::model::{
 use crate::plan::{
     Context, Decision, Evidence, Input, Join, JoinError, Joined, Known, Need, OnConflict, Policy, Triple, decide,
 };
+use crate::plan_store::Phase;
 use crate::replica::{Ability, Cause, Error};
 use crate::sync::{Cycle, Observer, Progress, Sides};
 
@@ -65,6 +68,12 @@ impl Shared {
         // Where neither side has it, the base says how large it was.
         let nobody = triple.source.entry().is_none() && triple.dest.entry().is_none();
         self.filter.verdict(&triple.key, if nobody { base } else { seen })
+    }
+
+    /// Nothing is sent to `side` under a key that can't be a file there.
+    fn give_way(&self, side: Option<Side>, key: &Key) -> Result<(), ManifestError> {
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        side.map_or(Ok(None), |side| findings.plan.take_at(side, Phase::Send, key)).map(drop)
     }
 
     /// Decides and files the decision; what can't be filed is handed back.
@@ -194,11 +203,29 @@ fn join(shared: &Shared, listings: Listings, base: BaseCursor, sender: &mpsc::Se
         counted(dest.items(shared.sides.dest.name(), &shared.scratch)?, Arc::clone(&shared.progress), Side::Dest);
     let base = base.map(|record| record.map_err(|error| Ended::Failed(error.into())));
     let evidence = shared.evidence();
+    let mut crowd = Crowd::of(shared);
     for joined in Join::new(source, dest, base) {
         let message = match joined.map_err(|error| fold(error, &shared.sides))? {
             Joined::Triple(triple) => {
                 let scope = shared.scope(&triple);
                 shared.findings.lock().unwrap_or_else(PoisonError::into_inner).count(&triple, scope, shared.writes);
+                let crowded = if scope == Verdict::In { crowd.meet(&triple) } else { Crowded::No };
+                let above = match crowded {
+                    Crowded::No => Vec::new(),
+                    Crowded::Over(above) => above,
+                    Crowded::Out(problem) => {
+                        if sender.blocking_send(Message::Problem(problem)).is_err() {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                };
+                for (key, problem) in above {
+                    shared.give_way(crowd.side(), &key).map_err(Error::from)?;
+                    if sender.blocking_send(Message::Problem(problem)).is_err() {
+                        return Ok(());
+                    }
+                }
                 shared.settle(&triple, scope, &evidence).map_err(Error::from)?
             }
             Joined::Problem(problem) => Some(Message::Problem(problem)),

@@ -146,8 +146,9 @@ fn a_file_that_has_to_be_a_directory_gives_way_to_what_is_below() {
     for key in ["a", "a-b", "a/b", "a/b/c", "d/e", "f"] {
         sandbox.put(key, format!("content of {key}"));
     }
-    for told in ["a/b: it can't be a file here, because a/b/c is below it", "a directory of that name stands there"] {
-        sandbox.pull(&["--delete"]).exits(3).says(&["a: it can't be a file here, because a/b", told]);
+    let told = ["a: it can't be a file here, because a/b", "a/b: it can't be a file here, because a/b/c is below it"];
+    for _ in 0..2 {
+        sandbox.pull(&["--delete"]).exits(3).says(&told);
         assert_eq!(sandbox.local().into_keys().collect::<Vec<_>>(), ["a-b", "a/b/c", "d/e", "f"]);
     }
     // A file that is there already stays: nothing says that it may go.

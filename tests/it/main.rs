@@ -6,6 +6,7 @@ mod architecture;
 mod cli_adopt;
 mod cli_changes;
 mod cli_conflicts;
+mod cli_disk;
 mod cli_errors;
 mod cli_kill;
 mod cli_links;

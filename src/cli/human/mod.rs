@@ -153,6 +153,15 @@ pub fn planned(counts: &Counts) -> String {
     sentence(counts, ["Would create", "overwrite", "copy", "delete"], "to send")
 }
 
+/// What a halted run would have done: only that.
+fn put_off(counts: &Counts) -> String {
+    let sent = format!(" ({} to send)", size(counts.bytes_sent));
+    let parts = [("create", counts.creates, ""), ("overwrite", counts.overwrites, &sent), ("copy", counts.copies, "")];
+    let parts = parts.into_iter().chain([("delete", counts.deletes, "")]).filter(|(_, n, _)| *n > 0);
+    let parts: Vec<String> = parts.map(|(verb, n, note)| format!("{verb} {}{note}", count(n))).collect();
+    if parts.is_empty() { String::new() } else { format!(" It would {}.", parts.join(", ")) }
+}
+
 /// The totals of a run.
 pub fn summary(totals: &Totals<'_>) -> String {
     let Totals { report, stage, made, needed, took } = totals;
@@ -162,7 +171,7 @@ pub fn summary(totals: &Totals<'_>) -> String {
     };
     let halted = report.ending != Ending::Finished;
     let mut lines = vec![match stage {
-        Stage::Done if halted => format!("Nothing changed. {}", planned(&report.planned)),
+        Stage::Done if halted => format!("Nothing changed.{}", put_off(&report.planned)),
         Stage::Done if counts.changes() == 0 => "Nothing changed.".into(),
         Stage::Done => sentence(counts, ["Created", "overwrote", "copied", "deleted"], "sent"),
         Stage::Planned if counts.changes() == 0 => "Nothing to do.".into(),

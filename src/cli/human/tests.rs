@@ -149,7 +149,7 @@ fn the_totals_of_a_halt_are_those_of_its_plan() {
     let mut halted = Report::empty();
     halted.planned.deletes = 7;
     halted.ending = Ending::Halted(Halt { message: "why".into(), plan: None });
-    let expected = "Nothing changed. Would create 0, overwrite 0 (0 B to send), copy 0, delete 7.";
+    let expected = "Nothing changed. It would delete 7.";
     assert_eq!(summary(&Totals::of(&halted, Stage::Done)), expected);
 }
 

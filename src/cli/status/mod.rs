@@ -209,7 +209,10 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
         State::Problems => {
             let (problems, conflicts) = (count("problems"), count("conflicts"));
             let settle = if conflicts > 0 {
-                format!("; mediasync resolve {} FILE --take source|destination settles a conflict", subject.handle())
+                format!(
+                    "; mediasync resolve {} FILE --take source (or destination) settles a conflict",
+                    subject.handle()
+                )
             } else {
                 String::new()
             };

@@ -48,6 +48,9 @@ pub(super) async fn put(
         }
     };
     temp.discard();
+    if let Some(blake3) = digests.get(DigestKind::Blake3) {
+        put.journal.arrived(key, &blake3.text)?;
+    }
     let stated = put.digests.get(DigestKind::Blake3);
     let result = if stated.is_some_and(|stated| digests.get(DigestKind::Blake3) != Some(stated)) {
         Err(other_content(key))

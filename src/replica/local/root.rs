@@ -4,13 +4,15 @@
 //! root is read or written, even if somebody swaps a directory for a link meanwhile. The root itself may be
 //! reached through links: that is the user's own choice.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, fstatfs, fstatvfs, mkdirat,
-    openat, statat,
+    openat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -50,8 +52,17 @@ pub(super) struct Root {
     pub(super) fs: FsKind,
     /// What new files and directories get.
     pub(super) made: Made,
+    /// Files with several names of which runs deleted some: the stamp that the others had before, by place.
+    unlinked: Mutex<HashMap<(u64, u64), Unlinked>>,
     /// `openat2` is missing (before Linux 5.6) or forbidden (old container runtimes): go component by component.
     stepwise: AtomicBool,
+}
+
+/// A deletion of one name changes the change time of the file, which its other names share.
+#[derive(Debug, Clone, Copy)]
+struct Unlinked {
+    before: Stamp,
+    after: Stamp,
 }
 
 impl Made {
@@ -100,7 +111,8 @@ impl Root {
                 let magic = u64::try_from(magic & 0xffff_ffff).unwrap_or(0);
                 let fs = FsKind::of_magic(magic);
                 let made = Made::default();
-                Ok(Self { path: path.to_owned(), fd, stamp, fs, made, stepwise: AtomicBool::new(false) })
+                let (unlinked, stepwise) = (Mutex::default(), AtomicBool::new(false));
+                Ok(Self { path: path.to_owned(), fd, stamp, fs, made, unlinked, stepwise })
             }
             // Only a first contact may say that the place was never there; later that is the end of the run.
             Err(Errno::NOENT) => Err(Error { cause: Cause::NotFound, ..cannot_open(path, Errno::NOENT) }),
@@ -133,6 +145,24 @@ impl Root {
             .hint("make sure that the right disk is mounted there, then run again")),
             Err(errno) => Err(cannot_open(&self.path, errno)),
         }
+    }
+
+    /// What a look before our own deletions of other names of the file would have seen, if nothing else changed it since.
+    pub(super) fn as_seen(&self, now: &Stamp) -> Stamp {
+        let unlinked = self.unlinked.lock().unwrap_or_else(PoisonError::into_inner);
+        unlinked.get(&(now.dev, now.ino)).filter(|known| known.after == *now).map_or(*now, |known| known.before)
+    }
+
+    /// Removes a name of a file that has this stamp.
+    pub(super) fn unlink(&self, dir: BorrowedFd<'_>, name: &str, now: &Stamp) -> Result<(), Errno> {
+        let held = openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok();
+        unlinkat(dir, name, AtFlags::empty())?;
+        if let Some(stat) = held.and_then(|held| fstat(held).ok()).filter(|stat| stat.st_nlink > 0) {
+            let known = Unlinked { before: self.as_seen(now), after: Stamp::of(&stat) };
+            let mut unlinked = self.unlinked.lock().unwrap_or_else(PoisonError::into_inner);
+            unlinked.insert((now.dev, now.ino), known);
+        }
+        Ok(())
     }
 
     /// Opens what is at `path` below the root, through no symbolic link.

@@ -99,7 +99,7 @@ fn keep(root: &Arc<Root>, key: &Key, version: &Version, run: &RunName) -> Result
     let (name, kind) = on_disk(root, dir.as_fd(), name).map_err(fault)?;
     let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?;
     let seen = Stamp::of(&stat);
-    if seen.kind() != kind || !seen.is(root.fs.trust, version) {
+    if seen.kind() != kind || !root.as_seen(&seen).is(root.fs.trust, version) && !seen.is(root.fs.trust, version) {
         return Err(raced(key));
     }
     let (bin, at) = make_parent(root, &path).map_err(|errno| not_kept(root, key, errno))?;

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid, fchmod,
-    fchown, flock, fstat, fsync, ftruncate, futimens, linkat, openat, renameat, renameat_with, statat, unlinkat,
+    AtFlags, Dir as Entries, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps,
+    UTIME_OMIT, Uid, fchmod, fchown, flock, fstat, fsync, ftruncate, futimens, linkat, openat, renameat, renameat_with,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -280,8 +281,18 @@ fn check(root: &Root, key: &Key, dir: &OwnedFd, name: &str, expect: &Expect) -> 
         (Expect::Version(version), Some((FileType::RegularFile, stamp))) if stamp.is(root.fs.trust, version) => {
             Ok(owner.map(|owner| (stamp, owner)))
         }
+        (Expect::Absent, Some((FileType::RegularFile, _))) if !has_name(dir, name) => {
+            Err(in_the_way(key, "this disk takes its name for that of a file that is there, as if letters were equal"))
+        }
         _ => Err(raced(key)),
     }
+}
+
+/// Whether a directory holds this very name: some file systems find a file by a name that differs in case or Unicode form.
+/// In doubt it does.
+pub(super) fn has_name(dir: &OwnedFd, name: &str) -> bool {
+    let Ok(entries) = Entries::read_from(dir) else { return true };
+    entries.into_iter().any(|entry| entry.map_or(true, |entry| entry.file_name().to_bytes() == name.as_bytes()))
 }
 
 /// Why a name can't be made.
@@ -359,10 +370,10 @@ fn delete_one(root: &Root, key: &Key, version: &Version) -> Result<(), Error> {
         let message = format!("could not delete `{key}`: it is a symbolic link, and nothing is deleted through one");
         return Err(Error::new(Cause::Refused, message).hint("remove the link itself, if it is to go"));
     }
-    if stamp.kind() != kind || !stamp.is(root.fs.trust, version) {
+    if stamp.kind() != kind || !root.as_seen(&stamp).is(root.fs.trust, version) && !stamp.is(root.fs.trust, version) {
         return Err(raced(key));
     }
-    unlinkat(&dir, name, AtFlags::empty()).map_err(fault)
+    root.unlink(dir.as_fd(), name, &stamp).map_err(fault)
 }
 
 /// Removes `dir` and its parents as long as they are empty. `rmdir` fails on anything else, which is what is wanted.

@@ -395,3 +395,11 @@ async fn tidying_leaves_young_and_foreign_files_alone() {
     assert_eq!(replica.tidy(&NoJournal).await.unwrap(), 0);
     assert_eq!(everything(dir.path()).len(), 4);
 }
+
+#[test]
+fn a_name_that_a_disk_finds_under_another_spelling_is_not_in_the_directory() {
+    let dir = tree(&["Photo.jpg"]);
+    let root = root(dir.path());
+    assert!(super::super::write::has_name(&root.fd, "Photo.jpg"));
+    assert!(!super::super::write::has_name(&root.fd, "photo.jpg"));
+}
