@@ -10,8 +10,10 @@
   container.py fill ENDPOINT CONTAINER PREFIX      stores one byte under the prefix and each line of standard input
   container.py delete ENDPOINT CONTAINER NAME      removes one blob
   container.py snapshot ENDPOINT CONTAINER NAME    makes a snapshot
+  container.py headers ENDPOINT CONTAINER NAME     gives a blob another type and cache headers, and leaves its content
   container.py tier ENDPOINT CONTAINER NAME        moves a blob to the tier that standard input names
-  container.py sas ENDPOINT CONTAINER WHAT         prints a shared access signature: account, container, expired, readonly
+  container.py sas ENDPOINT CONTAINER WHAT         prints a shared access signature: account, container, expired, readonly,
+                                                   nolist, nodelete
   container.py clear ENDPOINT CONTAINER PREFIX     removes everything below the prefix
 
 ENDPOINT holds the account: http://127.0.0.1:PORT/ACCOUNT. Its key comes from AZURE_STORAGE_KEY.
@@ -127,6 +129,13 @@ def snapshot(endpoint, name, blob):
     container(endpoint, name).get_blob_client(blob).create_snapshot()
 
 
+def headers(endpoint, name, blob):
+    client = container(endpoint, name).get_blob_client(blob)
+    settings = client.get_blob_properties().content_settings
+    settings.content_type, settings.cache_control = "application/x-special", "max-age=60"
+    client.set_http_headers(settings)
+
+
 def tier(endpoint, name, blob):
     container(endpoint, name).get_blob_client(blob).set_standard_blob_tier(sys.stdin.read().strip())
 
@@ -135,8 +144,9 @@ def sas(endpoint, name, what):
     account = endpoint.rsplit("/", 1)[1]
     days = -1 if what == "expired" else 1
     until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
-    if what == "container":
-        letters = ContainerSasPermissions.from_string("racwdlt")
+    if what in ("container", "nolist", "nodelete"):
+        letters = {"container": "racwdlt", "nolist": "racwdt", "nodelete": "racwlt"}[what]
+        letters = ContainerSasPermissions.from_string(letters)
         print(generate_container_sas(account, name, account_key=KEY, permission=letters, expiry=until))
         return
     letters = "rl" if what == "readonly" else "rwdlct"
@@ -150,7 +160,7 @@ def clear(endpoint, name, prefix):
         client.delete_blob(blob.name, delete_snapshots="include")
 
 
-COMMANDS = [create, show, put, dress, dressed, plain, fill, delete, snapshot, tier, sas, clear]
+COMMANDS = [create, show, put, dress, dressed, plain, fill, delete, snapshot, headers, tier, sas, clear]
 WHAT = {command.__name__: command for command in COMMANDS}
 if len(sys.argv) != 5 or sys.argv[1] not in WHAT:
     sys.exit(__doc__)

@@ -147,12 +147,13 @@ fn connection_string(text: &str) -> Option<Found> {
         _ => return None,
     };
     let blob = part("BlobEndpoint");
-    // A signature's string may name the account in the endpoint only.
-    let of_host = |url: &String| {
-        let host = url.split_once("://")?.1.split(['/', ':', '.']).next()?.to_owned();
-        check_account(&host).ok().map(|()| host)
+    // A signature's string may name the account in the endpoint only: in its path, else in its host.
+    let of_endpoint = |url: &String| {
+        let (host, path) = url.split_once("://")?.1.split_once('/').unwrap_or((url.split_once("://")?.1, ""));
+        let name = if path.is_empty() { host.split([':', '.']).next()? } else { path.split('/').next()? };
+        check_account(name).ok().map(|()| name.to_owned())
     };
-    let account = part("AccountName").or_else(|| blob.as_ref().and_then(of_host))?;
+    let account = part("AccountName").or_else(|| blob.as_ref().and_then(of_endpoint))?;
     let protocol = part("DefaultEndpointsProtocol").unwrap_or_else(|| "https".to_owned());
     let endpoint = blob.or_else(|| Some(format!("{protocol}://{account}.blob.{}", part("EndpointSuffix")?)));
     Some(Found { account: Some(account), credentials: Some(credentials), endpoint })
@@ -229,6 +230,14 @@ mod tests {
                 )],
                 Credentials::Sas(Secret::new("sv=1&sig=x%3D")),
                 "az://acct.blob.example.org/media/",
+            ),
+            (
+                vec![(
+                    "AZURE_STORAGE_CONNECTION_STRING",
+                    "BlobEndpoint=http://127.0.0.1:10000/acct;SharedAccessSignature=sv=1&sig=x%3D",
+                )],
+                Credentials::Sas(Secret::new("sv=1&sig=x%3D")),
+                "az://127.0.0.1:10000/acct/media/",
             ),
             (
                 vec![

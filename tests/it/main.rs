@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli_adopt;
+mod cli_azure;
 mod cli_changes;
 mod cli_conflicts;
 mod cli_disk;

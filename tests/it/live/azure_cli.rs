@@ -171,3 +171,26 @@ fn azure_says_what_is_wrong_and_nothing_of_the_secret() {
         }
     });
 }
+
+#[test]
+fn a_signature_without_a_permission_is_told_with_what_it_lacks() {
+    on_each_server(|mut place| {
+        place.sandbox.write("a.jpg", "a");
+        place.sandbox.write("b.jpg", "b");
+        place.push(&[], 0);
+        // A listing that is denied is never an empty one: nothing is sent again, nothing is deleted here.
+        let dsn = place.dsn(&place.sas("nolist"), &place.server.container);
+        place.sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
+        let told = ["list container", "its permissions (sp=racwdt) lack `l`"];
+        place.sandbox.push(&["--delete"]).exits(1).says(&told).never_says("sig=");
+        place.sandbox.pull(&["--delete"]).exits(1).says(&told);
+        assert_eq!((place.sandbox.local().len(), place.blobs().len()), (2, 2));
+        // What may not be deleted is a problem of its key, and the rest is done.
+        let dsn = place.dsn(&place.sas("nodelete"), &place.server.container);
+        place.sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
+        place.sandbox.remove("a.jpg");
+        place.sandbox.write("c.jpg", "c");
+        place.sandbox.push(&["--delete"]).exits(3).says(&["a.jpg", "lack `d`"]).never_says("sig=");
+        assert_eq!(place.blobs().keys().collect::<Vec<_>>(), ["a.jpg", "b.jpg", "c.jpg"]);
+    });
+}

@@ -13,6 +13,7 @@ mod azure_copy;
 mod azure_mirror;
 mod azure_pull;
 mod azure_renewal;
+mod azure_trash;
 mod bucket;
 mod cli;
 mod container;

@@ -98,6 +98,11 @@ impl Then {
         let kind = ("content-type", "application/xml".to_owned());
         Self::Answer(status, vec![kind, ("x-ms-error-code", code.to_owned())], body)
     }
+
+    /// A JSON document.
+    pub(crate) fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self::Answer(status, vec![("content-type", "application/json".to_owned())], body.to_string())
+    }
 }
 
 type Rule = Box<dyn Fn(&Call) -> Option<Then> + Send>;
@@ -124,6 +129,11 @@ impl std::fmt::Debug for Front {
 }
 
 impl Front {
+    /// What no rule answers is not there.
+    pub(crate) fn alone() -> Self {
+        Self::start(None)
+    }
+
     /// What no rule answers is passed on to `HOST:PORT`.
     pub(crate) fn before(upstream: &str) -> Self {
         Self::start(Some(upstream.to_owned()))
