@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::texts::Texts;
 use crate::config::{ACCESS, Config, Remote, RemoteAt, RemoteUrl};
 use crate::location::{self, Found, Given, Location, Origin, Surroundings, TextAt, UsageError};
+use crate::model::Symlinks;
 use crate::replica::access::Access;
 use crate::replica::azure;
 use crate::replica::local::Parents;
@@ -63,6 +64,8 @@ pub struct End {
     pub warnings: Vec<String>,
     /// Whether directories above a missing one may be made.
     pub parents: Parents,
+    /// What becomes of symbolic links where the place is used by itself, without its job's other options.
+    pub links: Symlinks,
 }
 
 impl End {
@@ -169,7 +172,8 @@ fn place(text: &str, base: &Path, origin: Origin, effort: Effort, world: World<'
     let name = own.map(|(name, _)| name.to_owned());
     let warnings = parsed.warnings;
     let dsn = is_dsn_of_a_directory(text, &location).then(|| text.to_owned());
-    Ok(End { dsn, location, spelled, access, remote, name, acl, warnings, parents: Parents::MustExist })
+    let (parents, links) = (Parents::MustExist, Symlinks::Skip);
+    Ok(End { dsn, location, spelled, access, remote, name, acl, warnings, parents, links })
 }
 
 fn settle(path: &Path, world: World<'_>) -> Result<PathBuf, Failure> {

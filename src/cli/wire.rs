@@ -351,7 +351,8 @@ fn ignore_file(root: &Path) -> Result<Vec<crate::model::Rule>, Failure> {
 /// # Errors
 /// The path can't be used.
 pub fn alone(end: &End, remembered: Option<String>, access: Access) -> Result<Arc<dyn Replica>, Failure> {
-    let terms = Terms { gate: None, made: Made::default() };
+    let links = if end.links == Symlinks::Store { Symlinks::Store } else { Symlinks::Skip };
+    let terms = Terms { gate: None, made: Made { links, ..Made::default() } };
     Ok(wire(end, remembered, access, terms)?.0.replica)
 }
 

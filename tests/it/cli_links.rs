@@ -320,3 +320,26 @@ fn a_stored_link_that_is_replaced_or_deleted_is_kept_as_its_text() {
     kept.sort();
     assert_eq!(kept, ["mine", "one"]);
 }
+
+#[test]
+fn a_stored_link_comes_back_from_the_trash_of_its_job_as_a_link() {
+    let sandbox = Sandbox::new();
+    sandbox.put("l.rclonelink", "d/x.jpg");
+    sandbox.put("stays", "s");
+    let media = sandbox.path("media");
+    let toml = format!(
+        "[[job]]\nname = \"back\"\nsource = \"{REMOTE}\"\ndestination = {media:?}\nmode = \"mirror\"\nsymlinks = \"store\"\n"
+    );
+    fs::write(sandbox.path("work/mediasync.toml"), toml).unwrap();
+    sandbox.run(&["sync", "back"]).exits(0);
+    let before = links(&media);
+    assert_eq!(before.len(), 1);
+    sandbox.bucket.remove("site/l.rclonelink");
+    let ran = sandbox.run(&["sync", "back", "--max-delete", "5", "--json"]).exits(0);
+    assert_eq!(links(&media), []);
+    let run = fs::read_dir(media.join(".mediasync/trash")).unwrap().next().unwrap().unwrap().file_name();
+    let run = run.to_str().unwrap();
+    sandbox.run(&["trash", "restore", "back", "--run", run]).exits(0);
+    assert_eq!(links(&media), before, "{ran:?}");
+    assert_eq!(sandbox.local().keys().collect::<Vec<_>>(), ["stays"]);
+}

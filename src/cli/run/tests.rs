@@ -47,6 +47,7 @@ impl Desk {
             name: None,
             acl: None,
             dsn: None,
+            links: crate::model::Symlinks::Skip,
             warnings: Vec::new(),
         };
         Task {

@@ -21,7 +21,8 @@ const PAGE: u32 = 1_000;
 /// The end that a person means: a place, or the destination of a job.
 pub(super) fn named(text: &str, world: World<'_>) -> Result<End, Failure> {
     match world.config.job(text) {
-        Some(job) => Ok(resolve::job_ends(job, world)?.1),
+        // A link that the job stored comes back as one.
+        Some(job) => Ok(End { links: job.options.files.symlinks, ..resolve::job_ends(job, world)?.1 }),
         None => end(text, world),
     }
 }

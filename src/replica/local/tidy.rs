@@ -66,6 +66,11 @@ impl Leftovers {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn noted(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
     /// Removes what is left over of the files noted so far. Blocking. Returns how many; what can't be removed stays
     /// and is met again by the next scan.
     pub(super) fn remove(&self, root: &Root) -> u64 {
@@ -133,5 +138,17 @@ mod tests {
         drop(writer);
         assert_eq!(remove_one(&root, &path, ctime + MINUTE_NS), Ok(()));
         assert!(!full.exists());
+    }
+
+    #[test]
+    fn a_link_that_never_got_its_name_is_left_over_after_a_minute() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = temp_name();
+        std::os::unix::fs::symlink("target", dir.path().join(&path)).unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        let ctime = Stamp::of(&rustix::fs::lstat(dir.path().join(&path)).unwrap()).ctime_ns;
+        assert_eq!(remove_one(&root, &path, ctime + MINUTE_NS - 1), Err(Errno::BUSY));
+        assert_eq!(remove_one(&root, &path, ctime + MINUTE_NS), Ok(()));
+        assert!(dir.path().join(&path).symlink_metadata().is_err());
     }
 }

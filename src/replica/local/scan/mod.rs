@@ -194,12 +194,14 @@ impl Walk<'_> {
                 Some((spot, name, c_name)) => {
                     // Nothing below a name of ours is ever listed; temporary files of a crash are noted for tidying.
                     if name.starts_with(OWN_PREFIX) {
-                        if matches!(spot, Spot::File | Spot::Link | Spot::Stored) {
-                            self.leftovers.note(&self.path, name);
+                        match (spot, link_name(name)) {
+                            (Spot::Stored, Some(link)) => self.leftovers.note(&self.path, link),
+                            (Spot::File | Spot::Link, _) => self.leftovers.note(&self.path, name),
+                            _ => {}
                         }
                         continue;
                     }
-                    let key_text = joined(&self.path, name);
+                    let key_text = said::joined(&self.path, name);
                     let stat = match (spot, link_name(name)) {
                         (Spot::Stored, Some(link)) => c_string(link).and_then(|link| look_at(fd.as_ref(), &link)),
                         _ if spot.needs_stat() => look_at(fd.as_ref(), c_name),
@@ -439,12 +441,4 @@ impl Spot {
     fn needs_stat(self) -> bool {
         matches!(self, Self::File | Self::Unsaid | Self::UnsaidBelow)
     }
-}
-
-/// One allocation of the right size: this runs for every key.
-fn joined(dir: &str, name: &str) -> String {
-    let mut text = String::with_capacity(dir.len() + name.len());
-    text.push_str(dir);
-    text.push_str(name);
-    text
 }

@@ -73,3 +73,11 @@ impl Walk<'_> {
         self.out.blocking_send(Ok(full)).map_err(|_| Halt::Unheard)
     }
 }
+
+/// One allocation of the right size: this runs for every key.
+pub(super) fn joined(dir: &str, name: &str) -> String {
+    let mut text = String::with_capacity(dir.len() + name.len());
+    text.push_str(dir);
+    text.push_str(name);
+    text
+}

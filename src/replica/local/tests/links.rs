@@ -139,3 +139,16 @@ fn the_text_of_a_link_is_of_the_version_that_was_seen() {
     assert_eq!(results[0].as_ref().unwrap_err().cause, Cause::Precondition);
     assert!(at.symlink_metadata().is_ok());
 }
+
+#[test]
+fn a_link_that_never_got_its_name_is_noted_under_every_policy() {
+    let dir = tree(&["x"]);
+    let name = tidy::temp_name();
+    symlink("x", dir.path().join(&name)).unwrap();
+    for links in [Symlinks::Skip, Symlinks::Store] {
+        let (sender, _items) = mpsc::channel(100);
+        let leftovers = Leftovers::default();
+        scan::walk(&root_with(dir.path(), links), None, &Arc::default(), &leftovers, sender);
+        assert_eq!(leftovers.noted(), std::slice::from_ref(&name), "{links:?}");
+    }
+}
