@@ -120,3 +120,44 @@ fn an_archived_blob_is_a_problem_of_its_key_only() {
         assert_eq!(place.sandbox.local().len(), 4);
     });
 }
+
+/// A page of a listing with nothing in it.
+fn empty_page(next: &str) -> Then {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults ServiceEndpoint=\"http://x/\" ContainerName=\"c\">\
+         <Blobs></Blobs><NextMarker>{next}</NextMarker></EnumerationResults>"
+    );
+    Then::Answer(200, vec![("content-type", "application/xml".to_owned())], body)
+}
+
+#[test]
+fn a_listing_of_azure_that_lies_deletes_nothing() {
+    on_each_server(|mut place| {
+        for n in 0..12 {
+            place.raw.put(&format!("{n}.jpg"), b"here");
+        }
+        let front = through(&mut place);
+        place.sandbox.pull(&["--delete"]).exits(0);
+        let before = place.sandbox.local();
+        assert_eq!(before.len(), 12);
+        // It says that there is more and gives the same place again; that there is nothing; that it may not be asked.
+        for (then, code, told) in [
+            (empty_page("again"), 1, "a continuation marker came twice"),
+            (empty_page(""), 4, "empty"),
+            (Then::refuse(403, "AuthorizationPermissionMismatch"), 1, "ListBlobs on container"),
+            (Then::refuse(404, "ContainerNotFound"), 1, "does not exist"),
+        ] {
+            front.pass_all();
+            front.on(move |call| {
+                // The first contact asks for one name, and is answered.
+                let is_listing = call.query.contains("comp=list") && !call.query.contains("maxresults=1&");
+                (is_listing && !call.query.ends_with("maxresults=1")).then(|| then.clone())
+            });
+            let ran = place.sandbox.pull(&["--delete"]).exits(code).says(&[told]);
+            assert_eq!(place.sandbox.local(), before, "{ran:?}");
+        }
+        front.pass_all();
+        place.sandbox.pull(&["--delete"]).exits(0);
+        assert_eq!(place.sandbox.local(), before);
+    });
+}
