@@ -228,7 +228,7 @@ pub async fn apply(
     }
     carry_out(&cycle, &plan, Looked::AtThePlan, &mut met, &watcher, &mut report.done).await?;
     watcher.into_report(&mut report);
-    report.trash.kept = cycle.progress.kept.load(Relaxed);
+    report.trash.count(&cycle.progress);
     // What is left of a plan may be tried again.
     if report.done.changes() == report.planned.changes() && report.problem_count == 0 && report.conflict_count == 0 {
         cycle.manifest.set_carried_out(&hash, header.time, cycle.now_ns)?;

@@ -2,6 +2,7 @@
 //! the report that exit codes are made from.
 
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -35,6 +36,8 @@ pub struct Progress {
     pub sent: Meter,
     /// Content that was put into the trash.
     pub kept: AtomicU64,
+    /// Of this, into that of the source.
+    pub kept_at_source: AtomicU64,
 }
 
 /// What the cycle tells as it goes; `cli` prints it, tests collect it.
@@ -117,7 +120,7 @@ pub struct Report {
     pub trash: Binned,
 }
 
-/// What a run put into the trash of the side that it changed.
+/// What a run put into the trash of the sides that it changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Binned {
     /// What was asked for.
@@ -126,6 +129,16 @@ pub struct Binned {
     pub run: Option<RunName>,
     /// How many keys.
     pub kept: u64,
+    /// Of these, at the source.
+    pub kept_at_source: u64,
+}
+
+impl Binned {
+    /// Takes over what was kept by the end of a run.
+    pub(crate) fn count(&mut self, progress: &Progress) {
+        self.kept = progress.kept.load(Relaxed);
+        self.kept_at_source = progress.kept_at_source.load(Relaxed);
+    }
 }
 
 impl Report {

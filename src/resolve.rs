@@ -10,7 +10,7 @@ use crate::plan_store::PlanStore;
 use crate::recover::recover;
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{Cycle, Looked, Observer, Report, Run, Stage, carry_out, copy_to_recover_in};
+use crate::sync::{Cycle, Looked, Observer, Report, Run, Stage, binned, carry_out, copy_to_recover_in};
 
 /// Settles the conflict of `key`.
 ///
@@ -41,7 +41,7 @@ pub async fn resolve(cycle: Cycle<'_>, key: &Key, take: Take, observer: &dyn Obs
         // Nothing else comes of two contents, one of which is taken.
         _ => return Err(not_in_conflict(key)),
     }
-    let mut report = Report { planned: plan.counts(), ..Report::empty() };
+    let mut report = Report { planned: plan.counts(), trash: binned(&cycle)?, ..Report::empty() };
     if let Run::Execute(_) = cycle.run {
         carry_out(&cycle, &plan, Looked::AtThePlan, &mut met, &watcher, &mut report.done).await?;
     } else {
@@ -50,6 +50,7 @@ pub async fn resolve(cycle: Cycle<'_>, key: &Key, take: Take, observer: &dyn Obs
         }
     }
     watcher.into_report(&mut report);
+    report.trash.count(&cycle.progress);
     Ok(report)
 }
 

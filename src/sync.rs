@@ -169,7 +169,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
         }
     }
     watcher.into_report(&mut report);
-    report.trash.kept = cycle.progress.kept.load(Relaxed);
+    report.trash.count(&cycle.progress);
     Ok(report)
 }
 
@@ -212,7 +212,7 @@ pub(crate) fn binned(cycle: &Cycle<'_>) -> Result<Binned, Error> {
         Run::Execute(run) => Some(cycle.manifest.run_name(run)?),
         Run::DryRun | Run::SavePlan(_) => None,
     };
-    Ok(Binned { rule: cycle.trash, run, kept: 0 })
+    Ok(Binned { rule: cycle.trash, run, ..Binned::default() })
 }
 
 /// What a run records of a killed one before it plans, a dry run records in a copy: both plan the same.

@@ -10,6 +10,7 @@ use super::place::{World, end};
 use super::resolve::{self, Aim, Task};
 use super::run::{self, Work};
 use super::setup::Setup;
+use crate::location::Location;
 use crate::model::{Key, Side};
 use crate::plan::{Mode, Take};
 
@@ -82,11 +83,27 @@ pub async fn settle(args: &Resolve, setup: &Setup, world: World<'_>) -> Result<E
     let text = args.key.strip_prefix("./").unwrap_or(&args.key);
     let key = Key::new(text).map_err(|_| Failure::usage(format!("{:?} can't be the name of a file", args.key)))?;
     let task = task(args, setup, world)?;
+    if std::path::Path::new(text).is_absolute() {
+        let message = format!("{:?} is a path, and the file is wanted as the conflict named it", args.key);
+        return Err(Failure::usage(message).hint(relative(text, &task)));
+    }
     let exit = run::one(&task, setup, Work::Resolve(&key, args.take.take())).await;
     if exit == Exit::Done && !args.dry_run {
         setup.output.say(&args.take.done(&key));
     }
     Ok(exit)
+}
+
+/// The name that is meant by a path: what is left of it below one of the places.
+fn relative(path: &str, task: &Task) -> String {
+    let below = task.ends().into_iter().find_map(|(_, end)| match &end.location {
+        Location::Local(root) => std::path::Path::new(path).strip_prefix(root).ok()?.to_str(),
+        Location::S3(_) | Location::Azure(_) => None,
+    });
+    match below.filter(|name| !name.is_empty()) {
+        Some(name) => format!("write {}", resolve::quoted(name)),
+        None => "write it relative to the directory that is synced, like photos/cat.jpg".to_owned(),
+    }
 }
 
 /// The task of a job, or of a pair that a command without a job worked on.

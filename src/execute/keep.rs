@@ -60,6 +60,7 @@ impl Executor<'_> {
         };
         self.manifest.note_kept(action.side, &[line])?;
         self.progress.kept.fetch_add(1, Relaxed);
+        self.progress.kept_at_source.fetch_add(u64::from(action.side == Side::Source), Relaxed);
         Ok(Expect::Version(kept.version))
     }
 

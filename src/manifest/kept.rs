@@ -25,6 +25,9 @@ pub struct KeptLine {
     pub wrote: Option<Version>,
 }
 
+/// Restores without an end that are remembered.
+const RESTORES: usize = 16;
+
 const COLUMNS: &str = "run, key, size, version, wrote";
 
 impl Manifest {
@@ -117,6 +120,41 @@ impl Manifest {
             conn.prepare_cached(sql)?.query_map((side, run.as_str()), |row| row.get(0))?.collect()
         })?;
         Ok(names.iter().filter_map(|name| RunName::parse(name)).collect())
+    }
+
+    /// A restore begins: what it replaces goes to the trash under `name`.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn begin_restore(&self, name: &RunName) -> Result<(), ManifestError> {
+        let mut names = self.restoring()?;
+        names.push(name.clone());
+        let from = names.len().saturating_sub(RESTORES);
+        self.set_restoring(&names[from..])
+    }
+
+    /// A restore ended, and others may still have to go on.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn end_restore(&self, name: &RunName) -> Result<(), ManifestError> {
+        let mut names = self.restoring()?;
+        names.retain(|other| other != name);
+        self.set_restoring(&names)
+    }
+
+    /// The restores that began and did not end: they were killed, the last ones of them.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn restoring(&self) -> Result<Vec<RunName>, ManifestError> {
+        let names = self.value("restoring")?.unwrap_or_default();
+        Ok(names.split_whitespace().filter_map(RunName::parse).collect())
+    }
+
+    fn set_restoring(&self, names: &[RunName]) -> Result<(), ManifestError> {
+        let names: Vec<&str> = names.iter().map(RunName::as_str).collect();
+        self.set_value("restoring", &names.join(" "))
     }
 
     /// Forgets all lines of a run.

@@ -138,7 +138,7 @@ impl Manifest {
         format!("{name}.{}", self.orientation.number(side))
     }
 
-    fn value(&self, name: &str) -> Result<Option<String>, ManifestError> {
+    pub(super) fn value(&self, name: &str) -> Result<Option<String>, ManifestError> {
         self.read("read", |conn| {
             conn.prepare_cached("SELECT value FROM meta WHERE name = ?1")?
                 .query_row([name], |row| row.get(0))

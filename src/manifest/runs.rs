@@ -140,6 +140,17 @@ impl Manifest {
         })
     }
 
+    /// How many conflicts were settled by `resolve` since a run: each such run is about one, and ends well only if it
+    /// was one.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn resolved_since(&self, run: RunId) -> Result<u64, ManifestError> {
+        let sql = "SELECT COUNT(*) FROM runs WHERE id > ?1 AND command = 'resolve' AND ending = 'finished'";
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row([run.0], |row| row.get::<_, i64>(0)))
+            .map(|count| u64::try_from(count).unwrap_or(0))
+    }
+
     /// How many runs there are.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ mod cli_pull;
 mod cli_pull_harm;
 mod cli_safety;
 mod cli_trash;
+mod cli_trash_restore;
+mod cli_trash_sides;
 mod cli_two_way;
 mod cli_two_way_harm;
 mod cli_uploads;

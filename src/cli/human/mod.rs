@@ -230,7 +230,8 @@ pub fn summary(totals: &Totals<'_>) -> String {
 
 /// What becomes of what is deleted or replaced.
 fn trash(report: &Report, stage: Stage) -> Option<String> {
-    let (takes, Binned { rule, kept, .. }) = (report.planned.deletes + report.planned.overwrites > 0, &report.trash);
+    let (takes, Binned { rule, kept, kept_at_source, .. }) =
+        (report.planned.deletes + report.planned.overwrites > 0, &report.trash);
     match (stage, rule.keep) {
         (Stage::Planned, Keep::Off) if takes => {
             Some("The trash is off: what is deleted or replaced is not kept".to_owned())
@@ -242,8 +243,19 @@ fn trash(report: &Report, stage: Stage) -> Option<String> {
             };
             Some(format!("What is deleted or {replaced} is kept for {keep} in .mediasync/trash/ at its side"))
         }
-        (Stage::Done, keep) if *kept > 0 => Some(format!("Kept in the trash for {keep}: {}", files(*kept))),
+        (Stage::Done, keep) if *kept > 0 => {
+            Some(format!("Kept in the trash for {keep}: {}", kept_files(*kept, *kept_at_source)))
+        }
         (Stage::Planned | Stage::Done, _) => None,
+    }
+}
+
+/// `3 files`, `3 files, 1 of them at the source`: what a run put into the trash.
+pub fn kept_files(kept: u64, at_source: u64) -> String {
+    match at_source {
+        0 => files(kept),
+        all if all == kept => format!("{}, at the source", files(kept)),
+        some => format!("{}, {} of them at the source", files(kept), count(some)),
     }
 }
 

@@ -337,7 +337,7 @@ fn looks_like_a_place(text: &str) -> bool {
 }
 
 /// For a line that people copy: redacted, escaped, and in quotes where a shell needs them.
-fn quoted(text: &str) -> String {
+pub(in crate::cli) fn quoted(text: &str) -> String {
     let shown = crate::dsn::redact(text).escape_debug().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/:._-=@%+,*".contains(c);
     if shown.chars().all(plain) { shown } else { format!("'{}'", shown.replace('\'', "'\\''")) }

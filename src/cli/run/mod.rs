@@ -14,7 +14,7 @@ use super::json;
 use super::output::{About, Halted, Output, Teller};
 use super::pairs::{self, Known};
 use super::progress::Bars;
-use super::resolve::{JobTask, Task, Wish};
+use super::resolve::{JobTask, Task, Wish, quoted};
 use super::setup::Setup;
 use super::totals::{Totals, needed};
 use super::wire::{Purpose, Session, pair};
@@ -23,7 +23,7 @@ use crate::location::Location;
 use crate::manifest::{PlanFile, RunId};
 use crate::model::Key;
 use crate::plan::{Mode, Take};
-use crate::sync::{Approval, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
+use crate::sync::{Approval, Binned, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
 
 mod confirm;
 mod deletions;
@@ -134,13 +134,27 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
     output.summary(task.job.as_deref(), &Totals { took, ..totals(task, &session, &report, stage) });
     if let (Some(run), 1..) = (&report.trash.run, report.trash.kept) {
-        let place = task.job.clone().or_else(|| task.dest.spelled.clone()).unwrap_or_else(|| "LOCATION".to_owned());
+        let place = kept_where(task, &report.trash);
         output.say(&format!("to put it back: mediasync trash restore {place} --run {run}{}", setup.repeated));
     }
     if let Wish::SavePlan(file) = &task.run {
         output.say(&format!("plan written; mediasync apply {} does it", super::setup::shown(file)));
     }
     Ok(Exit::of(&report))
+}
+
+/// What `trash restore` calls the place where a run kept something: a job, with the side where that is not a side of
+/// its own, or the place itself.
+fn kept_where(task: &Task, trash: &Binned) -> String {
+    let at_source = trash.kept_at_source > 0;
+    match &task.job {
+        Some(job) if at_source && task.mode != Mode::TwoWay => format!("{} --side source", quoted(job)),
+        Some(job) => quoted(job),
+        None => {
+            let end = if at_source { &task.source } else { &task.dest };
+            end.spelled.as_deref().map_or_else(|| "LOCATION".to_owned(), quoted)
+        }
+    }
 }
 
 /// A plan that was carried out once would find each of its keys changed: by itself.

@@ -81,8 +81,13 @@ fn cells(run: &Run, zone: &TimeZone) -> [String; 8] {
 
 /// What a run put into the trash, under the name that it has there.
 fn in_trash(run: &Run) -> Option<String> {
-    let (name, files) = kept(run)?;
-    Some(format!("    {} in the trash of {name}", human::files(files)))
+    let (name, files, at_source) = kept(run)?;
+    let side = match at_source {
+        0 => String::new(),
+        all if all == files => ", at the source".to_owned(),
+        some => format!(", {} at the source", human::count(some)),
+    };
+    Some(format!("    {} in the trash of {name}{side}", human::files(files)))
 }
 
 /// Words to the left, numbers to the right.

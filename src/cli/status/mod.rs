@@ -44,6 +44,8 @@ struct Seen {
     holder: Option<String>,
     /// The last run that was not over a part only: it says how the pair stands. If none is known, the last run does.
     whole: Option<Run>,
+    /// Conflicts that a person settled since that run.
+    settled: u64,
 }
 
 /// How things stand, by the last run over the whole pair.
@@ -68,6 +70,13 @@ impl Seen {
         let unended = self.run.as_ref().filter(|run| run.ending.is_none());
         unended.or(self.whole.as_ref()).or(self.run.as_ref())
     }
+
+    /// The problems and conflicts that are left; `None` if nobody counted them.
+    fn left(&self) -> Option<(u64, u64)> {
+        let summary = record(self.decisive()?)?.summary?;
+        let count = |field: &str| summary.get(field)?.as_u64();
+        Some((count("problems")?, count("conflicts")?.saturating_sub(self.settled)))
+    }
 }
 
 impl State {
@@ -77,6 +86,7 @@ impl State {
             Some(None) if seen.holder.is_some() => Self::Running,
             Some(None) => Self::Unfinished,
             Some(Some("finished")) => Self::InSync,
+            Some(Some("problems")) if seen.left() == Some((0, 0)) => Self::InSync,
             Some(Some("problems")) => Self::Problems,
             Some(Some("halted")) => Self::Halted,
             Some(Some("interrupted")) => Self::Interrupted,
@@ -180,7 +190,9 @@ impl Subject {
         let run = manifest.runs(1)?.pop();
         let unended = run.as_ref().is_some_and(|run| run.ending.is_none());
         let holder = if unended { Lock::held_by(&setup.state_dir, &self.pair) } else { None };
-        Ok(Seen { synced: manifest.base_totals()?, run, holder, whole: manifest.whole_run()? })
+        let whole = manifest.whole_run()?;
+        let settled = whole.as_ref().map(|whole| manifest.resolved_since(whole.id)).transpose()?.unwrap_or(0);
+        Ok(Seen { synced: manifest.base_totals()?, run, holder, settled, whole })
     }
 
     /// What `approve` takes.
@@ -199,7 +211,6 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     let head = subject.head();
     let Some(run) = seen.decisive() else { return format!("{head}\n  never run") };
     let record = record(run);
-    let count = |field: &str| record.as_ref().and_then(|r| r.summary.as_ref()?.get(field)?.as_u64()).unwrap_or(0);
     let again = match &subject.job {
         Some(job) => format!("mediasync sync {job}"),
         None => format!("the same {} again", run.command),
@@ -207,7 +218,7 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     let what = match State::of(seen) {
         State::InSync => "in sync".to_owned(),
         State::Problems => {
-            let (problems, conflicts) = (count("problems"), count("conflicts"));
+            let (problems, conflicts) = seen.left().unwrap_or_default();
             let settle = if conflicts > 0 {
                 format!(
                     "; mediasync resolve {} FILE --take source (or destination) settles a conflict",
@@ -245,17 +256,23 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
         format!("\n  then, of a part: {}, {ending}{}", when(part, zone), did(self::record(part).as_ref()))
     });
     let (when, did, part) = (when(run, zone), did(record.as_ref()), part.unwrap_or_default());
-    let trash = kept(run).map_or_else(String::new, |(name, files)| {
+    let trash = kept(run).map_or_else(String::new, |(name, files, at_source)| {
         let place = subject.job.as_ref().unwrap_or(&run.dest);
-        format!("\n  in the trash: {}: mediasync trash restore {place} --run {name}", human::files(files))
+        format!(
+            "\n  in the trash: {}: mediasync trash restore {place} --run {name}",
+            human::kept_files(files, at_source)
+        )
     });
     format!("{head}\n  {what}\n  {synced}\n  last run: {when}{did}{trash}{part}")
 }
 
-/// What a run put into the trash, and its name there.
-fn kept(run: &Run) -> Option<(&RunName, u64)> {
-    let kept = record(run)?.summary.as_ref()?.get("trash")?.get("kept")?.as_u64().filter(|kept| *kept > 0)?;
-    Some((run.name.as_ref()?, kept))
+/// The name of a run in the trash, what it put there, and how much of this at the source.
+fn kept(run: &Run) -> Option<(&RunName, u64, u64)> {
+    let record = record(run)?;
+    let trash = record.summary.as_ref()?.get("trash")?;
+    let kept = trash.get("kept")?.as_u64().filter(|kept| *kept > 0)?;
+    let at_source = trash.get("kept_at_source").and_then(Value::as_u64).unwrap_or(0);
+    Some((run.name.as_ref()?, kept, at_source))
 }
 
 /// `1 problem`, `2 problems`.

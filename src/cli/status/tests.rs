@@ -40,7 +40,7 @@ pub(super) fn ended(ending: &str, record: &str) -> Run {
 }
 
 fn seen(run: Option<&Run>) -> Seen {
-    Seen { synced: (1002, 2048), run: run.cloned(), holder: None, whole: None }
+    Seen { synced: (1002, 2048), run: run.cloned(), holder: None, whole: None, settled: 0 }
 }
 
 fn text(job: Option<&str>, run: Option<&Run>) -> String {

@@ -1,11 +1,11 @@
 //! What can be typed after `trash`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::exit;
 use crate::cli::wire::Purpose;
 use crate::config::units;
-use crate::model::RunName;
+use crate::model::{RunName, Side};
 use crate::sync::Stage;
 
 /// `trash COMMAND`.
@@ -22,18 +22,20 @@ pub enum Cmd {
     /// List what is kept
     #[command(after_help = help("\
 Examples:
-  mediasync trash list                       the destinations of all jobs
-  mediasync trash list media                 of one job
+  mediasync trash list                       what all jobs keep
+  mediasync trash list media                 of one job; both sides of a two-way job
+  mediasync trash list media --side source   of one side
   mediasync trash list ./media --json        of a place"))]
     List(List),
     /// Put back what a run deleted or replaced
     #[command(after_help = help("\
 A file is put back where nothing stands now, or what that run put there. With --to, each of them
-is sent from there to another place too, if nobody changed it there since.
+is sent from there to another place too, if nobody changed it there since. The name of a two-way
+job means both its sides. A restore that was interrupted goes on when it is repeated.
 
 Examples:
   mediasync trash restore media --run 20261122T194503Z-3f2a91c4
-  mediasync trash restore media photos/cat.jpg
+  mediasync trash restore media photos/cat.jpg --side source
   mediasync trash restore backup --run 20261122T194503Z-3f2a91c4 --to live:"))]
     Restore(Restore),
     /// Delete what is kept, for good
@@ -50,12 +52,33 @@ fn help(examples: &str) -> String {
     format!("{examples}\n\n{}", exit::HELP)
 }
 
+/// A side of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SideArg {
+    /// The job's source
+    Source,
+    /// The job's destination
+    Destination,
+}
+
+impl SideArg {
+    pub(super) fn side(self) -> Side {
+        match self {
+            Self::Source => Side::Source,
+            Self::Destination => Side::Dest,
+        }
+    }
+}
+
 /// `trash list [PLACE]`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// A job, whose destination is meant, or a place (default: the destinations of all jobs)
+    /// A job, meaning the sides that it changes, or a place (default: all jobs)
     #[arg(value_name = "JOB|LOCATION")]
     pub place: Option<String>,
+    /// Only this side of the job
+    #[arg(long, value_enum)]
+    pub side: Option<SideArg>,
     /// Only what this run put there
     #[arg(long, value_name = "RUN", value_parser = run_name)]
     pub run: Option<RunName>,
@@ -67,11 +90,14 @@ pub struct List {
 /// `trash restore PLACE [KEY...]`.
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// A job, whose destination is meant, or a place
+    /// A job, meaning the sides that it changes, or a place
     #[arg(value_name = "JOB|LOCATION")]
     pub place: String,
+    /// Only this side of the job
+    #[arg(long, value_enum)]
+    pub side: Option<SideArg>,
     /// Files, or directories with all below them; without --run, what was put there last under each name
-    #[arg(value_name = "KEY", required_unless_present = "run")]
+    #[arg(value_name = "KEY")]
     pub keys: Vec<String>,
     /// What this run put there
     #[arg(long, value_name = "RUN", value_parser = run_name)]
@@ -93,9 +119,12 @@ pub struct Restore {
 /// `trash empty PLACE`.
 #[derive(Debug, Args)]
 pub struct Empty {
-    /// A job, whose destination is meant, or a place
+    /// A job, meaning the sides that it changes, or a place
     #[arg(value_name = "JOB|LOCATION")]
     pub place: String,
+    /// Only this side of the job
+    #[arg(long, value_enum)]
+    pub side: Option<SideArg>,
     /// Only what has been kept for longer, like 7d or 12h
     #[arg(long, value_name = "TIME", value_parser = units::time)]
     pub older_than: Option<u64>,

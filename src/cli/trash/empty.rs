@@ -8,8 +8,8 @@ use super::told::{self, Outcome, Sums};
 use super::{Consent, ask, may_change};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{Format, Verbosity};
-use crate::cli::place::World;
+use crate::cli::output::{Format, Output, Verbosity};
+use crate::cli::place::{End, World};
 use crate::cli::setup::Setup;
 use crate::model::RunName;
 use crate::replica::{KeptAs, Trashed};
@@ -17,24 +17,45 @@ use crate::sync::Stage;
 
 pub(super) async fn empty(args: &Empty, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
     let output = &*setup.output;
-    let end = named(&args.place, world)?;
+    let all = named(&args.place, args.side, world)?;
     let (purpose, stage) = args.wish.purpose();
     if stage == Stage::Done {
-        let consent = Consent::of(args.wish.yes);
-        may_change(&end, Consent::Given, output).await?;
-        if consent == Consent::Missing {
+        for meant in &all {
+            may_change(&meant.end, Consent::Given, output).await?;
+        }
+        if Consent::of(args.wish.yes) == Consent::Missing {
+            let places: Vec<String> = all.iter().map(|meant| meant.end.location.display()).collect();
+            let places = places.join(" and of ");
             let what = match (&args.run, args.older_than) {
-                (Some(run), _) => format!("what the run {run} put into the trash of {}", end.location.display()),
-                (None, Some(_)) => format!("what is that old in the trash of {}", end.location.display()),
-                (None, None) => format!("everything in the trash of {}", end.location.display()),
+                (Some(run), _) => format!("what the run {run} put into the trash of {places}"),
+                (None, Some(_)) => format!("what is that old in the trash of {places}"),
+                (None, None) => format!("everything in the trash of {places}"),
             };
             ask(&format!("This deletes {what} for good. Do it?"), output).await?;
         }
     }
-    let books = Books::open(&setup.state_dir, &[&end], purpose)?;
-    let place = Place::contact(&end, &books, purpose).await?;
+    let ends: Vec<&End> = all.iter().map(|meant| &meant.end).collect();
+    let books = Books::open(&setup.state_dir, &ends, purpose)?;
+    let mut worst = Exit::Done;
+    for meant in &all {
+        let place = Place::contact(&meant.end, &books, purpose).await?;
+        let name = (all.len() > 1).then(|| meant.name());
+        worst = worst.max(one(args, &place, name.as_deref(), stage, output).await?);
+    }
+    Ok(worst)
+}
+
+/// Empties the trash of one place, which is named if there is another one.
+async fn one(
+    args: &Empty,
+    place: &Place<'_>,
+    name: Option<&str>,
+    stage: Stage,
+    output: &Output,
+) -> Result<Exit, Failure> {
     let now_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
     let goes = |run: &RunName| args.older_than.is_none_or(|seconds| run.is_expired(seconds, now_ns));
+    let shown = place.replica.name();
     let (mut sums, mut versions) = (Sums::default(), 0_u64);
     let mut listing = place.listing(args.run.as_ref())?;
     while let Some(batch) = listing.next().await? {
@@ -52,7 +73,7 @@ pub(super) async fn empty(args: &Empty, setup: &Setup, world: World<'_>) -> Resu
                     }
                     sums.add(Outcome::Removed, kept.size);
                     match output.format() {
-                        Format::Json => output.data(&told::done(kept, Outcome::Removed, stage)),
+                        Format::Json => output.data(&told::done(shown, kept, Outcome::Removed, stage)),
                         Format::Human if stage == Stage::Planned || output.verbosity() == Verbosity::Verbose => {
                             output.data(&told::line(kept, Outcome::Removed));
                         }
@@ -67,8 +88,10 @@ pub(super) async fn empty(args: &Empty, setup: &Setup, world: World<'_>) -> Resu
         }
     }
     match output.format() {
-        Format::Json => output.data(&told::summary("empty", &sums, stage, None)),
-        Format::Human if output.verbosity() > Verbosity::Quiet => output.data(&told::emptied(&sums, stage)),
+        Format::Json => output.data(&told::summary("empty", shown, &sums, stage, None)),
+        Format::Human if output.verbosity() > Verbosity::Quiet => {
+            output.data(&told::of(name, &told::emptied(&sums, stage)));
+        }
         Format::Human => {}
     }
     if versions > 0 {

@@ -1,44 +1,56 @@
 //! `trash list`: what is kept, the oldest run first. Changes nothing and takes no lock.
 
 use super::args::List;
-use super::place::{Books, Place, named};
+use super::place::{Books, Meant, Place, named};
 use super::told;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::output::Format;
-use crate::cli::place::{End, World};
+use crate::cli::place::World;
 use crate::cli::setup::Setup;
 use crate::cli::wire::Purpose;
+use crate::model::Side;
 
 pub(super) async fn list(args: &List, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
     let mut worst = Exit::Done;
-    let ends: Vec<(Option<&str>, Result<End, Failure>)> = match &args.place {
-        Some(text) => vec![(world.config.job(text).map(|job| job.name.as_str()), named(text, world))],
+    let jobs = world.config.jobs.iter().map(|job| job.name.as_str());
+    let places: Vec<&str> = match &args.place {
+        Some(text) => vec![text],
         None if world.config.jobs.is_empty() => {
             return Err(Failure::usage("trash list needs a place: the configuration has no job")
                 .hint("write mediasync trash list LOCATION"));
         }
-        None => world.config.jobs.iter().map(|job| (Some(job.name.as_str()), named(&job.name, world))).collect(),
+        None => jobs.collect(),
     };
-    for (job, end) in ends {
-        let result = match end {
-            Ok(end) => one(job, &end, args, setup).await,
-            Err(failure) => Err(failure),
+    for text in places {
+        let job = world.config.job(text).map(|job| job.name.as_str());
+        let all = match named(text, args.side, world) {
+            Ok(all) => all,
+            Err(failure) => {
+                setup.output.failure(job, &failure);
+                worst = worst.max(failure.exit);
+                continue;
+            }
         };
-        if let Err(failure) = result {
-            setup.output.failure(job, &failure);
-            worst = worst.max(failure.exit);
+        let sides = all.len();
+        for meant in all {
+            let side = meant.side.filter(|_| sides > 1);
+            if let Err(failure) = one(job, &meant, side, args, setup).await {
+                setup.output.failure(job, &failure);
+                worst = worst.max(failure.exit);
+            }
         }
     }
     Ok(worst)
 }
 
-async fn one(job: Option<&str>, end: &End, args: &List, setup: &Setup) -> Result<(), Failure> {
+/// What one place keeps; with its `side` in each line where both sides are listed.
+async fn one(job: Option<&str>, meant: &Meant, side: Option<Side>, args: &List, setup: &Setup) -> Result<(), Failure> {
     let output = &*setup.output;
-    let books = Books::open(&setup.state_dir, &[end], Purpose::Look)?;
-    let place = Place::contact(end, &books, Purpose::Look).await?;
-    let name = end.location.display();
+    let books = Books::open(&setup.state_dir, &[&meant.end], Purpose::Look)?;
+    let place = Place::contact(&meant.end, &books, Purpose::Look).await?;
+    let name = if side.is_some() { meant.name() } else { meant.end.location.display() };
     let (mut count, mut bytes) = (0, 0);
     let mut listing = place.listing(args.run.as_ref())?;
     while let Some(batch) = listing.next().await? {
@@ -46,8 +58,8 @@ async fn one(job: Option<&str>, end: &End, args: &List, setup: &Setup) -> Result
             count += 1;
             bytes += kept.size;
             output.data(&match output.format() {
-                Format::Json => told::trashed(job, &name, kept),
-                Format::Human => told::row(kept, output.zone()),
+                Format::Json => told::trashed(job, meant, kept),
+                Format::Human => told::row(kept, side, output.zone()),
             });
         }
     }

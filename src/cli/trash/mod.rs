@@ -17,6 +17,7 @@ mod empty;
 mod list;
 mod place;
 mod restore;
+mod restoring;
 mod send;
 mod told;
 

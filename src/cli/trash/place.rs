@@ -4,12 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::args::SideArg;
 use crate::cli::failure::Failure;
 use crate::cli::pairs;
 use crate::cli::place::{End, World, end};
 use crate::cli::resolve;
 use crate::cli::wire::{self, Purpose};
-use crate::manifest::{Lock, Manifest};
+use crate::manifest::{KeptLine, Lock, Manifest};
 use crate::model::{Key, RunName, Side};
 use crate::replica::access::Access;
 use crate::replica::trash::none;
@@ -18,13 +19,48 @@ use crate::replica::{Contact, KeptAs, Replica, Trash, Trashed, TrashedStream};
 /// Lines of a manifest at a time.
 const PAGE: u32 = 1_000;
 
-/// The end that a person means: a place, or the destination of a job.
-pub(super) fn named(text: &str, world: World<'_>) -> Result<End, Failure> {
-    match world.config.job(text) {
-        // A link that the job stored comes back as one.
-        Some(job) => Ok(End { links: job.options.files.symlinks, ..resolve::job_ends(job, world)?.1 }),
-        None => end(text, world),
+/// An end that a person means, with its side in the job that named it.
+#[derive(Debug)]
+pub(super) struct Meant {
+    pub(super) end: End,
+    pub(super) side: Option<Side>,
+}
+
+impl Meant {
+    /// `s3://bucket (source)`.
+    pub(super) fn name(&self) -> String {
+        let place = self.end.location.display();
+        match self.side {
+            Some(side) => format!("{place} ({})", word(side)),
+            None => place,
+        }
     }
+}
+
+/// How people and scripts call a side.
+pub(super) fn word(side: Side) -> &'static str {
+    match side {
+        Side::Source => "source",
+        Side::Dest => "destination",
+    }
+}
+
+/// The ends that a person means: a place, or the sides that a job changes, or one side of it.
+pub(super) fn named(text: &str, side: Option<SideArg>, world: World<'_>) -> Result<Vec<Meant>, Failure> {
+    let Some(job) = world.config.job(text) else {
+        if side.is_some() {
+            let message = format!("--side goes with the name of a job, and no job is called {text:?}");
+            return Err(Failure::usage(message).hint("a place has one trash: leave --side away"));
+        }
+        return Ok(vec![Meant { end: end(text, world)?, side: None }]);
+    };
+    let (source, dest) = resolve::job_ends(job, world)?;
+    let ends = [(Side::Source, source), (Side::Dest, dest)].into_iter();
+    let wanted = |at: Side| side.map_or_else(|| job.mode.writes().contains(&at), |side| side.side() == at);
+    // A link that the job stored comes back as one.
+    let links = job.options.files.symlinks;
+    let meant = ends.filter(|(at, _)| wanted(*at)).map(|(at, end)| Meant { end: End { links, ..end }, side: Some(at) });
+    Ok(meant.collect())
 }
 
 /// The manifests of all pairs that have one of some places, so that each is opened once.
@@ -64,6 +100,11 @@ impl Books {
             books.push(Book { manifest, source: known.source, dest: known.dest, _lock: lock });
         }
         Ok(Self(books))
+    }
+
+    /// All manifests.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Manifest> {
+        self.0.iter().map(|book| &book.manifest)
     }
 
     /// The manifests that have a place, with its side in each.
@@ -128,6 +169,19 @@ impl<'a> Place<'a> {
             books: self.books.of(&self.canonical).collect(),
             after: None,
         })
+    }
+
+    /// The next lines about copies of a run, after a key: what the manifests know of it beside the trash itself.
+    pub(super) fn lines(&self, run: &RunName, after: Option<&Key>) -> Result<Vec<KeptLine>, Failure> {
+        let mut all = Vec::new();
+        let first = Key::new("\u{1}").expect("a key");
+        for (manifest, side) in self.books.of(&self.canonical) {
+            let lines = manifest.kept_after(side, Some((run, after.unwrap_or(&first))), PAGE)?;
+            all.extend(lines.into_iter().filter(|line| line.run == *run));
+        }
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        all.truncate(PAGE as usize);
+        Ok(all)
     }
 
     /// The version that a run put in the place of what it kept.

@@ -11,7 +11,7 @@ pub(super) struct Way<'a> {
     pub(super) from: &'a dyn Replica,
     pub(super) to: &'a dyn Replica,
     pub(super) journal: &'a dyn Journal,
-    buffers: Buffers,
+    pub(super) buffers: Buffers,
     meter: Meter,
 }
 

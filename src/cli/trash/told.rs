@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::place::{Meant, word};
 use crate::cli::human;
 use crate::cli::json::time;
+use crate::model::Side;
 use crate::replica::{KeptAs, Trashed};
 use crate::sync::Stage;
 
@@ -59,17 +61,19 @@ impl Sums {
 }
 
 /// One line of a listing for people.
-pub(super) fn row(kept: &Trashed, zone: &TimeZone) -> String {
+pub(super) fn row(kept: &Trashed, side: Option<Side>, zone: &TimeZone) -> String {
     let when = human::local_time(kept.run.began_ns(), zone);
-    format!("{when}  {:>10}  {}  {}", human::size(kept.size), kept.run, kept.key)
+    let side = side.map_or_else(String::new, |side| format!("  {:<11}", word(side)));
+    format!("{when}  {:>10}  {}{side}  {}", human::size(kept.size), kept.run, kept.key)
 }
 
 /// `"type":"trashed"`.
-pub(super) fn trashed(job: Option<&str>, place: &str, kept: &Trashed) -> String {
+pub(super) fn trashed(job: Option<&str>, meant: &Meant, kept: &Trashed) -> String {
     let mut line = json!({
         "v": 1,
         "type": "trashed",
-        "place": place,
+        "place": meant.end.location.display(),
+        "side": meant.side.map(word),
         "run": kept.run.as_str(),
         "time": time(kept.run.began_ns()),
         "key": kept.key.as_str(),
@@ -90,10 +94,11 @@ fn kept_as(kept: &Trashed) -> &'static str {
 }
 
 /// `"type":"restored"`, or of another outcome.
-pub(super) fn done(kept: &Trashed, outcome: Outcome, stage: Stage) -> String {
+pub(super) fn done(place: &str, kept: &Trashed, outcome: Outcome, stage: Stage) -> String {
     json!({
         "v": 1,
         "type": "trash-action",
+        "place": place,
         "stage": stage_of(stage),
         "outcome": outcome.word(),
         "run": kept.run.as_str(),
@@ -122,10 +127,11 @@ pub(super) fn line(kept: &Trashed, outcome: Outcome) -> String {
 }
 
 /// `"type":"trash-summary"`.
-pub(super) fn summary(command: &str, sums: &Sums, stage: Stage, undo: Option<&str>) -> String {
+pub(super) fn summary(command: &str, place: &str, sums: &Sums, stage: Stage, undo: Option<&str>) -> String {
     json!({
         "v": 1,
         "type": "trash-summary",
+        "place": place,
         "stage": stage_of(stage),
         "command": command,
         "restored": sums.restored,
@@ -137,6 +143,11 @@ pub(super) fn summary(command: &str, sums: &Sums, stage: Stage, undo: Option<&st
         "run": undo,
     })
     .to_string()
+}
+
+/// A text about one of several places.
+pub(super) fn of(place: Option<&str>, text: &str) -> String {
+    place.map_or_else(|| text.to_owned(), |place| format!("{place}: {text}"))
 }
 
 /// The same for people, for `restore`.

@@ -1,0 +1,214 @@
+//! Restoring a backup through the program: a live bucket that was damaged, restores that are killed, and the commands
+//! that docs/backup.md names.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::support::buckets::{Buckets, Servers};
+use crate::support::s3::{Attributes, ObjectSpec, Versioning};
+use crate::support::sandbox::{REMOTE, Sandbox, bytes};
+
+/// What each of the objects carries.
+fn attributes(n: u64) -> Attributes {
+    Attributes {
+        content_type: Some(format!("image/x-{}", n % 5)),
+        cache_control: Some(format!("max-age={n}")),
+        content_disposition: n.is_multiple_of(3).then(|| format!("attachment; filename=\"{n}.jpg\"")),
+        metadata: [("author".to_owned(), format!("number {n}"))].into(),
+        ..Attributes::default()
+    }
+}
+
+fn name(n: u64) -> String {
+    format!("d{}/{n}.jpg", n % 7)
+}
+
+/// Live objects that a mirror copied, that were then damaged and lost, and that another mirror took over.
+/// The name of that run.
+fn damaged(buckets: &Buckets, count: u64, damaged: u64, lost: u64) -> String {
+    for n in 0..count {
+        let content = bytes(n, 100 + usize::try_from(n).unwrap());
+        buckets.live.put_with(&name(n), content, ObjectSpec { attributes: attributes(n), ..ObjectSpec::default() });
+    }
+    buckets.mirror(&[]).exits(0);
+    buckets.assert_equal();
+    for n in 0..damaged {
+        buckets.put_live(&name(n), format!("damaged {n}"));
+    }
+    for n in damaged..damaged + lost {
+        assert!(buckets.live.remove(&name(n)));
+    }
+    buckets.put_live("new.jpg", "made since");
+    let ran = buckets.mirror(&["--max-delete", &lost.to_string()]).exits(0);
+    ran.says(&[&format!("Kept in the trash for 30d: {} files", damaged + lost)]);
+    let runs = buckets.run(&["history", "--json"]).exits(0).json();
+    runs[0]["summary"]["trash"]["run"].as_str().unwrap().to_owned()
+}
+
+fn assert_as_it_was(buckets: &Buckets, count: u64) {
+    let mut live = buckets.held_live();
+    assert_eq!(live.remove("new.jpg").as_deref(), Some(&b"made since"[..]), "what is new stays");
+    assert_eq!(live.len() as u64, count);
+    for n in 0..count {
+        assert!(live[&name(n)] == bytes(n, 100 + usize::try_from(n).unwrap()), "{n}");
+        let mut now = buckets.live.get(&name(n)).unwrap().attributes;
+        for ours in ["blake3", "mtime"] {
+            now.metadata.remove(ours);
+        }
+        assert_eq!(now, attributes(n), "{n}");
+    }
+}
+
+/// The must of a backup, with all that objects carry.
+fn damage_and_losses_of_a_live_bucket_come_back(servers: Servers, versioning: Versioning) {
+    let buckets = Buckets::new(servers);
+    buckets.backup.set_versioning(versioning);
+    let run = damaged(&buckets, 300, 100, 100);
+    let restore = ["trash", "restore", "env:BACKUP", "--run", &run, "--to", "env:LIVE"];
+    buckets.run(&[&restore[..], &["-n"]].concat()).exits(0).says(&["Would restore 200 files", "200 sent on"]);
+    let ran = buckets.run(&restore).exits(0);
+    ran.says(&["Restored 200 files", "200 sent on", "trash restore env:LIVE --run", "trash restore env:BACKUP --run"]);
+    assert_as_it_was(&buckets, 300);
+    buckets.mirror(&[]).exits(0).says(&["Nothing changed."]);
+}
+
+#[test]
+fn a_damaged_live_bucket_comes_back_with_one_command() {
+    damage_and_losses_of_a_live_bucket_come_back(Servers::One, Versioning::Off);
+}
+
+#[test]
+fn a_damaged_live_bucket_comes_back_from_another_server() {
+    damage_and_losses_of_a_live_bucket_come_back(Servers::Two, Versioning::Off);
+}
+
+#[test]
+fn a_damaged_live_bucket_comes_back_from_the_versions_of_the_backup() {
+    damage_and_losses_of_a_live_bucket_come_back(Servers::One, Versioning::Enabled);
+}
+
+/// Killed at random moments: each repetition goes on, and none takes our own files for somebody else's.
+#[test]
+fn a_restore_that_is_killed_goes_on_when_it_is_repeated() {
+    for (seed, servers) in [(1, Servers::One), (2, Servers::Two)] {
+        let buckets = Buckets::new(servers);
+        let run = damaged(&buckets, 60, 25, 25);
+        for server in [&buckets.server, buckets.target()] {
+            server.quirks(|quirks| quirks.latency = Duration::from_millis(2));
+        }
+        let restore = ["trash", "restore", "env:BACKUP", "--run", &run, "--to", "env:LIVE"];
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut killed = 0;
+        for _ in 0..6 {
+            let until = buckets.server.requests().len() + random.usize(40..160);
+            let running = buckets.start(&restore);
+            let begun = Instant::now();
+            while buckets.server.requests().len() < until && begun.elapsed() < Duration::from_secs(3) {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            killed += i32::from(running.kill() == -9);
+        }
+        assert!(killed >= 2, "only {killed} of 6 restores were killed in time");
+        let last = buckets.run(&restore);
+        assert!(last.code == 0 || last.all().contains("nothing of that is in the trash"), "{last:?}");
+        assert_as_it_was(&buckets, 60);
+        buckets.mirror(&[]).exits(0);
+        assert_as_it_was(&buckets, 60);
+    }
+}
+
+/// The same between directories, where keeping a file changes its version, and between a directory and a bucket.
+#[test]
+fn a_killed_restore_of_a_directory_goes_on_too() {
+    for to_bucket in [REMOTE, "backup"] {
+        let sandbox = Sandbox::new();
+        for n in 0..120 {
+            sandbox.write(&name(n), bytes(n, 100));
+        }
+        let backup = sandbox.path("backup");
+        fs::create_dir(&backup).unwrap();
+        let (media, backup) = (sandbox.path("media"), backup.to_str().unwrap().to_owned());
+        let (media, backup) = (media.to_str().unwrap(), if to_bucket == REMOTE { REMOTE } else { &*backup });
+        sandbox.run(&["mirror", media, backup]).exits(0);
+        let before = sandbox.local();
+        for n in 0..60 {
+            // As long as it was: only reading tells the two apart.
+            sandbox.write(&name(n), bytes(n + 1_000, 100));
+        }
+        for n in 60..110 {
+            sandbox.remove(&name(n));
+        }
+        sandbox.run(&["mirror", media, backup, "--max-delete", "100%"]).exits(0);
+        let run = sandbox.run(&["history", "--json"]).exits(0).json()[0]["summary"]["trash"]["run"].clone();
+        let restore = ["trash", "restore", backup, "--run", run.as_str().unwrap(), "--to", media];
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut killed = 0;
+        for _ in 0..12 {
+            let running = sandbox.start(&restore);
+            std::thread::sleep(Duration::from_millis(random.u64(10..120)));
+            killed += i32::from(running.kill() == -9);
+        }
+        assert!(killed >= 1, "no restore was killed in time");
+        let last = sandbox.run(&restore);
+        assert!(last.code == 0 || last.all().contains("nothing of that is in the trash"), "{last:?}");
+        assert_same(&sandbox, &before);
+        sandbox.run(&["mirror", media, backup]).exits(0);
+        assert_same(&sandbox, &before);
+    }
+}
+
+/// Temporary files of a killed process are no content.
+#[track_caller]
+fn assert_same(sandbox: &Sandbox, before: &BTreeMap<String, Bytes>) {
+    let mut now = sandbox.local();
+    now.retain(|name, _| !name.contains(".mediasync"));
+    let differs: Vec<&String> = before.keys().filter(|name| now.get(*name) != before.get(*name)).collect();
+    assert_eq!((differs, now.len()), (Vec::new(), before.len()));
+}
+
+/// docs/backup.md: what is missing or damaged at the live place comes from the backup, and what is new there stays.
+#[test]
+fn putting_back_what_is_missing_or_damaged_leaves_what_is_new() {
+    let sandbox = live_and_backup();
+    let backup = sandbox.path("backup");
+    sandbox.run(&["push", backup.to_str().unwrap(), REMOTE, "--overwrite"]).exits(0);
+    let remote = sandbox.remote();
+    assert_eq!(remote.into_keys().collect::<Vec<_>>(), ["a.jpg", "b.jpg", "c.jpg", "new.jpg"]);
+    assert_eq!((sandbox.content("a.jpg"), sandbox.content("b.jpg")), ("a".into(), "b".into()));
+    // What was replaced is in the trash of the live place.
+    assert_eq!(sandbox.trash().0, [("a.jpg".to_owned(), "damaged".into())].into());
+}
+
+/// docs/backup.md: what is new at the live place goes too, after a question.
+#[test]
+fn making_the_live_place_exactly_as_the_backup_asks_first() {
+    let sandbox = live_and_backup();
+    let backup = sandbox.path("backup");
+    let mirror = ["mirror", backup.to_str().unwrap(), REMOTE];
+    sandbox.run(&[&mirror[..], &["-n"]].concat()).exits(4);
+    let halted = sandbox.run(&mirror).exits(4).says(&["were the places swapped?"]);
+    assert_eq!(sandbox.content("a.jpg"), "damaged", "nothing was changed");
+    sandbox.run(&halted.way_out().iter().map(String::as_str).collect::<Vec<_>>()).exits(0);
+    let remote = sandbox.remote();
+    assert_eq!(remote.into_keys().collect::<Vec<_>>(), ["a.jpg", "b.jpg", "c.jpg"]);
+    assert_eq!((sandbox.content("a.jpg"), sandbox.content("b.jpg")), ("a".into(), "b".into()));
+    assert_eq!(sandbox.trash().0.into_keys().collect::<Vec<_>>(), ["a.jpg", "new.jpg"]);
+}
+
+/// A live bucket that was mirrored into a directory, and then damaged.
+fn live_and_backup() -> Sandbox {
+    let sandbox = Sandbox::new();
+    for (name, content) in [("a.jpg", "a"), ("b.jpg", "b"), ("c.jpg", "c")] {
+        sandbox.put(name, content);
+    }
+    let backup = sandbox.path("backup");
+    fs::create_dir(&backup).unwrap();
+    sandbox.run(&["mirror", REMOTE, backup.to_str().unwrap()]).exits(0);
+    sandbox.put("a.jpg", "damaged");
+    assert!(sandbox.bucket.remove(&format!("{}b.jpg", crate::support::sandbox::PREFIX)));
+    sandbox.put("new.jpg", "new");
+    sandbox
+}
