@@ -134,10 +134,13 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     let mut findings = survey(&cycle, &met.new, &watcher).await?;
     in_scope(&cycle, &findings)?;
     pair_up(&cycle, &mut findings, &watcher).await?;
-    tell_refills(&cycle, &findings, &watcher);
     tell_empty(&cycle, &findings, &watcher);
     tell_times(&cycle, &findings, &watcher);
     let verdict = guard::check(&situation(&cycle, &met, &findings)?);
+    // A halt refills nothing.
+    if verdict == GuardVerdict::Proceed {
+        tell_refills(&cycle, &findings, &watcher);
+    }
     cycle.progress.actions.store(findings.plan.counts().changes(), Relaxed);
     cycle.progress.bytes_to_send.store(findings.plan.counts().bytes_sent, Relaxed);
     let mut report = Report { trash: binned(&cycle)?, ..report_of(&findings) };

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::sandbox::{REMOTE, Ran, Sandbox};
+use crate::support::sandbox::{PREFIX, REMOTE, Ran, Sandbox};
 
 /// A two-way job called "both" over so many files, in sync.
 fn library(count: usize, more: &str) -> Sandbox {
@@ -90,6 +90,18 @@ fn a_small_library_that_was_damaged_as_a_whole_halts() {
         sync(&sandbox, &[]).exits(0);
         assert_eq!(sandbox.local(), sandbox.remote());
     }
+}
+
+/// Nothing is refilled by a run that halts, so it does not say so.
+#[test]
+fn a_halt_does_not_announce_a_refill() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+    sandbox.mirror(&[]).exits(0);
+    for name in ["a.jpg", "b.jpg"] {
+        sandbox.bucket.remove(&format!("{PREFIX}{name}"));
+    }
+    sandbox.bucket.remove(&format!("{PREFIX}.mediasync/id"));
+    sandbox.mirror(&[]).exits(4).never_says("is refilled");
 }
 
 /// An edit of half a folder in an afternoon is work.

@@ -139,7 +139,11 @@ fn parts_are_of_one_size_and_no_more_than_the_server_takes() {
     let parts = sandbox.bucket.get(&format!("{PREFIX}large.bin")).unwrap().parts;
     assert_eq!(parts, [16, 16, 8].map(|mib| mib * MIB as u64));
     config("without = [\"acls\", \"conditional-put\"]");
-    push().exits(0).says(&["ignores preconditions"]);
+    push().exits(0).never_says("ignores preconditions");
+    // It is told where something is written, once.
+    sandbox.write("small.bin", "small");
+    let ran = push().exits(0).says(&["ignores preconditions"]);
+    assert_eq!(ran.all().matches("ignores preconditions").count(), 1, "{ran:?}");
     config("provider = \"r3\"\nwithout = [\"alcs\"]\nmax_parts = 1");
     push().exits(2).says(&[
         "line 6: remote.shop.provider: \"r3\" is not one of: aws, ",

@@ -61,7 +61,8 @@ pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected
         inner.find_out(identity.clone()).await.map_err(stopping)?;
     }
     let mut notices = inner.notices.take();
-    if inner.ability(|probe| probe.conditional_put) == Ability::Missing {
+    // It matters to whoever is about to write there, and is told then.
+    if contact == Contact::Prepare && inner.ability(|probe| probe.conditional_put) == Ability::Missing {
         notices.push(format!(
             "{} ignores preconditions: each key is looked at right before it is written, a change by somebody else in \
              that instant would be lost",

@@ -96,13 +96,15 @@ pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected
         inner.find_out(identity.clone()).await?;
     }
     let mut notices = inner.notices.take();
-    if let (Some(acl), Ability::Missing) = (&inner.wire.address().acl, inner.ability(|probe| probe.acl)) {
+    // What the place does to what is written matters to whoever is about to write there, and is told then.
+    let writes = contact == Contact::Prepare;
+    if writes && let (Some(acl), Ability::Missing) = (&inner.wire.address().acl, inner.ability(|probe| probe.acl)) {
         notices.push(format!(
             "{} has no object ACLs: {acl} is not set on new objects, who may read them is decided by the bucket",
             inner.name
         ));
     }
-    if inner.ability(|probe| probe.conditional_put) == Ability::Missing {
+    if writes && inner.ability(|probe| probe.conditional_put) == Ability::Missing {
         notices.push(format!(
             "{} ignores preconditions: each key is looked at right before it is written, a change by somebody else in \
              that instant would be lost",
