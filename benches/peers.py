@@ -256,16 +256,16 @@ def proxied(port, latency):
     return process, int(process.stdout.readline())
 
 
-def options(known, program, description):
+def options(known, program, description, files=10_000, big=1024):
     """The options of a program with these rows; `args.program` is its name and that of its results."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(program=program)
     parser.add_argument("--rows", default=",".join(known), help="comma-separated (default: all)")
     parser.add_argument("--tools", default="", help="comma-separated names (default: all); mediasync always runs")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--files", type=int, default=files)
     parser.add_argument("--many", type=int, default=100_000)
-    parser.add_argument("--big", type=int, default=1024, help="MiB")
+    parser.add_argument("--big", type=int, default=big, help="MiB")
     parser.add_argument("--latency", type=float, default=0, help="ms added to a round trip, half of it each way")
     parser.add_argument("--name", default="", help="of the files in benches/results")
     parser.add_argument("--work", default=str(ROOT / "target"), help="where everything is made")
