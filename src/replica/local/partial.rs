@@ -138,6 +138,7 @@ async fn fetch(key: &Key, pieces: &dyn Pieces, begun: Begun, put: &Put<'_>) -> R
             let written = if is_new { file.write_sparse(&body, offset) } else { file.write(&body, offset) };
             // On a full disk what has come so far would only be in the way.
             written.inspect_err(|_| file.discard())?;
+            file.begin_flush(offset, body.len() as u64);
             Ok(taking.take(offset, &body))
         })
         .await?;

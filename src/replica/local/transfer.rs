@@ -116,6 +116,7 @@ async fn write(
     blocking(move || {
         hasher.update(&bytes);
         temp.write_sparse(&bytes, offset)?;
+        temp.begin_flush(offset, bytes.len() as u64);
         Ok(hasher)
     })
     .await

@@ -6,14 +6,15 @@
 //! (`RENAME_NOREPLACE`, or `linkat` where the file system has none).
 
 use std::collections::HashSet;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, Dir as Entries, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps,
-    UTIME_OMIT, Uid, fchmod, fchown, flock, fstat, fsync, ftruncate, futimens, linkat, openat, renameat, renameat_with,
-    statat, unlinkat,
+    Advice, AtFlags, Dir as Entries, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps,
+    UTIME_OMIT, Uid, fadvise, fchmod, fchown, flock, fstat, fsync, ftruncate, futimens, linkat, openat, renameat,
+    renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -153,6 +154,14 @@ impl Temp {
             }
         }
         Ok(())
+    }
+
+    /// Lets the disk begin with a written range, so that the flush at the end finds little left to do: of
+    /// a GiB, 3 s after 0.4 s of writing. A hint, and nothing fails by it.
+    pub(super) fn begin_flush(&self, offset: u64, len: u64) {
+        let Some(len) = NonZeroU64::new(len) else { return };
+        // Linux starts writing dirty pages out when they are said not to be needed, and keeps them until that is done.
+        fadvise(&self.fd, offset, Some(len), Advice::DontNeed).unwrap_or_default();
     }
 
     /// Makes the content durable, checks `expect` for the last time, gives the file its name and makes that durable.
