@@ -53,6 +53,7 @@ mod requests;
 pub mod retry;
 mod room;
 pub mod s3;
+pub(crate) mod shelf;
 pub mod throttle;
 pub mod trash;
 

@@ -258,7 +258,7 @@ impl Replica for Local {
 
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
         self.refuse("write", key)?;
-        transfer::put(self.root()?, &self.batches, key, content, put).await
+        transfer::put(self.root()?, (&self.batches, &self.pool), key, content, put).await
     }
 
     /// Reads and writes: on one disk that is as fast as it gets without the help of the file system.

@@ -105,7 +105,7 @@ pub(super) fn open(root: &Arc<Root>, key: &Key, expect: &Version, pool: &Pool) -
     if len as u64 != stamp.size {
         return Err(changed(key));
     }
-    let bytes = pool.give(buffer, len);
+    let bytes = pool.shelf.give(buffer, len);
     let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&bytes).as_bytes());
     Ok(Content::Whole { entry: file.entry, bytes, blake3, attributes: None })
 }
@@ -129,7 +129,7 @@ impl File {
     fn read_all(&self, pool: &Pool) -> Result<(Vec<u8>, usize), Errno> {
         // One byte more than there should be, so that a file that grew is seen without another call.
         let room = usize::try_from(self.stamp.size).unwrap_or(usize::MAX).saturating_add(1);
-        let (mut buffer, mut filled) = (pool.take(room), 0);
+        let (mut buffer, mut filled) = (pool.shelf.take(room), 0);
         while filled < room {
             match rustix::io::read(&self.fd, &mut buffer[filled..room]) {
                 Ok(0) => break,
@@ -142,7 +142,7 @@ impl File {
     }
 
     fn read_exactly(&self, offset: u64, len: usize, pool: &Pool) -> Result<Bytes, Error> {
-        let (mut buffer, mut filled) = (pool.take(len), 0);
+        let (mut buffer, mut filled) = (pool.shelf.take(len), 0);
         while filled < len {
             match rustix::io::pread(&self.fd, &mut buffer[filled..len], offset + filled as u64) {
                 Ok(0) => return Err(changed(&self.key)),
@@ -151,7 +151,7 @@ impl File {
                 Err(errno) => return Err(failed("read", &self.key, &self.root.path, errno)),
             }
         }
-        Ok(pool.give(buffer, len))
+        Ok(pool.shelf.give(buffer, len))
     }
 
     /// The open file and what the key leads to now are both the version that was opened. Links on the way do no harm

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::batch::Batches;
+use super::pool::Pool;
 use super::root::Root;
 use super::write::Temp;
 use super::{blocking, links, partial};
@@ -18,7 +19,7 @@ const PIECE: u64 = 4 * 1024 * 1024;
 /// Stores `content` under `key`. The entry carries the BLAKE3 of what was written.
 pub(super) async fn put(
     root: Arc<Root>,
-    batches: &Batches,
+    (batches, pool): (&Batches, &Pool),
     key: &Key,
     content: &Content,
     put: &Put<'_>,
@@ -34,8 +35,10 @@ pub(super) async fn put(
             }
             let (key, bytes, expect, mtime_ns) = (key.clone(), bytes.clone(), put.expect.clone(), put.mtime_ns);
             let sent = bytes.len() as u64;
+            let turn = pool.turn().await;
             // One hop to a blocking thread for all of it: small files are many.
             let (temp, expect) = blocking(move || {
+                let _turn = turn;
                 let temp = Temp::create(&root, &key, &expect)?;
                 temp.write_sparse(&bytes, 0)?;
                 Ok((temp, expect))

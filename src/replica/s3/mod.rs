@@ -19,6 +19,7 @@ use self::names::Names;
 use self::providers::Provider;
 use super::leftovers::Leftovers;
 use super::notices::Notices;
+use super::shelf::Shelf;
 use super::throttle::Gate;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Origin, Put, ReadCost, Replica,
@@ -89,6 +90,8 @@ struct Inner {
     checksums_off: AtomicBool,
     /// Whether ETags that look like an MD5 were seen to be one.
     md5_etags: Mutex<Ability>,
+    /// For bodies that are read.
+    shelf: Shelf,
     notices: Notices,
     leftovers: Leftovers,
 }
@@ -117,6 +120,7 @@ impl S3 {
             acls_off: AtomicBool::new(false),
             checksums_off: AtomicBool::new(false),
             md5_etags: Mutex::default(),
+            shelf: Shelf::default(),
             notices: Notices::default(),
             leftovers: Leftovers::default(),
         };

@@ -203,7 +203,7 @@ impl Inner {
         let length = usize::try_from(entry.size).unwrap_or(usize::MAX);
         let is_sealed = is_sealed(output.server_side_encryption(), output.sse_customer_algorithm());
         self.trust_etag(&mut entry, is_sealed);
-        let bytes = read_body(output.body, length, object).await?;
+        let bytes = read_body(output.body, length, object, &self.shelf).await?;
         let blake3 = Digest::from_bytes(DigestKind::Blake3, blake3::hash(&bytes).as_bytes());
         let doubt = match check_whole(&entry.digests, &bytes, &blake3) {
             Check::Differs(kind) => Some(kind),
@@ -274,7 +274,7 @@ impl Ranges {
         if output.content_range().is_none() && (offset != 0 || len as u64 != self.entry.size) {
             return Err(Error::new(Cause::Refused, format!("read {}: the server ignores ranges", shown(object))));
         }
-        read_body(output.body, len, object).await
+        read_body(output.body, len, object, &inner.shelf).await
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime, DateTimeFormat};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::Inner;
 use super::direct::{Header, Method, ObjectRequest, Payload};
 use super::error::Failure;
 use super::names::shown;
 use super::ops::Op;
+use crate::replica::shelf::Shelf;
 use crate::replica::{Cause, Error};
 
 /// A body that gives nothing for this long is given up.
@@ -77,26 +78,28 @@ fn output_of(mut answer: HttpResponse) -> GetObjectOutput {
 }
 
 /// Reads a body of exactly `length` bytes. Clients and proxies have been seen to end a body early without an error.
-pub(super) async fn read_body(mut body: ByteStream, length: usize, object: &str) -> Result<Bytes, Error> {
+pub(super) async fn read_body(
+    mut body: ByteStream,
+    length: usize,
+    object: &str,
+    shelf: &Shelf,
+) -> Result<Bytes, Error> {
     let again = Cause::Transient { throttled: false, after: None };
     let broken = |why: &str| Error::new(again, format!("read {}: {why}", shown(object)));
-    let mut all = BytesMut::new();
+    // Copied: a chunk is a part of the connection's read buffer, and a small one would hold all of that.
+    let (mut all, mut filled) = (shelf.take(length), 0);
     loop {
         let chunk = tokio::time::timeout(STALL, body.next()).await;
         let Some(chunk) = chunk.map_err(|_| broken("nothing came for 30 seconds"))? else { break };
         let chunk = chunk.map_err(|_| broken("the connection broke in the middle of the body"))?;
-        if all.is_empty() && chunk.len() == length {
-            return Ok(chunk);
-        }
-        if all.len() + chunk.len() > length {
+        let until = filled + chunk.len();
+        let Some(place) = all[..length].get_mut(filled..until) else {
             return Err(broken("the body is longer than announced"));
-        }
-        if all.is_empty() {
-            all.reserve(length);
-        }
-        all.extend_from_slice(&chunk);
+        };
+        place.copy_from_slice(&chunk);
+        filled = until;
     }
-    if all.len() == length { Ok(all.freeze()) } else { Err(broken("the body ended early")) }
+    if filled == length { Ok(shelf.give(all, length)) } else { Err(broken("the body ended early")) }
 }
 
 #[cfg(test)]
@@ -111,10 +114,10 @@ mod tests {
     #[tokio::test]
     async fn bodies_have_exactly_the_announced_length() {
         let body = |text: &'static str| ByteStream::from_static(text.as_bytes());
-        assert_eq!(read_body(body("abc"), 3, "o").await.unwrap(), "abc");
-        assert_eq!(read_body(body(""), 0, "o").await.unwrap(), "");
+        assert_eq!(read_body(body("abc"), 3, "o", &Shelf::default()).await.unwrap(), "abc");
+        assert_eq!(read_body(body(""), 0, "o", &Shelf::default()).await.unwrap(), "");
         for length in [2, 4] {
-            let error = read_body(body("abc"), length, "o").await.unwrap_err();
+            let error = read_body(body("abc"), length, "o", &Shelf::default()).await.unwrap_err();
             assert!(matches!(error.cause, Cause::Transient { .. }));
         }
     }
@@ -123,7 +126,8 @@ mod tests {
     async fn a_body_that_stands_still_is_given_up() {
         type Frame = Result<hyper::body::Frame<Bytes>, std::io::Error>;
         let silent = http_body_util::StreamBody::new(futures_util::stream::pending::<Frame>());
-        let error = read_body(ByteStream::new(SdkBody::from_body_1_x(silent)), 3, "o").await.unwrap_err();
+        let error =
+            read_body(ByteStream::new(SdkBody::from_body_1_x(silent)), 3, "o", &Shelf::default()).await.unwrap_err();
         assert!(matches!(error.cause, Cause::Transient { .. }) && error.message.contains("30 seconds"), "{error}");
     }
 
