@@ -34,7 +34,7 @@ const PAGE: usize = 64;
 /// Records are committed at the latest after this time.
 const LINGER: Duration = Duration::from_secs(1);
 /// Transfers to a directory for each request to its source.
-const WAITING: usize = 8;
+const WAITING: usize = 4;
 /// Refusals without a single success after which the rest is not tried.
 const HOPELESS: u64 = 20;
 

@@ -65,15 +65,24 @@ impl Inner {
                 Headers::fresh(object, self.acl_of_new())
             }
             Expect::Version(version) => {
-                // One round trip for both.
-                let (head, acl) = tokio::join!(Box::pin(self.head(object)), Box::pin(self.acl_of(object)));
+                let (head, acl) = if ability == Ability::Proven {
+                    // One round trip for both.
+                    tokio::join!(Box::pin(self.head(object)), Box::pin(self.acl_of(object)))
+                } else {
+                    // This look is all that stands between a change by somebody else and its end: nothing comes after.
+                    let acl = self.acl_of(object).await;
+                    (self.head(object).await, acl)
+                };
                 let Some(head) = head? else { return Err(raced(object, "is gone")) };
                 let entry = self.entry_of_head(object, &head).await?;
                 if entry.version != *version {
                     return Err(raced(object, "was changed by somebody else"));
                 }
-                let acl = acl?;
-                Headers { tagging: self.tags_of(object, &head).await?, ..Headers::kept(object, &head, acl) }
+                let (acl, tagging) = (acl?, self.tags_of(object, &head).await?);
+                if tagging.is_some() && ability != Ability::Proven {
+                    self.must_be(object, put.expect).await?;
+                }
+                Headers { tagging, ..Headers::kept(object, &head, acl) }
             }
         };
         let mut headers = headers.carrying(put.attributes);

@@ -233,6 +233,11 @@ impl Inner {
         let mut known = self.md5_etags.lock().unwrap_or_else(PoisonError::into_inner);
         if *known == Ability::Unknown {
             *known = Ability::Missing;
+            self.notices.add(format!(
+                "{} gives ETags that look like MD5s of the content and are none: what has no other digest is taken as it \
+                 comes, checked by its length only. If that is new here, something on the way changes what is read",
+                self.name
+            ));
         }
         *known == Ability::Missing
     }
