@@ -112,6 +112,9 @@ pub(crate) async fn expire(cycle: &Cycle<'_>, side: Side, observer: &dyn Observe
     let before = RunName::new(cycle.now_ns.saturating_sub(keep_ns), 0);
     let (mut removed, ordered) = (0, replica.capabilities().ordered);
     for run in cycle.manifest.kept_before(side, &before)? {
+        if cycle.manifest.age_of_run(&run, cycle.now_ns)?.is_some_and(|age| age < keep_ns) {
+            continue;
+        }
         match trash::empty(bin, Some(&run), &|_| true, ordered).await {
             Ok(count) => {
                 removed += count;

@@ -89,6 +89,21 @@ impl Manifest {
         Ok(name.and_then(|name| RunName::parse(&name)).unwrap_or_else(|| RunName::new(0, fastrand::u32(..))))
     }
 
+    /// How long ago a run began (ns), by the runs since: the time between two of them counts for a week at most, and never
+    /// backwards. A clock that was wrong once makes nothing old. `None` if the run is not known any more.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn age_of_run(&self, name: &RunName, now_ns: i64) -> Result<Option<i64>, ManifestError> {
+        let sql = "SELECT started FROM runs WHERE id >= (SELECT id FROM runs WHERE name = ?1) ORDER BY id";
+        let begun: Vec<i64> = self.read("read", |conn| {
+            conn.prepare_cached(sql)?.query_map([name.as_str()], |row| row.get(0))?.collect()
+        })?;
+        let gaps = begun.iter().zip(begun.iter().skip(1).chain([&now_ns]));
+        let counted = gaps.map(|(from, to)| to.saturating_sub(*from).clamp(0, 7 * DAY_NS)).sum();
+        Ok((!begun.is_empty()).then_some(counted))
+    }
+
     /// A run is over all that is in scope, not over a part: it says how the pair stands, from its beginning on.
     ///
     /// # Errors
@@ -256,6 +271,21 @@ mod tests {
         manifest.begin_run("push", "a", "b", 91 * DAY_NS).unwrap();
         let runs = manifest.runs(1000).unwrap();
         assert_eq!((runs.len(), runs[99].started_ns), (100, 21));
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_once_makes_no_run_old() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let age = |at: &[i64], now: i64| {
+            let runs: Vec<RunId> = at.iter().map(|at| manifest.begin_run("push", "a", "b", *at).unwrap()).collect();
+            manifest.age_of_run(&manifest.run_name(runs[0]).unwrap(), now).unwrap().unwrap() / DAY_NS
+        };
+        let today = 20_000 * DAY_NS;
+        assert_eq!(age(&[today, today + DAY_NS, today + 3 * DAY_NS], today + 4 * DAY_NS), 4);
+        assert_eq!(age(&[0], today), 7, "it was long ago by a wrong clock");
+        assert_eq!(age(&[today], today + 400 * DAY_NS), 7, "now is by a wrong clock");
+        assert_eq!(age(&[today, today + 40 * DAY_NS, today + DAY_NS], today + 2 * DAY_NS), 8);
+        assert_eq!(manifest.age_of_run(&RunName::new(0, 1), today), Ok(None));
     }
 
     #[test]
