@@ -146,7 +146,8 @@ fn place(text: &str, base: &Path, origin: Origin, effort: Effort, world: World<'
     let around = Surroundings {
         variable: world.env,
         remote: &|name| {
-            Some(remote_place(world.config.remotes.get(name)?, effort, world).map_err(|why| told_of(name, why)))
+            let remote = world.config.remotes.get(name)?;
+            Some(remote_place(remote, effort, world).map_err(|why| told_of(name, remote, why)))
         },
         remotes: &names,
         found: &found,
@@ -228,12 +229,13 @@ fn is_dsn_of_a_directory(text: &str, location: &Location) -> bool {
     matches!(location, Location::Local(_)) && (elsewhere || location::remote_of(text).is_some())
 }
 
-/// A mistake of a command says whose it is.
-fn told_of(name: &str, mut why: UsageError) -> UsageError {
-    if why.message.starts_with("dsn_command:") {
-        why.message.insert_str(0, &format!("remote.{name}."));
-    }
-    why
+/// A mistake says in which remote it is: other lines name that one.
+fn told_of(name: &str, remote: &Remote, why: UsageError) -> UsageError {
+    let message = match why.message.strip_prefix("dsn_command:") {
+        Some(rest) => format!("remote.{name}.dsn_command:{rest}"),
+        None => format!("remote.{name} (line {}): {}", remote.line, why.message),
+    };
+    UsageError { message, ..why }
 }
 
 /// How much is done to find out where a place is.

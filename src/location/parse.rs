@@ -282,7 +282,7 @@ fn bucket(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
     let region = given.region.or(implied).or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
     let naming = if endpoint::is_aws(endpoint.as_deref()) { Naming::Aws } else { Naming::Other };
     let hint = "a location reads s3://BUCKET/PREFIX";
-    check_bucket(name, naming).map_err(|bad| UsageError::new(bad.to_string(), hint))?;
+    check_bucket(name, naming).map_err(|bad| UsageError::new(format!("{}: {bad}", shown(Path::new(name))), hint))?;
     let prefix = clean_prefix(prefix)
         .and_then(|path| Ok(join_prefix(&path, &clean_prefix(given.prefix.as_deref().unwrap_or_default())?)))
         .map_err(|bad| UsageError::new(bad.to_string(), hint))?;

@@ -341,6 +341,10 @@ fn jobs_say_how_long_and_read_only_places_stay_as_they_are() {
     };
     config("7d", "write");
     sandbox.run(&["sync"]).exits(0);
+    for command in [&["trash", "list", "medai"][..], &["trash", "empty", "medai", "--yes"]] {
+        let told = ["no job is called \"medai\"", "did you mean \"media\"?", "a directory is written ./medai"];
+        sandbox.run(command).exits(2).says(&told);
+    }
     sandbox.write("a.jpg", "newer");
     let run = told_run(&sandbox.run(&["sync"]).exits(0).says(&["trash restore media --run"]));
     let listed = sandbox.run(&["trash", "list", "--json"]).exits(0).json();

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::place::{End, World, end, known, named, written};
 use super::setup::shown;
 use crate::config::overlap::{Claim, Relation, Writes, overlaps};
-use crate::config::{Config, Job, Options, nearest, places};
+use crate::config::{Job, Options, places};
 use crate::location::{self, Found, Location, Overlap};
 use crate::model::{Junk, Key, Replaced, Side, TrashRule};
 use crate::plan::{Mode, OnConflict};
@@ -16,9 +16,12 @@ use crate::replica::local::Parents;
 use crate::secret::Secret;
 
 mod aim;
+mod typed;
 
 pub use aim::Aim;
 use aim::{Sure, may_change, set_acl};
+pub(in crate::cli) use typed::{is_a_bare_name, unknown_job};
+use typed::{known_remotes, looks_like_a_place, no_target, refuse_a_bare_name, refuse_a_variable};
 
 /// Whether anything is to be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +88,7 @@ pub fn push(args: &Push, world: World<'_>) -> Result<Task, Failure> {
         (None, _) => return Err(no_target("push needs a target", world)),
         (Some(place), None) => {
             let only = end(place, world)?;
+            refuse_a_bare_name(place, world)?;
             if is_remote(place, &only, world) {
                 let way = format!("mediasync push DIRECTORY {}", quoted(place));
                 (default_local("push", &way, world)?, only)
@@ -93,7 +97,11 @@ pub fn push(args: &Push, world: World<'_>) -> Result<Task, Failure> {
                 return Err(no_target(&what, world));
             }
         }
-        (Some(local), Some(remote)) => (end(local, world)?, end(remote, world)?),
+        (Some(local), Some(remote)) => {
+            let ends = (end(local, world)?, end(remote, world)?);
+            refuse_a_bare_name(remote, world)?;
+            ends
+        }
     };
     if !matches!(source.location, Location::Local(_)) {
         let message = format!("push sends a local directory, and {} is none", source.location.display());
@@ -115,6 +123,7 @@ pub fn pull(args: &Pull, world: World<'_>) -> Result<Task, Failure> {
         }
         (Some(place), None) => {
             let only = end(place, world)?;
+            refuse_a_variable(place, world)?;
             if is_remote(place, &only, world) {
                 let way = format!("mediasync pull {} DIRECTORY", quoted(place));
                 (only, default_target(&way, world)?)
@@ -123,7 +132,11 @@ pub fn pull(args: &Pull, world: World<'_>) -> Result<Task, Failure> {
                 (default_remote(&what, world)?, only)
             }
         }
-        (Some(remote), Some(local)) => (end(remote, world)?, end(local, world)?),
+        (Some(remote), Some(local)) => {
+            let ends = (end(remote, world)?, end(local, world)?);
+            refuse_a_bare_name(remote, world)?;
+            ends
+        }
     };
     if !matches!(dest.location, Location::Local(_)) {
         let message = format!("pull fills a local directory, and {} is none", dest.location.display());
@@ -178,6 +191,7 @@ fn default_remote(message: &str, world: World<'_>) -> Result<End, Failure> {
 /// What to type instead.
 pub fn mirror(args: &Mirror, world: World<'_>) -> Result<Task, Failure> {
     let (source, dest) = (end(&args.source, world)?, end(&args.destination, world)?);
+    [&args.source, &args.destination].into_iter().try_for_each(|text| refuse_a_bare_name(text, world))?;
     task("mirror", source, dest, Mode::Mirror.into(), Options::default(), &args.run)
 }
 
@@ -237,18 +251,6 @@ pub fn jobs<'a>(names: &[String], world: World<'a>) -> Result<Vec<&'a Job>, Fail
         }
     }
     Ok(found)
-}
-
-fn unknown_job(name: &str, config: &Config) -> Failure {
-    let known: Vec<&str> = config.jobs.iter().map(|job| job.name.as_str()).collect();
-    // What was typed may be a DSN in the wrong place.
-    let shown = crate::dsn::redact(name).escape_debug().to_string();
-    let failure = Failure::usage(format!("no job is called \"{shown}\""));
-    let failure = match nearest(name, &known) {
-        Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-        None => failure,
-    };
-    failure.hint(format!("known are {}", known.join(", ")))
 }
 
 /// What a job of the configuration means, with what the command line adds.
@@ -318,22 +320,6 @@ pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
 fn is_remote(text: &str, end: &End, world: World<'_>) -> bool {
     let text_of_a_dsn = text == "-" || ["env:", "dsn-file:"].iter().any(|start| text.starts_with(start));
     !matches!(end.location, Location::Local(_)) || text_of_a_dsn || named(text, world).is_some()
-}
-
-fn no_target(message: &str, world: World<'_>) -> Failure {
-    known_remotes(Failure::usage(message), "mediasync push [LOCAL] s3://BUCKET/PREFIX or env:NAME", world)
-}
-
-fn known_remotes(failure: Failure, way: &str, world: World<'_>) -> Failure {
-    let names: Vec<String> = world.config.remotes.keys().map(|name| format!("{name}:")).collect();
-    if names.is_empty() {
-        return failure.hint(format!("the configuration names no remote; write {way}"));
-    }
-    failure.hint(format!("known remotes are {}", names.join(", ")))
-}
-
-fn looks_like_a_place(text: &str) -> bool {
-    text.contains(['/', ':']) || text.starts_with('.')
 }
 
 /// For a line that people copy: redacted, escaped, and in quotes where a shell needs them.

@@ -6,6 +6,7 @@ use super::super::args::{Cli, Cmd};
 use super::super::commands::Commands;
 use super::super::texts::Texts;
 use super::*;
+use crate::config::Config;
 use crate::model::Rule;
 use crate::plan::{Budget, Limit};
 
@@ -200,6 +201,60 @@ fn wrong_places_are_refused_with_the_way_out() {
 }
 
 #[test]
+fn a_forgotten_scheme_makes_no_directory() {
+    let variable = "`STORAGE_DSN` is the name of a variable: `env:STORAGE_DSN` or `./STORAGE_DSN`?";
+    let bucket = "there is no directory `my-bucket`: `s3://my-bucket` or `./my-bucket`?";
+    for (line, expected) in [
+        ("mediasync push -n STORAGE_DSN", variable),
+        ("mediasync push media STORAGE_DSN", variable),
+        ("mediasync pull STORAGE_DSN", variable),
+        ("mediasync pull STORAGE_DSN media", variable),
+        ("mediasync mirror media STORAGE_DSN", variable),
+        ("mediasync push LIVE", "`LIVE` is the name of a variable: `env:LIVE` or `./LIVE`?"),
+        ("mediasync push my-bucket", bucket),
+        ("mediasync push media my-bucket", bucket),
+        ("mediasync pull my-bucket media", bucket),
+        ("mediasync mirror media my-bucket", bucket),
+        ("mediasync mirror my-bucket media", bucket),
+    ] {
+        let told = told(CONFIG, line);
+        assert!(told.starts_with(expected), "{line}: {told}");
+    }
+    for (line, expected) in [
+        ("mediasync push media ./my-bucket", "/project/media -> /project/my-bucket Copy Execute"),
+        ("mediasync mirror media sub/my-bucket", "/project/media -> /project/sub/my-bucket Mirror Execute"),
+        ("mediasync mirror data media", "there is no directory `data`"),
+        ("mediasync mirror /data media", "/data -> /project/media Mirror Execute"),
+        // No bucket is called like that.
+        ("mediasync push media b", "/project/media -> /project/b Copy Execute"),
+        ("mediasync pull live: new", "s3://live/site -> /project/new Copy Execute"),
+    ] {
+        let told = told(CONFIG, line);
+        assert!(told.starts_with(expected), "{line}: {told}");
+    }
+}
+
+#[test]
+fn a_mistake_of_a_remote_is_told_with_its_line_and_its_value() {
+    let config = "[remote.live]\nurl = \"s3://tw\"\n[[job]]\nname = \"media\"\nsource = \"media\"\n\
+                  destination = \"live:\"\nmode = \"copy\"\n";
+    let expected = "remote.live (line 1): tw: the bucket name must have 3 to 63 characters";
+    assert!(told(config, "mediasync push live:").starts_with(expected));
+    let parsed = Config::parse(config, Path::new("/project/mediasync.toml")).unwrap();
+    let world = World {
+        texts: &Texts::default(),
+        commands: &Commands::default(),
+        project: None,
+        env: &|_| None,
+        found: &|_| Found::Directory,
+        settle: &|path| Ok(path.to_owned()),
+        config: &parsed,
+    };
+    let failure = job_ends(&parsed.jobs[0], world).unwrap_err();
+    assert_eq!(failure.message, format!("job.media.destination (line 3): {expected}"));
+}
+
+#[test]
 fn without_a_configuration_there_are_no_jobs_and_push_says_what_to_write() {
     assert!(told("", "mediasync push").contains("s3://BUCKET/PREFIX"));
     assert!(told("", "mediasync sync").contains("names no job"));
@@ -273,7 +328,10 @@ fn a_missing_variable_only_matters_to_the_job_that_needs_it() {
     let tasks = sync(&args, world).unwrap();
     assert!(tasks[0].1.is_ok());
     let failure = tasks[1].1.as_ref().unwrap_err();
-    assert_eq!(failure.message, "job.lost.destination (line 27): the variable MISSING is not set");
+    assert_eq!(
+        failure.message,
+        "job.lost.destination (line 27): remote.broken (line 15): the variable MISSING is not set"
+    );
 }
 
 #[test]

@@ -52,7 +52,11 @@ pub(super) fn named(text: &str, side: Option<SideArg>, world: World<'_>) -> Resu
             let message = format!("--side goes with the name of a job, and no job is called {text:?}");
             return Err(Failure::usage(message).hint("a place has one trash: leave --side away"));
         }
-        return Ok(vec![Meant { end: end(text, world)?, side: None }]);
+        let meant = Meant { end: end(text, world)?, side: None };
+        if !world.config.jobs.is_empty() && resolve::is_a_bare_name(text, world) {
+            return Err(resolve::unknown_job(text, world.config).hint(format!("a directory is written ./{text}")));
+        }
+        return Ok(vec![meant]);
     };
     let (source, dest) = resolve::job_ends(job, world)?;
     let ends = [(Side::Source, source), (Side::Dest, dest)].into_iter();
