@@ -1,10 +1,9 @@
 //! What can be typed, as clap reads it. Nothing here touches a file, a variable or the configuration:
 //! [`super::resolve`] turns it into what is meant.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::exit;
 use super::settle::Resolve;
@@ -23,16 +22,6 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Cmd,
-}
-
-/// Reads the command line. A pull fills a directory, which has no ACLs of its own: there `--acl` is not offered.
-///
-/// # Errors
-/// What clap has to say, help and version too.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command().mut_subcommand("pull", |pull| pull.mut_arg("acl", |acl| acl.hide(true)));
-    let matches = command.try_get_matches_from_mut(args)?;
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
 /// What every command takes.
@@ -153,7 +142,7 @@ pub struct Push {
     /// The local directory; left out, it is the project's media directory
     #[arg(value_name = "LOCAL")]
     pub first: Option<String>,
-    /// The remote place; a single argument is this
+    /// The remote place, which can't be left out; a single argument is this
     #[arg(value_name = "REMOTE")]
     pub second: Option<String>,
     /// Delete at the remote what was deleted locally since the last run

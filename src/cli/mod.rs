@@ -21,6 +21,7 @@ pub mod logging;
 pub mod output;
 pub mod ownership;
 pub mod pairs;
+pub mod parse;
 pub mod place;
 pub mod progress;
 pub mod resolve;
@@ -42,7 +43,7 @@ use setup::Setup;
 
 /// The whole program: from its arguments to its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match args::parse(args) {
+    let cli = match parse::parse(args) {
         Ok(cli) => cli,
         Err(error) => return output::clap(&error),
     };

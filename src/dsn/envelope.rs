@@ -20,8 +20,8 @@ pub enum NotFound {
     #[error("{0} has no value there")]
     NoValue(String),
     /// The variable is not there.
-    #[error("it holds no {0}")]
-    Missing(String),
+    #[error("it holds no {0}{others}", others = others(.1))]
+    Missing(String, Vec<String>),
     /// It can't be told which variable is meant.
     #[error("it holds several storage DSNs: {}", .0.join(", "))]
     Several(Vec<String>),
@@ -47,6 +47,11 @@ pub fn unwrap(text: &str, name: Option<&str>) -> Result<String, NotFound> {
     }
 }
 
+/// Which DSNs are there instead. Other names are nobody's business.
+fn others(dsns: &[String]) -> String {
+    if dsns.is_empty() { String::new() } else { format!(", but {}", dsns.join(", ")) }
+}
+
 /// Names and values; a name without a value is there as well.
 type Variables = Vec<(String, Option<String>)>;
 
@@ -56,12 +61,15 @@ fn choose(variables: Variables, name: Option<&str>) -> Result<String, NotFound> 
     let exact = variables.iter().rposition(|(known, _)| known == wanted);
     let at = match (exact, name) {
         (Some(at), _) => at,
-        (None, Some(name)) => return Err(NotFound::Missing(name.to_owned())),
+        (None, Some(name)) => {
+            let known = variables.into_iter().map(|(known, _)| known).filter(|known| known.ends_with("_DSN"));
+            return Err(NotFound::Missing(name.to_owned(), known.collect()));
+        }
         (None, None) => {
             let dsns = variables.iter().enumerate().filter(|(_, (known, _))| known.ends_with("_DSN"));
             match dsns.map(|(at, _)| at).collect::<Vec<_>>()[..] {
                 [at] => at,
-                [] => return Err(NotFound::Missing(VARIABLE.to_owned())),
+                [] => return Err(NotFound::Missing(VARIABLE.to_owned(), Vec::new())),
                 [..] => {
                     let all = variables.into_iter().map(|(known, _)| known);
                     return Err(NotFound::Several(all.filter(|known| known.ends_with("_DSN")).collect()));
@@ -153,7 +161,7 @@ mod tests {
             (r#"[{"name": "DEFAULT_STORAGE_DSN", "value": null}]"#, None, "DEFAULT_STORAGE_DSN has no value there"),
             ("A=hunter2\nB=hunter2", None, "it holds no DEFAULT_STORAGE_DSN"),
             ("A_DSN=hunter2\nB_DSN=hunter2", None, "it holds several storage DSNs: A_DSN, B_DSN"),
-            ("A_DSN=hunter2\nB_DSN=hunter2", Some("C"), "it holds no C"),
+            ("A_DSN=hunter2\nB_DSN=hunter2\nPASSWORD=hunter2", Some("C"), "it holds no C, but A_DSN, B_DSN"),
             ("DEFAULT_STORAGE_DSN=\nB=hunter2", None, "DEFAULT_STORAGE_DSN has no value there"),
             ("{\"hunter2", None, "it is no JSON that holds variables, such as [{\"name\": ..., \"value\": ...}]"),
         ];

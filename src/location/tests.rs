@@ -453,7 +453,7 @@ fn a_dsn_may_stand_in_a_file_or_on_standard_input() {
     assert_eq!((input.display().as_str(), input.spelled()), ("s3://bbb/pre", None));
     for (text, told) in [
         ("dsn-file:dir/.env#1", "dir/.env#1: it holds several storage DSNs: ONE_DSN, TWO_DSN"),
-        ("dsn-file:dir/.env#1#THREE", "dir/.env#1: it holds no THREE"),
+        ("dsn-file:dir/.env#1#THREE", "dir/.env#1: it holds no THREE, but ONE_DSN, TWO_DSN"),
         ("dsn-file:none", "can't read none"),
         ("dsn-file:", "`dsn-file:` names no file"),
     ] {

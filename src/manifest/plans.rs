@@ -131,6 +131,12 @@ fn plans_dir(state_dir: &Path, pair: &Pair) -> PathBuf {
     pair.dir(state_dir).join("plans")
 }
 
+/// A file of another kind.
+fn no_plan(path: &Path) -> ManifestError {
+    ManifestError::new(Reaction::Corrupt, format!("{} is no plan", shown(path)))
+        .hint("a plan is a file that --save-plan wrote; jobs of the configuration are run by mediasync sync")
+}
+
 fn damaged(path: &Path, what: &str) -> ManifestError {
     ManifestError::new(Reaction::Corrupt, format!("the plan {} is damaged: {what}", shown(path)))
         .hint("make the plan again")
@@ -203,7 +209,9 @@ impl PlanHash {
 /// Reads all of a plan, and returns its hash if it is what its last line says.
 fn check(path: &Path) -> Result<String, ManifestError> {
     let mut lines = open_lines(path)?;
-    let header = serde_json::from_str(&next_line(&mut lines, path)?).map_err(|e| damaged(path, &e.to_string()))?;
+    let header = next_line(&mut lines, path)?;
+    let header = serde_json::from_str(&header)
+        .map_err(|e| if header.starts_with('{') { damaged(path, &e.to_string()) } else { no_plan(path) })?;
     let mut hasher = PlanHash::new(header);
     let mut count = 0;
     let footer = loop {
@@ -307,6 +315,16 @@ mod tests {
         assert_eq!(write(&path, &json!({"time": 2, "job": "a"}), &plan), hash);
         assert_ne!(write(&path, &json!({"time": 1, "job": "b"}), &plan), hash);
         assert_ne!(write(&path, &json!({"time": 1, "job": "a"}), &plan[..2]), hash);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_no_damaged_plan() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mediasync.toml");
+        fs::write(&path, "[[job]]\nname = \"media\"\n").unwrap();
+        let error = PlanFile::read(&path).unwrap_err();
+        assert_eq!(error.reaction, Reaction::Corrupt);
+        assert!(error.to_string().contains("mediasync.toml is no plan"), "{error}");
     }
 
     #[test]

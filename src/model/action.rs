@@ -255,6 +255,11 @@ impl Counts {
         }
     }
 
+    /// Whether there are no actions at all, none for the manifest either.
+    pub fn is_nothing(&self) -> bool {
+        self.changes() == 0 && self.records == 0
+    }
+
     /// Actions that change a replica.
     pub fn changes(&self) -> u64 {
         self.creates + self.overwrites + self.copies + self.deletes

@@ -104,7 +104,7 @@ fn a_write_between_the_listing_and_ours_is_never_overwritten() {
         gate.reached_blocking(1);
         sandbox.put("a.jpg", "just in time");
         gate.release();
-        run.wait().exits(3).says(&["a.jpg", "somebody else"]);
+        run.wait().exits(3).says(&["a.jpg", "changed since it was looked at"]);
         assert_eq!(&sandbox.content("a.jpg")[..], b"just in time");
         sandbox.push(&[]).exits(3).says(&["conflict: a.jpg"]);
     }

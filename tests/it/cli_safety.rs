@@ -45,6 +45,17 @@ fn a_source_emptied_in_place_halts_even_with_few_files() {
 }
 
 #[test]
+fn an_emptied_source_of_a_push_that_deletes_nothing_has_nothing_to_approve() {
+    let sandbox = seeded(3);
+    for name in sandbox.local().keys() {
+        sandbox.remove(name);
+    }
+    let ran = sandbox.push(&[]).exits(4).says(&["if it is meant to be empty, there is nothing to do"]);
+    ran.says(&["nothing is planned, so there is nothing to approve; mediasync forget "])
+        .never_says("mediasync approve");
+}
+
+#[test]
 fn a_vanished_source_is_an_error_and_changes_nothing() {
     let sandbox = seeded(3);
     fs::rename(sandbox.path("media"), sandbox.path("moved")).unwrap();

@@ -319,6 +319,12 @@ fn mistakes_are_told_with_the_way_out() {
     sandbox.run(&["trash", "list"]).exits(2).says(&["trash list LOCATION"]);
     sandbox.run(&["trash", "restore", REMOTE]).exits(2);
     sandbox.run(&["trash", "restore", REMOTE, "--run", "yesterday"]).exits(2).says(&["no run is called like that"]);
+    let unknown = ["trash", "empty", REMOTE, "--yes", "--run", "20261122T194503Z-3f2a91c4"];
+    sandbox.run(&unknown).exits(1).says(&["nothing of the run 20261122T194503Z-3f2a91c4 is in the trash of"]);
+    sandbox
+        .run(&["trash", "empty", REMOTE])
+        .exits(2)
+        .says(&["for good, and there is no terminal to ask on", "add --yes"]);
     let missing = sandbox.path("missing");
     sandbox.run(&["trash", "list", missing.to_str().unwrap()]).exits(1).says(&["there is no directory"]);
     let media = sandbox.path("media");

@@ -99,8 +99,15 @@ pub fn problem(problem: &Problem) -> String {
         Some(Reach::Below(key)) if !problem.message.contains(&key.to_string()) => format!("{key}/: "),
         _ => String::new(),
     };
-    let mut text = format!("problem: {about}{} ({})", problem.message, kind(problem.kind));
-    if let Some(hint) = &problem.hint {
+    let raced = problem.kind == ProblemKind::Raced;
+    // Who it was is said once.
+    let kind = match kind(problem.kind) {
+        _ if raced && problem.message.contains("somebody else") => String::new(),
+        kind => format!(" ({kind})"),
+    };
+    let mut text = format!("problem: {about}{}{kind}", problem.message);
+    let anew = Some("a new run, or a new plan, goes by what is there now").filter(|_| raced);
+    if let Some(hint) = problem.hint.as_deref().or(anew) {
         push(&mut text, format_args!("\n  hint: {hint}"));
     }
     text
@@ -111,7 +118,7 @@ fn kind(kind: ProblemKind) -> &'static str {
         ProblemKind::Unreadable => "unreadable",
         ProblemKind::Name => "name",
         ProblemKind::Changed => "changed meanwhile",
-        ProblemKind::Raced => "changed by somebody else",
+        ProblemKind::Raced => "changed since it was looked at",
         ProblemKind::Refused => "refused",
         ProblemKind::Failed => "failed",
         ProblemKind::Archived => "archived",
@@ -237,11 +244,11 @@ fn trash(report: &Report, stage: Stage) -> Option<String> {
             Some("The trash is off: what is deleted or replaced is not kept".to_owned())
         }
         (Stage::Planned, keep) if takes => {
-            let replaced = match rule.replaced {
-                Replaced::All => "replaced",
-                Replaced::Changes => "replaced after a change by somebody else",
+            let what = match rule.replaced {
+                Replaced::All => "What is deleted or replaced",
+                Replaced::Changes => "What is deleted, and what is replaced though somebody else changed it,",
             };
-            Some(format!("What is deleted or {replaced} is kept for {keep} in .mediasync/trash/ at its side"))
+            Some(format!("{what} is kept for {keep} in .mediasync/trash/ at its side"))
         }
         (Stage::Done, keep) if *kept > 0 => {
             Some(format!("Kept in the trash for {keep}: {}", kept_files(*kept, *kept_at_source)))

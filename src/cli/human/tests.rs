@@ -104,13 +104,27 @@ Only at the destination, left alone: 1 file
 Deleted at the source, kept at the destination: 3 files (--delete deletes)
 Requests: 1,001 LIST
 Requests needed, at least: 1,235 PUT
-What is deleted or replaced after a change by somebody else is kept for 30d in .mediasync/trash/ at its side
+What is deleted, and what is replaced though somebody else changed it, is kept for 30d in .mediasync/trash/ at its side
 Conflicts: 1 (nothing was done about them; mediasync resolve settles one, --overwrite lets the source win in all)
 Problems: 2";
     let mut totals = Totals::of(&full, Stage::Planned);
     totals.made = vec![("LIST", 1001)];
     totals.needed = vec![("PUT", 1235)];
     assert_eq!(summary(&totals), expected);
+}
+
+#[test]
+fn what_somebody_else_changed_is_said_once_with_the_way_out() {
+    let told = |message: &str| {
+        let message = message.to_owned();
+        problem(&Problem { reach: Some(Reach::Key(key("a.jpg"))), kind: ProblemKind::Raced, message, hint: None })
+    };
+    let hint = "\n  hint: a new run, or a new plan, goes by what is there now";
+    assert_eq!(
+        told("site/a.jpg was changed by somebody else"),
+        format!("problem: site/a.jpg was changed by somebody else{hint}")
+    );
+    assert_eq!(told("a.jpg is gone"), format!("problem: a.jpg is gone (changed since it was looked at){hint}"));
 }
 
 #[test]

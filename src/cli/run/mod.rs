@@ -21,7 +21,7 @@ use super::wire::{Purpose, Session, pair};
 use crate::apply;
 use crate::location::Location;
 use crate::manifest::{PlanFile, RunId};
-use crate::model::Key;
+use crate::model::{Counts, Key};
 use crate::plan::{Mode, Take};
 use crate::sync::{Approval, Binned, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
 
@@ -119,8 +119,9 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     };
     if let Ending::Halted(halt) = &report.ending {
         let handle = task.job.as_deref().unwrap_or(session.pair.id());
-        let approve = Some(handle).filter(|_| task.run == Wish::Execute && halt.plan.is_some());
-        let hint = way_out(task, work, halt, handle, &setup.repeated);
+        let approve =
+            Some(handle).filter(|_| task.run == Wish::Execute && halt.plan.is_some() && !report.planned.is_nothing());
+        let hint = way_out(task, work, (halt, &report.planned), handle, &setup.repeated);
         if answer == Answer::No {
             output.declined(&hint);
             return Ok(Exit::of(&report));
@@ -169,8 +170,12 @@ fn refuse_repetition(path: &Path, approval: Approval, session: &Session, output:
 }
 
 /// What resolves a halt. `handle` is what `approve` calls the pair; `repeated` are the flags that it needs to find it.
-fn way_out(task: &Task, work: Work<'_>, halt: &Halt, handle: &str, repeated: &str) -> String {
+fn way_out(task: &Task, work: Work<'_>, halted: (&Halt, &Counts), handle: &str, repeated: &str) -> String {
+    let (halt, planned) = halted;
     match (&task.run, work, &halt.plan) {
+        (_, Work::Cycle, _) if planned.is_nothing() => format!(
+            "nothing is planned, so there is nothing to approve; mediasync forget {handle}{repeated} makes a new start"
+        ),
         (Wish::DryRun, ..) => "run it without --dry-run to get a plan that can be approved".to_owned(),
         (Wish::SavePlan(file), ..) => {
             let file = super::setup::shown(file);
@@ -337,7 +342,8 @@ async fn with_approval(
 ) -> Result<(Report, Answer), Failure> {
     let report = drive(task, session, Run::Execute(run), teller, work).await?;
     let Ending::Halted(halt) = &report.ending else { return Ok((report, Answer::Unasked)) };
-    let Some(path) = approvable(work, halt, setup, session).filter(|_| teller.output.can_ask()) else {
+    let asks = teller.output.can_ask() && !report.planned.is_nothing();
+    let Some(path) = approvable(work, halt, setup, session).filter(|_| asks) else {
         return Ok((report, Answer::Unasked));
     };
     let mut question = vec![format!("halted: {}", halt.message), super::human::planned(&report.planned)];

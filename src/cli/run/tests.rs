@@ -216,8 +216,10 @@ fn the_first_line_names_source_destination_and_host() {
 async fn a_halt_names_the_way_out_of_its_own_command() {
     let desk = Desk::new();
     let halt = Halt { message: "why".into(), plan: Some("abc".into()) };
-    let way =
-        |run: Wish, work: Work<'_>| way_out(&desk.task(Mode::Mirror, run), work, &halt, "media", " --state-dir s");
+    let way = |run: Wish, work: Work<'_>| {
+        let planned = Counts { deletes: 1, ..Counts::default() };
+        way_out(&desk.task(Mode::Mirror, run), work, (&halt, &planned), "media", " --state-dir s")
+    };
     assert_eq!(way(Wish::Execute, Work::Cycle), "to do exactly this: mediasync approve media abc --state-dir s");
     assert!(way(Wish::DryRun, Work::Cycle).contains("without --dry-run"));
     assert!(way(Wish::SavePlan("p".into()), Work::Cycle).contains("mediasync apply p"));

@@ -31,18 +31,29 @@ pub(super) async fn empty(args: &Empty, setup: &Setup, world: World<'_>) -> Resu
                 (None, Some(_)) => format!("what is that old in the trash of {places}"),
                 (None, None) => format!("everything in the trash of {places}"),
             };
-            ask(&format!("This deletes {what} for good. Do it?"), output).await?;
+            ask(&format!("this deletes {what} for good"), "Do it?", output).await?;
         }
     }
     let ends: Vec<&End> = all.iter().map(|meant| &meant.end).collect();
     let books = Books::open(&setup.state_dir, &ends, purpose)?;
     let mut worst = Exit::Done;
+    let mut found = false;
     for meant in &all {
         let place = Place::contact(&meant.end, &books, purpose).await?;
         let name = (all.len() > 1).then(|| meant.name());
-        worst = worst.max(one(args, &place, name.as_deref(), stage, output).await?);
+        let sums = one(args, &place, name.as_deref(), stage, output).await?;
+        found |= sums != Sums::default();
+        worst = worst.max(if sums.problems > 0 { Exit::Problems } else { Exit::Done });
     }
-    Ok(worst)
+    match &args.run {
+        // Of a run that is named something is expected; anything else may be empty already.
+        Some(run) if !found && args.older_than.is_none() => {
+            let places: Vec<String> = all.iter().map(|meant| meant.end.location.display()).collect();
+            let message = format!("nothing of the run {run} is in the trash of {}", places.join(" or of "));
+            Err(Failure::error(message).hint("mediasync trash list shows what is"))
+        }
+        _ => Ok(worst),
+    }
 }
 
 /// Empties the trash of one place, which is named if there is another one.
@@ -52,7 +63,7 @@ async fn one(
     name: Option<&str>,
     stage: Stage,
     output: &Output,
-) -> Result<Exit, Failure> {
+) -> Result<Sums, Failure> {
     let now_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
     let goes = |run: &RunName| args.older_than.is_none_or(|seconds| run.is_expired(seconds, now_ns));
     let shown = place.replica.name();
@@ -97,5 +108,5 @@ async fn one(
     if versions > 0 {
         output.say("note: the bucket's own versions stay in its history; its lifecycle rules delete them");
     }
-    Ok(if sums.problems > 0 { Exit::Problems } else { Exit::Done })
+    Ok(sums)
 }

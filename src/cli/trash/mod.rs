@@ -62,17 +62,19 @@ async fn may_change(end: &End, consent: Consent, output: &Output) -> Result<(), 
             Err(Failure::usage(message).hint("-n shows what would be done"))
         }
         (Access::Confirm, Consent::Missing) => {
-            ask(&format!("remote.{remote} says access = \"confirm\". Change {place}?"), output).await
+            let why = format!("remote.{remote} says access = \"confirm\"");
+            ask(&why, &format!("Change {place}?"), output).await
         }
     }
 }
 
-/// Asks on the terminal; without one, `--yes` is what has to be said.
-async fn ask(question: &str, output: &Output) -> Result<(), Failure> {
+/// Asks on the terminal, after the reason; without one, `--yes` is what has to be said.
+async fn ask(why: &str, question: &str, output: &Output) -> Result<(), Failure> {
     if !output.can_ask() {
-        return Err(Failure::usage(format!("{question} There is no terminal to ask on")).hint("add --yes to do it"));
+        let message = format!("{why}, and there is no terminal to ask on");
+        return Err(Failure::usage(message).hint("add --yes to do it"));
     }
-    output.prompt(question);
+    output.prompt(&format!("{why}. {question}"));
     let yes = tokio::task::spawn_blocking(Output::answer).await.unwrap_or(false);
     output.answered();
     if yes { Ok(()) } else { Err(Failure::error("not confirmed; nothing was changed")) }

@@ -148,9 +148,10 @@ fn stranger(situation: &Situation) -> Option<String> {
 /// Halts whatever the plan says: an empty side is a disk that is not mounted more often than a wish.
 fn emptied(situation: &Situation) -> Option<String> {
     let side = situation.watched.iter().find(|side| side.keys == 0).filter(|_| situation.base_keys > 0)?;
+    let meant = if situation.planned.is_nothing() { "there is nothing to do" } else { "approve this plan" };
     Some(format!(
         "{} is empty, but held {} at the last run. If it is not mounted, mount it and run again; if it is meant to be \
-         empty, approve this plan",
+         empty, {meant}",
         sentence(&side.name),
         keys(situation.base_keys)
     ))

@@ -27,8 +27,6 @@ use crate::replica::throttle::Gate;
 #[derive(Debug)]
 pub(super) struct Wire {
     address: S3Address,
-    /// Where requests go, for people.
-    endpoint: String,
     current: Mutex<Current>,
     building: tokio::sync::Mutex<()>,
     renewing: tokio::sync::Mutex<()>,
@@ -52,10 +50,8 @@ struct Current {
 
 impl Wire {
     pub(super) fn new(address: S3Address, region: Option<String>, gate: Gate) -> Self {
-        let endpoint = address.endpoint.clone().unwrap_or_else(|| "AWS S3".to_owned());
         Self {
             address,
-            endpoint,
             current: Mutex::new(Current { region, ..Current::default() }),
             building: tokio::sync::Mutex::new(()),
             renewing: tokio::sync::Mutex::new(()),
@@ -105,7 +101,20 @@ impl Wire {
             Credentials::Chain { profile } => profile.as_deref(),
             Credentials::Static { .. } | Credentials::Renewed { .. } => None,
         };
-        fold(failure, About { op, bucket: self.bucket(), object, endpoint: &self.endpoint, profile })
+        fold(failure, About { op, bucket: self.bucket(), object, endpoint: &self.host(), profile })
+    }
+
+    /// Where requests go, for people. At AWS the region is the part of the host name that somebody wrote.
+    fn host(&self) -> String {
+        if let Some(endpoint) = &self.address.endpoint {
+            return endpoint.clone();
+        }
+        let current = self.current();
+        let in_use = || current.session.as_ref()?.client.config().region().map(|region| region.as_ref().to_owned());
+        match current.region.clone().or_else(in_use).or_else(|| self.address.region.clone()) {
+            Some(region) => format!("AWS S3 in {region}"),
+            None => "AWS S3".to_owned(),
+        }
     }
 
     /// Sends one request of the SDK whose body has `bytes`.
@@ -280,5 +289,15 @@ mod tests {
         wire.session().await;
         let text = format!("{wire:?}");
         assert!(text.contains("Client") && !text.contains("hunter2"));
+    }
+
+    /// A mistyped region is a host name that does not resolve.
+    #[test]
+    fn at_aws_the_region_is_told_with_the_host() {
+        let host = |region: Option<&str>| {
+            let at = S3Address { region: region.map(str::to_owned), endpoint: None, ..address("bucket", None) };
+            Wire::new(at, None, Gate::new(1, None)).host()
+        };
+        assert_eq!((host(Some("eu-centrall-1")).as_str(), host(None).as_str()), ("AWS S3 in eu-centrall-1", "AWS S3"));
     }
 }

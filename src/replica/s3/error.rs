@@ -304,7 +304,7 @@ fn hint(failure: &Failure, about: About<'_>) -> Option<String> {
         }
         (Stage::Dns | Stage::Refused | Stage::Network | Stage::Timeout, _) => {
             format!(
-                "Check the endpoint ({}) and the network; the endpoint belongs to the provider and region",
+                "Check the endpoint ({}), its region and the network; the endpoint belongs to the provider and region",
                 about.endpoint
             )
         }
