@@ -96,9 +96,8 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn age_of_run(&self, name: &RunName, now_ns: i64) -> Result<Option<i64>, ManifestError> {
         let sql = "SELECT started FROM runs WHERE id >= (SELECT id FROM runs WHERE name = ?1) ORDER BY id";
-        let begun: Vec<i64> = self.read("read", |conn| {
-            conn.prepare_cached(sql)?.query_map([name.as_str()], |row| row.get(0))?.collect()
-        })?;
+        let begun: Vec<i64> = self
+            .read("read", |conn| conn.prepare_cached(sql)?.query_map([name.as_str()], |row| row.get(0))?.collect())?;
         let gaps = begun.iter().zip(begun.iter().skip(1).chain([&now_ns]));
         let counted = gaps.map(|(from, to)| to.saturating_sub(*from).clamp(0, 7 * DAY_NS)).sum();
         Ok((!begun.is_empty()).then_some(counted))

@@ -79,8 +79,8 @@ fn a_large_pull_goes_on_where_it_was_killed() {
         assert!(begun.elapsed() < Duration::from_secs(30), "five ranges come");
         std::thread::sleep(Duration::from_millis(1));
     }
-    // So that the last of them is written.
-    std::thread::sleep(Duration::from_millis(500));
+    // So that the last of them is written, on a busy disk as well.
+    std::thread::sleep(Duration::from_secs(2));
     run.kill();
     sandbox.server.faults(Faults::clear);
     sandbox.server.clear_log();
