@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::{Manifest, Pair, PlanFile};
 use crate::meet::{Met, meet};
 use crate::model::{Action, Reason, Side, TrashRule, Verb};
-use crate::plan::Budget;
 use crate::plan::guard::{self, GuardVerdict, Range, Situation};
+use crate::plan::{Budget, Mode};
 use crate::plan_store::PlanStore;
 use crate::recover::recover;
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{Approval, Cycle, Ending, Halt, Looked, Observer, Report, binned, carry_out, spent};
+use crate::sync::{Approval, Cycle, Ending, Halt, Looked, Observer, Report, binned, carry_out, note_direction, spent};
 
 /// Where the plans of a pair are kept, and how a stored plan names its places.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +71,9 @@ pub struct Header {
     /// What is kept of what it deletes or replaces.
     #[serde(default)]
     pub trash: TrashRule,
+    /// How the sides related in the run that made it; `None` in files of older builds.
+    #[serde(default)]
+    pub mode: Option<Mode>,
 }
 
 /// Writes the plan of a cycle to `path`, or onto the shelf of the pair. Returns its hash.
@@ -95,6 +98,7 @@ pub(crate) fn save(
         time: cycle.now_ns,
         part: cycle.only.is_some(),
         trash: cycle.trash,
+        mode: Some(cycle.policy.mode),
     };
     let header = serde_json::to_value(header).expect("a header is plain data");
     Ok(match path {
@@ -223,10 +227,15 @@ pub async fn apply(
     met.unaccounted = recover(&cycle).await?;
     cycle.progress.actions.store(plan.counts().changes(), Relaxed);
     cycle.progress.bytes_to_send.store(plan.counts().bytes_sent, Relaxed);
-    if plan.counts().extra_deletes > 0 && approval == Approval::Given {
-        cycle.manifest.approve_mirror()?;
+    if let Some(mode) = header.mode {
+        note_direction(&cycle, mode)?;
     }
     carry_out(&cycle, &plan, Looked::AtThePlan, &mut met, &watcher, &mut report.done).await?;
+    // Only what was shown and is gone was agreed to: if one of its deletions was refused, the next mirror asks again.
+    let gone = report.done.deletes == report.planned.deletes;
+    if approval == Approval::Given && report.planned.extra_deletes > 0 && gone {
+        cycle.manifest.approve_mirror()?;
+    }
     watcher.into_report(&mut report);
     report.trash.count(&cycle.progress);
     // What is left of a plan may be tried again.

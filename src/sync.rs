@@ -167,7 +167,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
             report.ending = Ending::Halted(Halt { message, plan: Some(hash) });
         }
         (Run::Execute(_), GuardVerdict::Proceed) => {
-            (cycle.policy.mode == Mode::Mirror).then(|| cycle.manifest.set_mirrored()).transpose()?;
+            note_direction(&cycle, cycle.policy.mode)?;
             carry_out(&cycle, &findings.plan, Looked::AtTheScope, &mut met, &watcher, &mut report.done).await?;
         }
     }
@@ -207,6 +207,15 @@ fn tell_times(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer) {
              and {dest}"
         ));
     }
+}
+
+/// Remembers which way the mirrors of a pair go. Only the first one says so: what goes the other way afterwards is a
+/// restore, which is asked for each time, and one that finds nothing to do proves no wish to turn the pair.
+pub(crate) fn note_direction(cycle: &Cycle<'_>, mode: Mode) -> Result<(), Error> {
+    if mode == Mode::Mirror && !cycle.manifest.was_mirrored_back()? {
+        cycle.manifest.set_mirrored()?;
+    }
+    Ok(())
 }
 
 /// What a report says of the trash before anything is done.

@@ -64,7 +64,8 @@ Examples:
 Examples:
   mediasync mirror -n ./media live:          show what would be done
   mediasync mirror ./media /backup/media     to another directory
-  mediasync mirror ./media s3://b --max-delete 10"))]
+  mediasync mirror ./media s3://b --max-delete 10
+  mediasync mirror backup: live: --no-delete bring back what is missing or damaged, keep what is new"))]
     Mirror(Mirror),
     /// Run the jobs of the configuration once; goes on past a failed one
     #[command(after_help = help("\
@@ -179,6 +180,9 @@ pub struct Mirror {
     /// What is made exact
     #[arg(value_name = "DST")]
     pub destination: String,
+    /// Only put there what is missing or differs; what DST has besides stays
+    #[arg(long)]
+    pub no_delete: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the command's")]
     pub run: RunArgs,

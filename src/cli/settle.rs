@@ -115,7 +115,7 @@ fn task(args: &Resolve, setup: &Setup, world: World<'_>) -> Result<Task, Failure
             Err(Failure::usage(format!("{} goes one way, so both contents can't be kept", args.job))
                 .hint("take the source or the destination; mode = \"two-way\" keeps both"))
         }
-        _ => Ok(Aim { mode, writes: args.take.writes() }),
+        _ => Ok(Aim { writes: args.take.writes(), ..mode.into() }),
     };
     let mut task = if let Some(job) = setup.config.job(&args.job) {
         resolve::job_task_for(job, aim(job.mode)?, &run, world)?

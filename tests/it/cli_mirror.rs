@@ -257,6 +257,98 @@ fn swapped_places_do_not_turn_a_backup_against_the_live_side() {
 }
 
 #[test]
+fn a_run_the_other_way_that_changes_nothing_does_not_turn_the_pair() {
+    let buckets = Buckets::new(Servers::One);
+    buckets.put_live("a.jpg", "a");
+    buckets.mirror(&[]).exits(0);
+    let back = ["mirror", "env:BACKUP", "env:LIVE"];
+    // Nothing to do: no question, and no answer to one either.
+    buckets.run(&back).exits(0);
+    buckets.put_live("a.jpg", "edited since");
+    buckets.clear_logs();
+    let halted = buckets.run(&back).exits(4).says(&["were the places swapped?", "--no-delete"]);
+    assert_eq!(buckets.changes_of_live(), Vec::<String>::new());
+    // An approved restore is no wish to turn it either: the backup goes on, and the next restore is asked for.
+    buckets.run(&halted.way_out().iter().map(String::as_str).collect::<Vec<_>>()).exits(0);
+    assert_eq!(buckets.live.content("a.jpg"), "a");
+    buckets.put_live("a.jpg", "edited again");
+    buckets.mirror(&[]).exits(0);
+    buckets.put_live("a.jpg", "and again");
+    buckets.run(&back).exits(4).says(&["were the places swapped?"]);
+}
+
+#[test]
+fn a_first_mirror_that_had_to_be_approved_says_which_way_the_pair_goes() {
+    let buckets = Buckets::new(Servers::One);
+    buckets.put_live("a.jpg", "a");
+    buckets.backup.put("copies/theirs.jpg", "somebody else's");
+    let way = buckets.mirror(&[]).exits(4).way_out();
+    buckets.run(&way.iter().map(String::as_str).collect::<Vec<_>>()).exits(0);
+    buckets.put_live("a.jpg", "edited since");
+    buckets.run(&["mirror", "env:BACKUP", "env:LIVE"]).exits(4).says(&["were the places swapped?"]);
+}
+
+#[test]
+fn an_approval_whose_deletions_were_not_made_leaves_the_question_on() {
+    let buckets = Buckets::new(Servers::One);
+    buckets.put_live("a.jpg", "a");
+    buckets.backup.put("copies/theirs.jpg", "somebody else's");
+    let way = buckets.mirror(&[]).exits(4).way_out();
+    buckets.backup.put("copies/theirs.jpg", "changed after it was shown");
+    buckets.run(&way.iter().map(String::as_str).collect::<Vec<_>>()).exits(3);
+    buckets.backup.put("copies/never-shown.jpg", "new");
+    let asked = buckets.mirror(&[]).exits(4).says(&["2 keys that the source does not have", "never-shown.jpg"]);
+    assert_eq!(buckets.held_backup().len(), 3);
+    buckets.run(&asked.way_out().iter().map(String::as_str).collect::<Vec<_>>()).exits(0);
+    buckets.assert_equal();
+}
+
+#[test]
+fn no_delete_brings_back_what_is_missing_or_damaged_and_nothing_else() {
+    for servers in BOTH {
+        let buckets = Buckets::new(servers);
+        for n in 0..20 {
+            buckets.put_live(&format!("{n:02}.jpg"), format!("content {n}"));
+        }
+        buckets.mirror(&[]).exits(0);
+        buckets.put_live("03.jpg", "damaged");
+        buckets.live.remove("05.jpg");
+        buckets.put_live("new.jpg", "new since");
+        buckets.clear_logs();
+        let back = ["mirror", "env:BACKUP", "env:LIVE", "--no-delete"];
+        buckets.run(&[&back[..], &["-n"]].concat()).exits(0).says(&["03.jpg", "05.jpg"]);
+        assert_eq!(buckets.changes_of_live(), Vec::<String>::new());
+        buckets.run(&back).exits(0).says(&["Only at the destination, left alone: 1 file"]);
+        let live = buckets.held_live();
+        assert_eq!((&live["03.jpg"][..], &live["05.jpg"][..]), (&b"content 3"[..], &b"content 5"[..]));
+        assert_eq!((&live["new.jpg"][..], live.len()), (&b"new since"[..], 21));
+        // Two objects are written, out of two that are read, or copied by the server.
+        let mut written = buckets.changes_of_live();
+        // Batches of deletions are those of the first contact: all 21 objects are there.
+        written.retain(|change| !change.contains(".mediasync/") && change != "DeleteObjects ");
+        let with = if servers == Servers::One { "CopyObject" } else { "PutObject" };
+        written.sort();
+        assert_eq!(written, [format!("{with} 03.jpg"), format!("{with} 05.jpg")]);
+        let log = buckets.target().requests();
+        let reads = log.iter().filter(|entry| entry.call.operation == "GetObject" && entry.call.bucket == "backup");
+        let reads = reads.filter(|entry| !entry.call.key.contains(".mediasync/")).count();
+        assert_eq!(reads, if servers == Servers::One { 0 } else { 2 });
+        // What was replaced is kept, as by any mirror.
+        let keys = buckets.live.keys();
+        let kept: Vec<&String> = keys.iter().filter(|key| key.contains(".mediasync/trash/")).collect();
+        assert!(matches!(kept[..], [one] if one.ends_with("/03.jpg")), "{kept:?}");
+        // A second one finds nothing to do, the backup goes on without a question, and a real turn is still asked for.
+        buckets.clear_logs();
+        buckets.run(&back).exits(0);
+        assert_eq!(buckets.changes_of_live(), Vec::<String>::new());
+        buckets.mirror(&[]).exits(0);
+        assert_eq!(buckets.held_live(), buckets.held_backup());
+        buckets.put_live("new.jpg", "edited");
+        buckets.run(&back[..3]).exits(4).says(&["were the places swapped?"]);
+    }
+}
+
+#[test]
 fn a_backup_into_a_place_with_other_things_asks_first() {
     let buckets = Buckets::new(Servers::One);
     buckets.put_live("a.jpg", "a");

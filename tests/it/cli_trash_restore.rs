@@ -172,14 +172,16 @@ fn assert_same(sandbox: &Sandbox, before: &BTreeMap<String, Bytes>) {
 /// docs/backup.md: what is missing or damaged at the live place comes from the backup, and what is new there stays.
 #[test]
 fn putting_back_what_is_missing_or_damaged_leaves_what_is_new() {
-    let sandbox = live_and_backup();
-    let backup = sandbox.path("backup");
-    sandbox.run(&["push", backup.to_str().unwrap(), REMOTE, "--overwrite"]).exits(0);
-    let remote = sandbox.remote();
-    assert_eq!(remote.into_keys().collect::<Vec<_>>(), ["a.jpg", "b.jpg", "c.jpg", "new.jpg"]);
-    assert_eq!((sandbox.content("a.jpg"), sandbox.content("b.jpg")), ("a".into(), "b".into()));
-    // What was replaced is in the trash of the live place.
-    assert_eq!(sandbox.trash().0, [("a.jpg".to_owned(), "damaged".into())].into());
+    for way in [["mirror", "--no-delete"], ["push", "--overwrite"]] {
+        let sandbox = live_and_backup();
+        let backup = sandbox.path("backup");
+        sandbox.run(&[way[0], backup.to_str().unwrap(), REMOTE, way[1]]).exits(0);
+        let remote = sandbox.remote();
+        assert_eq!(remote.into_keys().collect::<Vec<_>>(), ["a.jpg", "b.jpg", "c.jpg", "new.jpg"]);
+        assert_eq!((sandbox.content("a.jpg"), sandbox.content("b.jpg")), ("a".into(), "b".into()));
+        // What was replaced is in the trash of the live place.
+        assert_eq!(sandbox.trash().0, [("a.jpg".to_owned(), "damaged".into())].into());
+    }
 }
 
 /// docs/backup.md: what is new at the live place goes too, after a question.

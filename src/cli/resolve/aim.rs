@@ -2,7 +2,7 @@
 
 use crate::cli::failure::Failure;
 use crate::cli::place::End;
-use crate::location::Location;
+use crate::location::{self, Location, Overlap};
 use crate::model::Side;
 use crate::plan::Mode;
 use crate::replica::access::Access;
@@ -14,11 +14,24 @@ pub struct Aim {
     pub mode: Mode,
     /// Those that may be changed.
     pub writes: &'static [Side],
+    /// As what that is made which it makes.
+    pub made: Made,
+}
+
+/// As what objects are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// For those who read the destination, with the ACL of its DSN.
+    Pushed,
+    /// As a copy of another place, which may be the last one of what it replaces: no ACL of a DSN, and all that is
+    /// replaced is kept. With `mirror --no-delete` too.
+    Mirrored,
 }
 
 impl From<Mode> for Aim {
     fn from(mode: Mode) -> Self {
-        Self { mode, writes: mode.writes() }
+        let made = if mode == Mode::Mirror { Made::Mirrored } else { Made::Pushed };
+        Self { mode, writes: mode.writes(), made }
     }
 }
 
@@ -49,20 +62,24 @@ pub(super) fn may_change(written: &[&mut End], sure: Sure) -> Result<Option<Stri
 }
 
 /// The ACL of new objects. That of a DSN is meant for what is pushed to it: the copy that a mirror makes of something
-/// else is as private as the bucket makes it, unless somebody says otherwise.
-pub(super) fn set_acl(written: &mut [&mut End], mode: Mode, flag: Option<&str>) -> Result<(), Failure> {
-    let mut buckets = 0;
+/// else is as private as the bucket makes it, unless somebody says otherwise. Returns the ACL of a DSN that is not taken
+/// and would have let everybody read.
+pub(super) fn set_acl(written: &mut [&mut End], made: Made, flag: Option<&str>) -> Result<Option<String>, Failure> {
+    let (mut buckets, mut left) = (0, None);
     for end in written.iter_mut() {
         let Location::S3(address) = &mut end.location else { continue };
         buckets += 1;
-        match (flag, mode) {
+        match (flag, made) {
             (Some(acl), _) => address.acl = Some(acl.to_owned()),
-            (None, Mode::Mirror) => address.acl.clone_from(&end.acl),
-            (None, Mode::Copy | Mode::CopyAndDelete | Mode::TwoWay) => {}
+            (None, Made::Mirrored) => {
+                let of_dsn = std::mem::replace(&mut address.acl, end.acl.clone());
+                left = of_dsn.filter(|acl| end.acl.is_none() && acl.starts_with("public-"));
+            }
+            (None, Made::Pushed) => {}
         }
     }
     if flag.is_none() || buckets > 0 {
-        return Ok(());
+        return Ok(left);
     }
     let is_container = written.iter().any(|end| matches!(end.location, Location::Azure(_)));
     Err(if is_container {
@@ -73,4 +90,24 @@ pub(super) fn set_acl(written: &mut [&mut End], mode: Mode, flag: Option<&str>) 
     } else {
         Failure::usage("--acl is for objects in a bucket, and what is written is a directory")
     })
+}
+
+/// Source and destination may not hold each other.
+pub(super) fn refuse_overlap(source: &End, dest: &End) -> Result<(), Failure> {
+    let (a, b) = (source.location.display(), dest.location.display());
+    let message = match location::overlap(&source.location, &dest.location) {
+        None => return Ok(()),
+        Some(Overlap::Same) => format!("source and destination are the same place: {a}"),
+        Some(Overlap::FirstInside) => format!("the source {a} lies inside the destination {b}"),
+        Some(Overlap::SecondInside) => format!("the destination {b} lies inside the source {a}"),
+    };
+    // A DSN of a project can mean the very directory that is the other side.
+    for end in [source, dest] {
+        if let Some(dsn) = &end.dsn {
+            let place = end.location.display();
+            return Err(Failure::usage(format!("{message}; {dsn} is the DSN of the directory {place}"))
+                .hint(format!("let {dsn} name a bucket or a container, or name another place instead of it")));
+        }
+    }
+    Err(Failure::usage(message).hint("choose two places of which neither holds the other"))
 }

@@ -18,8 +18,8 @@ use crate::secret::Secret;
 mod aim;
 mod typed;
 
-pub use aim::Aim;
-use aim::{Sure, may_change, set_acl};
+pub use aim::{Aim, Made};
+use aim::{Sure, may_change, refuse_overlap, set_acl};
 pub(in crate::cli) use typed::{is_a_bare_name, unknown_job};
 use typed::{known_remotes, looks_like_a_place, no_target, refuse_a_bare_name, refuse_a_variable};
 
@@ -49,6 +49,10 @@ pub struct Task {
     pub mode: Mode,
     /// The sides that may be changed.
     pub writes: &'static [Side],
+    /// As what that is made which it makes.
+    pub made: Made,
+    /// The ACL that a DSN asks for, which a mirror does not take.
+    pub left_acl: Option<String>,
     /// What is in scope, allowed, and how fast.
     pub options: Options,
     /// `--only`.
@@ -68,9 +72,9 @@ impl Task {
     /// What is kept of what the run deletes or replaces. A mirror's destination is the last place that has what it
     /// replaces; what one side of a two-way job lost by mistake must not be gone from the other one as well.
     pub fn trash(&self) -> TrashRule {
-        let replaced = match self.mode {
-            Mode::Mirror | Mode::TwoWay => Replaced::All,
-            Mode::Copy | Mode::CopyAndDelete => Replaced::Changes,
+        let replaced = match (self.made, self.mode) {
+            (Made::Mirrored, _) | (_, Mode::Mirror | Mode::TwoWay) => Replaced::All,
+            (Made::Pushed, Mode::Copy | Mode::CopyAndDelete) => Replaced::Changes,
         };
         TrashRule { keep: self.options.trash, replaced }
     }
@@ -192,7 +196,12 @@ fn default_remote(message: &str, world: World<'_>) -> Result<End, Failure> {
 pub fn mirror(args: &Mirror, world: World<'_>) -> Result<Task, Failure> {
     let (source, dest) = (end(&args.source, world)?, end(&args.destination, world)?);
     [&args.source, &args.destination].into_iter().try_for_each(|text| refuse_a_bare_name(text, world))?;
-    task("mirror", source, dest, Mode::Mirror.into(), Options::default(), &args.run)
+    if !args.no_delete {
+        return task("mirror", source, dest, Mode::Mirror.into(), Options::default(), &args.run);
+    }
+    // The source wins, and what the destination has besides stays: such a run says nothing about which side is the copy.
+    let options = Options { on_conflict: OnConflict::SourceWins, ..Options::default() };
+    task("mirror", source, dest, Aim { made: Made::Mirrored, ..Mode::Copy.into() }, options, &args.run)
 }
 
 /// `sync [JOB...]`: each job, or why it can't run.
@@ -355,12 +364,12 @@ fn task(
 ) -> Result<Task, Failure> {
     refuse_overlap(&source, &dest)?;
     override_options(&mut options, args)?;
-    let Aim { mode, writes } = aim;
+    let Aim { mode, writes, made } = aim;
     let mut written: Vec<&mut End> = [(Side::Source, &mut source), (Side::Dest, &mut dest)]
         .into_iter()
         .filter_map(|(side, end)| writes.contains(&side).then_some(end))
         .collect();
-    set_acl(&mut written, mode, args.leave.acl.as_deref())?;
+    let left_acl = set_acl(&mut written, made, args.leave.acl.as_deref())?;
     let run = match (&args.how.save_plan, args.how.dry_run) {
         (Some(file), _) => Wish::SavePlan(file.clone()),
         (None, true) => Wish::DryRun,
@@ -371,26 +380,7 @@ fn task(
         Wish::DryRun | Wish::SavePlan(_) => None,
     };
     let only = args.scope.only.as_deref().map(only).transpose()?;
-    Ok(Task { command, job: None, source, dest, mode, writes, options, only, run, confirm })
-}
-
-fn refuse_overlap(source: &End, dest: &End) -> Result<(), Failure> {
-    let (a, b) = (source.location.display(), dest.location.display());
-    let message = match location::overlap(&source.location, &dest.location) {
-        None => return Ok(()),
-        Some(Overlap::Same) => format!("source and destination are the same place: {a}"),
-        Some(Overlap::FirstInside) => format!("the source {a} lies inside the destination {b}"),
-        Some(Overlap::SecondInside) => format!("the destination {b} lies inside the source {a}"),
-    };
-    // A DSN of a project can mean the very directory that is the other side.
-    for end in [source, dest] {
-        if let Some(dsn) = &end.dsn {
-            let place = end.location.display();
-            return Err(Failure::usage(format!("{message}; {dsn} is the DSN of the directory {place}"))
-                .hint(format!("let {dsn} name a bucket or a container, or name another place instead of it")));
-        }
-    }
-    Err(Failure::usage(message).hint("choose two places of which neither holds the other"))
+    Ok(Task { command, job: None, source, dest, mode, writes, made, left_acl, options, only, run, confirm })
 }
 
 fn override_options(options: &mut Options, args: &RunArgs) -> Result<(), Failure> {

@@ -295,6 +295,14 @@ fn a_mirror_is_private_unless_somebody_says_otherwise() {
     assert_eq!(acl("mediasync mirror media env:LIVE"), None);
     assert_eq!(acl("mediasync mirror media live:").as_deref(), Some("public-read"));
     assert_eq!(acl("mediasync mirror --acl private media live:").as_deref(), Some("private"));
+    assert_eq!(acl("mediasync mirror --no-delete media env:LIVE"), None);
+    // What is not taken is told, where it would have let everybody read.
+    let left = |line: &str| resolve(CONFIG, line).unwrap().remove(0).left_acl;
+    assert_eq!(left("mediasync mirror media env:LIVE").as_deref(), Some("public-read"));
+    assert_eq!(left("mediasync mirror --no-delete media env:LIVE").as_deref(), Some("public-read"));
+    for told in ["mirror media live:", "mirror --acl private media env:LIVE", "push media env:LIVE"] {
+        assert_eq!(left(&format!("mediasync {told}")), None, "{told}");
+    }
 }
 
 #[test]

@@ -224,14 +224,21 @@ fn about(task: &Task, setup: &Setup) -> About {
     About { ways: ways(task), handle, repeated: setup.repeated.clone() }
 }
 
-/// Says that new objects are for everybody: a storage DSN asks for that when it says nothing.
+/// Says that new objects are for everybody: a storage DSN asks for that when it says nothing. And that they are not, where
+/// a push to the same DSN would make them so.
 fn who_may_read(task: &Task) -> Option<String> {
     let written = task.ends().into_iter().filter(|(side, _)| task.writes.contains(side));
     let acl = written.filter_map(|(_, end)| match &end.location {
         Location::S3(address) => address.acl.as_deref(),
         Location::Local(_) | Location::Azure(_) => None,
     });
-    let acl = acl.into_iter().find(|acl| acl.starts_with("public-"))?;
+    let Some(acl) = acl.into_iter().find(|acl| acl.starts_with("public-")) else {
+        let left = task.left_acl.as_deref()?;
+        return Some(format!(
+            "New objects get no ACL: a mirror does not take {left}, which the DSN asks for and a push would give them \
+             (--acl {left} for this run, acl = of a remote)"
+        ));
+    };
     Some(format!(
         "New objects get the ACL {acl}: everybody may read them (--acl private for this run, acl= in the DSN)"
     ))

@@ -57,6 +57,8 @@ impl Desk {
             dest: end("dest"),
             mode,
             writes: mode.writes(),
+            made: crate::cli::resolve::Made::Mirrored,
+            left_acl: None,
             options: Options::default(),
             only: None,
             run,

@@ -177,7 +177,8 @@ fn turned(situation: &Situation) -> Option<String> {
     let origin = situation.turned.as_ref().filter(|_| situation.planned.changes() > 0)?;
     Some(format!(
         "{origin} is what mirrors of this pair were made from until now, and this run would make it like its copy: were \
-         the places swapped? If it is meant, to restore it, look at the plan with --dry-run and approve it"
+         the places swapped? If it is meant, to restore it, look at the plan with --dry-run and approve it; to bring back what \
+         is missing or damaged and delete nothing, use mediasync mirror --no-delete"
     ))
 }
 
