@@ -64,7 +64,9 @@ pub struct TrashRule {
 }
 
 /// The name of a run in the trash, like `20261122T194503Z-3f2a91c4`: the second in which it began (UTC) and digits that
-/// no other run of that second has. It holds no host and no path. Names sort by time.
+/// no other run of that second has. It holds no host and no path. Names sort by time. A restore has `r` in the place of
+/// the first digit, like `20261122T194503Z-rf2a91c4`: what it replaced is told apart from what runs took away wherever
+/// the trash is read, also by a host that knows nothing else of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunName(String);
 
@@ -75,10 +77,23 @@ impl RunName {
         Self(format!("{}-{salt:08x}", time.strftime(TIME)))
     }
 
+    /// The name of a restore that began at `now_ns` (since the epoch); `salt` is random.
+    pub fn of_restore(now_ns: i64, salt: u32) -> Self {
+        let run = Self::new(now_ns, salt);
+        let (time, digits) = run.0.split_at(run.0.len() - DIGITS);
+        Self(format!("{time}r{}", &digits[1..]))
+    }
+
+    /// Whether a restore is called like that.
+    pub fn is_restore(&self) -> bool {
+        self.0.split_once('-').is_some_and(|(_, digits)| digits.starts_with('r'))
+    }
+
     /// Reads a name; `None` if no run is called like that.
     pub fn parse(text: &str) -> Option<Self> {
         let (time, digits) = text.split_once('-')?;
-        let is_hex = digits.len() == DIGITS && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let hex = digits.strip_prefix('r').unwrap_or(digits);
+        let is_hex = digits.len() == DIGITS && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         (is_hex && seconds(time)?.strftime(TIME).to_string() == time).then(|| Self(text.to_owned()))
     }
 
@@ -126,6 +141,16 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_restore_is_as_long_and_tells_what_it_is() {
+        let (run, restore) = (RunName::new(5 * SECOND, 0x8f2a_91c4), RunName::of_restore(5 * SECOND, 0x8f2a_91c4));
+        assert_eq!(restore.as_str(), "19700101T000005Z-rf2a91c4");
+        assert_eq!(RunName::parse(restore.as_str()), Some(restore.clone()));
+        assert_eq!((run.is_restore(), restore.is_restore()), (false, true));
+        assert_eq!((run.as_str().len(), run.began_ns()), (restore.as_str().len(), restore.began_ns()));
+        assert!(restore < RunName::new(6 * SECOND, 0));
+    }
+
+    #[test]
     fn what_no_run_is_called_is_no_name() {
         for text in [
             "",
@@ -133,6 +158,9 @@ mod tests {
             "20261122T194503Z",
             "20261122T194503Z-3f2a",
             "20261322T194503Z-00003f2a",
+            "20261122T194503Z-0r003f2a",
+            "20261122T194503Z-rr003f2a",
+            "20261122T194503Z-r00003f2a",
             "..-00003f2a",
             "a/b-00003f2a",
         ] {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::support::buckets::{Buckets, Servers};
-use crate::support::s3::{Attributes, ObjectSpec, Versioning};
+use crate::support::s3::{Attributes, Effect, Faults, ObjectSpec, Rule, Versioning};
 use crate::support::sandbox::{REMOTE, Sandbox, bytes};
 
 /// What each of the objects carries.
@@ -88,6 +88,111 @@ fn a_damaged_live_bucket_comes_back_from_another_server() {
 #[test]
 fn a_damaged_live_bucket_comes_back_from_the_versions_of_the_backup() {
     damage_and_losses_of_a_live_bucket_come_back(Servers::One, Versioning::Enabled);
+}
+
+/// What the live place does not take is put back nowhere, and what is kept of it stays kept.
+#[test]
+fn what_the_live_place_does_not_take_stays_in_the_trash() {
+    for (servers, versioning) in [(Servers::One, Versioning::Off), (Servers::Two, Versioning::Enabled)] {
+        let buckets = Buckets::new(servers);
+        buckets.backup.set_versioning(versioning);
+        let run = damaged(&buckets, 3, 2, 0);
+        buckets.put_live(&name(0), "changed since");
+        let (backup, live) = (buckets.held_backup(), buckets.held_live());
+        let restore = ["trash", "restore", "env:BACKUP", &name(0), "--run", &run, "--to", "env:LIVE"];
+        for more in [&["-n"][..], &[], &["--yes"]] {
+            let ran = buckets.run(&[&restore[..], more].concat()).exits(3);
+            ran.says(&["something else is at", "--overwrite replaces it"]).never_says("to undo it");
+            assert_eq!((buckets.held_backup(), buckets.held_live()), (backup.clone(), live.clone()));
+        }
+        // The way out that is named works, and the rest of the run is untouched.
+        let ran = buckets.run(&[&restore[..], &["--overwrite"]].concat()).exits(0);
+        ran.says(&["Restored 1 file", "1 sent on"]);
+        let whole = ["trash", "restore", "env:BACKUP", "--run", &run, "--to", "env:LIVE"];
+        buckets.run(&whole).exits(0).says(&["Restored 1 file", "1 sent on"]);
+        assert_as_it_was(&buckets, 3);
+        buckets.mirror(&[]).exits(0).says(&["Nothing changed."]);
+    }
+}
+
+/// The same between directories.
+#[test]
+fn what_a_live_directory_does_not_take_stays_in_the_trash() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+    let (media, backup) = (sandbox.path("media"), sandbox.path("backup"));
+    fs::create_dir(&backup).unwrap();
+    let (media, backup) = (media.to_str().unwrap(), backup.to_str().unwrap());
+    sandbox.run(&["mirror", media, backup]).exits(0);
+    sandbox.write("a.jpg", "damaged");
+    sandbox.write("b.jpg", "damaged");
+    sandbox.run(&["mirror", media, backup]).exits(0);
+    sandbox.write("a.jpg", "made since");
+    let at_backup = |name: &str| fs::read_to_string(sandbox.path("backup").join(name)).unwrap();
+    let restore = ["trash", "restore", backup, "a.jpg", "b.jpg", "--to", media];
+    let ran = sandbox.run(&restore).exits(3);
+    ran.says(&["a.jpg: something else is at", "Restored 1 file", "1 sent on", "Problems: 1"]);
+    assert_eq!((at_backup("a.jpg"), at_backup("b.jpg")), ("damaged".into(), "b".into()));
+    assert_eq!((&sandbox.local()["a.jpg"][..], &sandbox.local()["b.jpg"][..]), (&b"made since"[..], &b"b"[..]));
+    let ran = sandbox.run(&[&restore[..], &["--overwrite"]].concat()).exits(0);
+    ran.says(&["Restored 1 file", "1 sent on", "left as an earlier restore put it right: 1 file"]);
+    assert_eq!((at_backup("a.jpg"), at_backup("b.jpg")), ("a".into(), "b".into()));
+    assert_eq!((&sandbox.local()["a.jpg"][..], &sandbox.local()["b.jpg"][..]), (&b"a"[..], &b"b"[..]));
+}
+
+/// What can't be sent although nothing spoke against it is told as half done, and is sent by the same command.
+#[test]
+fn what_could_not_be_sent_on_is_sent_by_a_repetition() {
+    for versioning in [Versioning::Off, Versioning::Enabled] {
+        let buckets = Buckets::new(Servers::Two);
+        buckets.backup.set_versioning(versioning);
+        let run = damaged(&buckets, 3, 2, 0);
+        let refused = Rule::new("PutObject", Effect::Status(400, "EntityTooLarge")).key(&name(0));
+        buckets.server.faults(|faults| faults.add(refused));
+        let restore = ["trash", "restore", "env:BACKUP", &name(0), "--to", "env:LIVE"];
+        let ran = buckets.run(&restore).exits(3);
+        ran.says(&["it is back at", "was not sent on", "Restored 1 file", "Problems: 1"]);
+        assert_eq!(buckets.held_backup()[&name(0)], bytes(0, 100));
+        assert_eq!(&buckets.held_live()[&name(0)][..], b"damaged 0");
+        buckets.server.faults(Faults::clear);
+        buckets.run(&restore).exits(0).says(&["1 sent on"]);
+        buckets.run(&["trash", "restore", "env:BACKUP", "--run", &run, "--to", "env:LIVE"]).exits(0);
+        assert_as_it_was(&buckets, 3);
+        buckets.mirror(&[]).exits(0).says(&["Nothing changed."]);
+    }
+}
+
+/// The restore of a folder takes what runs took away, and not what an earlier restore put right.
+#[test]
+fn the_restore_of_a_folder_does_not_undo_an_earlier_restore() {
+    for versioning in [Versioning::Off, Versioning::Enabled] {
+        let buckets = Buckets::new(Servers::One);
+        buckets.backup.set_versioning(versioning);
+        for file in ["img/p1", "img/p2", "img/p3"] {
+            buckets.put_live(file, format!("good {file}"));
+        }
+        buckets.mirror(&[]).exits(0);
+        let before = buckets.held_live();
+        buckets.put_live("img/p1", "BAD");
+        buckets.mirror(&[]).exits(0);
+        let repaired = buckets.run(&["trash", "restore", "env:BACKUP", "img/p1", "--to", "env:LIVE"]).exits(0);
+        assert!(buckets.live.remove("img/p2"));
+        buckets.mirror(&[]).exits(0);
+        let folder = ["trash", "restore", "env:BACKUP", "img", "--to", "env:LIVE"];
+        buckets.run(&[&folder[..], &["-n"]].concat()).exits(0).says(&["Would restore 1 file"]);
+        let ran = buckets.run(&folder).exits(0);
+        ran.says(&["Restored 1 file", "1 sent on", "an earlier restore put it right: 1 file, like img/p1"]);
+        assert_eq!(buckets.held_live(), before);
+        // Said again it finds nothing to do, even with the flag that replaces what others changed.
+        buckets.run(&[&folder[..], &["--overwrite"]].concat()).exits(0);
+        assert_eq!(buckets.held_live(), before);
+        buckets.mirror(&[]).exits(0).says(&["Nothing changed."]);
+        // By its name it is undone.
+        let text = repaired.all();
+        let undo = text.lines().find(|line| line.contains("restore env:LIVE --run")).unwrap();
+        let name = undo.split("--run ").nth(1).unwrap().split_whitespace().next().unwrap();
+        buckets.run(&["trash", "restore", "env:LIVE", "img", "--run", name]).exits(0);
+        assert_eq!(&buckets.held_live()["img/p1"][..], b"BAD");
+    }
 }
 
 /// Killed at random moments: each repetition goes on, and none takes our own files for somebody else's.

@@ -3,6 +3,8 @@
 //! A file goes back where nothing stands now, or what that very run put there. Anything else was changed since: a
 //! problem that names the flag. What is replaced goes to the trash under a name of this restore, so that it can be undone.
 //!
+//! Without `--run` it is what runs took away last; what an earlier restore replaced comes back only by that one's name.
+//!
 //! With `--to` the other place has lost what this one kept: a mirror took the damage over from it. There too a file is
 //! replaced only if it is what both places held when they last agreed.
 //!
@@ -21,6 +23,7 @@ use super::told::{self, Outcome, Sums};
 use super::{Consent, may_change};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::human;
 use crate::cli::output::{Format, Output, Verbosity};
 use crate::cli::place::{End, World, end};
 use crate::cli::setup::Setup;
@@ -56,7 +59,7 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
         None => None,
     };
     let now_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-    let name = RunName::new(now_ns, fastrand::u32(..));
+    let name = RunName::of_restore(now_ns, fastrand::u32(..));
     let before = restoring::begin(&books, &name, stage)?;
     let (mut problems, mut found) = (0, false);
     for meant in &all {
@@ -94,6 +97,11 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
     Ok(if problems > 0 { Exit::Problems } else { Exit::Done })
 }
 
+/// What was kept later is greater; of one second, what a run took away after a restore.
+fn order(run: &RunName) -> (i64, bool, &str) {
+    (run.began_ns(), !run.is_restore(), run.as_str())
+}
+
 /// `--to` sends from one place to another one.
 fn refuse_to(all: &[Meant], to: &End) -> Result<(), Failure> {
     let [from] = all else {
@@ -121,7 +129,7 @@ fn tell(work: &Restoring<'_>, sums: &Sums, label: Option<&str>, output: &Output)
 
 /// How what was replaced is put back.
 fn undo(end: &End, count: u64, name: &RunName, repeated: &str) -> String {
-    let files = crate::cli::human::files(count);
+    let files = human::files(count);
     let place = end.spelled.as_deref().map_or_else(|| "LOCATION".to_owned(), crate::cli::resolve::quoted);
     let shown = end.location.display();
     format!(
@@ -144,7 +152,7 @@ impl Command<'_> {
             self.owed(run, &mut sums).await?;
         }
         let mut listing = self.work.place.listing(self.args.run.as_ref())?;
-        let mut newest: BTreeMap<Key, Trashed> = BTreeMap::new();
+        let (mut newest, mut replaced) = <(BTreeMap<Key, Trashed>, BTreeMap<Key, Trashed>)>::default();
         while let Some(batch) = listing.next().await? {
             let meant: Vec<Trashed> = batch.into_iter().filter(|kept| self.is_meant(&kept.key)).collect();
             if self.args.run.is_some() {
@@ -152,13 +160,44 @@ impl Command<'_> {
                 continue;
             }
             for kept in meant {
-                if newest.get(&kept.key).is_none_or(|other| other.run < kept.run) {
-                    newest.insert(kept.key.clone(), kept);
+                let last = if kept.run.is_restore() { &mut replaced } else { &mut newest };
+                if last.get(&kept.key).is_none_or(|other| order(&other.run) < order(&kept.run)) {
+                    last.insert(kept.key.clone(), kept);
                 }
             }
         }
+        self.leave(&replaced, &mut newest, &mut sums).await?;
         self.batch(newest.into_values().collect(), &mut sums).await?;
         Ok(sums)
+    }
+
+    /// Where a restore replaced something last, what runs took away before was put right by it: that is left alone, but
+    /// for what stands there now, which may not be sent on yet.
+    async fn leave(
+        &self,
+        replaced: &BTreeMap<Key, Trashed>,
+        newest: &mut BTreeMap<Key, Trashed>,
+        sums: &mut Sums,
+    ) -> Result<(), Failure> {
+        let mut example = None;
+        for (key, last) in replaced {
+            if let Some(kept) = newest.get(key)
+                && (order(&kept.run) > order(&last.run) || self.work.stands(kept).await?)
+            {
+                continue;
+            }
+            newest.remove(key);
+            sums.left += 1;
+            example = example.or(Some(last));
+        }
+        if let Some(Trashed { key, run, .. }) = example {
+            self.output.say(&format!(
+                "note: left as an earlier restore put it right: {}, like {key}; what that one replaced comes back with \
+                 --run {run}",
+                human::files(sums.left),
+            ));
+        }
+        Ok(())
     }
 
     fn is_meant(&self, key: &Key) -> bool {
@@ -185,7 +224,7 @@ impl Command<'_> {
             let mut done = iter(meant).map(one).buffered(PARALLEL);
             while let Some((kept, sent)) = done.next().await {
                 if let Some(sent) = sent {
-                    self.settle(&kept, sent.map(|outcome| vec![outcome]), sums)?;
+                    self.settle(&kept, sent, sums)?;
                 }
             }
         }
@@ -198,19 +237,24 @@ impl Command<'_> {
         };
         let mut done = iter(batch).map(one).buffered(PARALLEL);
         while let Some((kept, back)) = done.next().await {
-            let back = back.map(|Back { outcome, sent }| std::iter::once(outcome).chain(sent).collect());
-            self.settle(&kept, back, sums)?;
+            match back {
+                Ok(Back { outcome, sent }) => {
+                    self.settle(&kept, Ok(outcome), sums)?;
+                    if let Some(sent) = sent {
+                        self.settle(&kept, sent, sums)?;
+                    }
+                }
+                Err(error) => self.settle(&kept, Err(error), sums)?,
+            }
         }
         Ok(())
     }
 
-    fn settle(&self, kept: &Trashed, done: Result<Vec<Outcome>, Error>, sums: &mut Sums) -> Result<(), Failure> {
+    fn settle(&self, kept: &Trashed, done: Result<Outcome, Error>, sums: &mut Sums) -> Result<(), Failure> {
         match done {
-            Ok(outcomes) => {
-                for outcome in outcomes {
-                    sums.add(outcome, kept.size);
-                    self.tell(kept, outcome);
-                }
+            Ok(outcome) => {
+                sums.add(outcome, kept.size);
+                self.tell(kept, outcome);
             }
             Err(error) if error.cause == Cause::Stop => return Err(error.into()),
             Err(error) => {

@@ -4,6 +4,9 @@
 //! it was about to replace lies in the trash under that restore's name too, and is known by it (on a disk, the second
 //! name of a file changes its version); what it put back and did not send on has a line in the manifest and is in the trash no
 //! more.
+//!
+//! With another place nothing changes here that is not taken there: that is looked at first, and what could not be sent
+//! after all (the other place changed meanwhile, or failed) goes into the trash again, under the run that it came from.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -71,8 +74,8 @@ pub(super) fn end(books: &Books, name: &RunName, done: &[RunName], stage: Stage)
 /// One file is back, or would be.
 pub(super) struct Back {
     pub(super) outcome: Outcome,
-    /// Whether it was sent on.
-    pub(super) sent: Option<Outcome>,
+    /// Whether it was sent on, or why it could not be.
+    pub(super) sent: Option<Result<Outcome, Error>>,
 }
 
 impl<'a> Restoring<'a> {
@@ -102,26 +105,82 @@ impl<'a> Restoring<'a> {
         let gone = || Error::new(Cause::NotFound, format!("{key} is in the trash of {} no more", kept.run));
         let entry = bin.look_at(kept).await?.ok_or_else(gone)?;
         let found = self.place.replica.look_up(key).await?;
-        let (outcome, now) = match found {
-            Some(found) if is_same(&entry, &found) => (Outcome::There, found),
-            found => {
-                let ours = self.place.wrote(kept).map_err(stopped)?;
-                let expect = self.expect(self.place, key, found, |found| ours.as_ref() == Some(&found.version)).await?;
-                let now = match self.stage {
-                    Stage::Planned => entry.clone(),
-                    Stage::Done => self.put_back(kept, &expect).await?,
-                };
-                (Outcome::Restored, now)
-            }
-        };
-        let sent = match &self.other {
-            Some(other) => Some(self.send_on(other, key, &now).await?),
+        if let Some(found) = found.as_ref().filter(|found| is_same(&entry, found)) {
+            let sent = match &self.other {
+                Some(other) => Some(self.send_on(other, key, found, other.0.replica.look_up(key).await?).await),
+                None => None,
+            };
+            return Ok(Back { outcome: Outcome::There, sent });
+        }
+        let there = match &self.other {
+            Some(other) => Some((other, self.taken(other, key, &entry).await?)),
             None => None,
         };
-        if outcome == Outcome::Restored && self.stage == Stage::Done {
-            self.place.forget(kept).map_err(stopped)?;
+        let ours = self.place.wrote(kept).map_err(stopped)?;
+        let expect = self.expect(self.place, key, found, ours.as_ref()).await?;
+        let now = match self.stage {
+            Stage::Planned => entry,
+            Stage::Done => self.put_back(kept, &expect).await?,
+        };
+        let sent = match there {
+            Some((other, found)) => Some(self.send_on(other, key, &now, found).await),
+            None => None,
+        };
+        let sent = match sent {
+            Some(Err(error)) if self.stage == Stage::Done => Some(Err(self.owing(kept, &expect, &now, error).await)),
+            sent => {
+                if self.stage == Stage::Done {
+                    self.place.forget(kept).map_err(stopped)?;
+                }
+                sent
+            }
+        };
+        Ok(Back { outcome: Outcome::Restored, sent })
+    }
+
+    /// Whether what is kept stands under its name too.
+    pub(super) async fn stands(&self, kept: &Trashed) -> Result<bool, Error> {
+        let bin = self.place.bin().map_err(stopped)?;
+        let (entry, found) = (bin.look_at(kept).await?, self.place.replica.look_up(&kept.key).await?);
+        Ok(entry.zip(found).is_some_and(|(entry, found)| is_same(&entry, &found)))
+    }
+
+    /// What is at the other place, if it takes a file; asked before anything changes here.
+    async fn taken(
+        &self,
+        (other, _): &(&Place<'_>, Way<'_>),
+        key: &Key,
+        entry: &Entry,
+    ) -> Result<Option<Entry>, Error> {
+        let found = other.replica.look_up(key).await?;
+        if let Some(found) = &found
+            && same_content(entry.size, &entry.digests, found.size, &found.digests) != Sameness::Same
+        {
+            let base = self.base_of(other, key)?;
+            self.allowed(other, key, found, base.as_ref()).await?;
         }
-        Ok(Back { outcome, sent })
+        Ok(found)
+    }
+
+    /// It is back here, and was not sent on: it is kept in the trash again, so that repeating the command goes on.
+    async fn owing(&self, kept: &Trashed, expect: &Expect, now: &Entry, error: Error) -> Error {
+        let place = self.place.replica.name();
+        let again = async {
+            if kept.kept_as == KeptAs::Copy {
+                let bin = self.place.bin().map_err(stopped)?;
+                let again = bin.keep(&kept.key, &now.version, &kept.run, &Unjournaled).await?;
+                self.note_replaced(self.place, &kept.key, expect, &again.version)?;
+            }
+            Ok::<(), Error>(())
+        };
+        // Without it the line in the manifest still tells a repetition that names the run.
+        if let Err(failure) = again.await {
+            tracing::debug!(?failure, "what was not sent on is not in the trash again");
+        }
+        let message = format!("{}; it is back at {place} and was not sent on", error.message);
+        let repeat = format!("repeat this with --run {} to send it", kept.run);
+        let hint = error.hint.map_or(repeat.clone(), |hint| format!("{hint}; {repeat}"));
+        Error { message, ..Error::new(error.cause, "") }.hint(hint)
     }
 
     async fn put_back(&self, kept: &Trashed, expect: &Expect) -> Result<Entry, Error> {
@@ -131,21 +190,27 @@ impl<'a> Restoring<'a> {
         Ok(now)
     }
 
-    /// What must be at a key of a place for it to be replaced: nothing, what is `ours`, or with `--overwrite` whatever is
-    /// there. In a run that changes something, that is kept first.
+    /// Whether what is at a key of a place may be replaced: what is `ours`, or with `--overwrite` whatever is there.
+    async fn allowed(&self, place: &Place<'_>, key: &Key, found: &Entry, ours: Option<&Version>) -> Result<(), Error> {
+        if ours == Some(&found.version) || self.wins == Wins::Trash || self.was_about_to(place, key, found).await? {
+            return Ok(());
+        }
+        let message = format!("{key}: something else is at {} by now; not replaced", place.replica.name());
+        Err(Error::new(Cause::Precondition, message)
+            .hint("--overwrite replaces it, and puts what is there into the trash"))
+    }
+
+    /// What must be at a key of a place for it to be replaced: nothing, or what is [`allowed`](Self::allowed). In a run
+    /// that changes something, that is kept first.
     async fn expect(
         &self,
         place: &Place<'_>,
         key: &Key,
         found: Option<Entry>,
-        ours: impl Fn(&Entry) -> bool,
+        ours: Option<&Version>,
     ) -> Result<Expect, Error> {
         let Some(found) = found else { return Ok(Expect::Absent) };
-        if !ours(&found) && self.wins == Wins::Nobody && !self.was_about_to(place, key, &found).await? {
-            let message = format!("{key}: something else is at {} by now; not replaced", place.replica.name());
-            return Err(Error::new(Cause::Precondition, message)
-                .hint("--overwrite replaces it, and puts what is there into the trash"));
-        }
+        self.allowed(place, key, &found, ours).await?;
         if self.stage == Stage::Planned {
             return Ok(Expect::Version(found.version));
         }
@@ -204,17 +269,34 @@ impl<'a> Restoring<'a> {
         else {
             return Ok(None);
         };
-        let outcome = self.send_on(other, &line.key, &found).await?;
+        let there = other.0.replica.look_up(&line.key).await?;
+        let outcome = self.send_on(other, &line.key, &found, there).await?;
         if self.stage == Stage::Done {
             self.place.forget(&kept).map_err(stopped)?;
         }
         Ok(Some(outcome))
     }
 
-    /// Sends what is back at the one place to the other one.
-    async fn send_on(&self, (other, way): &(&Place<'_>, Way<'_>), key: &Key, entry: &Entry) -> Result<Outcome, Error> {
+    /// What both places held when they last agreed, as it is at the other one: the damage that was taken over from there.
+    fn base_of(&self, other: &Place<'_>, key: &Key) -> Result<Option<Version>, Error> {
+        let Some((manifest, side)) = self.place.books.between(&other.canonical, &self.place.canonical) else {
+            return Ok(None);
+        };
+        Ok(manifest.get(key)?.map(|base| match side {
+            Side::Source => base.source,
+            Side::Dest => base.dest,
+        }))
+    }
+
+    /// Sends what is back at the one place to the other one, where `found` is.
+    async fn send_on(
+        &self,
+        (other, way): &(&Place<'_>, Way<'_>),
+        key: &Key,
+        entry: &Entry,
+        found: Option<Entry>,
+    ) -> Result<Outcome, Error> {
         let book = self.place.books.between(&other.canonical, &self.place.canonical);
-        let found = other.replica.look_up(key).await?;
         // A process that died may have sent it and told nobody.
         if let Some(found) = &found
             && self.holds(way, other, key, entry, found).await?
@@ -224,15 +306,8 @@ impl<'a> Restoring<'a> {
             }
             return Ok(Outcome::There);
         }
-        // What both held when they last agreed: the damage that was taken over from there.
-        let base = match book {
-            Some((manifest, side)) => manifest.get(key)?.map(|base| match side {
-                Side::Source => base.source,
-                Side::Dest => base.dest,
-            }),
-            None => None,
-        };
-        let expect = self.expect(other, key, found, |found| base.as_ref() == Some(&found.version)).await?;
+        let base = self.base_of(other, key)?;
+        let expect = self.expect(other, key, found, base.as_ref()).await?;
         if self.stage == Stage::Done {
             let stored = way.send(key, entry, &expect).await?;
             self.note_replaced(other, key, &expect, &stored.version)?;

@@ -45,6 +45,8 @@ pub(super) struct Sums {
     pub(super) removed: u64,
     pub(super) bytes: u64,
     pub(super) problems: u64,
+    /// Files that an earlier restore put right, and that stay.
+    pub(super) left: u64,
 }
 
 impl Sums {
