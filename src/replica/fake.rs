@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Ability, Buffers, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, KeptAs, Listing, Meter,
-    Put, ReadCost, Replica, Trash, Trashed, TrashedStream, Upload, UploadedPart,
+    Put, ReadCost, Replica, Trash, Trashed, TrashedStream,
 };
 use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Key, Readable, RunName, Version};
 
@@ -214,27 +214,4 @@ pub(crate) fn put_over(content: &Content, version: &str) -> PutParts {
 }
 
 /// A journal of nothing.
-#[derive(Debug)]
-pub(crate) struct NoJournal;
-
-impl Journal for NoJournal {
-    fn upload(&self, _key: &Key) -> Result<Option<Upload>, Error> {
-        Ok(None)
-    }
-
-    fn uploads(&self) -> Result<Vec<Upload>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn intend(&self, _upload: &Upload) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn part(&self, _key: &Key, _part: &UploadedPart) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn done(&self, _key: &Key) -> Result<(), Error> {
-        Ok(())
-    }
-}
+pub(crate) use super::trash::Unjournaled as NoJournal;
