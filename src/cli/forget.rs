@@ -105,6 +105,7 @@ mod tests {
                 commands: &self.setup.commands,
                 project: None,
                 config: &self.setup.config,
+                repeated: "",
             };
             forget(&Forget { pair: pair.to_owned(), leave_uploads }, &self.setup, world)
         }

@@ -28,6 +28,7 @@ pub mod resolve;
 pub mod run;
 pub mod settle;
 pub mod setup;
+pub mod shell;
 pub mod status;
 pub mod texts;
 pub mod totals;

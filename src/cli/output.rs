@@ -376,7 +376,7 @@ impl About {
             human::Ways::One => "(or destination)",
             human::Ways::Both => "(or destination, or both)",
         };
-        let (handle, key) = (self.handle.as_ref()?, super::setup::quoted(key)?);
+        let (handle, key) = (super::shell::word(self.handle.as_ref()?), super::shell::key(key)?);
         Some(format!("mediasync resolve {handle} {key} --take source{} {both}", self.repeated))
     }
 }

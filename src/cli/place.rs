@@ -35,6 +35,8 @@ pub struct World<'a> {
     pub project: Option<&'a Path>,
     /// The configuration; an empty one if there is none.
     pub config: &'a Config,
+    /// What a printed command has to repeat to find the same configuration and state.
+    pub repeated: &'a str,
 }
 
 impl std::fmt::Debug for World<'_> {

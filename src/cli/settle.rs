@@ -10,6 +10,7 @@ use super::place::{World, end};
 use super::resolve::{self, Aim, Task};
 use super::run::{self, Work};
 use super::setup::Setup;
+use super::shell;
 use crate::location::Location;
 use crate::model::{Key, Side};
 use crate::plan::{Mode, Take};
@@ -101,7 +102,7 @@ fn relative(path: &str, task: &Task) -> String {
         Location::S3(_) | Location::Azure(_) => None,
     });
     match below.filter(|name| !name.is_empty()) {
-        Some(name) => format!("write {}", resolve::quoted(name)),
+        Some(name) => format!("write {}", shell::path(name)),
         None => "write it relative to the directory that is synced, like photos/cat.jpg".to_owned(),
     }
 }

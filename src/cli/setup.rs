@@ -10,11 +10,11 @@ use super::commands::Commands;
 use super::failure::Failure;
 use super::output::Output;
 use super::place::World;
+use super::shell;
 use super::texts::Texts;
 use crate::config::places::{self, Env, Origin};
 use crate::config::{Config, Inline};
 use crate::location::{self, Found};
-use crate::model::Key;
 
 /// What every command needs.
 #[derive(Debug)]
@@ -40,9 +40,8 @@ pub struct Setup {
 /// The flags that say where configuration and state are, as they were given.
 fn repeated(global: &Global) -> String {
     let flag = |(flag, path): (&str, &Option<PathBuf>)| {
-        let path = shown(path.as_ref()?);
-        let quote = if path.contains(char::is_whitespace) { "'" } else { "" };
-        Some(format!(" {flag} {quote}{path}{quote}"))
+        let path = path.as_ref()?;
+        Some(format!(" {flag} {}", shell::path(&path.display().to_string())))
     };
     [("--config", &global.config), ("--state-dir", &global.state_dir)].into_iter().filter_map(flag).collect()
 }
@@ -75,6 +74,7 @@ impl Setup {
             settle: &location::settle,
             texts: &self.texts,
             config: &self.config,
+            repeated: &self.repeated,
             commands: &self.commands,
             project: self.project.as_deref(),
         }
@@ -108,17 +108,6 @@ fn read(path: &Path, output: &Output) -> Result<Config, Failure> {
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::usage(format!("can't read the configuration {}: {error}", shown(path)))
-}
-
-/// A key as one word of a shell; `None` if it holds what can't be pasted.
-pub fn quoted(key: &Key) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/:._-=@%+,".contains(c);
-    let text = key.as_str();
-    if key.to_string() != text {
-        return None;
-    }
-    let text = if text.starts_with('-') { format!("./{text}") } else { text.to_owned() };
-    Some(if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) })
 }
 
 /// A path for people.

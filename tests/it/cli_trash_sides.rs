@@ -148,3 +148,25 @@ fn a_path_instead_of_a_name_is_told_before_anything_is_asked() {
     ran.says(&["is a path, and the file is wanted as the conflict named it", "write 'sub/a b.jpg'"]);
     sandbox.run(&["resolve", "both", "/elsewhere/a.jpg", "--take", "source"]).exits(2).says(&["photos/cat.jpg"]);
 }
+
+#[test]
+fn printed_commands_can_be_pasted_whatever_names_files_and_paths_have() {
+    let sandbox = two_way(&[("a.jpg", "a"), ("-it's \"$HOME\" `x`.jpg", "a")]);
+    let odd = "-it's \"$HOME\" `x`.jpg";
+    let config = "-it's my $HOME.toml";
+    fs::rename(sandbox.path("work/mediasync.toml"), sandbox.path("work").join(config)).unwrap();
+    let config = format!("--config={config}");
+    sandbox.write(odd, "here");
+    sandbox.put(odd, "there");
+    let ran = sandbox.run(&["sync", &config]).exits(3);
+    let ran = sandbox.paste(&ran, "mediasync resolve both").exits(0).says(&["is settled"]);
+    assert_eq!(sandbox.content(odd), "here");
+    sandbox.paste(&ran, "to put it back:").exits(0).says(&["Restored 1 file"]);
+    assert_eq!(sandbox.content(odd), "there");
+
+    let plan = "-my plan's.json";
+    sandbox.write("b.jpg", "b");
+    let ran = sandbox.run(&["sync", &config, &format!("--save-plan={plan}")]).exits(0);
+    let line = ran.all();
+    assert!(line.contains("mediasync apply './-my plan'\\''s.json' --config './-it'"), "{line}");
+}

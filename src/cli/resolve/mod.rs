@@ -7,6 +7,7 @@ use super::args::{Mirror, Pull, Push, RunArgs, Sync};
 use super::failure::Failure;
 use super::place::{End, World, end, known, named, written};
 use super::setup::shown;
+use super::shell;
 use crate::config::overlap::{Claim, Relation, Writes, overlaps};
 use crate::config::{Job, Options, places};
 use crate::location::{self, Found, Location, Overlap};
@@ -94,7 +95,7 @@ pub fn push(args: &Push, world: World<'_>) -> Result<Task, Failure> {
             let only = end(place, world)?;
             refuse_a_bare_name(place, world)?;
             if is_remote(place, &only, world) {
-                let way = format!("mediasync push DIRECTORY {}", quoted(place));
+                let way = format!("mediasync push DIRECTORY {}{}", shell::place(place), world.repeated);
                 (default_local("push", &way, world)?, only)
             } else {
                 let what = format!("push needs a target: {} is a local directory", only.location.display());
@@ -129,7 +130,7 @@ pub fn pull(args: &Pull, world: World<'_>) -> Result<Task, Failure> {
             let only = end(place, world)?;
             refuse_a_variable(place, world)?;
             if is_remote(place, &only, world) {
-                let way = format!("mediasync pull {} DIRECTORY", quoted(place));
+                let way = format!("mediasync pull {} DIRECTORY{}", shell::place(place), world.repeated);
                 (only, default_target(&way, world)?)
             } else {
                 let what = format!("pull needs a remote: {} is a local directory", only.location.display());
@@ -211,14 +212,10 @@ pub fn mirror(args: &Mirror, world: World<'_>) -> Result<Task, Failure> {
 pub fn sync(args: &Sync, world: World<'_>) -> Result<Vec<JobTask>, Failure> {
     let jobs = match jobs(&args.jobs, world) {
         Err(_) if matches!(&args.jobs[..], [a, b] if looks_like_a_place(a) && looks_like_a_place(b)) => {
-            let (source, dest) = (&args.jobs[0], &args.jobs[1]);
+            let places = format!("{} {}{}", shell::place(&args.jobs[0]), shell::place(&args.jobs[1]), world.repeated);
             return Err(Failure::usage("sync runs jobs of the configuration by name; for two places use one of these")
-                .hint(format!("mediasync push {} {}     adds and updates", quoted(source), quoted(dest)))
-                .hint(format!(
-                    "mediasync mirror {} {}   makes the second exactly like the first",
-                    quoted(source),
-                    quoted(dest)
-                )));
+                .hint(format!("mediasync push {places}     adds and updates"))
+                .hint(format!("mediasync mirror {places}   makes the second exactly like the first")));
         }
         jobs => jobs?,
     };
@@ -329,13 +326,6 @@ pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
 fn is_remote(text: &str, end: &End, world: World<'_>) -> bool {
     let text_of_a_dsn = text == "-" || ["env:", "dsn-file:"].iter().any(|start| text.starts_with(start));
     !matches!(end.location, Location::Local(_)) || text_of_a_dsn || named(text, world).is_some()
-}
-
-/// For a line that people copy: redacted, escaped, and in quotes where a shell needs them.
-pub(in crate::cli) fn quoted(text: &str) -> String {
-    let shown = crate::dsn::redact(text).escape_debug().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/:._-=@%+,*".contains(c);
-    if shown.chars().all(plain) { shown } else { format!("'{}'", shown.replace('\'', "'\\''")) }
 }
 
 /// A task for a stored plan between two places: what it does is in the plan.

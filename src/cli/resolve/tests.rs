@@ -76,6 +76,7 @@ fn resolve_with(env: &dyn Fn(&str) -> Option<String>, config: &str, line: &str) 
         found: &found,
         settle: &settle,
         config: &parsed,
+        repeated: "",
     };
     let cli = Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{error}"));
     match cli.command {
@@ -249,6 +250,7 @@ fn a_mistake_of_a_remote_is_told_with_its_line_and_its_value() {
         found: &|_| Found::Directory,
         settle: &|path| Ok(path.to_owned()),
         config: &parsed,
+        repeated: "",
     };
     let failure = job_ends(&parsed.jobs[0], world).unwrap_err();
     assert_eq!(failure.message, format!("job.media.destination (line 3): {expected}"));
@@ -329,6 +331,7 @@ fn a_missing_variable_only_matters_to_the_job_that_needs_it() {
         found: &|_| Found::Directory,
         settle: &|path| Ok(path.to_owned()),
         config: &parsed,
+        repeated: "",
     };
     check_jobs(world).unwrap();
     let cli = Cli::try_parse_from(["mediasync", "sync"]).unwrap();
@@ -356,6 +359,7 @@ fn jobs_that_stand_in_each_others_way_are_refused_however_they_are_spelled() {
         found: &|_| Found::Directory,
         settle: &|path| Ok(path.to_owned()),
         config: &parsed,
+        repeated: "",
     };
     let failure = check_jobs(world).unwrap_err();
     assert_eq!(failure.exit.code(), 2);

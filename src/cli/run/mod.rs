@@ -14,8 +14,9 @@ use super::json;
 use super::output::{About, Halted, Output, Teller};
 use super::pairs::{self, Known};
 use super::progress::Bars;
-use super::resolve::{JobTask, Task, Wish, quoted};
+use super::resolve::{JobTask, Task, Wish};
 use super::setup::Setup;
+use super::shell;
 use super::totals::{Totals, needed};
 use super::wire::{Purpose, Session, pair};
 use crate::apply;
@@ -139,7 +140,8 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
         output.say(&format!("to put it back: mediasync trash restore {place} --run {run}{}", setup.repeated));
     }
     if let Wish::SavePlan(file) = &task.run {
-        output.say(&format!("plan written; mediasync apply {} does it", super::setup::shown(file)));
+        let file = shell::path(&file.display().to_string());
+        output.say(&format!("plan written; mediasync apply {file}{} does it", setup.repeated));
     }
     Ok(Exit::of(&report))
 }
@@ -149,11 +151,11 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
 fn kept_where(task: &Task, trash: &Binned) -> String {
     let at_source = trash.kept_at_source > 0;
     match &task.job {
-        Some(job) if at_source && task.mode != Mode::TwoWay => format!("{} --side source", quoted(job)),
-        Some(job) => quoted(job),
+        Some(job) if at_source && task.mode != Mode::TwoWay => format!("{} --side source", shell::word(job)),
+        Some(job) => shell::word(job),
         None => {
             let end = if at_source { &task.source } else { &task.dest };
-            end.spelled.as_deref().map_or_else(|| "LOCATION".to_owned(), quoted)
+            end.spelled.as_deref().map_or_else(|| "LOCATION".to_owned(), shell::place)
         }
     }
 }
@@ -172,15 +174,16 @@ fn refuse_repetition(path: &Path, approval: Approval, session: &Session, output:
 /// What resolves a halt. `handle` is what `approve` calls the pair; `repeated` are the flags that it needs to find it.
 fn way_out(task: &Task, work: Work<'_>, halted: (&Halt, &Counts), handle: &str, repeated: &str) -> String {
     let (halt, planned) = halted;
+    let handle = shell::word(handle);
     match (&task.run, work, &halt.plan) {
         (_, Work::Cycle, _) if planned.is_nothing() => format!(
             "nothing is planned, so there is nothing to approve; mediasync forget {handle}{repeated} makes a new start"
         ),
         (Wish::DryRun, ..) => "run it without --dry-run to get a plan that can be approved".to_owned(),
         (Wish::SavePlan(file), ..) => {
-            let file = super::setup::shown(file);
+            let file = shell::path(&file.display().to_string());
             format!(
-                "on a terminal mediasync apply {file} asks whether to do it; else run it without --save-plan, and approve"
+                "on a terminal mediasync apply {file}{repeated} asks whether to do it; else run it without --save-plan, and approve"
             )
         }
         (Wish::Execute, Work::Cycle, Some(plan)) => {

@@ -50,7 +50,7 @@ pub(super) async fn empty(args: &Empty, setup: &Setup, world: World<'_>) -> Resu
         Some(run) if !found && args.older_than.is_none() => {
             let places: Vec<String> = all.iter().map(|meant| meant.end.location.display()).collect();
             let message = format!("nothing of the run {run} is in the trash of {}", places.join(" or of "));
-            Err(Failure::error(message).hint("mediasync trash list shows what is"))
+            Err(Failure::error(message).hint(format!("mediasync trash list{} shows what is", setup.repeated)))
         }
         _ => Ok(worst),
     }

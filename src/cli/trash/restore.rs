@@ -27,6 +27,7 @@ use crate::cli::human;
 use crate::cli::output::{Format, Output, Verbosity};
 use crate::cli::place::{End, World, end};
 use crate::cli::setup::Setup;
+use crate::cli::shell;
 use crate::model::{Key, RunName};
 use crate::replica::trash::Unjournaled;
 use crate::replica::{Cause, Error, Journal, KeptAs, Trashed};
@@ -39,7 +40,7 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
     let output = &*setup.output;
     if args.keys.is_empty() && args.run.is_none() {
         let message = "trash restore needs to know what: --run RUN for all that a run took away, or names of files";
-        return Err(Failure::usage(message).hint("mediasync trash list and mediasync history show the names of runs"));
+        return Err(Failure::usage(message).hint(format!("mediasync trash list{0} and mediasync history{0} show the names of runs", setup.repeated)));
     }
     let all = named(&args.place, args.side, world)?;
     let to = args.to.as_deref().map(|to| end(to, world)).transpose()?;
@@ -92,7 +93,7 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
     if !found {
         let places: Vec<String> = all.iter().map(|meant| meant.end.location.display()).collect();
         let message = format!("nothing of that is in the trash of {}", places.join(" or of "));
-        return Err(Failure::error(message).hint("mediasync trash list shows what is"));
+        return Err(Failure::error(message).hint(format!("mediasync trash list{} shows what is", setup.repeated)));
     }
     Ok(if problems > 0 { Exit::Problems } else { Exit::Done })
 }
@@ -130,7 +131,7 @@ fn tell(work: &Restoring<'_>, sums: &Sums, label: Option<&str>, output: &Output)
 /// How what was replaced is put back.
 fn undo(end: &End, count: u64, name: &RunName, repeated: &str) -> String {
     let files = human::files(count);
-    let place = end.spelled.as_deref().map_or_else(|| "LOCATION".to_owned(), crate::cli::resolve::quoted);
+    let place = end.spelled.as_deref().map_or_else(|| "LOCATION".to_owned(), shell::place);
     let shown = end.location.display();
     format!(
         "what this replaced at {shown} is kept ({files}); to undo it: mediasync trash restore {place} --run \

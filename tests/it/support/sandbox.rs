@@ -207,6 +207,18 @@ impl Sandbox {
         self.start_command(&mut Command::new(env!("CARGO_BIN_EXE_mediasync")), args)
     }
 
+    /// Runs the command that stands in the line with `after`, as a person would paste it into a shell: to the end of
+    /// the line, or of the command.
+    pub(crate) fn paste(&self, told: &Ran, after: &str) -> Ran {
+        let text = told.all();
+        let line = text.lines().find(|line| line.contains(after)).unwrap_or_else(|| panic!("no {after}: {told:?}"));
+        let begin = line.rfind("mediasync ").unwrap_or_else(|| panic!("no command: {line}")) + "mediasync".len();
+        let command = line[begin..].split(" (or ").next().expect("the first piece");
+        let line = format!("{}{command}", env!("CARGO_BIN_EXE_mediasync"));
+        // What the sandbox adds is nothing to a line: the line has to name the state itself.
+        self.start_command(&mut Command::new("/bin/sh"), &["-c", &line]).wait()
+    }
+
     /// Begins a run through another command, which has to pass on these arguments.
     pub(crate) fn start_command(&self, command: &mut Command, args: &[&str]) -> Running {
         command.args(args).current_dir(self.path("work")).env_clear().envs(&self.env);

@@ -1,0 +1,78 @@
+//! Commands in what is printed: each is a line that a POSIX shell takes as it stands, and that finds the same place,
+//! configuration and state again.
+//!
+//! What no shell takes (control characters, which a terminal must not get either) is shown escaped: such a line names
+//! nothing, and never something else.
+
+use std::fmt::Write as _;
+
+use crate::model::Key;
+
+/// A text as one word: in quotes only where a shell needs them.
+pub fn word(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        if is_hidden(c) {
+            write!(shown, "{}", c.escape_unicode()).expect("writing to a String does not fail");
+        } else {
+            shown.push(c);
+        }
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:._-=@%+,".contains(c);
+    // Some shells look `=name` up.
+    if !shown.is_empty() && !shown.starts_with('=') && shown.chars().all(plain) {
+        shown
+    } else {
+        format!("'{}'", shown.replace('\'', "'\\''"))
+    }
+}
+
+/// A path or a key as one word that is no flag.
+pub fn path(text: &str) -> String {
+    if text.starts_with('-') && text != "-" { word(&format!("./{text}")) } else { word(text) }
+}
+
+/// A place as one word, without what is secret in a DSN.
+pub fn place(text: &str) -> String {
+    path(&crate::dsn::redact(text))
+}
+
+/// A key as one word; `None` if it can't be pasted.
+pub fn key(key: &Key) -> Option<String> {
+    let text = key.as_str();
+    (!text.chars().any(is_hidden)).then(|| path(text))
+}
+
+/// What a terminal acts on, or what makes a name read as another one.
+fn is_hidden(c: char) -> bool {
+    let bidi = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || bidi
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_shell_takes_each_word_as_it_was_meant() {
+        for text in ["a b", "it's", "$HOME", "`id`", "a\\b", "\"", "*", "~", "#a", "", "=ls", "{a,b}", "!x", "a;b", "é", "a&b"]
+        {
+            let line = format!("printf %s {}", word(text));
+            let out = Command::new("/bin/sh").args(["-c", &line]).output().unwrap();
+            assert_eq!(String::from_utf8(out.stdout).unwrap(), text, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_needs_no_quotes_gets_none() {
+        for text in ["media", "/srv/media/a-b_c.jpg", "s3://bucket/x", "env:NAME", "a=b", "10%"] {
+            assert_eq!(word(text), text);
+        }
+        assert_eq!((path("-x"), path("-"), path("a")), ("./-x".into(), "-".into(), "a".into()));
+        assert_eq!(place("s3://KEY:secret@host/b"), "'s3://***@host/b'");
+        assert_eq!(word("a\nb"), "'a\\u{a}b'");
+        assert_eq!(key(&Key::new("a\nb").unwrap()), None);
+    }
+}
