@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::Key;
+use crate::model::{Key, RunName};
 
 /// A text as one word: in quotes only where a shell needs them.
 pub fn word(text: &str) -> String {
@@ -43,6 +43,38 @@ pub fn key(key: &Key) -> Option<String> {
     (!text.chars().any(is_hidden)).then(|| path(text))
 }
 
+/// Where something was kept, as `trash restore` takes it.
+#[derive(Debug, Clone, Copy)]
+pub enum Kept<'a> {
+    /// Where the trash of a job is: at its destination, or at both sides of a two-way one.
+    ByJob(&'a str),
+    /// At the source of a one-way job.
+    AtSource(&'a str),
+    /// At a place.
+    At {
+        /// How a command names it; `None` if that would hold a secret.
+        spelled: Option<&'a str>,
+        /// How people call it.
+        shown: &'a str,
+    },
+}
+
+impl Kept<'_> {
+    /// The command that puts back what a run took away.
+    pub fn restore(self, run: &RunName, repeated: &str) -> String {
+        let way = |place: &str| format!("mediasync trash restore {place} --run {run}{repeated}");
+        match self {
+            Self::ByJob(job) => way(job),
+            Self::AtSource(job) => way(&format!("{job} --side source")),
+            Self::At { spelled: Some(spelled), .. } => way(&place(spelled)),
+            // Its DSN was typed or came from standard input, and is written nowhere.
+            Self::At { spelled: None, shown } => {
+                format!("{} (with the DSN of {shown} in the variable NAME)", way("env:NAME"))
+            }
+        }
+    }
+}
+
 /// What a terminal acts on, or what makes a name read as another one.
 fn is_hidden(c: char) -> bool {
     let bidi = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -57,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_shell_takes_each_word_as_it_was_meant() {
-        for text in ["a b", "it's", "$HOME", "`id`", "a\\b", "\"", "*", "~", "#a", "", "=ls", "{a,b}", "!x", "a;b", "é", "a&b"]
+        for text in
+            ["a b", "it's", "$HOME", "`id`", "a\\b", "\"", "*", "~", "#a", "", "=ls", "{a,b}", "!x", "a;b", "é", "a&b"]
         {
             let line = format!("printf %s {}", word(text));
             let out = Command::new("/bin/sh").args(["-c", &line]).output().unwrap();

@@ -170,3 +170,36 @@ fn printed_commands_can_be_pasted_whatever_names_files_and_paths_have() {
     let line = ran.all();
     assert!(line.contains("mediasync apply './-my plan'\\''s.json' --config './-it'"), "{line}");
 }
+
+/// What `status` prints after a mirror that went the other way than the others was approved.
+fn restored_by_status_after_a_turn(sandbox: &Sandbox, mirror: &[&str]) {
+    let ran = sandbox.run(mirror).exits(4);
+    sandbox.paste(&ran, "mediasync approve").exits(0);
+    let status = sandbox.run(&["status"]).exits(0);
+    sandbox.paste(&status, "in the trash:").exits(0).says(&["Restored 1 file"]);
+}
+
+#[test]
+fn the_restore_that_status_prints_names_the_side_where_the_run_kept_it() {
+    let sandbox = Sandbox::with(&[("a.jpg", "first"), ("b.jpg", "b")]);
+    job(&sandbox, "mirror");
+    sandbox.run(&["sync"]).exits(0);
+    sandbox.write("a.jpg", "edited");
+    restored_by_status_after_a_turn(&sandbox, &["mirror", "live:", &media_of(&sandbox)]);
+    assert_eq!(sandbox.local()["a.jpg"], "edited");
+
+    // Without a job, and back again: the last command is not what the trash was filled by.
+    let sandbox = Sandbox::with(&[("a.jpg", "first"), ("b.jpg", "b")]);
+    sandbox.mirror(&[]).exits(0);
+    sandbox.write("a.jpg", "edited");
+    restored_by_status_after_a_turn(&sandbox, &["mirror", REMOTE, &media_of(&sandbox)]);
+    assert_eq!(sandbox.local()["a.jpg"], "edited");
+    sandbox.mirror(&[]).exits(0);
+    let status = sandbox.run(&["status"]).exits(0);
+    sandbox.paste(&status, "in the trash:").exits(0);
+    assert_eq!(sandbox.content("a.jpg"), "first");
+}
+
+fn media_of(sandbox: &Sandbox) -> String {
+    sandbox.path("media").to_str().unwrap().to_owned()
+}

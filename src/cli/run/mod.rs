@@ -13,10 +13,11 @@ use super::interrupt::or_interrupted;
 use super::json;
 use super::output::{About, Halted, Output, Teller};
 use super::pairs::{self, Known};
+use super::place::End;
 use super::progress::Bars;
 use super::resolve::{JobTask, Task, Wish};
 use super::setup::Setup;
-use super::shell;
+use super::shell::{self, Kept};
 use super::totals::{Totals, needed};
 use super::wire::{Purpose, Session, pair};
 use crate::apply;
@@ -136,8 +137,10 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
     output.summary(task.job.as_deref(), &Totals { took, ..totals(task, &session, &report, stage) });
     if let (Some(run), 1..) = (&report.trash.run, report.trash.kept) {
-        let place = kept_where(task, &report.trash);
-        output.say(&format!("to put it back: mediasync trash restore {place} --run {run}{}", setup.repeated));
+        let place = if report.trash.kept_at_source > 0 { &task.source } else { &task.dest };
+        let shown = place.location.display();
+        let way = kept_where(task, &report.trash, place, &shown).restore(run, &setup.repeated);
+        output.say(&format!("to put it back: {way}"));
     }
     if let Wish::SavePlan(file) = &task.run {
         let file = shell::path(&file.display().to_string());
@@ -146,17 +149,12 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     Ok(Exit::of(&report))
 }
 
-/// What `trash restore` calls the place where a run kept something: a job, with the side where that is not a side of
-/// its own, or the place itself.
-fn kept_where(task: &Task, trash: &Binned) -> String {
-    let at_source = trash.kept_at_source > 0;
+/// Where a run kept something: a job, with the side where that is not a side of its own, or the place itself.
+fn kept_where<'a>(task: &'a Task, trash: &Binned, place: &'a End, shown: &'a str) -> Kept<'a> {
     match &task.job {
-        Some(job) if at_source && task.mode != Mode::TwoWay => format!("{} --side source", shell::word(job)),
-        Some(job) => shell::word(job),
-        None => {
-            let end = if at_source { &task.source } else { &task.dest };
-            end.spelled.as_deref().map_or_else(|| "LOCATION".to_owned(), shell::place)
-        }
+        Some(job) if trash.kept_at_source > 0 && task.mode != Mode::TwoWay => Kept::AtSource(job),
+        Some(job) => Kept::ByJob(job),
+        None => Kept::At { spelled: place.spelled.as_deref(), shown },
     }
 }
 
@@ -195,7 +193,7 @@ fn way_out(task: &Task, work: Work<'_>, halted: (&Halt, &Counts), handle: &str, 
 
 /// The first line of a run: source, destination and host.
 pub fn first_line(task: &Task) -> String {
-    let end = |end: &super::place::End| match end.host() {
+    let end = |end: &End| match end.host() {
         Some(host) => format!("{} ({host})", end.location.display()),
         None => end.location.display(),
     };

@@ -15,9 +15,11 @@ use super::pairs;
 use super::place::World;
 use super::resolve;
 use super::setup::{Setup, shown};
+use super::shell::Kept;
 use super::wire;
 use crate::manifest::{Lock, Manifest, Pair, Run};
 use crate::model::RunName;
+use crate::plan::Mode;
 
 mod history;
 
@@ -30,6 +32,10 @@ struct Subject {
     pair: Pair,
     source_canonical: String,
     names: (String, String),
+    /// How a command names both places without a job; `None` if that would hold a secret.
+    spelled: (Option<String>, Option<String>),
+    /// How a job relates them.
+    mode: Option<Mode>,
 }
 
 /// What a pair's manifest says.
@@ -124,7 +130,7 @@ pub fn status(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit
         worst = worst.max(State::of(&seen).exit());
         match output.format() {
             Format::Json => output.data(&status_line(subject, &seen, setup).to_string()),
-            Format::Human => output.data(&told(subject, &seen, output.zone())),
+            Format::Human => output.data(&told(subject, &seen, output.zone(), &setup.repeated)),
         }
     }
     if output.format() == Format::Human {
@@ -157,6 +163,8 @@ fn subjects(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<(Vec<S
                 pair: wire::pair(&source, &dest),
                 source_canonical: source.location.canonical(),
                 names: (source.location.display(), dest.location.display()),
+                spelled: (source.spelled, dest.spelled),
+                mode: Some(job.mode),
             }),
             Err(failure) => {
                 setup.output.failure(Some(&job.name), &failure);
@@ -168,7 +176,8 @@ fn subjects(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<(Vec<S
         let pair = known.pair();
         let wanted = job.is_none_or(|name| pair.id() == name);
         if wanted && known.job.is_none() && found.iter().all(|subject| subject.pair != pair) {
-            found.push(Subject { job: None, pair, source_canonical: known.source, names: known.names });
+            let (source_canonical, names, spelled) = (known.source, known.names, known.spelled);
+            found.push(Subject { job: None, pair, source_canonical, names, spelled, mode: None });
         }
     }
     Ok((found, worst))
@@ -200,6 +209,21 @@ impl Subject {
         self.job.as_deref().unwrap_or(self.pair.id())
     }
 
+    /// Where a run kept what it took away. Its places may stand the other way round than those of the subject, which
+    /// are those of a job or of the last run.
+    fn kept_where<'a>(&'a self, run: &'a Run, at_source: u64) -> Kept<'a> {
+        let name = if at_source > 0 { &run.source } else { &run.dest };
+        let is_source = *name == self.names.0 && *name != self.names.1;
+        match (&self.job, self.mode) {
+            (Some(job), Some(mode)) if is_source && mode != Mode::TwoWay => Kept::AtSource(job),
+            (Some(job), _) => Kept::ByJob(job),
+            (None, _) => {
+                let spelled = if is_source { &self.spelled.0 } else { &self.spelled.1 };
+                Kept::At { spelled: spelled.as_deref(), shown: name }
+            }
+        }
+    }
+
     /// What it is called, and its places.
     fn head(&self) -> String {
         format!("{}: {} -> {}", self.handle(), self.names.0, self.names.1)
@@ -207,12 +231,12 @@ impl Subject {
 }
 
 /// A subject for people: how it stands, what both sides hold, and what the last run did.
-fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
+fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> String {
     let head = subject.head();
     let Some(run) = seen.decisive() else { return format!("{head}\n  never run") };
     let record = record(run);
     let again = match &subject.job {
-        Some(job) => format!("mediasync sync {job}"),
+        Some(job) => format!("mediasync sync {job}{repeated}"),
         None => format!("the same {} again", run.command),
     };
     let what = match State::of(seen) {
@@ -220,10 +244,8 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
         State::Problems => {
             let (problems, conflicts) = seen.left().unwrap_or_default();
             let settle = if conflicts > 0 {
-                format!(
-                    "; mediasync resolve {} FILE --take source (or destination) settles a conflict",
-                    subject.handle()
-                )
+                let handle = subject.handle();
+                format!("; mediasync resolve {handle} FILE --take source{repeated} (or destination) settles a conflict")
             } else {
                 String::new()
             };
@@ -233,15 +255,15 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
                 left(conflicts, "conflict")
             )
         }
-        State::Halted => halted(subject, record.as_ref()),
+        State::Halted => halted(subject, record.as_ref(), repeated),
         State::Failed => {
             let error = record.as_ref().and_then(|r| r.error.as_deref()).unwrap_or("for an unknown reason");
-            match &subject.job {
-                Some(_) => format!("failed: {error}"),
+            if subject.job.is_some() {
+                format!("failed: {error}")
+            } else {
                 // Nobody may ever run it again: a mistyped place, a removed bucket.
-                None => {
-                    format!("failed: {error}\n  hint: mediasync forget {} takes it out of this list", subject.handle())
-                }
+                let handle = subject.handle();
+                format!("failed: {error}\n  hint: mediasync forget {handle}{repeated} takes it out of this list")
             }
         }
         State::Interrupted => format!("interrupted; {again} does the rest"),
@@ -257,11 +279,8 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone) -> String {
     });
     let (when, did, part) = (when(run, zone), did(record.as_ref()), part.unwrap_or_default());
     let trash = kept(run).map_or_else(String::new, |(name, files, at_source)| {
-        let place = subject.job.as_ref().unwrap_or(&run.dest);
-        format!(
-            "\n  in the trash: {}: mediasync trash restore {place} --run {name}",
-            human::kept_files(files, at_source)
-        )
+        let way = subject.kept_where(run, at_source).restore(name, repeated);
+        format!("\n  in the trash: {}: {way}", human::kept_files(files, at_source))
     });
     format!("{head}\n  {what}\n  {synced}\n  last run: {when}{did}{trash}{part}")
 }
@@ -299,11 +318,12 @@ fn done(record: Option<&Record>, field: &str) -> u64 {
     record.and_then(|record| record.summary.as_ref()?.get("done")?.get(field)?.as_u64()).unwrap_or(0)
 }
 
-fn halted(subject: &Subject, record: Option<&Record>) -> String {
+fn halted(subject: &Subject, record: Option<&Record>, repeated: &str) -> String {
     let message = record.and_then(|record| record.halt.as_deref()).unwrap_or("by a guard");
     match record.and_then(|record| record.plan.as_deref()) {
         Some(plan) => {
-            format!("halted: {message}\n  hint: to do exactly that: mediasync approve {} {plan}", subject.handle())
+            let handle = subject.handle();
+            format!("halted: {message}\n  hint: to do exactly that: mediasync approve {handle} {plan}{repeated}")
         }
         None => format!("halted: {message}"),
     }

@@ -6,6 +6,7 @@ use super::*;
 use crate::cli::exit::Exit;
 use crate::cli::json as lines;
 use crate::cli::totals::Totals;
+use crate::plan::Mode;
 use crate::sync::{Ending, Halt, Report, Stage};
 
 const MINUTE: i64 = 60_000_000_000;
@@ -18,6 +19,8 @@ pub(super) fn subject(job: Option<&str>) -> Subject {
         pair: Pair::new(source, dest),
         source_canonical: source.to_owned(),
         names: ("/data/media".into(), "s3://bucket".into()),
+        spelled: (Some("/data/media".into()), Some("env:BUCKET".into())),
+        mode: job.map(|_| Mode::Copy),
     }
 }
 
@@ -44,7 +47,7 @@ fn seen(run: Option<&Run>) -> Seen {
 }
 
 fn text(job: Option<&str>, run: Option<&Run>) -> String {
-    told(&subject(job), &seen(run), &TimeZone::UTC)
+    told(&subject(job), &seen(run), &TimeZone::UTC, " --state-dir s")
 }
 
 #[test]
@@ -64,14 +67,17 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
     done.trash.kept = 1000;
     let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
     let name = run.name.as_ref().unwrap();
-    let way = format!("\n  in the trash: 1,000 files: mediasync trash restore media --run {name}");
+    let way = format!("\n  in the trash: 1,000 files: mediasync trash restore media --run {name} --state-dir s");
     assert_eq!(text(Some("media"), Some(&run)), format!("{expected}{way}"));
     let idle = ended("finished", &lines::record(&Totals::of(&Report::empty(), Stage::Done)));
     assert!(text(None, Some(&idle)).ends_with("took 1 min 0 s; nothing changed"));
     let failed = ended("failed", &lines::failed(&Failure::error("no bucket")));
     let told = text(None, Some(&failed));
     assert!(told.ends_with("took 1 min 0 s"), "nothing is claimed about a run that failed");
-    assert!(told.contains(&format!("hint: mediasync forget {}", subject(None).pair.id())), "{told}");
+    assert!(
+        told.contains(&format!("hint: mediasync forget {} --state-dir s takes", subject(None).pair.id())),
+        "{told}"
+    );
     assert!(!text(Some("media"), Some(&failed)).contains("forget"), "a job stays in the list");
 }
 
@@ -83,11 +89,13 @@ fn a_halt_comes_with_the_command_that_resolves_it() {
     assert_eq!(State::of(&seen(Some(&run))).exit(), Exit::Halted);
     let told = text(Some("media"), Some(&run));
     assert!(
-        told.contains("halted: The source is empty.\n  hint: to do exactly that: mediasync approve media abc123"),
+        told.contains(
+            "halted: The source is empty.\n  hint: to do exactly that: mediasync approve media abc123 --state-dir s"
+        ),
         "{told}"
     );
     let pair = subject(None).pair.id().to_owned();
-    assert!(text(None, Some(&run)).contains(&format!("approve {pair} abc123")));
+    assert!(text(None, Some(&run)).contains(&format!("approve {pair} abc123 --state-dir s")));
 }
 
 #[test]
@@ -100,10 +108,10 @@ fn problems_failures_and_unfinished_runs_are_stale() {
     let interrupted = ended("interrupted", &lines::failed(&Failure::error("interrupted")));
     let unfinished = run_that(|_, _| {});
     for (run, part) in [
-        (Some(&problems), "left: 2 problems, 1 conflict\n  hint: mediasync sync media shows them"),
+        (Some(&problems), "left: 2 problems, 1 conflict\n  hint: mediasync sync media --state-dir s shows them"),
         (Some(&failed), "failed: no bucket"),
-        (Some(&interrupted), "interrupted; mediasync sync media does the rest"),
-        (Some(&unfinished), "not finished: it was killed; mediasync sync media does the rest"),
+        (Some(&interrupted), "interrupted; mediasync sync media --state-dir s does the rest"),
+        (Some(&unfinished), "not finished: it was killed; mediasync sync media --state-dir s does the rest"),
         (None, "never run"),
     ] {
         assert_eq!(State::of(&seen(run)).exit().code(), 3, "{part}");
@@ -112,7 +120,9 @@ fn problems_failures_and_unfinished_runs_are_stale() {
     }
     let running = Seen { holder: Some("process 5, push".into()), ..seen(Some(&unfinished)) };
     assert_eq!(State::of(&running).exit().code(), 3);
-    assert!(told(&subject(None), &running, &TimeZone::UTC).contains("\n  running: process 5, push\n"));
+    assert!(
+        told(&subject(None), &running, &TimeZone::UTC, " --state-dir s").contains("\n  running: process 5, push\n")
+    );
 }
 
 #[test]

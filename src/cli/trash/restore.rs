@@ -27,7 +27,7 @@ use crate::cli::human;
 use crate::cli::output::{Format, Output, Verbosity};
 use crate::cli::place::{End, World, end};
 use crate::cli::setup::Setup;
-use crate::cli::shell;
+use crate::cli::shell::Kept;
 use crate::model::{Key, RunName};
 use crate::replica::trash::Unjournaled;
 use crate::replica::{Cause, Error, Journal, KeptAs, Trashed};
@@ -40,7 +40,8 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
     let output = &*setup.output;
     if args.keys.is_empty() && args.run.is_none() {
         let message = "trash restore needs to know what: --run RUN for all that a run took away, or names of files";
-        return Err(Failure::usage(message).hint(format!("mediasync trash list{0} and mediasync history{0} show the names of runs", setup.repeated)));
+        return Err(Failure::usage(message)
+            .hint(format!("mediasync trash list{0} and mediasync history{0} show the names of runs", setup.repeated)));
     }
     let all = named(&args.place, args.side, world)?;
     let to = args.to.as_deref().map(|to| end(to, world)).transpose()?;
@@ -131,12 +132,9 @@ fn tell(work: &Restoring<'_>, sums: &Sums, label: Option<&str>, output: &Output)
 /// How what was replaced is put back.
 fn undo(end: &End, count: u64, name: &RunName, repeated: &str) -> String {
     let files = human::files(count);
-    let place = end.spelled.as_deref().map_or_else(|| "LOCATION".to_owned(), shell::place);
     let shown = end.location.display();
-    format!(
-        "what this replaced at {shown} is kept ({files}); to undo it: mediasync trash restore {place} --run \
-         {name}{repeated}"
-    )
+    let way = Kept::At { spelled: end.spelled.as_deref(), shown: &shown }.restore(name, repeated);
+    format!("what this replaced at {shown} is kept ({files}); to undo it: {way}")
 }
 
 /// One place's part of the command.
