@@ -244,32 +244,76 @@ fn forms(key: &Key) -> Vec<Key> {
     [nfc, nfd].into_iter().filter(|form| form != key.as_str()).filter_map(|form| Key::new(form).ok()).collect()
 }
 
-/// Where a directory and a file of one name can't both exist, the deletion that makes room goes first.
+/// Where a directory and a file of one name can't both exist, the deletion that makes room goes first, and copies that
+/// wait for the room come after it, with what is sent.
 fn make_room(plan: &mut PlanStore, side: Side) -> Result<(), Error> {
+    let mut deferred = false;
     for phase in [Phase::Copy, Phase::Send] {
-        let mut after: Option<Key> = None;
-        while let Some(page) = Some(plan.page(phase, after.as_ref(), PAGE)?).filter(|page| !page.is_empty()) {
-            after = page.last().map(|action| action.key.clone());
-            for action in page.into_iter().filter(|action| action.side == side) {
-                for parent in parents(&action.key) {
-                    if let Some(delete) = plan.take_at(side, Phase::Delete, &parent)? {
-                        plan.put(Phase::MakeRoom, &delete)?;
-                    }
+        each(plan, phase, side, |plan, action| {
+            let mut waits = false;
+            for parent in parents(&action.key) {
+                if let Some(delete) = plan.take_at(side, Phase::Delete, &parent)? {
+                    plan.put(Phase::MakeRoom, &delete)?;
                 }
+                waits |= plan.has_at(side, Phase::MakeRoom, &parent)?;
+            }
+            deferred |= waits && defer(plan, side, &action.key)?;
+            Ok(())
+        })?;
+    }
+    each(plan, Phase::Delete, side, |plan, action| {
+        let mut blocks = false;
+        for parent in parents(&action.key) {
+            let copied = plan.has_at(side, Phase::Copy, &parent)?;
+            if copied || plan.has_at(side, Phase::Send, &parent)? {
+                blocks = true;
+                deferred |= defer(plan, side, &parent)?;
             }
         }
+        if blocks && let Some(delete) = plan.take(Phase::Delete, &action.key)? {
+            plan.put(Phase::MakeRoom, &delete)?;
+        }
+        Ok(())
+    })?;
+    if deferred {
+        each(plan, Phase::Send, side, |plan, action| without_origin(plan, side, action))?;
     }
+    Ok(())
+}
+
+/// A copy that needs room is made after the deletions that give it.
+fn defer(plan: &mut PlanStore, side: Side, key: &Key) -> Result<bool, Error> {
+    let Some(copy) = plan.take_at(side, Phase::Copy, key)? else { return Ok(false) };
+    plan.put(Phase::Send, &copy)?;
+    Ok(true)
+}
+
+/// What a deferred copy would copy may itself have made room by then: it is sent, and a deletion that is its old half is
+/// one like any other, which waits for nothing and is kept.
+fn without_origin(plan: &mut PlanStore, side: Side, action: &Action) -> Result<(), Error> {
+    let Verb::Copy { from, .. } = &action.verb else { return Ok(()) };
+    let Some(mut delete) = plan.take_at(side, Phase::MakeRoom, from)? else { return Ok(()) };
+    if matches!(&delete.reason, Reason::Renamed { from: new } if *new == action.key) {
+        delete.reason = Reason::DeletedAtSource;
+    }
+    plan.put(Phase::MakeRoom, &delete)?;
+    plan.take(Phase::Send, &action.key)?;
+    plan.put(Phase::Send, &Action { verb: Verb::Create, reason: Reason::New, ..action.clone() })?;
+    Ok(())
+}
+
+/// Calls `act` for each action of a phase that changes `side`; it may move any of them.
+fn each(
+    plan: &mut PlanStore,
+    phase: Phase,
+    side: Side,
+    mut act: impl FnMut(&mut PlanStore, &Action) -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut after: Option<Key> = None;
-    while let Some(page) = Some(plan.page(Phase::Delete, after.as_ref(), PAGE)?).filter(|page| !page.is_empty()) {
+    while let Some(page) = Some(plan.page(phase, after.as_ref(), PAGE)?).filter(|page| !page.is_empty()) {
         after = page.last().map(|action| action.key.clone());
-        for action in page.into_iter().filter(|action| action.side == side) {
-            let mut blocks = false;
-            for parent in parents(&action.key) {
-                blocks |= plan.has_at(side, Phase::Send, &parent)? || plan.has_at(side, Phase::Copy, &parent)?;
-            }
-            if blocks && let Some(delete) = plan.take(Phase::Delete, &action.key)? {
-                plan.put(Phase::MakeRoom, &delete)?;
-            }
+        for action in page.iter().filter(|action| action.side == side) {
+            act(plan, action)?;
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Actions are kept by phase and key. The phases are the order of execution: what only the manifest learns, copies
 //! inside the destination (before anything they copy from is overwritten), deletions that make room for a creation,
-//! content that is sent, conflicts of which both contents are kept, and all other deletions last.
+//! content that is sent or copied into that room, conflicts of which both contents are kept, and all other deletions last.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ pub(crate) enum Phase {
     Copy = 2,
     /// Deletions that make room.
     MakeRoom = 3,
-    /// Content is sent.
+    /// Content is sent, or copied where something had to make room.
     Send = 4,
     /// Both contents of a key are kept: after [`Self::Send`], which may bring a copy that a killed run made half.
     KeepBoth = 5,

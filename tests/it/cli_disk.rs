@@ -186,3 +186,76 @@ fn a_key_and_one_below_it_are_told_the_same_in_every_run() {
     other.pull(&["--delete"]).exits(0);
     assert_eq!(other.local().keys().collect::<Vec<_>>(), ["a/b"]);
 }
+
+/// What a mirror of `media` leaves, and that another one has nothing to do.
+fn mirrors(sandbox: &Sandbox, expected: &[(&str, &str)]) {
+    let (media, backup) = (sandbox.path("media"), sandbox.path("backup"));
+    let args = ["mirror", media.to_str().unwrap(), backup.to_str().unwrap(), "--max-delete", "9"];
+    sandbox.run(&args).exits(0);
+    for (name, content) in expected {
+        assert_eq!(fs::read_to_string(backup.join(name)).unwrap(), *content, "{name}");
+    }
+    let files = sandbox.files("backup").into_iter().filter(|file| !file.starts_with(backup.join(".mediasync")));
+    assert_eq!(files.count(), expected.len());
+    sandbox.run(&args).exits(0).says(&["Nothing changed."]);
+}
+
+#[test]
+fn a_copy_that_needs_room_is_made_in_one_run() {
+    let sandbox = Sandbox::with(&[("a", "a file"), ("c.jpg", "known there"), ("d.jpg", "stays")]);
+    fs::create_dir(sandbox.path("backup")).unwrap();
+    mirrors(&sandbox, &[("a", "a file"), ("c.jpg", "known there"), ("d.jpg", "stays")]);
+    // A file becomes a directory, filled with a copy and with a renamed file.
+    sandbox.remove("a");
+    sandbox.write("a/x", "known there");
+    fs::rename(sandbox.media("d.jpg"), sandbox.media("a/y")).unwrap();
+    mirrors(&sandbox, &[("a/x", "known there"), ("a/y", "stays"), ("c.jpg", "known there")]);
+    // And the other way round.
+    fs::remove_dir_all(sandbox.media("a")).unwrap();
+    sandbox.write("a", "known there");
+    mirrors(&sandbox, &[("a", "known there"), ("c.jpg", "known there")]);
+}
+
+#[test]
+fn two_files_that_become_directories_of_each_other_do_so_in_one_run() {
+    let sandbox = Sandbox::with(&[("a", "of a"), ("b", "of b"), ("stays", "s")]);
+    fs::create_dir(sandbox.path("backup")).unwrap();
+    mirrors(&sandbox, &[("a", "of a"), ("b", "of b"), ("stays", "s")]);
+    for name in ["a", "b"] {
+        sandbox.remove(name);
+    }
+    sandbox.write("a/x", "of b");
+    sandbox.write("b/x", "of a");
+    mirrors(&sandbox, &[("a/x", "of b"), ("b/x", "of a"), ("stays", "s")]);
+    // Nothing of it was lost on the way.
+    let kept: Vec<_> = sandbox.files("backup/.mediasync/trash").iter().map(|file| fs::read(file).unwrap()).collect();
+    for content in ["of a", "of b"] {
+        assert!(kept.iter().any(|kept| kept == content.as_bytes()), "{content}");
+    }
+}
+
+#[test]
+fn what_made_room_for_a_copy_comes_back_when_that_can_not_be_made() {
+    let sandbox = Sandbox::with(&[("a", "a file"), ("c.jpg", "known there"), ("d.jpg", "d")]);
+    let other = sandbox.path("other");
+    let pull = |more: &[&str]| {
+        sandbox.run(&[&["pull", REMOTE, other.to_str().unwrap(), "--delete", "--max-delete", "9"], more].concat())
+    };
+    fs::create_dir(&other).unwrap();
+    sandbox.push(&[]).exits(0);
+    pull(&[]).exits(0);
+    // The origin of the copy is another one than the plan believes, and the bucket does not give the content either.
+    fs::write(other.join("c.jpg"), "changed there").unwrap();
+    sandbox.remove("a");
+    sandbox.write("a/x", "known there");
+    sandbox.push(&["--delete", "--max-delete", "9"]).exits(0);
+    pull(&["-n"]).exits(3).says(&["copy", "a/x"]);
+    let refused = Rule::new("GetObject", Effect::Status(403, "AccessDenied")).key("*a/x");
+    sandbox.server.faults(|faults| faults.add(refused));
+    pull(&[]).exits(3).says(&["a: put back"]);
+    assert_eq!(fs::read(other.join("a")).unwrap(), b"a file");
+    sandbox.server.faults(Faults::clear);
+    pull(&[]).exits(3).says(&["c.jpg"]);
+    assert_eq!(fs::read(other.join("a/x")).unwrap(), b"known there");
+    assert_eq!(fs::read(other.join("c.jpg")).unwrap(), b"changed there");
+}
