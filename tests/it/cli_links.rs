@@ -343,3 +343,23 @@ fn a_stored_link_comes_back_from_the_trash_of_its_job_as_a_link() {
     assert_eq!(links(&media), before, "{ran:?}");
     assert_eq!(sandbox.local().keys().collect::<Vec<_>>(), ["stays"]);
 }
+
+#[test]
+fn a_link_into_our_own_directory_is_told_and_never_followed() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("sub/b.jpg", "b")]);
+    for kept in [".mediasync/trash/run/kept.jpg", "sub/.mediasync/trash/run/kept.jpg"] {
+        sandbox.write(kept, "deleted long ago");
+    }
+    let to = [(".mediasync/trash/run", "dir"), (".mediasync/trash/run/kept.jpg", "file"), ("dir", "twice")];
+    for (to, at) in to.into_iter().chain([("sub/.mediasync", "nested"), ("sub", "good")]) {
+        link(&sandbox, to, at);
+    }
+    let own = "leads into a directory of mediasync's own";
+    for more in [&["-n"][..], &[], &["--delete"]] {
+        let ran = sandbox.push(&[&["--symlinks", "follow"], more].concat()).exits(3);
+        for name in ["dir", "file", "twice", "nested"] {
+            assert!(ran.all().contains(&format!("the symbolic link `{name}` {own}")), "{name} {ran:?}");
+        }
+    }
+    assert_eq!(sandbox.remote().keys().collect::<Vec<_>>(), ["a.jpg", "good/b.jpg", "sub/b.jpg"]);
+}

@@ -15,9 +15,9 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid, chownat, fstat, fsync, linkat, openat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Uid, chownat, fstat, fsync, linkat, openat,
     openat2, readlinkat, renameat, renameat_with, statat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
@@ -27,11 +27,14 @@ use super::root::{DIRECTORY, Dir, Root, no_directory_sync, split};
 use super::stamp::{Stamp, now_ns};
 use super::tidy::temp_name;
 use super::write::{blocked, in_the_way, modified, raced};
-use crate::model::{Digest, DigestKind, Entry, Expect, Key, LINK_SUFFIX, Symlinks, Version, link_name};
+use crate::model::{Digest, DigestKind, Entry, Expect, Key, LINK_SUFFIX, OWN_PREFIX, Symlinks, Version, link_name};
 use crate::replica::{Cause, Content, Error};
 
 /// Bytes of a link's text: `PATH_MAX` of Linux without its NUL.
 const TEXT_LIMIT: usize = 4095;
+
+/// What [`Root::follow`] says of a path that leads into a directory of our own. No call on a path gives it.
+const OWN: Errno = Errno::ISNAM;
 
 /// What a link is taken for in a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +50,39 @@ pub(super) enum LinkAs {
 }
 
 impl Root {
-    /// Opens what a path leads to, through links that stay below the root.
+    /// Opens what a path leads to, through links that stay below the root and out of directories of our own.
     pub(super) fn follow(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags.difference(OFlags::NOFOLLOW) | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        loop {
+        let open = |resolve| loop {
             match openat2(&self.fd, path, flags, Mode::empty(), resolve) {
                 // The kernel asks to try again when a directory was renamed while it looked.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 result => return result,
             }
+        };
+        match open(resolve | ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::LOOP) => {
+                let fd = open(resolve)?;
+                self.is_not_own(&fd).map(|()| fd)
+            }
+            // No link on the way: it lies where its path says.
+            result => result,
         }
+    }
+
+    /// Asks the kernel where below the root something lies that was opened: the text of a link does not tell, and may be
+    /// another one by now.
+    fn is_not_own(&self, fd: &OwnedFd) -> Result<(), Errno> {
+        let place = |fd: BorrowedFd<'_>| {
+            let path = readlinkat(CWD, format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new());
+            path.map(CString::into_bytes).map_err(|errno| if errno == Errno::NOENT { Errno::NOSYS } else { errno })
+        };
+        let (root, place) = (place(self.fd.as_fd())?, place(fd.as_fd())?);
+        // Where somebody moved the root between the two looks, nothing is known.
+        let below = place.strip_prefix(root.as_slice()).ok_or(Errno::XDEV)?;
+        let is_own = |name: &[u8]| name.starts_with(OWN_PREFIX.as_bytes());
+        if below.split(|byte| *byte == b'/').any(is_own) { Err(OWN) } else { Ok(()) }
     }
 
     /// Opens content for reading: through links where they are followed.
@@ -116,7 +141,8 @@ pub(super) fn why_lost(link: &Key, errno: Errno) -> (String, &'static str) {
         Errno::XDEV => "leads out of the directory, or is written as an absolute path",
         Errno::LOOP => "leads back to itself or to a directory that it lies in",
         Errno::NOENT | Errno::NOTDIR => "leads to nothing that is there",
-        Errno::NOSYS => "can't be followed safely on this kernel (openat2 is missing)",
+        Errno::NOSYS => "can't be followed safely here (openat2 or /proc is missing)",
+        OWN => "leads into a directory of mediasync's own, whose content is never synced",
         _ => "leads to a place that can't be opened",
     };
     (format!("the symbolic link `{link}` {why}"), "mend or remove it; until then what it stood for is left as it is")
@@ -133,6 +159,8 @@ pub(super) fn look_through(root: &Root, key: &Key) -> Result<Option<Stamp>, Erro
                     errno => Err(failed("look at", key, &root.path, errno)),
                 };
             };
+            // What is wrong with the link, not with what would be behind it.
+            let errno = root.follow(link, OFlags::PATH).err().unwrap_or(errno);
             let link = Key::new(link).unwrap_or_else(|_| key.clone());
             let (why, way) = why_lost(&link, errno);
             Err(Error::new(Cause::Refused, format!("could not look at `{key}`: {why}")).hint(way))
