@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+pub mod alias;
 pub mod approve;
 pub mod args;
 pub mod commands;

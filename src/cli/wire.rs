@@ -2,10 +2,10 @@
 //!
 //! The only place of the command line that knows which replicas exist.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::alias;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::pairs;
@@ -132,29 +132,6 @@ fn refuse_state_inside(state_dir: &Path, end: &End) -> Result<(), Failure> {
     }
 }
 
-/// One directory under two paths, as a bind mount makes it, is one place all the same.
-fn refuse_one_directory_twice(source: &End, dest: &End) -> Result<(), Failure> {
-    let (Location::Local(a), Location::Local(b)) = (&source.location, &dest.location) else { return Ok(()) };
-    let id = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
-    let is_within = |inner: &Path, outer: &Path| {
-        let outer = id(outer);
-        outer.is_some() && inner.ancestors().any(|above| id(above) == outer)
-    };
-    let (source, dest) = (source.location.display(), dest.location.display());
-    let message = match (is_within(a, b), is_within(b, a)) {
-        (false, false) => return Ok(()),
-        (true, true) => format!("{source} and {dest} are one directory under two names"),
-        (true, false) => {
-            format!("the source {source} lies inside the destination {dest}, which has another name there")
-        }
-        (false, true) => {
-            format!("the destination {dest} lies inside the source {source}, which has another name there")
-        }
-    };
-    Err(Failure::usage(message)
-        .hint("one is mounted at the other (bind mount); choose two places of which neither holds the other"))
-}
-
 impl Session {
     /// Takes the lock, opens the manifest, and makes the replicas. Contacts nobody.
     ///
@@ -164,7 +141,7 @@ impl Session {
         for end in [&task.source, &task.dest] {
             refuse_state_inside(state_dir, end)?;
         }
-        refuse_one_directory_twice(&task.source, &task.dest)?;
+        alias::refuse(&task.source, &task.dest)?;
         let pair = pair(&task.source, &task.dest);
         let orientation = pair.orientation(&task.source.location.canonical());
         let filter = Arc::new(filter(task)?);

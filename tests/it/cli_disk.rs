@@ -259,3 +259,38 @@ fn what_made_room_for_a_copy_comes_back_when_that_can_not_be_made() {
     assert_eq!(fs::read(other.join("a/x")).unwrap(), b"known there");
     assert_eq!(fs::read(other.join("c.jpg")).unwrap(), b"changed there");
 }
+
+#[test]
+fn a_directory_of_the_other_side_under_another_name_is_no_pair() {
+    let sandbox = Sandbox::with(&[("a", "a"), ("d/e/b", "b")]);
+    let (media, other) = (sandbox.path("media"), sandbox.path("other"));
+    fs::create_dir(&other).unwrap();
+    let mount = Command::new("mount").arg("--bind").args([media.join("d"), other.clone()]).output();
+    if !mount.is_ok_and(|out| out.status.success()) {
+        eprintln!("skipped: this needs the right to mount");
+        return;
+    }
+    let link = sandbox.path("link");
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    // The mounted directory, one in it, one that is to be made in it, and one behind a link to it.
+    let aliases = [text(&other), text(&other.join("e")), text(&other.join("new")), text(&link)];
+    let ran: Vec<_> = aliases
+        .iter()
+        .flat_map(|alias| [(text(&media), alias.clone()), (alias.clone(), text(&media))])
+        .map(|(from, to)| sandbox.run(&["mirror", &from, &to]))
+        .collect();
+    let made = other.join("new").exists();
+    // Beside it is no problem: below one mount, but not one in the other.
+    let beside = sandbox.run(&["mirror", &text(&other.join("e")), &text(&sandbox.path("backup"))]);
+    assert!(Command::new("umount").arg(&other).status().unwrap().success());
+    for (at, ran) in ran.into_iter().enumerate() {
+        // A source that is not there says so itself.
+        if at != 5 {
+            ran.exits(2).says(&["bind mount"]);
+        }
+    }
+    beside.exits(0);
+    assert!(!made);
+    assert_eq!(sandbox.local().len(), 2);
+}
