@@ -70,6 +70,14 @@ impl Manifest {
         Ok(self.value(&self.of("mirrored", Side::Source))?.as_deref() == Some("yes"))
     }
 
+    /// Whether the last mirror of this pair made this cycle's destination from its source.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn was_mirrored(&self) -> Result<bool, ManifestError> {
+        Ok(self.value(&self.of("mirrored", Side::Dest))?.as_deref() == Some("yes"))
+    }
+
     /// A mirror makes this cycle's destination from its source.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::buckets::{Buckets, Servers};
 use crate::support::s3::{Attributes, Effect, Faults, ListingOrder, ObjectSpec, Rule};
-use crate::support::sandbox::bytes;
+use crate::support::sandbox::{Sandbox, bytes};
 
 const BOTH: [Servers; 2] = [Servers::One, Servers::Two];
 const MIB: usize = 1024 * 1024;
@@ -371,4 +371,24 @@ fn an_emptied_live_bucket_empties_no_backup() {
     buckets.mirror(&[]).exits(4).says(&["is empty"]);
     assert_eq!(buckets.changes(), Vec::<String>::new());
     assert_eq!(buckets.held_backup().len(), 2);
+}
+
+/// A mirror takes no ACL from a DSN. That is told once: a schedule would tell it each night.
+#[test]
+fn that_new_objects_are_private_is_told_by_the_first_mirror_of_a_pair() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    let told = "New objects get no ACL: a mirror does not take public-read, which the DSN asks for and a push would give \
+                them (--acl public-read for this run, acl = of a remote)";
+    sandbox.mirror(&["-n"]).exits(0).says(&[told]);
+    let ran = sandbox.mirror(&[]).exits(0).says(&[told]);
+    assert_eq!(ran.all().matches("New objects get no ACL").count(), 1, "{ran:?}");
+    sandbox.write("b.jpg", "b");
+    sandbox.mirror(&[]).exits(0).never_says("New objects get");
+    sandbox.mirror(&["-n"]).exits(0).never_says("New objects get");
+    // What comes back is looked for by pages that were public.
+    sandbox.bucket.remove("site/b.jpg");
+    sandbox.mirror(&["--no-delete"]).exits(0).says(&[told]);
+    // Where a push would make nothing public, nothing differs.
+    let private = Sandbox::with(&[("a.jpg", "a")]);
+    private.mirror(&["--acl", "private"]).exits(0).never_says("New objects get");
 }

@@ -42,6 +42,29 @@ fn one_endpoint_copies_without_a_byte_of_content_read() {
 }
 
 #[test]
+fn unchecked_copies_are_told_once_where_something_is_copied() {
+    let told = "ignores preconditions of copies: each key is looked at right before something is copied to it";
+    for conditions in [Conditional::Honoured, Conditional::Ignored, Conditional::Refused] {
+        let buckets = filled();
+        buckets.server.quirks(|quirks| quirks.copy_conditions = conditions);
+        let expected = usize::from(conditions != Conditional::Honoured);
+        let ran = buckets.mirror(&[]).exits(0);
+        assert_eq!(ran.all().matches(told).count(), expected, "{conditions:?} {ran:?}");
+        buckets.assert_equal();
+        // Nothing is copied: there is nothing to tell.
+        buckets.mirror(&[]).exits(0).never_says("preconditions");
+    }
+    // What holds for all requests is told for all.
+    let buckets = filled();
+    buckets.server.quirks(|quirks| {
+        quirks.copy_conditions = Conditional::Ignored;
+        quirks.put_conditions = Conditional::Ignored;
+    });
+    let ran = buckets.mirror(&[]).exits(0).never_says(told);
+    assert_eq!(ran.all().matches("ignores preconditions").count(), 1, "{ran:?}");
+}
+
+#[test]
 fn a_copy_is_one_request_and_takes_all_along() {
     let buckets = Buckets::new(Servers::One);
     for n in 0..60 {

@@ -22,7 +22,7 @@ use super::totals::{Totals, needed};
 use super::wire::{Purpose, Session, pair};
 use crate::apply;
 use crate::location::Location;
-use crate::manifest::{PlanFile, RunId};
+use crate::manifest::{Manifest, PlanFile, RunId};
 use crate::model::{Counts, Key};
 use crate::plan::{Mode, Take};
 use crate::sync::{Approval, Binned, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
@@ -89,7 +89,7 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
         Wish::Execute => Purpose::Change,
     };
     let session = Session::open(task, &setup.state_dir, purpose)?;
-    for notice in &session.notices {
+    for notice in session.notices.iter().chain(&who_may_not_read(task, &session.manifest)?) {
         teller.notice(notice);
     }
     if let Work::Apply(path, approval) = work {
@@ -225,24 +225,30 @@ fn about(task: &Task, setup: &Setup) -> About {
     About { ways: ways(task), handle, repeated: setup.repeated.clone() }
 }
 
-/// Says that new objects are for everybody: a storage DSN asks for that when it says nothing. And that they are not, where
-/// a push to the same DSN would make them so.
+/// Says that new objects are for everybody: a storage DSN asks for that when it says nothing.
 fn who_may_read(task: &Task) -> Option<String> {
     let written = task.ends().into_iter().filter(|(side, _)| task.writes.contains(side));
     let acl = written.filter_map(|(_, end)| match &end.location {
         Location::S3(address) => address.acl.as_deref(),
         Location::Local(_) | Location::Azure(_) => None,
     });
-    let Some(acl) = acl.into_iter().find(|acl| acl.starts_with("public-")) else {
-        let left = task.left_acl.as_deref()?;
-        return Some(format!(
-            "New objects get no ACL: a mirror does not take {left}, which the DSN asks for and a push would give them \
-             (--acl {left} for this run, acl = of a remote)"
-        ));
-    };
+    let acl = acl.into_iter().find(|acl| acl.starts_with("public-"))?;
     Some(format!(
         "New objects get the ACL {acl}: everybody may read them (--acl private for this run, acl= in the DSN)"
     ))
+}
+
+/// Says that new objects are not for everybody, where a push to the same DSN would make them so. Once mirrored, a pair is
+/// known for what it is; what `--no-delete` brings back says so each time, since pages may wait for it.
+fn who_may_not_read(task: &Task, manifest: &Manifest) -> Result<Option<String>, Failure> {
+    let Some(left) = &task.left_acl else { return Ok(None) };
+    if task.mode == Mode::Mirror && manifest.was_mirrored()? {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "New objects get no ACL: a mirror does not take {left}, which the DSN asks for and a push would give them \
+         (--acl {left} for this run, acl = of a remote)"
+    )))
 }
 
 fn totals<'a>(task: &Task, session: &Session, report: &'a Report, stage: Stage) -> Totals<'a> {

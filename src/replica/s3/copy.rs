@@ -89,6 +89,7 @@ impl Inner {
             size: found.size,
         };
         let ability = self.ability(|probe| probe.conditional_copy);
+        self.tell_unchecked_copies(ability);
         if ability != Ability::Proven {
             self.must_be(target, put.expect).await?;
         }
@@ -104,6 +105,19 @@ impl Inner {
         let mut entry = self.stored(target, found.size, &ack, put).await?;
         entry.digests.merge(&found.digests.iter().filter(|d| d.kind.is_of_content()).cloned().collect());
         Ok(entry)
+    }
+
+    /// Told where something is copied, once: many servers that honour the conditions of PutObject do not honour these. Where
+    /// they honour neither, the first contact says so for all.
+    pub(super) fn tell_unchecked_copies(&self, conditional_copy: Ability) {
+        let puts = self.ability(|probe| probe.conditional_put);
+        if conditional_copy == Ability::Missing && puts != Ability::Missing {
+            self.notices.add(format!(
+                "{} ignores preconditions of copies: each key is looked at right before something is copied to it, a \
+                 change by somebody else in that instant would be lost",
+                self.name
+            ));
+        }
     }
 
     /// CopyObject.

@@ -82,6 +82,7 @@ impl Inner {
             return Err(Error::new(Cause::Unsupported, format!("{} can't copy from {}", self.name, origin.container)));
         }
         let ability = self.ability(|probe| probe.conditional_copy);
+        self.tell_unchecked_copies(ability);
         let put = Put { attributes: origin.attributes.as_ref(), ..*put };
         let mut headers = self.headers(target, &put, ability).await?;
         if origin.attributes.is_none() {
