@@ -319,6 +319,12 @@ fn a_remote_that_asks_for_confirmation_is_not_changed_without_a_yes() {
     sandbox.assert_changes(&[]);
     with_config(&sandbox, &config("confirm"), &[push[0], push[1], push[2], "--yes"]).exits(0);
     sandbox.assert_equal();
+    // A run that changes nothing needs no yes, and the next one that would does.
+    with_config(&sandbox, &config("confirm"), &push).exits(0);
+    sandbox.server.clear_log();
+    sandbox.write("b.jpg", "b");
+    with_config(&sandbox, &config("confirm"), &push).exits(2).says(&["nothing was changed", "--yes"]);
+    sandbox.assert_changes(&[]);
 }
 
 #[test]

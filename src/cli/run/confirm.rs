@@ -1,8 +1,8 @@
-//! `access = "confirm"`: a person is asked once the plan is known, and before anything is changed.
+//! `access = "confirm"`: a person is asked once the plan is known, and before anything is changed. A run that has nothing
+//! to do asks nobody, and needs no terminal: a job of cron may look every hour whether something is left.
 
 use async_trait::async_trait;
 
-use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::output::{Output, Teller};
 use crate::cli::resolve::Task;
@@ -11,17 +11,6 @@ use crate::model::{Action, Conflict, Counts, Problem};
 use crate::replica::access::Access;
 use crate::replica::{Cause, Error};
 use crate::sync::{Observer, Stage};
-
-/// A run that would end at the question does not begin.
-pub(super) fn refuse_unasked(task: &Task, output: &Output) -> Result<(), Failure> {
-    match &task.confirm {
-        Some(remote) if !output.can_ask() => {
-            let message = format!("{}, and there is no terminal to ask on", why(remote));
-            Err(Failure::usage(message).hint("add --yes to change it"))
-        }
-        _ => Ok(()),
-    }
-}
 
 fn why(remote: &str) -> String {
     format!("remote.{remote} says access = \"confirm\"")
@@ -54,6 +43,11 @@ impl Observer for Asking<'_> {
 
     async fn agree(&self, planned: &Counts) -> Result<(), Error> {
         let Some(remote) = self.task.confirm.as_ref().filter(|_| !self.session.confirmed()) else { return Ok(()) };
+        let output = self.teller.output;
+        if !output.can_ask() {
+            let message = format!("{}, and there is no terminal to ask on; nothing was changed", why(remote));
+            return Err(Error::new(Cause::Usage, message).hint("add --yes to change it"));
+        }
         let plan = human::planned(planned);
         let asked = self
             .task
@@ -62,7 +56,6 @@ impl Observer for Asking<'_> {
             .filter(|(side, end)| self.task.writes.contains(side) && end.access == Access::Confirm);
         let places: Vec<String> = asked.map(|(_, end)| end.location.display()).collect();
         let places = places.join(" and ");
-        let output = self.teller.output;
         output.prompt(&format!("{plan}\n{}. Change {places}?", why(remote)));
         let yes = tokio::task::spawn_blocking(Output::answer).await.unwrap_or(false);
         output.answered();

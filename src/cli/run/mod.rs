@@ -83,7 +83,6 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     for warning in task.source.warnings.iter().chain(&task.dest.warnings) {
         output.warn(warning);
     }
-    confirm::refuse_unasked(task, output)?;
     let purpose = match task.run {
         Wish::DryRun | Wish::SavePlan(_) => Purpose::Look,
         Wish::Execute => Purpose::Change,
