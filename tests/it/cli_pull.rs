@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::support::s3::{Algorithm, Attributes, ETags, Effect, Moment, ObjectSpec, Rule};
-use crate::support::sandbox::{Sandbox, bytes};
+use crate::support::sandbox::{REMOTE, Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
 
@@ -192,4 +192,21 @@ fn bodies_that_end_early_are_asked_for_again() {
     sandbox.pull(&[]).exits(0);
     sandbox.assert_pulled();
     assert_eq!(sandbox.server.faults(|faults| faults.fired()), 4);
+}
+
+#[test]
+fn a_dry_run_refuses_the_directory_that_the_run_would_refuse() {
+    let sandbox = Sandbox::new();
+    sandbox.put("a.jpg", "a");
+    let (above, one) = (sandbox.path("none/here"), sandbox.path("new"));
+    for more in [&[][..], &["-n"]] {
+        let pull = ["pull", REMOTE, above.to_str().unwrap()];
+        let ran = sandbox.run(&[&pull, more].concat()).exits(1);
+        ran.says(&["there is no directory", "make the directory first"]);
+    }
+    for more in [&["-n"][..], &[]] {
+        let pull = ["pull", REMOTE, one.to_str().unwrap()];
+        sandbox.run(&[&pull, more].concat()).exits(0);
+        assert_eq!(one.is_dir(), more.is_empty());
+    }
 }

@@ -141,6 +141,12 @@ impl Local {
     }
 }
 
+/// Whether a root that is missing would be made when it is needed.
+fn can_be_made(path: &Path, parents: Parents) -> bool {
+    let is_link = path.symlink_metadata().is_ok();
+    !is_link && (parents == Parents::Made || path.parent().is_some_and(Path::is_dir))
+}
+
 #[async_trait]
 impl Replica for Local {
     fn name(&self) -> &str {
@@ -195,6 +201,10 @@ impl Replica for Local {
                 // A link that leads nowhere, a missing parent, a file: the error of opening it says it better.
                 mkdirat(CWD, &path, Mode::from_raw_mode(0o777)).map_err(|_| error)?;
                 Root::open(&path)
+            }
+            // A run that only looks must not promise what preparing would refuse.
+            Err(error) if error.cause == Cause::NotFound && !can_be_made(&path, parents) => {
+                Err(Error { cause: Cause::Stop, ..error })
             }
             result => result,
         })
