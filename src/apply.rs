@@ -237,7 +237,7 @@ pub async fn apply(
         cycle.manifest.approve_mirror()?;
     }
     watcher.into_report(&mut report);
-    report.trash.count(&cycle.progress);
+    report.count(&cycle.progress);
     // What is left of a plan may be tried again.
     if report.done.changes() == report.planned.changes() && report.problem_count == 0 && report.conflict_count == 0 {
         cycle.manifest.set_carried_out(&hash, header.time, cycle.now_ns)?;

@@ -34,6 +34,8 @@ pub struct Progress {
     pub bytes_to_send: AtomicU64,
     /// Bytes sent.
     pub sent: Meter,
+    /// Of the bytes to send, those that the service copied by itself.
+    pub bytes_copied: AtomicU64,
     /// Content that was put into the trash.
     pub kept: AtomicU64,
     /// Of this, into that of the source.
@@ -118,6 +120,8 @@ pub struct Report {
     pub conflict_count: u64,
     /// What became of content that was deleted or replaced.
     pub trash: Binned,
+    /// Of the bytes sent, those that the service of both sides copied by itself; in a dry run those that it would.
+    pub bytes_copied: u64,
 }
 
 /// What a run put into the trash of the sides that it changed.
@@ -133,15 +137,14 @@ pub struct Binned {
     pub kept_at_source: u64,
 }
 
-impl Binned {
-    /// Takes over what was kept by the end of a run.
-    pub(crate) fn count(&mut self, progress: &Progress) {
-        self.kept = progress.kept.load(Relaxed);
-        self.kept_at_source = progress.kept_at_source.load(Relaxed);
-    }
-}
-
 impl Report {
+    /// Takes over what was kept and copied by the end of a run.
+    pub(crate) fn count(&mut self, progress: &Progress) {
+        self.trash.kept = progress.kept.load(Relaxed);
+        self.trash.kept_at_source = progress.kept_at_source.load(Relaxed);
+        self.bytes_copied += progress.bytes_copied.load(Relaxed);
+    }
+
     /// Nothing happened.
     pub(crate) fn empty() -> Self {
         Self {
@@ -159,6 +162,7 @@ impl Report {
             conflicts: Vec::new(),
             conflict_count: 0,
             trash: Binned::default(),
+            bytes_copied: 0,
         }
     }
 }

@@ -50,7 +50,7 @@ pub async fn resolve(cycle: Cycle<'_>, key: &Key, take: Take, observer: &dyn Obs
         }
     }
     watcher.into_report(&mut report);
-    report.trash.count(&cycle.progress);
+    report.count(&cycle.progress);
     Ok(report)
 }
 

@@ -146,12 +146,14 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     let mut report = Report { trash: binned(&cycle)?, ..report_of(&findings) };
     match (&cycle.run, verdict) {
         (Run::DryRun, verdict) => {
+            report.bytes_copied = copied_by_the_service(&cycle, &findings.plan);
             tell(&findings.plan, &watcher)?;
             if let GuardVerdict::Halt(message) = verdict {
                 report.ending = Ending::Halted(Halt { message, plan: None });
             }
         }
         (Run::SavePlan(path), verdict) => {
+            report.bytes_copied = copied_by_the_service(&cycle, &findings.plan);
             tell(&findings.plan, &watcher)?;
             let halt = match verdict {
                 GuardVerdict::Halt(message) => Some(message),
@@ -172,8 +174,15 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
         }
     }
     watcher.into_report(&mut report);
-    report.trash.count(&cycle.progress);
+    report.count(&cycle.progress);
     Ok(report)
+}
+
+/// Of the bytes that a plan sends, those that need not come through here.
+fn copied_by_the_service(cycle: &Cycle<'_>, plan: &PlanStore) -> u64 {
+    let reached =
+        |side: &Side| cycle.of(side.other()).service().is_some_and(|service| cycle.of(*side).reaches(service));
+    Side::BOTH.iter().filter(|side| reached(side)).map(|side| plan.counts_at(*side).bytes_sent).sum()
 }
 
 /// A side that nobody follows may be empty: it gets everything again.

@@ -110,6 +110,7 @@ struct SummaryLine {
     problems: u64,
     conflicts: u64,
     trash: TrashLine,
+    bytes_copied: u64,
 }
 
 #[derive(Serialize)]
@@ -306,6 +307,7 @@ fn summary_line(totals: &Totals<'_>) -> SummaryLine {
         requests_needed: totals.needed.iter().copied().collect(),
         problems: report.problem_count,
         conflicts: report.conflict_count,
+        bytes_copied: report.bytes_copied,
         trash: TrashLine {
             keep: report.trash.rule.keep.to_string(),
             replaced: match report.trash.rule.replaced {
@@ -426,7 +428,7 @@ mod tests {
         full.problem_count = 1;
         let counts = r#""overwrites":0,"copies":0,"deletes":0,"rename_deletes":0,"extra_deletes":0,"records":0,"bytes_sent":0,"bytes_deleted":0"#;
         let expected = format!(
-            r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"requests_needed":{{}},"problems":1,"conflicts":0,"trash":{{"keep":"30d","replaced":"changes","run":null,"kept":0,"kept_at_source":0}}}}"#
+            r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"requests_needed":{{}},"problems":1,"conflicts":0,"trash":{{"keep":"30d","replaced":"changes","run":null,"kept":0,"kept_at_source":0}},"bytes_copied":0}}"#
         );
         let totals = Totals { made: vec![("PUT", 2)], ..Totals::of(&full, Stage::Done) };
         assert_eq!(summary(None, &totals), expected);

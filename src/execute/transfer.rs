@@ -1,5 +1,7 @@
 //! One action that brings content to a key: sent, or copied inside the destination.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::hash::hash_parts;
 use crate::manifest::Record;
 use crate::model::{Action, DigestKind, Digests, Entry, Expect, ReadCost, Verb};
@@ -42,7 +44,10 @@ impl Executor<'_> {
         let (from, to) = self.ways(action);
         let planned = sent_entry(action)?;
         let kept = match self.fetch(action, from, to, planned).await? {
-            Fetched::Stored(record) => return Ok(*record),
+            Fetched::Stored(record) => {
+                self.progress.bytes_copied.fetch_add(planned.size, Relaxed);
+                return Ok(*record);
+            }
             Fetched::Refused(expect) => Some(expect),
             Fetched::Elsewhere => None,
         };

@@ -22,7 +22,8 @@ fn filled() -> Buckets {
 #[test]
 fn one_endpoint_copies_without_a_byte_of_content_read() {
     let buckets = filled();
-    buckets.mirror(&[]).exits(0);
+    buckets.mirror(&["-n"]).exits(0).says(&["Would create 3, overwrite 0 (11.0 MiB that the server copies)"]);
+    buckets.mirror(&[]).exits(0).says(&["Created 3, overwrote 0 (11.0 MiB copied by the server)"]);
     buckets.assert_equal();
     assert_eq!(buckets.reads(), 0, "GetObject of content");
     assert_eq!((buckets.server.count("UploadPart"), buckets.server.count("CreateMultipartUpload")), (0, 0));

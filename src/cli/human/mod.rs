@@ -157,7 +157,23 @@ pub fn halt(halted: &Halted<'_>) -> String {
 
 /// What a plan would do, in one sentence.
 pub fn planned(counts: &Counts) -> String {
-    sentence(counts, ["Would create", "overwrite", "copy", "delete"], "to send")
+    sentence(counts, ["Would create", "overwrite", "copy", "delete"], &to_send(counts, 0))
+}
+
+/// What goes through here, and what the service copies by itself.
+fn to_send(counts: &Counts, copied: u64) -> String {
+    moved(counts.bytes_sent, copied, ["to send", "that the server copies"])
+}
+
+/// `12 MiB sent`, `12 MiB copied by the server`, or both.
+fn moved(bytes: u64, copied: u64, [sent, by_server]: [&str; 2]) -> String {
+    let through = bytes.saturating_sub(copied);
+    let parts = [(through, sent), (copied, by_server)].map(|(bytes, what)| format!("{} {what}", size(bytes)));
+    match (through, copied) {
+        (_, 0) => parts[0].clone(),
+        (0, _) => parts[1].clone(),
+        _ => parts.join(", "),
+    }
 }
 
 /// What a halted run would have done: only that.
@@ -180,9 +196,15 @@ pub fn summary(totals: &Totals<'_>) -> String {
     let mut lines = vec![match stage {
         Stage::Done if halted => format!("Nothing changed.{}", put_off(&report.planned)),
         Stage::Done if counts.changes() == 0 => "Nothing changed.".into(),
-        Stage::Done => sentence(counts, ["Created", "overwrote", "copied", "deleted"], "sent"),
+        Stage::Done => {
+            let moved = moved(counts.bytes_sent, report.bytes_copied, ["sent", "copied by the server"]);
+            sentence(counts, ["Created", "overwrote", "copied", "deleted"], &moved)
+        }
         Stage::Planned if counts.changes() == 0 => "Nothing to do.".into(),
-        Stage::Planned => planned(counts),
+        Stage::Planned => {
+            let moved = to_send(counts, report.bytes_copied);
+            sentence(counts, ["Would create", "overwrite", "copy", "delete"], &moved)
+        }
     }];
     let at_source = match stage {
         Stage::Planned => &report.planned_at_source,
@@ -267,12 +289,11 @@ pub fn kept_files(kept: u64, at_source: u64) -> String {
 }
 
 /// `Created 3, overwrote 1 (12.3 MiB sent), copied 2, deleted 4 (1.2 MiB).`
-fn sentence(counts: &Counts, [create, overwrite, copy, delete]: [&str; 4], sent: &str) -> String {
+fn sentence(counts: &Counts, [create, overwrite, copy, delete]: [&str; 4], moved: &str) -> String {
     let mut text = format!(
-        "{create} {}, {overwrite} {} ({} {sent}), {copy} {}, {delete} {}",
+        "{create} {}, {overwrite} {} ({moved}), {copy} {}, {delete} {}",
         count(counts.creates),
         count(counts.overwrites),
-        size(counts.bytes_sent),
         count(counts.copies),
         count(counts.deletes),
     );
