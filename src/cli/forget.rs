@@ -22,7 +22,7 @@ pub fn forget(args: &Forget, setup: &Setup, world: World<'_>) -> Result<Exit, Fa
     let lock = Lock::take(&setup.state_dir, &pair, "forget")?;
     if !args.leave_uploads {
         refuse_orphans(setup, &pair).map_err(|failure| {
-            failure.hint("--leave-uploads forgets the pair all the same; what was uploaded of them stays at the server")
+            failure.hint("--leave-uploads forgets the pair all the same; what was uploaded of unfinished files stays at the server")
         })?;
     }
     pairs::forget(&setup.state_dir, &pair, &lock)?;

@@ -203,3 +203,23 @@ fn the_restore_that_status_prints_names_the_side_where_the_run_kept_it() {
 fn media_of(sandbox: &Sandbox) -> String {
     sandbox.path("media").to_str().unwrap().to_owned()
 }
+
+#[test]
+fn a_state_of_an_older_version_is_named_with_the_way_out_and_hides_no_other() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    sandbox.push(&[]).exits(0);
+    let (other, manifest) = (sandbox.path("other"), sandbox.manifest());
+    let mut bytes = fs::read(&manifest).unwrap();
+    // The format that SQLite's header says.
+    bytes[60..64].copy_from_slice(&1_u32.to_be_bytes());
+    fs::write(&manifest, bytes).unwrap();
+    sandbox.run(&["mirror", &media_of(&sandbox), other.to_str().unwrap()]).exits(0);
+    for command in ["history", "status"] {
+        let ran = sandbox.run(&[command]).exits(1).says(&["-> s3://media/site: ", "was written by an older mediasync"]);
+        assert!(ran.stdout.contains(other.to_str().unwrap()), "the other pair: {ran:?}");
+        if command == "status" {
+            sandbox.paste(&ran, "mediasync forget");
+            sandbox.run(&[command]).exits(0);
+        }
+    }
+}

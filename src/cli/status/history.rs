@@ -28,8 +28,8 @@ pub fn history(job: Option<&str>, limit: u32, setup: &Setup, world: World<'_>) -
                 Format::Human => output.data(&table(subject, &runs, older, output.zone())),
             },
             Err(failure) => {
-                output.failure(subject.job.as_deref(), &failure);
                 worst = worst.max(failure.exit);
+                output.failure(subject.job.as_deref(), &subject.unreadable(failure, &setup.repeated));
             }
         }
     }

@@ -122,8 +122,8 @@ pub fn status(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit
         let seen = match subject.look(setup) {
             Ok(seen) => seen,
             Err(failure) => {
-                output.failure(subject.job.as_deref(), &failure);
                 worst = worst.max(failure.exit);
+                output.failure(subject.job.as_deref(), &subject.unreadable(failure, &setup.repeated));
                 continue;
             }
         };
@@ -222,6 +222,14 @@ impl Subject {
                 Kept::At { spelled: spelled.as_deref(), shown: name }
             }
         }
+    }
+
+    /// Why its manifest says nothing, with its name and the way out: the others are told all the same.
+    fn unreadable(&self, failure: Failure, repeated: &str) -> Failure {
+        let (head, handle) = (self.head(), self.handle());
+        Failure { message: format!("{head}: {}", failure.message), ..failure }.hint(format!(
+            "or begin anew, which touches nothing at its places: mediasync forget {handle} --leave-uploads{repeated}"
+        ))
     }
 
     /// What it is called, and its places.
