@@ -53,6 +53,7 @@ fn the_printed_restore_of_a_two_way_run_puts_back_what_it_took_at_either_side() 
     let ran = ran.says(&["Kept in the trash for 30d: 4 files, 2 of them at the source"]);
     let history = sandbox.run(&["history", "both"]).exits(0);
     assert!(history.stdout.contains("4 files in the trash of") && history.stdout.contains(", 2 at the source"));
+    assert!(history.stdout.contains(" <-> s3://"), "{history:?}");
     let summary = sandbox.run(&["history", "both", "--json"]).exits(0).json();
     assert_eq!(summary[0]["summary"]["trash"]["kept_at_source"], 2);
 

@@ -224,6 +224,10 @@ impl Subject {
         }
     }
 
+    fn is_two_way(&self) -> bool {
+        self.mode == Some(Mode::TwoWay)
+    }
+
     /// Why its manifest says nothing, with its name and the way out: the others are told all the same.
     fn unreadable(&self, failure: Failure, repeated: &str) -> Failure {
         let (head, handle) = (self.head(), self.handle());
@@ -234,7 +238,8 @@ impl Subject {
 
     /// What it is called, and its places.
     fn head(&self) -> String {
-        format!("{}: {} -> {}", self.handle(), self.names.0, self.names.1)
+        let arrow = if self.is_two_way() { "<->" } else { "->" };
+        format!("{}: {} {arrow} {}", self.handle(), self.names.0, self.names.1)
     }
 }
 
@@ -253,7 +258,8 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
             let (problems, conflicts) = seen.left().unwrap_or_default();
             let settle = if conflicts > 0 {
                 let handle = subject.handle();
-                format!("; mediasync resolve {handle} FILE --take source{repeated} (or destination) settles a conflict")
+                let other = if subject.is_two_way() { "(or destination, or both)" } else { "(or destination)" };
+                format!("; mediasync resolve {handle} FILE --take source{repeated} {other} settles a conflict")
             } else {
                 String::new()
             };
