@@ -9,6 +9,8 @@ of a file where rclone looks for it as well. After each run the directory, or th
 Rows:
   pull       first pull of --files objects of 1 to 100 KB
   big        first pull of one object of 1 GiB (--big, in MiB)
+  flushed    both again, until what was pulled is on the disk: `sync -f` follows each tool's run and is measured with it.
+             mediasync answers for what is on the disk only; the peers leave it in memory
   nochange   pull over --many objects of 64 to 2048 bytes, nothing changed; each tool over a directory that it pulled itself
   copy       first copy of --files objects from one bucket into another one of the same server
 """
@@ -19,7 +21,7 @@ import shutil
 import peers
 from lab import corpus, measure, s3, tools
 
-ROWS = ["pull", "big", "nochange", "copy"]
+ROWS = ["pull", "big", "flushed", "nochange", "copy"]
 
 
 def pull_command(tool, place, directory):
@@ -89,7 +91,12 @@ def state(lab, row, tool, place):
     return own
 
 
-def pulled_once(lab, row, title, directory):
+def and_flushed(command, target):
+    """The command, and then the file system of `target` written to the disk."""
+    return ["/bin/sh", "-c", 'directory=$1; shift; "$@" && exec sync -f "$directory"', "sh", str(target), *command]
+
+
+def pulled_once(lab, row, title, directory, until=lambda command, _: command):
     place = stocked(lab, row, directory)
     shutil.rmtree(lab.work / "pulled", ignore_errors=True)
 
@@ -101,7 +108,7 @@ def pulled_once(lab, row, title, directory):
             target.mkdir(parents=True)
             own = state(lab, row, tool, place)
             os.sync()
-            used = tool.measured(pull_command(tool, own, target), own)
+            used = tool.measured(until(pull_command(tool, own, target), target), own)
             same(target, directory)
             for path, _, files in os.walk(target):
                 for file in files:
@@ -121,10 +128,21 @@ def pull(lab):
     return pulled_once(lab, "pull", f"first pull, {lab.args.files} objects of 1-100 KB", peers.small(lab))
 
 
-def big(lab):
+def one_big(lab):
     directory = lab.work / f"big-{lab.args.big}"
     corpus.make(directory, 1, lab.args.big << 20, lab.args.big << 20)
-    return pulled_once(lab, "pullbig", f"first pull, one object of {lab.args.big} MiB", directory)
+    return directory
+
+
+def big(lab):
+    return pulled_once(lab, "pullbig", f"first pull, one object of {lab.args.big} MiB", one_big(lab))
+
+
+def flushed(lab):
+    small = f"first pull, {lab.args.files} objects of 1-100 KB, until they are on the disk"
+    large = f"first pull, one object of {lab.args.big} MiB, until it is on the disk"
+    done = pulled_once(lab, "pull", small, peers.small(lab), and_flushed)
+    return done + pulled_once(lab, "pullbig", large, one_big(lab), and_flushed)
 
 
 def nochange(lab):

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::apply::{self, Shelf};
-use crate::execute::{Abandoned, Bin, Book, Executor, abandoned, expire};
+use crate::execute::{Abandoned, Bin, Book, Executor, Proofs, abandoned, expire};
 use crate::manifest::{Manifest, RunId};
 use crate::meet::{Met, meet, prepare};
 use crate::model::{Counts, Filter, Key, ReadCost, Side, TrashRule};
@@ -347,6 +347,7 @@ pub(crate) async fn carry_out(
         bin: Bin { rule: cycle.trash, run: cycle.manifest.run_name(run)? },
         identities: (&met.source, &met.dest),
         unaccounted: &met.unaccounted,
+        proofs: Proofs::default(),
     };
     // Whoever is met for the first time is remembered before anything is changed there: a run that is killed must not
     // leave a pair that takes anybody for its own.

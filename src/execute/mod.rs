@@ -6,6 +6,7 @@
 pub(crate) mod abandoned;
 mod keep;
 mod keep_both;
+mod proofs;
 mod remove;
 mod transfer;
 
@@ -24,6 +25,7 @@ use crate::survey::problem_of;
 use crate::sync::{Observer, Progress, Sides, Stage};
 
 pub(crate) use keep::{Bin, expire};
+pub(crate) use proofs::Proofs;
 
 pub(crate) use abandoned::Abandoned;
 
@@ -34,12 +36,12 @@ const PAGE: usize = 64;
 /// Records are committed at the latest after this time.
 const LINGER: Duration = Duration::from_secs(1);
 /// Transfers to a directory for each request to its source.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 /// Refusals without a single success after which the rest is not tried.
 const HOPELESS: u64 = 20;
 
 /// What execution needs.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Executor<'a> {
     pub(crate) sides: &'a Sides,
     /// The sides that may be changed.
@@ -54,6 +56,7 @@ pub(crate) struct Executor<'a> {
     pub(crate) unaccounted: &'a [Key],
     /// The identities that both sides had when the plan was made.
     pub(crate) identities: (&'a Option<String>, &'a Option<String>),
+    pub(crate) proofs: Proofs,
 }
 
 /// How one action ended.

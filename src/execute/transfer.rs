@@ -73,7 +73,7 @@ impl Executor<'_> {
         };
         // Before the first byte: after a kill it is the proof of what is ours.
         if let Some(blake3) = digests.get(DigestKind::Blake3) {
-            self.manifest.sending_is(action.side, &action.key, &blake3.text)?;
+            self.proofs.add(self.manifest, action.side, &action.key, &blake3.text).await?;
         }
         let expect = match kept {
             Some(expect) => expect,
@@ -107,7 +107,7 @@ impl Executor<'_> {
         // What an ETag says belongs to the object that has it.
         let digests: Digests = origin.entry.digests.iter().filter(|one| one.kind.is_of_content()).cloned().collect();
         if let Some(blake3) = digests.get(DigestKind::Blake3) {
-            self.manifest.sending_is(action.side, &action.key, &blake3.text)?;
+            self.proofs.add(self.manifest, action.side, &action.key, &blake3.text).await?;
         }
         let (expect, journal) = (self.keep(action).await?, self.manifest.upload_journal(action.side));
         let put = self.put(action, &digests, &origin.entry, &journal);

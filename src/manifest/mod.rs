@@ -120,6 +120,12 @@ impl Manifest {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sets a switch of the database.
+    #[cfg(test)]
+    pub(crate) fn pragma(&self, name: &str, value: bool) {
+        self.lock().conn.pragma_update(None, name, value).unwrap();
+    }
+
     /// Runs a query. It may run again from its start if the file was replaced below it.
     fn read<T>(&self, doing: &str, query: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, ManifestError> {
         self.lock().read(query).map_err(|e| self.failed(doing, &e))

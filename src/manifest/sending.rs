@@ -49,15 +49,19 @@ impl Manifest {
         })
     }
 
-    /// Writes down the BLAKE3 of content that [`Self::begin_sending`] announced, before its first byte is sent.
+    /// Writes down the BLAKE3, in hex, of content that [`Self::begin_sending`] announced, before its first byte is sent.
     ///
     /// # Errors
     /// [`ManifestError`]; then nothing may be sent.
-    pub fn sending_is(&self, side: Side, key: &Key, blake3: &str) -> Result<(), ManifestError> {
+    pub fn sending_is<'k>(
+        &self,
+        side: Side,
+        known: impl IntoIterator<Item = (&'k Key, &'k str)>,
+    ) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
         self.write("write", |conn| {
             let mut set = conn.prepare_cached("UPDATE sending SET blake3 = ?3 WHERE side = ?1 AND key = ?2")?;
-            set.execute((side, key.as_str(), blake3)).map(drop)
+            known.into_iter().try_for_each(|(key, blake3)| set.execute((side, key.as_str(), blake3)).map(drop))
         })
     }
 
@@ -133,7 +137,7 @@ mod tests {
         manifest.begin_sending(there, &[line("b"), line("c")]).unwrap();
         manifest.begin_sending(back, &[line("a")]).unwrap();
         assert_eq!(manifest.sending(there).unwrap(), [line("a"), line("b"), line("c")]);
-        manifest.sending_is(there, &line("a").key, "aa").unwrap();
+        manifest.sending_is(there, [(&line("a").key, "aa")]).unwrap();
         let known: Vec<_> = manifest.sending(there).unwrap().into_iter().map(|line| line.blake3).collect();
         assert_eq!(known, [Some("aa".to_owned()), None, Some("cc".to_owned())]);
         assert_eq!(manifest.sending(back).unwrap(), [line("a")]);

@@ -83,7 +83,7 @@ impl Journal for UploadJournal<'_> {
     }
 
     fn arrived(&self, key: &Key, blake3: &str) -> Result<(), Error> {
-        Ok(self.manifest.sending_is(self.side, key, blake3)?)
+        Ok(self.manifest.sending_is(self.side, [(key, blake3)])?)
     }
 
     fn done(&self, key: &Key) -> Result<(), Error> {
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_journal_that_cannot_write_stops_the_run() {
         let manifest = Manifest::empty(Orientation::Forward).unwrap();
-        manifest.lock().conn.pragma_update(None, "query_only", true).unwrap();
+        manifest.pragma("query_only", true);
         let error = manifest.upload_journal(Side::Dest).intend(&intent("k")).unwrap_err();
         assert_eq!(error.cause, Cause::Stop);
     }

@@ -31,12 +31,13 @@ struct Queue {
     busy: bool,
 }
 
+/// A file that is written, and who waits for it.
 #[derive(Debug)]
-struct Waiting {
-    temp: Temp,
-    expect: Expect,
-    mtime_ns: Option<i64>,
-    answer: oneshot::Sender<Result<Entry, Error>>,
+pub(super) struct Waiting {
+    pub(super) temp: Temp,
+    pub(super) expect: Expect,
+    pub(super) mtime_ns: Option<i64>,
+    pub(super) answer: oneshot::Sender<Result<Entry, Error>>,
 }
 
 impl Batches {
@@ -44,16 +45,21 @@ impl Batches {
     /// it has its name already.
     pub(super) async fn publish(&self, temp: Temp, expect: Expect, mtime_ns: Option<i64>) -> Result<Entry, Error> {
         let (answer, told) = oneshot::channel();
+        self.add(Waiting { temp, expect, mtime_ns, answer });
+        told.await.unwrap_or_else(|_| Err(Error::new(Cause::Stop, "the program is shutting down")))
+    }
+
+    /// As [`Batches::publish`], for somebody who waits elsewhere.
+    pub(super) fn add(&self, waiting: Waiting) {
         let leads = {
             let mut queue = self.lock();
-            queue.waiting.push(Waiting { temp, expect, mtime_ns, answer });
+            queue.waiting.push(waiting);
             !std::mem::replace(&mut queue.busy, true)
         };
         if leads {
             let batches = self.clone();
             tokio::task::spawn_blocking(move || Leader(batches).work());
         }
-        told.await.unwrap_or_else(|_| Err(Error::new(Cause::Stop, "the program is shutting down")))
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -127,7 +133,7 @@ fn publish(batch: Vec<Waiting>) {
     }
 }
 
-fn tell(answer: oneshot::Sender<Result<Entry, Error>>, result: Result<Entry, Error>) {
+pub(super) fn tell(answer: oneshot::Sender<Result<Entry, Error>>, result: Result<Entry, Error>) {
     // Whoever went away meanwhile finds it at the next look.
     answer.send(result).unwrap_or_default();
 }

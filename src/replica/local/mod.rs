@@ -32,6 +32,7 @@ use self::pool::Pool;
 pub use self::root::Made;
 use self::root::Root;
 use self::tidy::Leftovers;
+use self::writers::Writers;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica, Room,
     Trash,
@@ -54,6 +55,7 @@ mod tidy;
 mod transfer;
 mod trash;
 mod write;
+mod writers;
 
 #[cfg(test)]
 mod tests;
@@ -88,6 +90,7 @@ pub struct Local {
     leftovers: Arc<Leftovers>,
     pool: Pool,
     batches: Batches,
+    writers: Writers,
     made: Made,
 }
 
@@ -102,7 +105,7 @@ impl Local {
             let message = format!("`{}` can't be used as a directory: {error}", shown(path));
             Error::new(Cause::Stop, message).hint("name a directory, for example `./data/media`")
         })?;
-        let name = shown(&path);
+        let (name, batches) = (shown(&path), Batches::default());
         Ok(Self {
             path,
             parents: Parents::default(),
@@ -110,7 +113,8 @@ impl Local {
             root: Mutex::new(None),
             leftovers: Arc::default(),
             pool: Pool::new(),
-            batches: Batches::default(),
+            writers: Writers::new(batches.clone()),
+            batches,
             made: Made::default(),
         })
     }
@@ -268,7 +272,7 @@ impl Replica for Local {
 
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
         self.refuse("write", key)?;
-        transfer::put(self.root()?, (&self.batches, &self.pool), key, content, put).await
+        transfer::put(self.root()?, (&self.batches, &self.writers), key, content, put).await
     }
 
     /// Reads and writes: on one disk that is as fast as it gets without the help of the file system.

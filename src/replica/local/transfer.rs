@@ -6,9 +6,9 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::batch::Batches;
-use super::pool::Pool;
 use super::root::Root;
 use super::write::Temp;
+use super::writers::{Small, Writers};
 use super::{blocking, links, partial};
 use crate::model::{Digest, DigestKind, Entry, Key};
 use crate::replica::{Buffers, Cause, Content, Error, Pieces, Put};
@@ -19,7 +19,7 @@ const PIECE: u64 = 4 * 1024 * 1024;
 /// Stores `content` under `key`. The entry carries the BLAKE3 of what was written.
 pub(super) async fn put(
     root: Arc<Root>,
-    (batches, pool): (&Batches, &Pool),
+    (batches, writers): (&Batches, &Writers),
     key: &Key,
     content: &Content,
     put: &Put<'_>,
@@ -35,16 +35,7 @@ pub(super) async fn put(
             }
             let (key, bytes, expect, mtime_ns) = (key.clone(), bytes.clone(), put.expect.clone(), put.mtime_ns);
             let sent = bytes.len() as u64;
-            let turn = pool.turn().await;
-            // One hop to a blocking thread for all of it: small files are many.
-            let (temp, expect) = blocking(move || {
-                let _turn = turn;
-                let temp = Temp::create(&root, &key, &expect)?;
-                temp.write_sparse(&bytes, 0)?;
-                Ok((temp, expect))
-            })
-            .await?;
-            let mut entry = batches.publish(temp, expect, mtime_ns).await?;
+            let mut entry = writers.put(Small { root, key, bytes, expect, mtime_ns }).await?;
             put.meter.add(sent);
             entry.digests.add(blake3.clone());
             Ok(entry)
