@@ -16,10 +16,15 @@ const SMALL_KEPT: usize = 128;
 /// What is read at once of a large file, and a byte more.
 #[expect(clippy::cast_possible_truncation, reason = "8 MiB")]
 const LARGE: usize = WHOLE_LIMIT as usize + 1;
-/// From here on a large buffer is not much more than what is asked for: steps of hashing, and parts.
-const LARGE_FROM: usize = 2 << 20;
+/// From here on one of the large buffers is not much more than what is asked for: steps of hashing, ranges, parts.
+const HALF_FROM: usize = 2 << 20;
+const LARGE_FROM: usize = HALF + 1;
 /// Large buffers that are kept: as many as the bodies of all transfers may take.
 const LARGE_KEPT: usize = 3;
+/// A range of a large file that is fetched.
+const HALF: usize = 4 << 20;
+/// Buffers for ranges that are kept: as many as the bodies of all transfers may take.
+const HALF_KEPT: usize = 6;
 
 /// See the module's text. Clones share the buffers.
 #[derive(Debug, Clone, Default)]
@@ -28,14 +33,17 @@ pub(crate) struct Shelf(Arc<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     small: [Mutex<Vec<Vec<u8>>>; SMALL.len()],
+    half: Mutex<Vec<Vec<u8>>>,
     large: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Kept {
     /// Where buffers of exactly this size are kept, and how many.
     fn of(&self, size: usize) -> Option<(&Mutex<Vec<Vec<u8>>>, usize)> {
-        if size == LARGE {
-            return Some((&self.large, LARGE_KEPT));
+        match size {
+            HALF => return Some((&self.half, HALF_KEPT)),
+            LARGE => return Some((&self.large, LARGE_KEPT)),
+            _ => {}
         }
         let at = SMALL.iter().position(|small| *small == size)?;
         Some((&self.small[at], SMALL_KEPT))
@@ -46,6 +54,7 @@ impl Shelf {
     /// A buffer of at least `room` bytes, whatever they are.
     pub(crate) fn take(&self, room: usize) -> Vec<u8> {
         let size = match room {
+            HALF_FROM..=HALF => HALF,
             LARGE_FROM..=LARGE => LARGE,
             // Between the two, a buffer of its own: one of the large ones would hold much more than it is counted for.
             _ => SMALL.into_iter().find(|small| room <= *small).unwrap_or(room),
@@ -95,7 +104,7 @@ mod tests {
     #[test]
     fn buffers_come_back_when_their_last_bytes_are_dropped() {
         let shelf = Shelf::default();
-        for room in [10, SMALL[0] + 1, SMALL[4], LARGE_FROM, LARGE] {
+        for room in [10, SMALL[0] + 1, SMALL[4], HALF_FROM, HALF, LARGE_FROM, LARGE] {
             let mut buffer = shelf.take(room);
             buffer[..7].copy_from_slice(b"content");
             let place = buffer.as_ptr();
@@ -114,7 +123,7 @@ mod tests {
     #[test]
     fn what_fits_no_size_has_a_buffer_of_its_own() {
         let shelf = Shelf::default();
-        for room in [SMALL[4] + 1, LARGE_FROM - 1, LARGE + 1] {
+        for room in [SMALL[4] + 1, HALF_FROM - 1, LARGE + 1] {
             let buffer = shelf.take(room);
             assert_eq!(buffer.len(), room);
             assert_eq!(shelf.give(buffer, 5).len(), 5);

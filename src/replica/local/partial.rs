@@ -20,10 +20,11 @@ use super::write::Temp;
 use crate::model::{DigestKind, Digests, Entry, Key};
 use crate::replica::{Arrival, Cause, Error, Journal, Pieces, Put, Upload, UploadedPart};
 
-/// Bytes of a range.
-const RANGE: u64 = 8 * 1024 * 1024;
+/// Bytes of a range. Half as large as a part: where a round trip takes long, several small ranges keep the line busy while
+/// one of them is asked for or written.
+const RANGE: u64 = 4 * 1024 * 1024;
 /// Ranges of one file at the same time: as many as there are buffers for.
-const RANGES: usize = 3;
+const RANGES: usize = 6;
 
 /// Stores content that nobody read before, if it is what it says of itself.
 pub(super) async fn put(
@@ -147,7 +148,7 @@ async fn fetch(key: &Key, pieces: &dyn Pieces, begun: Begun, put: &Put<'_>) -> R
         put.meter.add(len as u64);
         put.journal.part(key, &UploadedPart { number, etag: String::new(), blake3 })
     });
-    stream::iter(ranges).buffered(RANGES).try_collect::<()>().await?;
+    stream::iter(ranges).buffer_unordered(RANGES).try_collect::<()>().await?;
     arrival.settle(&format!("`{key}`"), pieces, put.buffers).await
 }
 
