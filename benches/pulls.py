@@ -97,6 +97,17 @@ def and_flushed(command, target):
     return ["/bin/sh", "-c", 'directory=$1; shift; "$@" && exec sync -f "$directory"', "sh", str(target), *command]
 
 
+def touched(work, directory):
+    """Has as much of the system's cache in use, and given back, as a pull of `directory` will need: memory that a virtual
+    machine was not given yet costs whoever comes first, 2.6 s of CPU time for a GiB."""
+    scratch, left = work / "touched", sum(tree(directory).values())
+    with open(scratch, "wb") as file:
+        while left > 0:
+            file.write(bytes(min(left, 1 << 20)))
+            left -= 1 << 20
+    scratch.unlink()
+
+
 def pulled_once(lab, row, title, directory, until=lambda command, _: command):
     place = stocked(lab, row, directory)
     shutil.rmtree(lab.work / "pulled", ignore_errors=True)
@@ -109,6 +120,7 @@ def pulled_once(lab, row, title, directory, until=lambda command, _: command):
             target.mkdir(parents=True)
             own = state(lab, row, tool, place)
             os.sync()
+            touched(lab.work, directory)
             used = tool.measured(until(pull_command(tool, own, target), target), own)
             same(target, directory)
             for path, _, files in os.walk(target):
