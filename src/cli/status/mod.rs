@@ -253,6 +253,11 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
         None => format!("the same {} again", run.command),
     };
     let what = match State::of(seen) {
+        // A mistyped prefix lists nothing, and that is no error.
+        State::InSync if seen.synced.0 == 0 => {
+            let place = if subject.is_two_way() { "either side" } else { &subject.names.0 };
+            format!("in sync, but the last run found no file at {place}; is it spelled right?")
+        }
         State::InSync => "in sync".to_owned(),
         State::Problems => {
             let (problems, conflicts) = seen.left().unwrap_or_default();

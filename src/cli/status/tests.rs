@@ -82,6 +82,18 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
 }
 
 #[test]
+fn a_place_in_which_nothing_was_ever_found_is_pointed_at() {
+    let run = ended("finished", &lines::record(&Totals::of(&Report::empty(), Stage::Done)));
+    let nothing = Seen { synced: (0, 0), ..seen(Some(&run)) };
+    let told = told(&subject(Some("media")), &nothing, &TimeZone::UTC, "");
+    assert!(
+        told.contains("\n  in sync, but the last run found no file at /data/media; is it spelled right?\n"),
+        "{told}"
+    );
+    assert!(!text(Some("media"), Some(&run)).contains("spelled"));
+}
+
+#[test]
 fn a_halt_comes_with_the_command_that_resolves_it() {
     let mut halted = Report::empty();
     halted.ending = Ending::Halted(Halt { message: "The source is empty.".into(), plan: Some("abc123".into()) });

@@ -16,6 +16,7 @@ use self::wire::Wire;
 use super::leftovers::Leftovers;
 use super::notices::Notices;
 use super::object::Names;
+use super::shelf::Shelf;
 use super::throttle::Gate;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Origin, Put, ReadCost, Replica,
@@ -64,6 +65,7 @@ struct Inner {
     probe: Mutex<Probe>,
     notices: Notices,
     leftovers: Leftovers,
+    shelf: Shelf,
     /// In which containers can be copied from one another.
     service: String,
     /// The service can't copy from where the content of this run lies.
@@ -88,6 +90,7 @@ impl Azure {
             probe: Mutex::new(remembered.unwrap_or_default()),
             notices: Notices::default(),
             leftovers: Leftovers::default(),
+            shelf: Shelf::default(),
             origins_off: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }

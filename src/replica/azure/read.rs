@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use azure_core::http::headers::Headers;
 use azure_core::http::response::AsyncResponseBody;
 use azure_storage_blob::models::{BlobClientDownloadOptions, HttpRange};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::Inner;
@@ -18,6 +18,7 @@ use super::ops::Op;
 use crate::model::{Digest, DigestKind, Entry, Expect, Key, Readable, Version};
 use crate::replica::object::shown;
 use crate::replica::retry::{Patience, repeat};
+use crate::replica::shelf::Shelf;
 use crate::replica::{Attributes, Cause, Content, Error, Pieces, WHOLE_LIMIT};
 
 /// For how long an answer proves that the container is there, where a 404 does not say what is missing.
@@ -84,7 +85,13 @@ impl Inner {
             let answer = client.download(Some(options)).await?;
             let (facts, span) = (Facts::of(&answer.headers), span(&answer.headers));
             let too_large = ask == Ask::Whole && facts.size.is_some_and(|size| size > WHOLE_LIMIT);
-            let body = if too_large { None } else { Some(read_body(answer.body, most).await?) };
+            let told = match (span, facts.size) {
+                (Some((_, len)), _) => len,
+                (None, Some(size)) => size,
+                (None, None) => most as u64,
+            };
+            let room = usize::try_from(told).map_or(most, |told| told.min(most));
+            let body = if too_large { None } else { Some(read_body(answer.body, room, &self.shelf).await?) };
             Ok(Got { facts, span, body })
         });
         let got = match answer.await {
@@ -136,21 +143,20 @@ fn span(headers: &Headers) -> Option<(u64, u64)> {
     Some((first, last.checked_sub(first)? + 1))
 }
 
-/// Reads a body of at most `most` bytes.
-async fn read_body(mut body: AsyncResponseBody, most: usize) -> azure_core::Result<Bytes> {
-    let mut all = BytesMut::new();
+/// Reads a body of at most `room` bytes into a buffer of that size.
+async fn read_body(mut body: AsyncResponseBody, room: usize, shelf: &Shelf) -> azure_core::Result<Bytes> {
+    let (mut all, mut filled) = (shelf.take(room), 0);
     while let Some(chunk) = body.next().await {
         let chunk = chunk?;
-        if all.len() + chunk.len() > most {
+        let until = filled + chunk.len();
+        let Some(place) = all[..room].get_mut(filled..until) else {
             let kind = azure_core::error::ErrorKind::DataConversion;
             return Err(azure_core::Error::with_message(kind, "the body is longer than announced"));
-        }
-        if all.is_empty() {
-            all.reserve(most.min(chunk.len().saturating_mul(8)));
-        }
-        all.extend_from_slice(&chunk);
+        };
+        place.copy_from_slice(&chunk);
+        filled = until;
     }
-    Ok(all.freeze())
+    Ok(shelf.give(all, filled))
 }
 
 /// The entry that an answer describes.
