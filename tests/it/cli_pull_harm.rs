@@ -85,7 +85,7 @@ fn a_large_pull_goes_on_where_it_was_killed() {
     sandbox.server.faults(Faults::clear);
     sandbox.server.clear_log();
     sandbox.pull(&[]).exits(0);
-    assert_eq!(ranges_answered(&sandbox), 4, "nine ranges, and five were there");
+    assert_eq!(ranges_answered(&sandbox), 12, "17 ranges, and five were there");
     sandbox.assert_pulled();
     sandbox.assert_second_pull_does_nothing(&[]);
 }

@@ -40,6 +40,7 @@ use super::{
 use crate::model::{Entry, Filter, Key, Namespace, OWN_PREFIX, Symlinks, Version, link_name};
 
 mod batch;
+mod delete;
 mod fault;
 mod links;
 mod names;
@@ -291,7 +292,7 @@ impl Replica for Local {
         let count = allowed.len();
         let done = match self.root() {
             Err(error) => Err(error),
-            Ok(root) => blocking(move || Ok(write::delete(&root, &allowed))).await,
+            Ok(root) => blocking(move || Ok(delete::delete(&root, &allowed))).await,
         };
         let mut done = done.unwrap_or_else(|error| vec![Err(error); count]).into_iter();
         let answer = |refused: Option<Error>| match refused {

@@ -149,6 +149,8 @@ async fn fetch(key: &Key, pieces: &dyn Pieces, begun: Begun, put: &Put<'_>) -> R
         put.journal.part(key, &UploadedPart { number, etag: String::new(), blake3 })
     });
     stream::iter(ranges).buffer_unordered(RANGES).try_collect::<()>().await?;
+    // Nothing stands behind the last range, whatever became of the file that an earlier run left.
+    temp.cut(size)?;
     arrival.settle(&format!("`{key}`"), pieces, put.buffers).await
 }
 

@@ -88,6 +88,11 @@ impl Stamp {
         (self.dev, self.ino) == (other.dev, other.ino)
     }
 
+    /// Whether a file that `other` is a stat of was not written into since.
+    pub(super) fn has_content_of(&self, other: &Self) -> bool {
+        self.same_place(other) && (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
+    }
+
     /// The token: what is trusted, in hexadecimal, separated by `-`.
     pub(super) fn version(&self, trust: Trust) -> Version {
         // Four numbers of at most 16 digits and three dashes.

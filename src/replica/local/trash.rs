@@ -18,6 +18,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use tokio::sync::mpsc;
 
+use super::delete::remove_empty_tree;
 use super::fault::{failed, reason};
 use super::links::{self, on_disk, text_of};
 use super::root::{DIRECTORY, Dir, Root, no_directory_sync, open_directory, split};
@@ -263,7 +264,7 @@ fn restore(root: &Root, kept: &Trashed, expect: &Expect) -> Result<Entry, Error>
         text.truncate(read.map_err(fault)?);
         let entry = links::write(root, key, &text, expect, Some(stamp.mtime_ns))?;
         unlinkat(&bin, name, AtFlags::empty()).map_err(fault)?;
-        super::write::remove_empty(root, split(&path).0.unwrap_or_default());
+        super::delete::remove_empty(root, split(&path).0.unwrap_or_default());
         return Ok(entry);
     }
     let (dir, target) = match root.make_parent(key.as_str()) {
@@ -298,7 +299,7 @@ fn restore(root: &Root, kept: &Trashed, expect: &Expect) -> Result<Entry, Error>
         _ => return Err(raced(key)),
     }
     fsync(&dir).or_else(no_directory_sync).map_err(fault)?;
-    super::write::remove_empty(root, split(&path).0.unwrap_or_default());
+    super::delete::remove_empty(root, split(&path).0.unwrap_or_default());
     let now = Stamp::of(&statat(&dir, target, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?);
     Ok(now.entry(root.fs.trust))
 }
@@ -319,20 +320,6 @@ fn move_to_new(bin: &Dir<'_>, name: &str, dir: &Dir<'_>, target: &str, key: &Key
     }
 }
 
-/// Removes a directory that holds nothing but such directories. The first file ends it.
-fn remove_empty_tree(above: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
-    let dir = open_directory(above, name)?;
-    for entry in Entries::read_from(&dir)? {
-        let entry = entry?;
-        match entry.file_name().to_str() {
-            Ok("." | "..") => {}
-            Ok(below) => remove_empty_tree(dir.as_fd(), below)?,
-            Err(_) => return Err(Errno::NOTEMPTY),
-        }
-    }
-    unlinkat(above, name, AtFlags::REMOVEDIR)
-}
-
 /// Removes an entry, and the directories of the trash that are empty then.
 fn discard(root: &Root, kept: &Trashed) -> Result<(), Error> {
     root.verify()?;
@@ -345,7 +332,7 @@ fn discard(root: &Root, kept: &Trashed) -> Result<(), Error> {
         Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => {}
         Err(errno) => return Err(failed("remove from the trash", &kept.key, &root.path, errno)),
     }
-    super::write::remove_empty(root, split(&path).0.unwrap_or_default());
+    super::delete::remove_empty(root, split(&path).0.unwrap_or_default());
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Writing: the temporary file, the check right before the rename, deletions.
+//! Writing: the temporary file, and the check right before the rename.
 //!
 //! New content is complete and on the disk before it gets its name; the name changes from the old to the new content in
 //! one step; what is there right before must be what the plan saw. Between that last look and the rename or
@@ -18,12 +18,12 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::delete::remove_empty_tree;
 use super::fault::failed;
-use super::links::on_disk;
-use super::root::{DIRECTORY, Owner, Root, no_directory_sync, split};
+use super::root::{Owner, Root, no_directory_sync, split};
 use super::stamp::Stamp;
 use super::tidy::temp_name;
-use crate::model::{Entry, Expect, Key, Symlinks, Version};
+use crate::model::{Entry, Expect, Key};
 use crate::replica::{Cause, Error};
 
 /// A file that is being written beside its future name. Dropped before it is published, it is removed.
@@ -112,6 +112,12 @@ impl Temp {
         Some(bytes)
     }
 
+    /// Ends it after `size` bytes, if it is longer.
+    pub(super) fn cut(&self, size: u64) -> Result<(), Error> {
+        let there = fstat(&self.fd).map_err(|errno| self.failed(errno))?.st_size.cast_unsigned();
+        if there > size { ftruncate(&self.fd, size).map_err(|errno| self.failed(errno)) } else { Ok(()) }
+    }
+
     /// It is removed when it is dropped, whatever was said before.
     pub(super) fn discard(&self) {
         self.kept.store(false, Relaxed);
@@ -165,8 +171,8 @@ impl Temp {
     }
 
     /// Makes the content durable, checks `expect` for the last time, gives the file its name and makes that durable.
-    /// The entry is a stat of the very file that was written, taken after the rename: if somebody replaced it since,
-    /// its version is another one, and the next scan sees that.
+    /// The entry is a stat of the very file that was written, taken after the rename: if somebody replaced it or wrote
+    /// into it since, its version is another one, and the next scan sees that.
     #[cfg(test)]
     pub(super) fn publish(mut self, expect: &Expect, mtime_ns: Option<i64>) -> Result<Entry, Error> {
         self.dress(mtime_ns)?;
@@ -218,6 +224,7 @@ impl Temp {
         check(&self.root, &self.key, &self.dir, target, expect)?;
         #[cfg(test)]
         super::seam::hit("rename", self.key.as_str()).map_err(fault)?;
+        let written = Stamp::of(&fstat(&self.fd).map_err(fault)?);
         match expect {
             Expect::Version(_) => renameat(&self.dir, &self.name, &self.dir, target).map_err(fault)?,
             Expect::Absent => match self.rename_to_new(target) {
@@ -226,8 +233,13 @@ impl Temp {
             },
         }
         self.state = State::Published;
-        let stamp = fstat(&self.fd).map(|stat| Stamp::of(&stat));
-        Ok(stamp.map_err(fault)?.entry(self.root.fs.trust))
+        #[cfg(test)]
+        super::seam::hit("renamed", self.key.as_str()).map_err(fault)?;
+        let named = Stamp::of(&fstat(&self.fd).map_err(fault)?);
+        // The rename itself changes nothing but the change time. Whoever wrote into the file since it had its name did so
+        // after our content: with the stamp from before, the next scan finds a change.
+        let stamp = if named.has_content_of(&written) { named } else { written };
+        Ok(stamp.entry(self.root.fs.trust))
     }
 
     fn rename_to_new(&self, target: &str) -> Result<(), Errno> {
@@ -282,9 +294,11 @@ fn check(root: &Root, key: &Key, dir: &OwnedFd, name: &str, expect: &Expect) -> 
     };
     match (expect, there.map(|stamp| (stamp.kind(), stamp))) {
         (Expect::Absent, None) => Ok(None),
-        (Expect::Absent, Some((FileType::Directory, _))) => {
-            Err(in_the_way(key, "a directory of that name stands there"))
-        }
+        // What a killed run emptied is still there; nothing that anybody lists is in it.
+        (Expect::Absent, Some((FileType::Directory, _))) => match remove_empty_tree(dir.as_fd(), name) {
+            Ok(()) => Ok(None),
+            Err(_) => Err(in_the_way(key, "a directory of that name stands there")),
+        },
         // Nothing is written through a link that was followed.
         (_, Some((FileType::Symlink, _))) => Err(in_the_way(key, "a symbolic link of that name stands there")),
         (Expect::Version(version), Some((FileType::RegularFile, stamp))) if stamp.is(root.fs.trust, version) => {
@@ -334,100 +348,4 @@ pub(super) fn modified(mtime_ns: i64) -> Timestamps {
     let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     let (seconds, rest) = (mtime_ns.div_euclid(1_000_000_000), mtime_ns.rem_euclid(1_000_000_000));
     Timestamps { last_access: omit, last_modification: Timespec { tv_sec: seconds, tv_nsec: rest } }
-}
-
-/// Deletes keys that still have their versions, then the directories above them that became empty, never the root.
-pub(super) fn delete(root: &Root, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
-    let mut parents: Vec<&str> = Vec::new();
-    let results = batch.iter().map(|(key, version)| {
-        let result = delete_one(root, key, version);
-        if let (Ok(()), Some(parent)) = (&result, split(key.as_str()).0)
-            && parents.last() != Some(&parent)
-        {
-            parents.push(parent);
-        }
-        result
-    });
-    let mut results: Vec<Result<(), Error>> = results.collect();
-    parents.sort_unstable();
-    parents.dedup();
-    // Deepest first, so that a parent is tried when its children are gone.
-    for parent in parents.into_iter().rev() {
-        remove_empty(root, parent);
-    }
-    let synced = sync_after_delete(root, batch, &results);
-    for (result, (key, _)) in results.iter_mut().zip(batch) {
-        if let (Ok(()), Err(errno)) = (&result, synced) {
-            *result = Err(failed("delete", key, &root.path, errno));
-        }
-    }
-    results
-}
-
-fn delete_one(root: &Root, key: &Key, version: &Version) -> Result<(), Error> {
-    let fault = |errno| match errno {
-        Errno::NOENT | Errno::NOTDIR => raced(key),
-        errno => failed("delete", key, &root.path, errno),
-    };
-    root.verify()?;
-    let (dir, name) = root.parent(key.as_str()).map_err(fault)?;
-    #[cfg(test)]
-    super::seam::hit("delete", key.as_str()).map_err(fault)?;
-    let (name, kind) = on_disk(root, dir.as_fd(), name).map_err(fault)?;
-    let stamp = Stamp::of(&statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fault)?);
-    if root.made.links == Symlinks::Follow && stamp.kind() == FileType::Symlink {
-        let message = format!("could not delete `{key}`: it is a symbolic link, and nothing is deleted through one");
-        return Err(Error::new(Cause::Refused, message).hint("remove the link itself, if it is to go"));
-    }
-    if stamp.kind() != kind || !root.as_seen(&stamp).is(root.fs.trust, version) && !stamp.is(root.fs.trust, version) {
-        return Err(raced(key));
-    }
-    root.unlink(dir.as_fd(), name, &stamp).map_err(fault)
-}
-
-/// Removes `dir` and its parents as long as they are empty. `rmdir` fails on anything else, which is what is wanted.
-pub(super) fn remove_empty(root: &Root, dir: &str) {
-    let mut dir = Some(dir);
-    while let Some(path) = dir {
-        let removed = root.parent(path).and_then(|(above, name)| unlinkat(above, name, AtFlags::REMOVEDIR));
-        if !matches!(removed, Ok(()) | Err(Errno::NOENT)) {
-            return;
-        }
-        dir = split(path).0;
-    }
-}
-
-/// A deletion that is recorded must not come undone in a crash: the file would look like a new one. One sync for each
-/// directory that is still there; for one that is gone its closest parent.
-fn sync_after_delete(root: &Root, batch: &[(Key, Version)], results: &[Result<(), Error>]) -> Result<(), Errno> {
-    let mut dirs: Vec<Option<&str>> = batch
-        .iter()
-        .zip(results)
-        .filter(|(_, result)| result.is_ok())
-        .map(|((key, _), _)| split(key.as_str()).0)
-        .collect();
-    dirs.sort_unstable();
-    dirs.dedup();
-    let mut synced: Option<Option<&str>> = None;
-    for dir in dirs {
-        let mut at = dir;
-        loop {
-            let opened = match at {
-                None => root.fd.as_fd().try_clone_to_owned().map_err(|_| Errno::MFILE),
-                Some(path) => root.open_at(path, DIRECTORY),
-            };
-            match opened {
-                Err(Errno::NOENT) if at.is_some() => at = at.and_then(|path| split(path).0),
-                Err(Errno::NOTDIR | Errno::LOOP) => break,
-                Ok(_) if synced == Some(at) => break,
-                Ok(fd) => {
-                    fsync(fd).or_else(no_directory_sync)?;
-                    synced = Some(at);
-                    break;
-                }
-                Err(errno) => return Err(errno),
-            }
-        }
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use super::*;
 use crate::replica::Pieces;
 use crate::replica::local::pool::Pool;
 use crate::replica::local::write::Temp;
-use crate::replica::local::{read, root as roots, seam, write};
+use crate::replica::local::{delete, read, root as roots, seam, write};
 
 async fn version(replica: &Local, at: &str) -> Version {
     replica.look_up(&key(at)).await.unwrap().unwrap().version
@@ -156,6 +156,59 @@ fn a_file_that_appears_after_the_last_look_is_not_replaced() {
     assert_eq!(error.cause, Cause::Precondition);
     assert_eq!(std::fs::read(dir.path().join("new")).unwrap(), b"theirs");
     assert_eq!(everything(dir.path()), ["new"]);
+}
+
+#[test]
+fn what_is_written_into_a_file_right_after_it_has_its_name_is_not_taken_for_ours() {
+    let dir = tree(&["x"]);
+    let root = Arc::new(root(dir.path()));
+    let old = read::look_up(&root, &key("x")).unwrap().unwrap().version;
+    for (at, expect) in [("x", Expect::Version(old)), ("new", Expect::Absent)] {
+        for theirs in ["them", "longer than ours", "ours"] {
+            let expect = if theirs == "them" { expect.clone() } else { Expect::Version(version_of(&root, at)) };
+            let temp = Temp::create(&root, &key(at), &expect).unwrap();
+            temp.write(b"ours", 0).unwrap();
+            let path = dir.path().join(at);
+            let edit = move |point: &str, _: &str| {
+                if point == "renamed" && theirs != "ours" {
+                    std::fs::write(&path, theirs).unwrap();
+                }
+                Ok(())
+            };
+            let entry = seam::with(edit, || temp.publish(&expect, Some(1_000_000_000)).unwrap());
+            assert_eq!(entry.version == version_of(&root, at), theirs == "ours", "{at}: {theirs}");
+        }
+    }
+}
+
+fn version_of(root: &Root, at: &str) -> Version {
+    read::look_up(root, &key(at)).unwrap().unwrap().version
+}
+
+#[tokio::test]
+async fn a_directory_without_files_makes_room_and_one_with_a_file_stays_as_it_is() {
+    let dir = tree(&["full/sub/x"]);
+    for empty in ["empty/a/b", "empty/c", "full/empty"] {
+        std::fs::create_dir_all(dir.path().join(empty)).unwrap();
+    }
+    let replica = connected(dir.path()).await;
+    let absent = PutParts::new(Expect::Absent);
+    absent.put(&replica, "empty", &whole(b"new")).await.unwrap();
+    assert_eq!(std::fs::read(dir.path().join("empty")).unwrap(), b"new");
+    assert_eq!(absent.put(&replica, "full", &whole(b"new")).await.unwrap_err().cause, Cause::Refused);
+    assert!(dir.path().join("full/empty").is_dir() && dir.path().join("full/sub/x").is_file());
+}
+
+#[test]
+fn a_file_that_an_earlier_run_left_is_cut_to_its_size() {
+    let dir = tree(&[]);
+    let root = Arc::new(root(dir.path()));
+    let temp = Temp::create(&root, &key("x"), &Expect::Absent).unwrap();
+    temp.write(b"content and more", 0).unwrap();
+    temp.cut(7).unwrap();
+    temp.cut(100).unwrap();
+    temp.publish(&Expect::Absent, None).unwrap();
+    assert_eq!(std::fs::read(dir.path().join("x")).unwrap(), b"content");
 }
 
 #[test]
@@ -348,7 +401,7 @@ fn a_change_right_before_a_deletion_is_not_deleted() {
         }
         Ok(())
     };
-    let results = seam::with(theirs, || write::delete(&root, &[(key("x"), seen)]));
+    let results = seam::with(theirs, || delete::delete(&root, &[(key("x"), seen)]));
     assert_eq!(results[0].as_ref().unwrap_err().cause, Cause::Precondition);
     assert!(dir.path().join("x").exists());
 }
@@ -400,6 +453,6 @@ async fn tidying_leaves_young_and_foreign_files_alone() {
 fn a_name_that_a_disk_finds_under_another_spelling_is_not_in_the_directory() {
     let dir = tree(&["Photo.jpg"]);
     let root = root(dir.path());
-    assert!(super::super::write::has_name(&root.fd, "Photo.jpg"));
-    assert!(!super::super::write::has_name(&root.fd, "photo.jpg"));
+    assert!(write::has_name(&root.fd, "Photo.jpg"));
+    assert!(!write::has_name(&root.fd, "photo.jpg"));
 }

@@ -135,7 +135,7 @@ fn the_text_of_a_link_is_of_the_version_that_was_seen() {
     assert_eq!(&bytes[..], b"x");
     replace("y", &at);
     assert_eq!(read::open(&root, &key("l.rclonelink"), &seen, &pool).unwrap_err().cause, Cause::Changed);
-    let results = write::delete(&root, &[(key("l.rclonelink"), seen)]);
+    let results = delete::delete(&root, &[(key("l.rclonelink"), seen)]);
     assert_eq!(results[0].as_ref().unwrap_err().cause, Cause::Precondition);
     assert!(at.symlink_metadata().is_ok());
 }
