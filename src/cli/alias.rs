@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use super::place::End;
+use super::setup::shown;
 use crate::location::Location;
 
 /// Where the kernel tells the mounts that this process sees (proc_pid_mountinfo(5)).
@@ -28,6 +29,16 @@ pub fn refuse(source: &End, dest: &End) -> Result<(), Failure> {
         is_reached_through(inner, outer)
             || matches!((spot(inner, &mounts), spot(outer, &mounts)), (Some(inner), Some(outer)) if inner.is_in(&outer))
     };
+    for (holder, held) in [(a, b), (b, a)] {
+        if let Some(at) = shown_below(holder, held, &mounts) {
+            let (at, held) = (shown(at), shown(held));
+            let message = format!("{at} shows what is in {held} as well, or the other way round");
+            return Err(Failure::usage(message).hint(
+                "it is mounted there (bind mount), so a run would copy or delete the one place through the other; unmount it, \
+                 or choose places of which neither holds the other",
+            ));
+        }
+    }
     let (source, dest) = (source.location.display(), dest.location.display());
     let message = match (is_within(a, b), is_within(b, a)) {
         (false, false) => return Ok(()),
@@ -41,6 +52,17 @@ pub fn refuse(source: &End, dest: &End) -> Result<(), Failure> {
     };
     Err(Failure::usage(message)
         .hint("one is mounted at the other (bind mount); choose two places of which neither holds the other"))
+}
+
+/// Where below `holder` something of `held` is mounted, or something that holds it.
+fn shown_below<'m>(holder: &Path, held: &Path, mounts: &'m [Mount]) -> Option<&'m Path> {
+    let (holder, held) = (holder.canonicalize().ok()?, spot(held, mounts)?);
+    let below = mounts.iter().filter(|mount| mount.at.starts_with(&holder) && mount.at != holder);
+    let shows = |mount: &&Mount| {
+        let shown = Spot { device: &mount.device, path: mount.shows.clone() };
+        shown.is_in(&held) || held.is_in(&shown)
+    };
+    below.into_iter().find(shows).map(|mount| &*mount.at)
 }
 
 /// Whether a directory above `inner`, or itself, is `outer`.
@@ -160,6 +182,25 @@ mod tests {
         ] {
             assert!(!holds(outer, inner), "{inner} not in {outer}");
         }
+    }
+
+    #[test]
+    fn what_is_mounted_below_a_place_is_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let (holder, held) = (root.join("holder"), root.join("held"));
+        for made in [&holder, &held] {
+            std::fs::create_dir(made).unwrap();
+        }
+        let at = |at: &Path, shows: &Path| Mount { device: b"1:1".to_vec(), shows: shows.into(), at: at.into() };
+        let table = |shows: &Path| [at(Path::new("/"), Path::new("/")), at(&holder.join("in"), shows)];
+        for shows in [&held, &held.join("deeper"), &root] {
+            let table = table(shows);
+            assert_eq!(shown_below(&holder, &held, &table), Some(&*holder.join("in")), "{shows:?}");
+            assert_eq!(shown_below(&held, &root.join("elsewhere"), &table), None);
+        }
+        assert_eq!(shown_below(&holder, &held, &table(&root.join("other"))), None);
+        assert_eq!(shown_below(&holder, &held, &table(&root.join("held2"))), None);
     }
 
     #[test]
