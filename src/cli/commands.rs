@@ -150,6 +150,10 @@ fn run(command: &[String], dir: &Path) -> Result<Secret, UsageError> {
     let text = reader.join().map_err(|_| failed("could not be read".to_owned()))?;
     let text = text.map_err(|_| failed("prints what is no text".to_owned()))?;
     let dsn = dsn::unwrap(&text, None).map_err(|error| failed(format!("prints no DSN: {error}")))?;
+    // A message of the program would be taken for the name of a directory.
+    if !dsn.contains("://") {
+        return Err(failed("prints no DSN: there is no `://` in it".to_owned()));
+    }
     Ok(Secret::new(dsn))
 }
 
@@ -196,6 +200,8 @@ mod tests {
             (shell("echo hunter2; exit 3"), "`sh` failed: exit status: 3"),
             (shell("true"), "`sh` prints no DSN: it is empty"),
             (shell("printf '\\377'"), "`sh` prints what is no text"),
+            (shell("echo null"), "`sh` prints no DSN: there is no `://` in it"),
+            (shell("echo Please log in: hunter2"), "`sh` prints no DSN: there is no `://` in it"),
         ] {
             let error = commands.dsn(&command).unwrap_err().to_string();
             assert!(error.contains(told) && !error.contains("hunter2"), "{error}");

@@ -363,8 +363,8 @@ pub struct Teller<'a> {
 pub struct About {
     /// Whether one side is changed or both.
     pub ways: human::Ways,
-    /// What `mediasync resolve` calls the pair, if a conflict of this run can be settled by it.
-    pub handle: Option<String>,
+    /// What `mediasync resolve` calls the pair and its sides, if a conflict of this run can be settled by it.
+    pub settled_as: Option<super::shell::Settled>,
     /// The flags that such a command has to repeat.
     pub repeated: String,
 }
@@ -372,12 +372,7 @@ pub struct About {
 impl About {
     /// The command that settles the conflict of a key.
     fn resolve(&self, key: &Key) -> Option<String> {
-        let both = match self.ways {
-            human::Ways::One => "(or destination)",
-            human::Ways::Both => "(or destination, or both)",
-        };
-        let (handle, key) = (super::shell::word(self.handle.as_ref()?), super::shell::key(key)?);
-        Some(format!("mediasync resolve {handle} {key} --take source{} {both}", self.repeated))
+        Some(self.settled_as.as_ref()?.resolve(&super::shell::key(key)?, self.ways, &self.repeated))
     }
 }
 
@@ -400,7 +395,10 @@ impl Observer for Teller<'_> {
 
     fn conflict(&self, conflict: &Conflict) {
         match self.output.format {
-            Format::Json => self.output.data(&json::conflict(self.job, conflict, self.about.handle.as_deref())),
+            Format::Json => {
+                let handle = self.about.settled_as.as_ref().map(super::shell::Settled::handle);
+                self.output.data(&json::conflict(self.job, conflict, handle));
+            }
             Format::Human => {
                 let command = self.about.resolve(&conflict.key);
                 self.output.aside(&human::conflict(conflict, &self.output.zone, command.as_deref()));

@@ -1,16 +1,17 @@
 //! `resolve JOB KEY --take ...`: a person settles the conflict of one key.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::args::RunArgs;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::pairs::{self, Known};
-use super::place::{World, end};
+use super::place::{End, World, end};
 use super::resolve::{self, Aim, Task};
 use super::run::{self, Work};
 use super::setup::Setup;
 use super::shell;
+use super::wire;
 use crate::location::Location;
 use crate::model::{Key, Side};
 use crate::plan::{Mode, Take};
@@ -23,9 +24,10 @@ pub struct Resolve {
     pub job: String,
     /// The file, as the conflict named it
     pub key: String,
-    /// Whose content both sides get; both: the destination's gets another name
-    #[arg(long, value_enum)]
-    pub take: TakeArg,
+    /// Whose content both sides get: source, destination, one of the two places, or both (then the destination's gets
+    /// another name)
+    #[arg(long, value_name = "SIDE")]
+    pub take: String,
     /// Show what would be done, change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -37,18 +39,18 @@ pub struct Resolve {
     pub yes: bool,
 }
 
-/// `--take`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TakeArg {
-    /// What the source has; if it deleted the file, it goes at the destination too
+/// What `--take` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// What the source has; if it deleted the file, it goes at the destination too.
     Source,
-    /// What the destination has; if it deleted the file, it goes at the source too
+    /// What the destination has; if it deleted the file, it goes at the source too.
     Destination,
-    /// Both, under two names (two-way jobs)
+    /// Both, under two names (two-way jobs).
     Both,
 }
 
-impl TakeArg {
+impl Taken {
     fn take(self) -> Take {
         match self {
             Self::Source => Take::Source,
@@ -83,14 +85,14 @@ pub async fn settle(args: &Resolve, setup: &Setup, world: World<'_>) -> Result<E
     resolve::check_jobs(world)?;
     let text = args.key.strip_prefix("./").unwrap_or(&args.key);
     let key = Key::new(text).map_err(|_| Failure::usage(format!("{:?} can't be the name of a file", args.key)))?;
-    let task = task(args, setup, world)?;
+    let (task, taken) = task(args, setup, world)?;
     if std::path::Path::new(text).is_absolute() {
         let message = format!("{:?} is a path, and the file is wanted as the conflict named it", args.key);
         return Err(Failure::usage(message).hint(relative(text, &task)));
     }
-    let exit = run::one(&task, setup, Work::Resolve(&key, args.take.take())).await;
+    let exit = run::one(&task, setup, Work::Resolve(&key, taken.take())).await;
     if exit == Exit::Done && !args.dry_run {
-        setup.output.say(&args.take.done(&key));
+        setup.output.say(&taken.done(&key));
     }
     Ok(exit)
 }
@@ -107,28 +109,75 @@ fn relative(path: &str, task: &Task) -> String {
     }
 }
 
-/// The task of a job, or of a pair that a command without a job worked on.
-fn task(args: &Resolve, setup: &Setup, world: World<'_>) -> Result<Task, Failure> {
+/// The task of a job, or of a pair that a command without a job worked on, and which of its sides is taken.
+fn task(args: &Resolve, setup: &Setup, world: World<'_>) -> Result<(Task, Taken), Failure> {
     let mut run = RunArgs::default();
     (run.how.dry_run, run.how.json, run.leave.yes) = (args.dry_run, args.json, args.yes);
-    let aim = |mode: Mode| match (mode, args.take) {
-        (Mode::Copy | Mode::CopyAndDelete | Mode::Mirror, TakeArg::Both) => {
+    let aim = |mode: Mode, taken: Taken| match (mode, taken) {
+        (Mode::Copy | Mode::CopyAndDelete | Mode::Mirror, Taken::Both) => {
             Err(Failure::usage(format!("{} goes one way, so both contents can't be kept", args.job))
                 .hint("take the source or the destination; mode = \"two-way\" keeps both"))
         }
-        _ => Ok(Aim { writes: args.take.writes(), ..mode.into() }),
+        _ => Ok(Aim { writes: taken.writes(), ..mode.into() }),
     };
-    let mut task = if let Some(job) = setup.config.job(&args.job) {
-        resolve::job_task_for(job, aim(job.mode)?, &run, world)?
+    let (mut task, taken) = if let Some(job) = setup.config.job(&args.job) {
+        let looked = resolve::job_task_for(job, Aim { writes: &[], ..job.mode.into() }, &run, world)?;
+        let taken = taken(&args.take, &looked, world)?;
+        (resolve::job_task_for(job, aim(job.mode, taken)?, &run, world)?, taken)
     } else {
         let pair = pairs::named(&args.job, setup, world)?;
         let known = pairs::known(&setup.state_dir).into_iter().find(|known| known.pair() == pair);
-        let Some(Known { spelled: (Some(source), Some(dest)), mode: Some(mode), .. }) = known else {
-            let message = format!("the places of {} were not stored: a DSN stood on the command line", args.job);
+        let Some(Known { spelled: (Some(source), Some(dest)), mode: Some(mode), names, .. }) = known else {
+            let message = format!("the places of {} were not stored: their DSN is written nowhere for good", args.job);
             return Err(Failure::usage(message).hint("put the DSN into a variable, and run the command with env:NAME"));
         };
-        resolve::places(end(&source, world)?, end(&dest, world)?, aim(mode)?, &run)?
+        let places = |aim: Aim| resolve::places(end(&source, world)?, end(&dest, world)?, aim, &run);
+        let looked = places(Aim { writes: &[], ..mode.into() })?;
+        // A variable or a file may say another place than it did.
+        if wire::pair(&looked.source, &looked.dest) != pair {
+            let message = format!("{} is of {} and {}, and they are other places now", args.job, names.0, names.1);
+            let hint = "see which variables, files and settings they are named by; or run the command again, for the \
+                        places that they name now";
+            return Err(Failure::usage(message).hint(hint));
+        }
+        let taken = taken(&args.take, &looked, world)?;
+        (places(aim(mode, taken)?)?, taken)
     };
     task.command = "resolve";
-    Ok(task)
+    Ok((task, taken))
+}
+
+/// Which side is taken of a task's. Where no job says which place is the source, the last run did, and whoever asks may
+/// have another one in mind: there the places say it.
+fn taken(text: &str, task: &Task, world: World<'_>) -> Result<Taken, Failure> {
+    let word = match text {
+        "source" => Some(Taken::Source),
+        "destination" => Some(Taken::Destination),
+        "both" => Some(Taken::Both),
+        _ => None,
+    };
+    match word {
+        Some(Taken::Both) => return Ok(Taken::Both),
+        Some(word) if task.job.is_some() => return Ok(word),
+        _ => {}
+    }
+    let is_at = |of: &End| of.spelled.as_deref() == Some(text);
+    let place = end(text, world).ok().map(|place| place.location.canonical());
+    let means = |of: &End| is_at(of) || place.as_ref() == Some(&of.location.canonical());
+    match (means(&task.source), means(&task.dest), word) {
+        (true, false, None) => Ok(Taken::Source),
+        (false, true, None) => Ok(Taken::Destination),
+        _ => {
+            let named = |end: &End| end.spelled.as_deref().map_or_else(|| end.location.display(), shell::place);
+            let (source, dest) = (named(&task.source), named(&task.dest));
+            let message = match word {
+                Some(_) => {
+                    format!("no job says which place is the source, and runs went either way: which is {text:?}?")
+                }
+                None => format!("--take {text:?} is neither of the two places"),
+            };
+            let words = if task.job.is_some() { "source, destination, both, " } else { "" };
+            Err(Failure::usage(message).hint(format!("take one of {words}{source}, {dest}")))
+        }
+    }
 }

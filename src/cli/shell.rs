@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::human::Ways;
 use crate::model::{Key, RunName};
 
 /// A text as one word: in quotes only where a shell needs them.
@@ -41,6 +42,38 @@ pub fn place(text: &str) -> String {
 pub fn key(key: &Key) -> Option<String> {
     let text = key.as_str();
     (!text.chars().any(is_hidden)).then(|| path(text))
+}
+
+/// What `resolve` calls a pair and its sides.
+#[derive(Debug, Clone)]
+pub enum Settled {
+    /// A job says which side is the source.
+    Job(String),
+    /// Of a pair without a job the last run said it, and the next one may go the other way: its sides are named by their
+    /// places, the source first.
+    Pair(String, String, String),
+}
+
+impl Settled {
+    /// What it calls the pair.
+    pub fn handle(&self) -> &str {
+        match self {
+            Self::Job(handle) | Self::Pair(handle, ..) => handle,
+        }
+    }
+
+    /// The command that settles the conflict of `file`, a word already.
+    pub fn resolve(&self, file: &str, ways: Ways, repeated: &str) -> String {
+        let (handle, source, dest) = match self {
+            Self::Job(job) => (word(job), "source".to_owned(), "destination".to_owned()),
+            Self::Pair(id, source, dest) => (word(id), place(source), place(dest)),
+        };
+        let both = match ways {
+            Ways::One => "",
+            Ways::Both => ", or both",
+        };
+        format!("mediasync resolve {handle} {file} --take {source}{repeated} (or {dest}{both})")
+    }
 }
 
 /// Where something was kept, as `trash restore` takes it.

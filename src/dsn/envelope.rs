@@ -41,9 +41,15 @@ pub fn unwrap(text: &str, name: Option<&str>) -> Result<String, NotFound> {
         let value = serde_json::from_str(text).map_err(|_| NotFound::Json)?;
         return choose(of_json(&value).ok_or(NotFound::Json)?, name);
     }
-    match of_lines(text) {
-        Some(variables) => choose(variables, name),
-        None => Ok(text.to_owned()),
+    match (of_lines(text), name) {
+        (Some(variables), _) => choose(variables, name),
+        (None, None) => Ok(text.to_owned()),
+        (None, Some(name)) => match text.strip_prefix("export ").unwrap_or(text).trim_start().split_once('=') {
+            Some((known, _)) if known.trim() == name => Ok(text.to_owned()),
+            // Somebody who names a variable does not mean another one.
+            Some((known, _)) if is_name(known.trim()) => choose(vec![(known.trim().to_owned(), None)], Some(name)),
+            _ => Err(NotFound::Missing(name.to_owned(), Vec::new())),
+        },
     }
 }
 
@@ -131,6 +137,7 @@ mod tests {
             (DSN.to_owned(), None),
             (format!("\u{feff}  {DSN}\n"), None),
             (format!("DEFAULT_STORAGE_DSN='{DSN}'"), None),
+            (format!("export LIVE_DSN='{DSN}'"), Some("LIVE_DSN")),
             (format!("# local\nDATABASE_URL=postgres://x\nexport DEFAULT_STORAGE_DSN=\"{DSN}\"\n"), None),
             (format!("A=1\nMEDIA_STORAGE_DSN={DSN}\n"), None),
             (format!("A=1\nX_STORAGE_DSN=s3://other\nMEDIA_STORAGE_DSN={DSN}\n"), Some("MEDIA_STORAGE_DSN")),
@@ -162,6 +169,8 @@ mod tests {
             ("A=hunter2\nB=hunter2", None, "it holds no DEFAULT_STORAGE_DSN"),
             ("A_DSN=hunter2\nB_DSN=hunter2", None, "it holds several storage DSNs: A_DSN, B_DSN"),
             ("A_DSN=hunter2\nB_DSN=hunter2\nPASSWORD=hunter2", Some("C"), "it holds no C, but A_DSN, B_DSN"),
+            ("LIVE_DSN=hunter2", Some("STAGING_DSN"), "it holds no STAGING_DSN, but LIVE_DSN"),
+            ("s3://hunter2", Some("STAGING_DSN"), "it holds no STAGING_DSN"),
             ("DEFAULT_STORAGE_DSN=\nB=hunter2", None, "DEFAULT_STORAGE_DSN has no value there"),
             ("{\"hunter2", None, "it is no JSON that holds variables, such as [{\"name\": ..., \"value\": ...}]"),
         ];

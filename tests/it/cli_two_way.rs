@@ -308,12 +308,17 @@ fn resolve_settles_a_conflict_of_a_push() {
     let told = sandbox.push(&[]).exits(3);
     let all = told.stderr.clone();
     let handle = all.split("mediasync resolve ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-    assert!(all.contains(&format!("mediasync resolve {handle} a.jpg --take source --state-dir")), "{told:?}");
+    let (here, there) = (sandbox.path("media").to_str().unwrap().to_owned(), REMOTE);
+    assert!(all.contains(&format!("mediasync resolve {handle} a.jpg --take {here} --state-dir")), "{told:?}");
     sandbox.run(&["resolve", handle, "a.jpg", "--take", "both"]).exits(2).says(&["goes one way"]);
-    sandbox.run(&["resolve", handle, "a.jpg", "--take", "destination"]).exits(0);
+    // A run the other way would turn the words.
+    for word in ["source", "destination", "./elsewhere"] {
+        sandbox.run(&["resolve", handle, "a.jpg", "--take", word]).exits(2).says(&[&here, there]);
+    }
+    sandbox.run(&["resolve", handle, "a.jpg", "--take", there]).exits(0);
     assert_eq!(text(&sandbox, "a.jpg"), "there, changed");
     sandbox.put("a.jpg", "changed again");
-    sandbox.run(&["resolve", handle, "a.jpg", "--take", "source"]).exits(0);
+    sandbox.run(&["resolve", handle, "a.jpg", "--take", &here]).exits(0);
     assert_eq!(&sandbox.content("a.jpg")[..], b"there, changed");
     sandbox.assert_second_run_does_nothing(&[]);
 }

@@ -220,8 +220,14 @@ fn ways(task: &Task) -> Ways {
 fn about(task: &Task, setup: &Setup) -> About {
     let pair = pair(&task.source, &task.dest);
     let known = task.run == Wish::Execute || pairs::is_known(&setup.state_dir, &pair);
-    let handle = task.job.clone().or_else(|| known.then(|| pair.id().to_owned()));
-    About { ways: ways(task), handle, repeated: setup.repeated.clone() }
+    let settled_as = match (&task.job, &task.source.spelled, &task.dest.spelled) {
+        (Some(job), _, _) => Some(shell::Settled::Job(job.clone())),
+        (None, Some(source), Some(dest)) if known => {
+            Some(shell::Settled::Pair(pair.id().to_owned(), source.clone(), dest.clone()))
+        }
+        _ => None,
+    };
+    About { ways: ways(task), settled_as, repeated: setup.repeated.clone() }
 }
 
 /// Says that new objects are for everybody: a storage DSN asks for that when it says nothing.

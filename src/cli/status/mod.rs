@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use super::failure::Failure;
-use super::human;
+use super::human::{self, Ways};
 use super::json::{Record, time};
 use super::output::Format;
 use super::pairs;
 use super::place::World;
 use super::resolve;
 use super::setup::{Setup, shown};
-use super::shell::Kept;
+use super::shell::{Kept, Settled};
 use super::wire;
 use crate::manifest::{Lock, Manifest, Pair, Run};
 use crate::model::RunName;
@@ -224,6 +224,15 @@ impl Subject {
         }
     }
 
+    /// What `resolve` takes; `None` if a place can't be named without a secret.
+    fn settled_as(&self) -> Option<Settled> {
+        if let Some(job) = &self.job {
+            return Some(Settled::Job(job.clone()));
+        }
+        let (Some(source), Some(dest)) = &self.spelled else { return None };
+        Some(Settled::Pair(self.pair.id().to_owned(), source.clone(), dest.clone()))
+    }
+
     fn is_two_way(&self) -> bool {
         self.mode == Some(Mode::TwoWay)
     }
@@ -261,13 +270,10 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
         State::InSync => "in sync".to_owned(),
         State::Problems => {
             let (problems, conflicts) = seen.left().unwrap_or_default();
-            let settle = if conflicts > 0 {
-                let handle = subject.handle();
-                let other = if subject.is_two_way() { "(or destination, or both)" } else { "(or destination)" };
-                format!("; mediasync resolve {handle} FILE --take source{repeated} {other} settles a conflict")
-            } else {
-                String::new()
-            };
+            let ways = if subject.is_two_way() { Ways::Both } else { Ways::One };
+            let settle = subject.settled_as().filter(|_| conflicts > 0).map_or_else(String::new, |settled| {
+                format!("; {} settles a conflict", settled.resolve("FILE", ways, repeated))
+            });
             format!(
                 "left: {}, {}\n  hint: {again} shows them{settle}",
                 left(problems, "problem"),
