@@ -97,6 +97,8 @@ impl Executor<'_> {
                 continue;
             };
             self.manifest.forget_kept(action.side, &self.bin.run, key)?;
+            self.progress.kept.fetch_sub(1, Relaxed);
+            self.progress.kept_at_source.fetch_sub(u64::from(action.side == Side::Source), Relaxed);
             ledger.undone(&action, base_of(&action, &entry.version));
         }
         Ok(())

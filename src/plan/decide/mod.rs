@@ -236,6 +236,12 @@ fn delete(triple: &Triple, dest: &Entry, reason: Reason) -> Decision {
 }
 
 pub(super) fn delete_at(triple: &Triple, side: Side, entry: &Entry, reason: Reason) -> Decision {
+    // What is known of the content, for a deletion that is undone.
+    let known = triple.base.as_ref().filter(|base| match side {
+        Side::Source => base.source == entry.version,
+        Side::Dest => base.dest == entry.version,
+    });
+    let digests = known.map_or_else(Digests::none, |base| base.digests.clone());
     Decision::Do(Box::new(Action {
         key: triple.key.clone(),
         side,
@@ -245,7 +251,7 @@ pub(super) fn delete_at(triple: &Triple, side: Side, entry: &Entry, reason: Reas
         size: entry.size,
         from: None,
         at: Some(entry.clone()),
-        digests: Digests::none(),
+        digests,
     }))
 }
 
