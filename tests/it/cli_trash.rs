@@ -58,6 +58,8 @@ fn what_a_push_deletes_is_kept_and_comes_back_as_it_was() {
     sandbox.run(&["history"]).exits(0).says(&[&format!("2 files in the trash of {run}")]);
 
     sandbox.run(&["trash", "restore", REMOTE, "--run", &run, "-n"]).exits(0).says(&["Would restore 2 files"]);
+    let typo = sandbox.run(&["trash", "restore", REMOTE, "a.jpg", "b/", "nope.jpg", "-n"]).exits(3);
+    typo.says(&["Would restore 2 files", "nothing called nope.jpg is in the trash"]).never_says("called a.jpg");
     assert_eq!(sandbox.trash().0.len(), 2);
     sandbox.run(&["trash", "restore", REMOTE, "--run", &run]).exits(0).says(&["Restored 2 files (2 B)."]);
     let after = sandbox.bucket.get(&format!("{PREFIX}a.jpg")).unwrap();

@@ -10,7 +10,8 @@
 //!
 //! A restore that was killed goes on when it is repeated: [`super::restoring`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;
@@ -64,6 +65,7 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
     let name = RunName::of_restore(now_ns, fastrand::u32(..));
     let before = restoring::begin(&books, &name, stage)?;
     let (mut problems, mut found) = (0, false);
+    let named = Mutex::new(BTreeSet::new());
     for meant in &all {
         let place = Place::contact(&meant.end, &books, purpose).await?;
         let unjournaled = Unjournaled;
@@ -75,7 +77,7 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
         let way = other.as_ref().map(|other| Way::new(&*place.replica, &*other.replica, journal));
         let wins = if args.overwrite { Wins::Trash } else { Wins::Nobody };
         let work = Restoring::new(&place, other.as_ref().zip(way), (&name, &before), stage, wins);
-        let sums = Command { work: &work, args, output }.all().await?;
+        let sums = Command { work: &work, args, named: &named, output }.all().await?;
         if sums == Sums::default() {
             continue;
         }
@@ -95,6 +97,12 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
         let places: Vec<String> = all.iter().map(|meant| meant.end.location.display()).collect();
         let message = format!("nothing of that is in the trash of {}", places.join(" or of "));
         return Err(Failure::error(message).hint(format!("mediasync trash list{} shows what is", setup.repeated)));
+    }
+    // One mistyped name among others.
+    let named = named.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for name in (0..args.keys.len()).filter(|at| !named.contains(at)).map(|at| &args.keys[at]) {
+        problems += 1;
+        output.warn(&format!("nothing called {} is in the trash", name.escape_debug()));
     }
     Ok(if problems > 0 { Exit::Problems } else { Exit::Done })
 }
@@ -141,6 +149,8 @@ fn undo(end: &End, count: u64, name: &RunName, repeated: &str) -> String {
 struct Command<'a> {
     work: &'a Restoring<'a>,
     args: &'a Restore,
+    /// Which of the names that were given are those of something.
+    named: &'a Mutex<BTreeSet<usize>>,
     output: &'a Output,
 }
 
@@ -200,11 +210,14 @@ impl Command<'_> {
     }
 
     fn is_meant(&self, key: &Key) -> bool {
-        let named = |name: &String| {
+        let is_named = |name: &str| {
             let name = name.trim_end_matches('/');
             key.as_str() == name || key.is_below(name)
         };
-        self.args.keys.is_empty() || self.args.keys.iter().any(named)
+        let hits = (0..self.args.keys.len()).filter(|at| is_named(&self.args.keys[*at]));
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let hits = hits.map(|at| named.insert(at)).count();
+        hits > 0 || self.args.keys.is_empty()
     }
 
     /// What a restore that was killed put back here, and did not send on any more.
