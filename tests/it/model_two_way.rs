@@ -180,11 +180,32 @@ impl World {
         assert_eq!(agreed(self.bench.source.contents()), agreed(self.bench.dest.contents()));
         let mut copies = BTreeSet::new();
         for (key, bytes) in self.bench.source.contents() {
-            if let Some((of, _)) = key.as_str().split_once(" (conflict from ") {
-                assert!(copies.insert((of.to_owned(), bytes)), "a second copy of one content: {key}");
+            if let Some((stem, (_, ending))) = copied(&key) {
+                let of = format!("{stem}{ending}");
+                assert!(copies.insert((of, bytes)), "a second copy of one content: {key}");
             }
         }
     }
+}
+
+/// What stands before, in and behind the brackets of a conflict copy's name: `a` and `a.txt` have copies of their own.
+fn copied(key: &Key) -> Option<(&str, (&str, &str))> {
+    let (stem, rest) = key.as_str().split_once(" (conflict from ")?;
+    Some((stem, rest.split_once(')')?))
+}
+
+#[test]
+fn two_keys_may_have_a_copy_of_one_content_each() {
+    let mut world = World::new(OnConflict::KeepBoth);
+    for name in ["a.txt", "a"] {
+        world.step(&Step::At(Where::Left, Edit::Write(key(name))));
+        world.step(&Step::At(Where::Right, Edit::WriteCommon(key(name), "")));
+        world.cycle(Trouble::None, Where::Left);
+    }
+    world.settle();
+    let contents = world.bench.source.contents();
+    let copies: Vec<&Key> = contents.keys().filter(|key| copied(key).is_some()).collect();
+    assert_eq!(copies.len(), 2, "{copies:?}");
 }
 
 type Round = (Vec<Step>, Trouble, Where);
