@@ -50,7 +50,39 @@ enum Taken {
     Both,
 }
 
+/// What `--take` may say of a job, beside a place.
+const WORDS: &str = "source, destination, both, ";
+
 impl Taken {
+    fn of_word(text: &str) -> Option<Self> {
+        match text {
+            "source" => Some(Self::Source),
+            "destination" => Some(Self::Destination),
+            "both" => Some(Self::Both),
+            _ => None,
+        }
+    }
+
+    /// The side whose place `text` names; `words` are what it may say beside.
+    fn of_place(text: &str, [source, dest]: [&End; 2], words: &str, world: World<'_>) -> Result<Self, Failure> {
+        let place = end(text, world).ok().map(|place| place.location.canonical());
+        let means = |of: &End| of.spelled.as_deref() == Some(text) || place.as_ref() == Some(&of.location.canonical());
+        match (means(source), means(dest), Self::of_word(text)) {
+            (true, false, None) => Ok(Self::Source),
+            (false, true, None) => Ok(Self::Destination),
+            (_, _, word) => {
+                let named = |end: &End| end.spelled.as_deref().map_or_else(|| end.location.display(), shell::place);
+                let message = match word {
+                    Some(_) => {
+                        format!("no job says which place is the source, and runs may go either way: which is {text:?}?")
+                    }
+                    None => format!("--take {text:?} is neither of the two places"),
+                };
+                Err(Failure::usage(message).hint(format!("take one of {words}{}, {}", named(source), named(dest))))
+            }
+        }
+    }
+
     fn take(self) -> Take {
         match self {
             Self::Source => Take::Source,
@@ -121,8 +153,12 @@ fn task(args: &Resolve, setup: &Setup, world: World<'_>) -> Result<(Task, Taken)
         _ => Ok(Aim { writes: taken.writes(), ..mode.into() }),
     };
     let (mut task, taken) = if let Some(job) = setup.config.job(&args.job) {
-        let looked = resolve::job_task_for(job, Aim { writes: &[], ..job.mode.into() }, &run, world)?;
-        let taken = taken(&args.take, &looked, world)?;
+        let taken = if let Some(taken) = Taken::of_word(&args.take) {
+            taken
+        } else {
+            let looked = resolve::job_task_for(job, Aim { writes: &[], ..job.mode.into() }, &run, world)?;
+            Taken::of_place(&args.take, [&looked.source, &looked.dest], WORDS, world)?
+        };
         (resolve::job_task_for(job, aim(job.mode, taken)?, &run, world)?, taken)
     } else {
         let pair = pairs::named(&args.job, setup, world)?;
@@ -131,53 +167,23 @@ fn task(args: &Resolve, setup: &Setup, world: World<'_>) -> Result<(Task, Taken)
             let message = format!("the places of {} were not stored: their DSN is written nowhere for good", args.job);
             return Err(Failure::usage(message).hint("put the DSN into a variable, and run the command with env:NAME"));
         };
-        let places = |aim: Aim| resolve::places(end(&source, world)?, end(&dest, world)?, aim, &run);
-        let looked = places(Aim { writes: &[], ..mode.into() })?;
+        let (source, dest) = (end(&source, world)?, end(&dest, world)?);
         // A variable or a file may say another place than it did.
-        if wire::pair(&looked.source, &looked.dest) != pair {
+        if wire::pair(&source, &dest) != pair {
             let message = format!("{} is of {} and {}, and they are other places now", args.job, names.0, names.1);
             let hint = "see which variables, files and settings they are named by; or run the command again, for the \
                         places that they name now";
             return Err(Failure::usage(message).hint(hint));
         }
-        let taken = taken(&args.take, &looked, world)?;
-        (places(aim(mode, taken)?)?, taken)
+        // The last run said which place was the source, and whoever asks may have another one in mind.
+        let taken = match Taken::of_word(&args.take) {
+            Some(Taken::Both) => Taken::Both,
+            Some(Taken::Source | Taken::Destination) | None => {
+                Taken::of_place(&args.take, [&source, &dest], "", world)?
+            }
+        };
+        (resolve::places(source, dest, aim(mode, taken)?, &run)?, taken)
     };
     task.command = "resolve";
     Ok((task, taken))
-}
-
-/// Which side is taken of a task's. Where no job says which place is the source, the last run did, and whoever asks may
-/// have another one in mind: there the places say it.
-fn taken(text: &str, task: &Task, world: World<'_>) -> Result<Taken, Failure> {
-    let word = match text {
-        "source" => Some(Taken::Source),
-        "destination" => Some(Taken::Destination),
-        "both" => Some(Taken::Both),
-        _ => None,
-    };
-    match word {
-        Some(Taken::Both) => return Ok(Taken::Both),
-        Some(word) if task.job.is_some() => return Ok(word),
-        _ => {}
-    }
-    let is_at = |of: &End| of.spelled.as_deref() == Some(text);
-    let place = end(text, world).ok().map(|place| place.location.canonical());
-    let means = |of: &End| is_at(of) || place.as_ref() == Some(&of.location.canonical());
-    match (means(&task.source), means(&task.dest), word) {
-        (true, false, None) => Ok(Taken::Source),
-        (false, true, None) => Ok(Taken::Destination),
-        _ => {
-            let named = |end: &End| end.spelled.as_deref().map_or_else(|| end.location.display(), shell::place);
-            let (source, dest) = (named(&task.source), named(&task.dest));
-            let message = match word {
-                Some(_) => {
-                    format!("no job says which place is the source, and runs went either way: which is {text:?}?")
-                }
-                None => format!("--take {text:?} is neither of the two places"),
-            };
-            let words = if task.job.is_some() { "source, destination, both, " } else { "" };
-            Err(Failure::usage(message).hint(format!("take one of {words}{source}, {dest}")))
-        }
-    }
 }

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use super::human::Ways;
+use crate::manifest::Pair;
 use crate::model::{Key, RunName};
 
 /// A text as one word: in quotes only where a shell needs them.
@@ -55,6 +56,17 @@ pub enum Settled {
 }
 
 impl Settled {
+    /// `None` if a place can't be named without a secret.
+    pub fn of(job: Option<&str>, pair: &Pair, spelled: (Option<&str>, Option<&str>)) -> Option<Self> {
+        match (job, spelled) {
+            (Some(job), _) => Some(Self::Job(job.to_owned())),
+            (None, (Some(source), Some(dest))) => {
+                Some(Self::Pair(pair.id().to_owned(), source.to_owned(), dest.to_owned()))
+            }
+            (None, _) => None,
+        }
+    }
+
     /// What it calls the pair.
     pub fn handle(&self) -> &str {
         match self {

@@ -220,13 +220,8 @@ fn ways(task: &Task) -> Ways {
 fn about(task: &Task, setup: &Setup) -> About {
     let pair = pair(&task.source, &task.dest);
     let known = task.run == Wish::Execute || pairs::is_known(&setup.state_dir, &pair);
-    let settled_as = match (&task.job, &task.source.spelled, &task.dest.spelled) {
-        (Some(job), _, _) => Some(shell::Settled::Job(job.clone())),
-        (None, Some(source), Some(dest)) if known => {
-            Some(shell::Settled::Pair(pair.id().to_owned(), source.clone(), dest.clone()))
-        }
-        _ => None,
-    };
+    let spelled = (task.source.spelled.as_deref(), task.dest.spelled.as_deref());
+    let settled_as = shell::Settled::of(task.job.as_deref(), &pair, spelled).filter(|_| known || task.job.is_some());
     About { ways: ways(task), settled_as, repeated: setup.repeated.clone() }
 }
 

@@ -226,11 +226,8 @@ impl Subject {
 
     /// What `resolve` takes; `None` if a place can't be named without a secret.
     fn settled_as(&self) -> Option<Settled> {
-        if let Some(job) = &self.job {
-            return Some(Settled::Job(job.clone()));
-        }
-        let (Some(source), Some(dest)) = &self.spelled else { return None };
-        Some(Settled::Pair(self.pair.id().to_owned(), source.clone(), dest.clone()))
+        let (source, dest) = &self.spelled;
+        Settled::of(self.job.as_deref(), &self.pair, (source.as_deref(), dest.as_deref()))
     }
 
     fn is_two_way(&self) -> bool {

@@ -11,9 +11,10 @@ use rustix::fs::syncfs;
 use tokio::sync::oneshot;
 
 use super::fault::failed;
+use super::shutting_down;
 use super::write::{Temp, sync_directories};
 use crate::model::{Entry, Expect};
-use crate::replica::{Cause, Error};
+use crate::replica::Error;
 
 /// A batch has at most this many files.
 const MOST: usize = 1_000;
@@ -46,7 +47,7 @@ impl Batches {
     pub(super) async fn publish(&self, temp: Temp, expect: Expect, mtime_ns: Option<i64>) -> Result<Entry, Error> {
         let (answer, told) = oneshot::channel();
         self.add(Waiting { temp, expect, mtime_ns, answer });
-        told.await.unwrap_or_else(|_| Err(Error::new(Cause::Stop, "the program is shutting down")))
+        told_by(told).await
     }
 
     /// As [`Batches::publish`], for somebody who waits elsewhere.
@@ -131,6 +132,11 @@ fn publish(batch: Vec<Waiting>) {
         };
         tell(answer, result);
     }
+}
+
+/// What comes of a file that somebody else writes or publishes.
+pub(super) async fn told_by(told: oneshot::Receiver<Result<Entry, Error>>) -> Result<Entry, Error> {
+    told.await.unwrap_or_else(|_| Err(shutting_down()))
 }
 
 pub(super) fn tell(answer: oneshot::Sender<Result<Entry, Error>>, result: Result<Entry, Error>) {

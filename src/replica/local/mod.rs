@@ -348,7 +348,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
         Ok(result) => result,
         Err(ended) => match ended.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::new(Cause::Stop, "the program is shutting down")),
+            Err(_) => Err(shutting_down()),
         },
     }
+}
+
+fn shutting_down() -> Error {
+    Error::new(Cause::Stop, "the program is shutting down")
 }

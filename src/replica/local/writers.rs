@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::batch::{Batches, Waiting, tell};
+use super::batch::{Batches, Waiting, tell, told_by};
 use super::root::Root;
 use super::write::Temp;
 use crate::model::{Entry, Expect, Key};
-use crate::replica::{Cause, Error};
+use crate::replica::Error;
 
 /// Files written at the same time at most: enough for a disk that answers out of order.
 const MOST: usize = 4;
@@ -67,7 +67,7 @@ impl Writers {
             let writer = Writer(self.clone());
             tokio::task::spawn_blocking(move || writer.work());
         }
-        told.await.unwrap_or_else(|_| Err(Error::new(Cause::Stop, "the program is shutting down")))
+        told_by(told).await
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

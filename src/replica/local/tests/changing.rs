@@ -6,7 +6,7 @@ use super::*;
 use crate::replica::Pieces;
 use crate::replica::local::pool::Pool;
 use crate::replica::local::write::Temp;
-use crate::replica::local::{delete, read, root as roots, seam, write};
+use crate::replica::local::{read, root as roots, seam, write};
 
 async fn version(replica: &Local, at: &str) -> Version {
     replica.look_up(&key(at)).await.unwrap().unwrap().version
@@ -116,73 +116,6 @@ async fn a_put_over_something_else_changes_nothing_and_leaves_no_temporary_file(
     assert_eq!(wrong.put(&replica, "n", &whole(b"new")).await.unwrap_err().cause, Cause::Changed);
     assert_eq!(everything(dir.path()), before);
     assert_eq!(everything(outside.path()), ["x"]);
-}
-
-#[test]
-fn a_change_between_the_first_and_the_last_look_is_not_overwritten() {
-    let dir = tree(&["x"]);
-    let root = Arc::new(root(dir.path()));
-    let old = read::look_up(&root, &key("x")).unwrap().unwrap().version;
-    for (at, expect) in [("x", Expect::Version(old)), ("new", Expect::Absent)] {
-        let temp = Temp::create(&root, &key(at), &expect).unwrap();
-        temp.write(b"ours", 0).unwrap();
-        let path = dir.path().join(at);
-        let theirs = move |point: &str, _: &str| {
-            if point == "publish" {
-                std::fs::write(&path, "theirs").unwrap();
-            }
-            Ok(())
-        };
-        let error = seam::with(theirs, || temp.publish(&expect, None).unwrap_err());
-        assert_eq!(error.cause, Cause::Precondition);
-        assert_eq!(std::fs::read(dir.path().join(at)).unwrap(), b"theirs");
-    }
-    assert_eq!(everything(dir.path()), ["new", "x"]);
-}
-
-#[test]
-fn a_file_that_appears_after_the_last_look_is_not_replaced() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = Arc::new(root(dir.path()));
-    let temp = Temp::create(&root, &key("new"), &Expect::Absent).unwrap();
-    let path = dir.path().join("new");
-    let theirs = move |point: &str, _: &str| {
-        if point == "rename" {
-            std::fs::write(&path, "theirs").unwrap();
-        }
-        Ok(())
-    };
-    let error = seam::with(theirs, || temp.publish(&Expect::Absent, None).unwrap_err());
-    assert_eq!(error.cause, Cause::Precondition);
-    assert_eq!(std::fs::read(dir.path().join("new")).unwrap(), b"theirs");
-    assert_eq!(everything(dir.path()), ["new"]);
-}
-
-#[test]
-fn what_is_written_into_a_file_right_after_it_has_its_name_is_not_taken_for_ours() {
-    let dir = tree(&["x"]);
-    let root = Arc::new(root(dir.path()));
-    let old = read::look_up(&root, &key("x")).unwrap().unwrap().version;
-    for (at, expect) in [("x", Expect::Version(old)), ("new", Expect::Absent)] {
-        for theirs in ["them", "longer than ours", "ours"] {
-            let expect = if theirs == "them" { expect.clone() } else { Expect::Version(version_of(&root, at)) };
-            let temp = Temp::create(&root, &key(at), &expect).unwrap();
-            temp.write(b"ours", 0).unwrap();
-            let path = dir.path().join(at);
-            let edit = move |point: &str, _: &str| {
-                if point == "renamed" && theirs != "ours" {
-                    std::fs::write(&path, theirs).unwrap();
-                }
-                Ok(())
-            };
-            let entry = seam::with(edit, || temp.publish(&expect, Some(1_000_000_000)).unwrap());
-            assert_eq!(entry.version == version_of(&root, at), theirs == "ours", "{at}: {theirs}");
-        }
-    }
-}
-
-fn version_of(root: &Root, at: &str) -> Version {
-    read::look_up(root, &key(at)).unwrap().unwrap().version
 }
 
 #[tokio::test]
@@ -387,23 +320,6 @@ async fn deletions_need_the_version_and_take_empty_parents_along() {
     assert!(replica.delete(&last).await.iter().all(Result::is_ok));
     std::fs::remove_file(dir.path().join("i")).unwrap();
     assert!(dir.path().is_dir());
-}
-
-#[test]
-fn a_change_right_before_a_deletion_is_not_deleted() {
-    let dir = tree(&["x"]);
-    let root = root(dir.path());
-    let seen = read::look_up(&root, &key("x")).unwrap().unwrap().version;
-    let path = dir.path().join("x");
-    let theirs = move |point: &str, _: &str| {
-        if point == "delete" {
-            std::fs::write(&path, "theirs").unwrap();
-        }
-        Ok(())
-    };
-    let results = seam::with(theirs, || delete::delete(&root, &[(key("x"), seen)]));
-    assert_eq!(results[0].as_ref().unwrap_err().cause, Cause::Precondition);
-    assert!(dir.path().join("x").exists());
 }
 
 #[tokio::test]

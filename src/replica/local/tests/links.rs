@@ -12,10 +12,6 @@ fn root_with(dir: &Path, links: Symlinks) -> Arc<Root> {
     Arc::new(root)
 }
 
-fn version(root: &Root, text: &str) -> Version {
-    read::look_up(root, &key(text)).unwrap().unwrap().version
-}
-
 fn replace(to: &str, at: &Path) {
     std::fs::remove_file(at).unwrap();
     symlink(to, at).unwrap();
@@ -78,7 +74,7 @@ fn a_link_that_is_swapped_after_the_look_is_not_read() {
     let (link, parent) = (dir.path().join("l"), dir.path().join("m"));
     symlink("seen", &link).unwrap();
     symlink("d", &parent).unwrap();
-    let (file, below) = (version(&root, "l"), version(&root, "m/x"));
+    let (file, below) = (version_of(&root, "l"), version_of(&root, "m/x"));
     assert!(read::open(&root, &key("l"), &file, &pool).is_ok());
     for to in ["other", "../nothing", outside.path().join("seen").to_str().unwrap(), "l"] {
         replace(to, &link);
@@ -98,7 +94,7 @@ fn a_link_that_is_swapped_after_the_look_is_not_read() {
         }
         Ok(())
     };
-    let opened = seam::with(swap, || read::open(&root, &key("l"), &version(&root, "l"), &pool));
+    let opened = seam::with(swap, || read::open(&root, &key("l"), &version_of(&root, "l"), &pool));
     assert_eq!(opened.unwrap_err().cause, Cause::Changed);
 }
 
@@ -128,7 +124,7 @@ fn the_text_of_a_link_is_of_the_version_that_was_seen() {
     symlink("x", &at).unwrap();
     let root = root_with(dir.path(), Symlinks::Store);
     let pool = Pool::new();
-    let seen = version(&root, "l.rclonelink");
+    let seen = version_of(&root, "l.rclonelink");
     let Content::Whole { bytes, .. } = read::open(&root, &key("l.rclonelink"), &seen, &pool).unwrap() else {
         panic!("a text comes as a whole")
     };

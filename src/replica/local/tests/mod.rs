@@ -17,6 +17,7 @@ use crate::replica::{Buffers, Meter};
 
 mod changing;
 mod links;
+mod races;
 mod scanning;
 
 fn key(text: &str) -> Key {
@@ -44,6 +45,10 @@ fn root(dir: &Path) -> Root {
     let mut root = Root::open(dir).unwrap();
     root.fs.granularity_ns = 0;
     root
+}
+
+fn version_of(root: &Root, at: &str) -> Version {
+    read::look_up(root, &key(at)).unwrap().unwrap().version
 }
 
 /// Walks on this thread, so that the seam works.
