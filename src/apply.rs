@@ -96,7 +96,7 @@ pub(crate) fn save(
         budget: cycle.budget,
         overwrites: cycle.overwrites,
         time: cycle.now_ns,
-        part: cycle.only.is_some(),
+        part: !cycle.scope.is_whole(),
         trash: cycle.trash,
         mode: Some(cycle.policy.mode),
     };

@@ -43,6 +43,13 @@ pub(crate) async fn meet(cycle: &Cycle<'_>, observer: &dyn Observer) -> Result<M
     let mut met = Met { source: None, dest: None, new: Vec::new(), strangers: Vec::new(), unaccounted: Vec::new() };
     for side in Side::BOTH {
         let (replica, known) = (cycle.of(side), cycle.manifest.identity(side)?);
+        if cycle.assumed == Some(side) && known.is_some() {
+            match side {
+                Side::Source => met.source = known,
+                Side::Dest => met.dest = known,
+            }
+            continue;
+        }
         let connected = match replica.connect(Contact::Look).await {
             Ok(connected) => connected,
             // A place that is to be changed and was never there is an empty one, if there is another to fill it from.
@@ -85,7 +92,11 @@ pub(crate) async fn prepare(
 ) -> Result<(), Error> {
     let mut agreed = false;
     for side in cycle.writes {
-        let first = cycle.manifest.identity(*side)?.is_none() && !met.is_new(*side);
+        let known = cycle.manifest.identity(*side)?.is_some();
+        if cycle.assumed == Some(*side) && known {
+            continue;
+        }
+        let first = !known && !met.is_new(*side);
         if !first && met.strangers.is_empty() && plan.counts_at(*side).changes() == 0 {
             continue;
         }

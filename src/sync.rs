@@ -11,7 +11,7 @@ use crate::apply::{self, Shelf};
 use crate::execute::{Abandoned, Bin, Book, Executor, Proofs, abandoned, expire};
 use crate::manifest::{Manifest, RunId};
 use crate::meet::{Met, meet, prepare};
-use crate::model::{Counts, Filter, Key, ReadCost, Side, TrashRule};
+use crate::model::{Counts, Filter, ReadCost, Scope, Side, TrashRule};
 use crate::pair_up::pair_up;
 use crate::plan::guard::{self, GuardVerdict, Range, Situation, Watched};
 use crate::plan::{Budget, Mode, Policy};
@@ -62,8 +62,11 @@ pub struct Cycle<'a> {
     pub dest_label: &'a str,
     /// What is in scope.
     pub filter: Arc<Filter>,
-    /// `--only`: this key and everything below it.
-    pub only: Option<Key>,
+    /// How much of the pair is looked at.
+    pub scope: Scope,
+    /// A side that nobody asks: it is assumed to hold what the base says. That never proves an absence there; what is
+    /// changed there carries the version that it had.
+    pub assumed: Option<Side>,
     /// How much may be deleted.
     pub budget: Budget,
     /// How much may be overwritten.
@@ -116,6 +119,11 @@ impl Cycle<'_> {
             Side::Source => &*self.source,
             Side::Dest => &*self.dest,
         }
+    }
+
+    /// Whether both sides are asked for all that they have.
+    fn looks_at_all(&self) -> bool {
+        self.scope.is_whole() && self.assumed.is_none()
     }
 }
 
@@ -187,6 +195,9 @@ fn copied_by_the_service(cycle: &Cycle<'_>, plan: &PlanStore) -> u64 {
 
 /// A side that nobody follows may be empty: it gets everything again.
 fn tell_refills(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer) {
+    if !cycle.looks_at_all() {
+        return;
+    }
     for side in cycle.writes.iter().filter(|side| !cycle.policy.mode.follows().contains(side)) {
         if findings.keys(*side) == 0 && findings.base_keys > 0 && findings.plan.counts_at(*side).creates > 0 {
             let name = cycle.of(*side).name();
@@ -199,7 +210,7 @@ fn tell_refills(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer)
 fn tell_empty(cycle: &Cycle<'_>, findings: &Findings, observer: &dyn Observer) {
     let is_bucket = cycle.source.capabilities().read_cost == ReadCost::Transfer;
     let one_way = cycle.policy.mode.follows() == [Side::Source];
-    if is_bucket && one_way && cycle.only.is_none() && findings.source_keys == 0 && findings.base_keys == 0 {
+    if is_bucket && one_way && cycle.looks_at_all() && findings.source_keys == 0 && findings.base_keys == 0 {
         observer.notice(&format!(
             "nothing was found at {}, and no run ever found anything there: check the spelling of bucket and prefix",
             cycle.source.name()
@@ -252,14 +263,15 @@ pub(crate) fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, 
 /// A run in which rules leave nothing is a mistake in the rules, not a wish to have nothing; and a subtree that is
 /// nowhere is a mistyped name.
 fn in_scope(cycle: &Cycle<'_>, findings: &Findings) -> Result<(), Error> {
-    if cycle.policy.mode.follows().iter().any(|side| findings.keys(*side) > 0) {
+    let changed = matches!(cycle.scope, Scope::Keys(_));
+    if changed || cycle.policy.mode.follows().iter().any(|side| findings.keys(*side) > 0) {
         return Ok(());
     }
     if findings.ruled_out > 0 {
         let message = format!("the rules leave out all that is in {}; nothing was changed", cycle.source.name());
         return Err(Error::new(Cause::Usage, message).hint("look at --include, --exclude and the size limits"));
     }
-    match &cycle.only {
+    match cycle.scope.named() {
         Some(only) if findings.dest_keys == 0 && findings.base_keys == 0 => {
             let message = format!("there is nothing called {only} at either side; nothing was changed");
             Err(Error::new(Cause::Usage, message).hint("--only takes a path below the directory that is synced"))
@@ -268,7 +280,15 @@ fn in_scope(cycle: &Cycle<'_>, findings: &Findings) -> Result<(), Error> {
     }
 }
 
+/// What a cycle over changed keys did not look at is as it was: the guard hears of the whole pair.
+fn untouched(cycle: &Cycle<'_>, findings: &Findings) -> Result<(u64, u64), Error> {
+    let Scope::Keys(_) = cycle.scope else { return Ok((0, 0)) };
+    let (keys, bytes) = cycle.manifest.base_totals()?;
+    Ok((keys.saturating_sub(findings.base_keys), bytes.saturating_sub(findings.base_bytes)))
+}
+
 fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situation, Error> {
+    let (more_keys, more_bytes) = untouched(cycle, findings)?;
     let watched = cycle.policy.mode.follows().iter().map(|side| {
         let across = findings.plan.counts_at(side.other());
         Watched {
@@ -276,8 +296,8 @@ fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situat
                 Mode::TwoWay => cycle.of(*side).name().to_owned(),
                 Mode::Copy | Mode::CopyAndDelete | Mode::Mirror => "the source".to_owned(),
             },
-            keys: findings.keys(*side),
-            of_base: findings.of_base(*side),
+            keys: findings.keys(*side) + more_keys,
+            of_base: findings.of_base(*side) + more_keys,
             renamed: across.rename_deletes,
             deletes: across.deletes - across.rename_deletes,
             overwrites: across.overwrites,
@@ -286,12 +306,15 @@ fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situat
     let turned = cycle.policy.mode == Mode::Mirror && cycle.manifest.was_mirrored_back()?;
     Ok(Situation {
         mode: cycle.policy.mode,
-        range: if cycle.only.is_some() { Range::Part } else { Range::Whole },
+        range: match cycle.scope {
+            Scope::Whole | Scope::Keys(_) => Range::Whole,
+            Scope::Below(_) => Range::Part,
+        },
         budget: cycle.budget,
         overwrites: cycle.overwrites,
         planned: findings.plan.counts(),
-        base_keys: findings.base_keys,
-        base_bytes: findings.base_bytes,
+        base_keys: findings.base_keys + more_keys,
+        base_bytes: findings.base_bytes + more_bytes,
         watched: watched.collect(),
         spent: spent(cycle)?,
         strangers: met.strangers.clone(),
@@ -357,6 +380,10 @@ pub(crate) async fn carry_out(
         }
     }
     executor.run(plan, observer, done).await?;
+    // What only a look at both sides can tell is left to the next one.
+    if matches!(cycle.scope, Scope::Keys(_)) || cycle.assumed.is_some() {
+        return Ok(());
+    }
     // A place that is not there and gets nothing was not made.
     for side in cycle.writes.iter().filter(|side| !met.is_new(**side) || plan.counts_at(**side).changes() > 0) {
         tidy(cycle, plan, looked, *side, observer).await?;

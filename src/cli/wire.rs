@@ -16,7 +16,7 @@ use crate::apply::{Origin, Shelf};
 use crate::config::BUFFER_BYTES;
 use crate::location::Location;
 use crate::manifest::{Lock, LockError, Manifest, ManifestError, Orientation, Pair};
-use crate::model::{Filter, FilterRules, Side, Symlinks, parse_ignore};
+use crate::model::{Filter, FilterRules, Scope, Side, Symlinks, parse_ignore};
 use crate::plan::Policy;
 use crate::replica::access::{Access, Guarded};
 use crate::replica::azure::{self, Azure};
@@ -214,7 +214,8 @@ impl Session {
             writes: task.writes,
             dest_label: &self.dest_label,
             filter: Arc::clone(&self.filter),
-            only: task.only.clone(),
+            scope: task.only.clone().map_or(Scope::Whole, Scope::Below),
+            assumed: None,
             budget: task.options.max_delete,
             overwrites: task.options.max_overwrite,
             trash: task.trash(),

@@ -21,11 +21,10 @@ pub(crate) async fn find(cycle: &Cycle<'_>, plan: &PlanStore, to: Side) -> Resul
             copies.push(upload);
             continue;
         }
-        let outside = cycle.only.as_ref().is_some_and(|only| key != only && !key.is_below(only.as_str()));
         let planned = plan.has_at(to, Phase::Send, key)?
             || plan.has_at(to, Phase::Copy, key)?
             || plan.has_at(to, Phase::KeepBoth, key)?;
-        if !outside && !planned {
+        if cycle.scope.holds(key) && !planned {
             unplanned.push(upload);
         }
     }

@@ -8,10 +8,11 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codec::{digests_from_blob, digests_to_blob};
+use super::contents::{Follow, UNKNOWN, index_contents};
 use super::error::ManifestError;
 use super::store::Store;
 use super::{Access, Manifest, Orientation};
-use crate::model::{BaseRecord, DigestKind, Digests, Key, Version};
+use crate::model::{BaseRecord, DigestKind, Digests, Key, Scope, Version};
 
 /// One change of the base.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +26,11 @@ pub enum Record {
 }
 
 impl Manifest {
-    /// All records in key order, or only `only` and what is below it; a snapshot, in constant memory.
+    /// The records of a scope, in key order; a snapshot, in constant memory beside the scope's own.
     ///
     /// # Errors
     /// When the file can't be opened once more; the cursor's items carry later errors.
-    pub fn base(&self, only: Option<&Key>) -> Result<BaseCursor, ManifestError> {
+    pub fn base(&self, scope: &Scope) -> Result<BaseCursor, ManifestError> {
         let source = match &self.access {
             Access::Memory => Source::Shared(Arc::clone(&self.store)),
             Access::Write(path) | Access::Read(path) => {
@@ -40,19 +41,13 @@ impl Manifest {
                 Source::Own(Box::new(store.map_err(|e| self.failed("read", &e))?), path.clone())
             }
         };
-        let todo = match only {
-            None => vec![Span { after: String::new(), inclusive: false, before: None }],
-            // The key and the keys below it are no neighbours (`a`, `a-b`, `a/x`): two spans, the last one first.
-            // `0` is the character after `/`.
-            Some(key) => vec![
-                Span {
-                    after: format!("{}/", key.as_str()),
-                    inclusive: false,
-                    before: Some(format!("{}0", key.as_str())),
-                },
-                Span { after: key.as_str().to_owned(), inclusive: true, before: Some(format!("{}\0", key.as_str())) },
-            ],
+        // The next one is the last one.
+        let mut todo = match scope {
+            Scope::Whole => vec![Span { after: String::new(), inclusive: false, before: None }],
+            Scope::Below(key) => Span::of(key).into(),
+            Scope::Keys(keys) => keys.iter().flat_map(Span::of).collect(),
         };
+        todo.sort_unstable_by(|a, b| b.after.cmp(&a.after));
         Ok(BaseCursor { source, orientation: self.orientation, todo, batch: VecDeque::new() })
     }
 
@@ -128,12 +123,14 @@ impl Manifest {
         if records.is_empty() {
             return Ok(());
         }
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = totals.take();
         let done = self.write("record in", |conn| {
             let memo: bool = conn.query_row("SELECT EXISTS (SELECT 1 FROM memo)", [], |row| row.get(0))?;
-            // The index is of use while a plan is made; then the base changes.
-            conn.execute_batch("DROP TABLE IF EXISTS temp.contents")?;
+            let mut follow = Follow::new(conn, records.len(), known)?;
             let mut blob = Vec::new();
             for record in records {
+                follow.before(record)?;
                 match record {
                     Record::Put(put) => {
                         self.put(conn, put, &mut blob)?;
@@ -149,10 +146,11 @@ impl Manifest {
                     }
                 }
             }
-            Ok(())
-        });
-        *self.totals.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        done
+            Ok(follow.totals())
+        })?;
+        // After an error it is counted again.
+        *totals = done;
+        Ok(())
     }
 
     fn put(&self, conn: &Connection, put: &BaseRecord, blob: &mut Vec<u8>) -> rusqlite::Result<()> {
@@ -196,6 +194,17 @@ struct Span {
     after: String,
     inclusive: bool,
     before: Option<String>,
+}
+
+impl Span {
+    /// A key and the keys below it are no neighbours (`a`, `a-b`, `a/x`): two spans. `0` is the character after `/`.
+    fn of(key: &Key) -> [Self; 2] {
+        let key = key.as_str();
+        [
+            Self { after: key.to_owned(), inclusive: true, before: Some(format!("{key}\0")) },
+            Self { after: format!("{key}/"), inclusive: false, before: Some(format!("{key}0")) },
+        ]
+    }
 }
 
 impl BaseCursor {
@@ -261,31 +270,9 @@ fn read_span(conn: &Connection, span: &Span, orientation: Orientation) -> rusqli
     Ok(batch)
 }
 
-// An index in the file would make a sorted bulk load a random one (measured: ten times slower). So contents are sorted
-// when they are first asked for, into a temporary table of the connection.
 const WITH_CONTENT: &str = "SELECT key, size, left_version, right_version, digests, lapsed
     FROM temp.contents CROSS JOIN base ON key = of_key
     WHERE of_size = ?1 AND of_content IN (?2, ?3) ORDER BY of_key LIMIT ?4";
-
-/// Stands for a content whose BLAKE3 nobody knows.
-const UNKNOWN: i64 = i64::MIN;
-
-fn index_contents(conn: &Connection) -> rusqlite::Result<()> {
-    let there: bool = conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM temp.sqlite_master WHERE name = 'contents')")?
-        .query_row([], |row| row.get(0))?;
-    if there {
-        return Ok(());
-    }
-    let tx = conn.unchecked_transaction()?;
-    tx.execute_batch(&format!(
-        "CREATE TEMP TABLE contents
-             (of_size INTEGER, of_content INTEGER, of_key TEXT, PRIMARY KEY (of_size, of_content, of_key)) WITHOUT ROWID;
-         INSERT INTO temp.contents SELECT size, coalesce(content, {UNKNOWN}), key FROM base WHERE lapsed = 0
-             ORDER BY 1, 2, 3;"
-    ))?;
-    tx.commit()
-}
 
 fn select(tail: &str) -> String {
     format!("SELECT key, size, left_version, right_version, digests, lapsed FROM base {tail}")
@@ -306,7 +293,7 @@ fn record(row: &Row<'_>, orientation: Orientation) -> rusqlite::Result<BaseRecor
 }
 
 /// The start of the BLAKE3, as a number to find it by.
-fn content(digests: &Digests) -> Option<i64> {
+pub(super) fn content(digests: &Digests) -> Option<i64> {
     let start = digests.get(DigestKind::Blake3)?.text.get(..16)?;
     u64::from_str_radix(start, 16).ok().map(u64::cast_signed)
 }
@@ -355,8 +342,8 @@ mod tests {
         manifest.record(&records).unwrap();
     }
 
-    fn keys(manifest: &Manifest, only: Option<&Key>) -> Vec<String> {
-        manifest.base(only).unwrap().map(|r| r.unwrap().key.as_str().to_owned()).collect()
+    fn keys(manifest: &Manifest, scope: &Scope) -> Vec<String> {
+        manifest.base(scope).unwrap().map(|r| r.unwrap().key.as_str().to_owned()).collect()
     }
 
     fn on_disk() -> (tempfile::TempDir, Manifest) {
@@ -386,11 +373,15 @@ mod tests {
         fn the_base_is_a_map_in_key_order(
             batches in prop::collection::vec(prop::collection::vec(any_record(), 0..20), 0..5),
             only in any_key(),
+            several in prop::collection::vec(any_key(), 0..4),
             size in 0..3u64,
         ) {
             let (_state, manifest) = on_disk();
             let mut model = BTreeMap::new();
             for batch in &batches {
+                // What was counted and indexed by now is followed.
+                manifest.base_totals().unwrap();
+                manifest.has_size(size).unwrap();
                 manifest.record(batch).unwrap();
                 for record in batch {
                     match record {
@@ -400,11 +391,14 @@ mod tests {
                     }
                 }
             }
-            let all: Vec<BaseRecord> = manifest.base(None).unwrap().map(Result::unwrap).collect();
+            let all: Vec<BaseRecord> = manifest.base(&Scope::Whole).unwrap().map(Result::unwrap).collect();
             prop_assert_eq!(&all, &model.values().cloned().collect::<Vec<_>>());
-            let below: Vec<BaseRecord> = manifest.base(Some(&only)).unwrap().map(Result::unwrap).collect();
+            let below: Vec<BaseRecord> = manifest.base(&Scope::Below(only.clone())).unwrap().map(Result::unwrap).collect();
             let expected = model.values().filter(|r| r.key == only || r.key.is_below(only.as_str()));
             prop_assert_eq!(below, expected.cloned().collect::<Vec<_>>());
+            let scope = Scope::of_keys(several.iter().cloned().chain([only]));
+            let there: Vec<BaseRecord> = manifest.base(&scope).unwrap().map(Result::unwrap).collect();
+            prop_assert_eq!(there, model.values().filter(|r| scope.holds(&r.key)).cloned().collect::<Vec<_>>());
             for (key, record) in &model {
                 let found = manifest.get(key).unwrap();
                 prop_assert_eq!(found.as_ref(), Some(record));
@@ -435,10 +429,10 @@ mod tests {
         }
         let mut expected: Vec<Key> = texts.iter().map(|t| key(t)).collect();
         expected.sort();
-        assert_eq!(keys(&manifest, None), expected.iter().map(Key::as_str).collect::<Vec<_>>());
-        assert_eq!(keys(&manifest, Some(&key("a"))), ["a", "a/x"]);
-        assert_eq!(keys(&manifest, Some(&key("m"))).len(), 1500);
-        assert_eq!(keys(&manifest, Some(&key("none"))), Vec::<String>::new());
+        assert_eq!(keys(&manifest, &Scope::Whole), expected.iter().map(Key::as_str).collect::<Vec<_>>());
+        assert_eq!(keys(&manifest, &Scope::Below(key("a"))), ["a", "a/x"]);
+        assert_eq!(keys(&manifest, &Scope::Below(key("m"))).len(), 1500);
+        assert_eq!(keys(&manifest, &Scope::Below(key("none"))), Vec::<String>::new());
     }
 
     #[test]
@@ -446,13 +440,13 @@ mod tests {
         let (_state, manifest) = on_disk();
         let texts: Vec<String> = (0..2000).map(|n| format!("{n:05}")).collect();
         put(&manifest, &texts.iter().map(String::as_str).collect::<Vec<_>>());
-        let mut cursor = manifest.base(None).unwrap();
+        let mut cursor = manifest.base(&Scope::Whole).unwrap();
         cursor.next().unwrap().unwrap();
         manifest.record(&[Record::Forget(key("01999"))]).unwrap();
         put(&manifest, &["99999"]);
         let rest: Vec<BaseRecord> = cursor.map(Result::unwrap).collect();
         assert_eq!((rest.len(), rest.last().unwrap().key.as_str()), (1999, "01999"));
-        assert_eq!(keys(&manifest, None).last().unwrap(), "99999");
+        assert_eq!(keys(&manifest, &Scope::Whole).last().unwrap(), "99999");
     }
 
     #[test]
@@ -465,7 +459,7 @@ mod tests {
         assert_eq!(open("right").get(&put.key).unwrap(), Some(put.clone()));
         let swapped = BaseRecord { source: put.dest.clone(), dest: put.source.clone(), ..put };
         assert_eq!(open("left").get(&swapped.key).unwrap(), Some(swapped.clone()));
-        assert_eq!(open("left").base(None).unwrap().next(), Some(Ok(swapped)));
+        assert_eq!(open("left").base(&Scope::Whole).unwrap().next(), Some(Ok(swapped)));
     }
 
     #[test]
@@ -477,7 +471,7 @@ mod tests {
         let error = manifest.record(&records).unwrap_err();
         assert_eq!(error.reaction, super::super::Reaction::Full, "{error}");
         assert!(error.message.contains("manifest.db") && error.hint.unwrap().contains("free space"));
-        assert_eq!(keys(&manifest, None), ["kept"]);
+        assert_eq!(keys(&manifest, &Scope::Whole), ["kept"]);
         assert_eq!(manifest.base_totals().unwrap(), (1, 1));
         manifest.lock().conn.pragma_update(None, "max_page_count", 100_000).unwrap();
         manifest.record(&records).unwrap();
@@ -509,9 +503,9 @@ mod tests {
     #[test]
     fn a_manifest_in_memory_has_a_base_too() {
         let manifest = Manifest::empty(Orientation::Forward).unwrap();
-        assert_eq!(keys(&manifest, None), Vec::<String>::new());
+        assert_eq!(keys(&manifest, &Scope::Whole), Vec::<String>::new());
         put(&manifest, &["b", "a"]);
-        assert_eq!(keys(&manifest, None), ["a", "b"]);
+        assert_eq!(keys(&manifest, &Scope::Whole), ["a", "b"]);
         assert_eq!(manifest.path(), None);
     }
 
@@ -549,7 +543,7 @@ mod tests {
         println!("1 M records in batches of 1,000: {:?}, of which {making:?} makes them", time.elapsed());
         let time = std::time::Instant::now();
         let mut bytes = 0;
-        assert_eq!(manifest.base(None).unwrap().map(|r| bytes += r.unwrap().size).count(), 1_000_000);
+        assert_eq!(manifest.base(&Scope::Whole).unwrap().map(|r| bytes += r.unwrap().size).count(), 1_000_000);
         println!("cursor: {:?}", time.elapsed());
         let time = std::time::Instant::now();
         assert_eq!(manifest.base_totals().unwrap(), (1_000_000, bytes));

@@ -45,6 +45,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 mod base;
 mod codec;
+mod contents;
 mod dirty;
 mod error;
 mod kept;

@@ -333,7 +333,7 @@ mod tests {
 
     use super::*;
     use crate::manifest::{Record, RunId};
-    use crate::model::{BaseRecord, Digests, Key, Side, Version};
+    use crate::model::{BaseRecord, Digests, Key, Scope, Side, Version};
     use crate::replica::Journal as _;
 
     fn pair() -> Pair {
@@ -370,7 +370,7 @@ mod tests {
     }
 
     fn count(manifest: &Manifest) -> usize {
-        manifest.base(None).unwrap().map(Result::unwrap).count()
+        manifest.base(&Scope::Whole).unwrap().map(Result::unwrap).count()
     }
 
     fn file(state: &Path) -> PathBuf {
@@ -517,7 +517,7 @@ mod tests {
         assert_eq!(notices.len(), 0, "it was closed in order");
         let error = manifest.base_totals().unwrap_err();
         assert_eq!(error.reaction, Reaction::Corrupt, "{error}");
-        assert!(manifest.base(None).unwrap().any(|r| r.is_err_and(|e| e.reaction == Reaction::Corrupt)));
+        assert!(manifest.base(&Scope::Whole).unwrap().any(|r| r.is_err_and(|e| e.reaction == Reaction::Corrupt)));
         drop(manifest);
         is_begun_anew(state.path());
     }
@@ -528,7 +528,7 @@ mod tests {
         let manifest = open(state.path()).manifest;
         put(&manifest, many());
         manifest.lock().conn.execute("UPDATE base SET digests = x'99'", []).unwrap();
-        let first = manifest.base(None).unwrap().next().unwrap();
+        let first = manifest.base(&Scope::Whole).unwrap().next().unwrap();
         assert_eq!(first.unwrap_err().reaction, Reaction::Corrupt);
     }
 
@@ -591,7 +591,7 @@ mod tests {
         drop(conn);
         let Opened { manifest, notices } = open(state.path());
         assert_eq!(notices, Vec::<String>::new());
-        let records: Vec<BaseRecord> = manifest.base(None).unwrap().map(Result::unwrap).collect();
+        let records: Vec<BaseRecord> = manifest.base(&Scope::Whole).unwrap().map(Result::unwrap).collect();
         assert_eq!(records.iter().map(|r| r.key.as_str()).collect::<Vec<_>>(), ["a.jpg", "a/é.jpg"]);
         let digests: Vec<String> = records[0].digests.iter().map(|d| format!("{d:?}")).collect();
         assert_eq!(
@@ -642,7 +642,7 @@ mod tests {
         assert_eq!(count(&reader), 1000, "what is only in the log is seen");
         put(&writer, many());
         assert_eq!((count(&reader), reader.base_totals().unwrap().0), (3000, 3000));
-        let mut cursor = reader.base(None).unwrap();
+        let mut cursor = reader.base(&Scope::Whole).unwrap();
         cursor.next().unwrap().unwrap();
         let forgets: Vec<Record> = many().map(|t| Record::Forget(Key::new(t).unwrap())).collect();
         writer.record(&forgets).unwrap();
@@ -655,7 +655,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         put(&open(state.path()).manifest, many());
         let reader = open_read_only(state.path()).unwrap();
-        let mut cursor = reader.base(None).unwrap();
+        let mut cursor = reader.base(&Scope::Whole).unwrap();
         cursor.next().unwrap().unwrap();
         let writer = open(state.path()).manifest;
         let forgets: Vec<Record> = many().skip(10).map(|t| Record::Forget(Key::new(t).unwrap())).collect();
@@ -679,8 +679,9 @@ mod tests {
         let before = fs::read(file(state.path())).unwrap();
         let reader = open_read_only(state.path()).unwrap();
         let copy = reader.copy().unwrap();
-        let records =
-            |manifest: &Manifest| -> Vec<BaseRecord> { manifest.base(None).unwrap().map(Result::unwrap).collect() };
+        let records = |manifest: &Manifest| -> Vec<BaseRecord> {
+            manifest.base(&Scope::Whole).unwrap().map(Result::unwrap).collect()
+        };
         assert_eq!(records(&copy), records(&reader));
         assert_eq!(copy.identity(Side::Dest).unwrap().as_deref(), Some("who"));
         assert_eq!(copy.runs(9).unwrap(), reader.runs(9).unwrap());

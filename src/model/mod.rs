@@ -12,6 +12,7 @@ mod filter;
 mod junk;
 mod key;
 mod problem;
+mod scope;
 mod symlinks;
 mod trash;
 mod view;
@@ -27,6 +28,7 @@ pub use filter::{
 pub use junk::{JUNK_AT_ROOT, JUNK_DIRECTORIES, JUNK_FILES, Letters};
 pub use key::{BadKey, Key, Reach};
 pub use problem::{Conflict, Problem, ProblemKind, SkipReason};
+pub use scope::Scope;
 pub use symlinks::{LINK_SUFFIX, Symlinks, link_name};
 pub use trash::{Keep, Replaced, RunName, TrashRule};
 pub use view::{Item, Place};

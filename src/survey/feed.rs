@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::manifest::{Spool, read_entry, write_entry};
-use crate::model::{Item, Key};
+use crate::manifest::{BaseCursor, Spool, read_entry, write_entry};
+use crate::model::{Item, Key, Side};
 use crate::replica::{Cause, Error, Listing};
 
 /// Whether a listing goes to the join as it comes.
@@ -20,6 +20,8 @@ pub(super) enum Feed {
     Stream(Listing),
     /// Sorted on the join thread, before the join begins.
     Unsorted(Listing),
+    /// What the base says of a side that nobody asks.
+    Assumed(BaseCursor, Side),
 }
 
 pub(super) fn feed(listing: Listing, order: Order) -> Feed {
@@ -36,6 +38,7 @@ impl Feed {
         match self {
             Self::Nothing => Ok(Box::new(std::iter::once(Ok(Item::End)))),
             Self::Stream(listing) => Ok(Box::new(Streamed { listing, batch: Vec::new().into_iter() })),
+            Self::Assumed(base, side) => Ok(Box::new(super::keys::assumed(base, side))),
             Self::Unsorted(listing) => sorted(Streamed { listing, batch: Vec::new().into_iter() }, name, scratch),
         }
     }

@@ -6,6 +6,7 @@
 mod crowd;
 mod feed;
 mod findings;
+mod keys;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,7 +22,7 @@ use self::feed::{Feed, Items, Order, feed};
 use crate::examine::Examiner;
 use crate::manifest::{BaseCursor, ManifestError};
 use crate::model::{
-    Conflict, Entry, Filter, Item, Key, Presence, Problem, Reach, Reason, Side, Verdict, conflict_name,
+    Conflict, Entry, Filter, Item, Key, Presence, Problem, Reach, Reason, Scope, Side, Verdict, conflict_name,
 };
 use crate::plan::{
     Context, Decision, Evidence, Input, Join, JoinError, Joined, Known, Need, OnConflict, Policy, Triple, decide,
@@ -164,14 +165,25 @@ async fn attempt(cycle: &Cycle<'_>, new: &[Side], observer: &dyn Observer, sort:
         scratch: cycle.scratch.to_owned(),
         findings: Arc::new(Mutex::new(Findings::new(cycle.scratch))),
     };
-    let listing = |side: Side| {
+    let listing = |side: Side| -> Result<Feed, Error> {
         if new.contains(&side) {
-            return Feed::Nothing;
+            return Ok(Feed::Nothing);
         }
-        feed(sides.of(side).list(cycle.only.as_ref(), &cycle.filter), sorts(&sides, side, sort))
+        if cycle.assumed == Some(side) {
+            return Ok(Feed::Assumed(cycle.manifest.base(&cycle.scope)?, side));
+        }
+        let order = match cycle.scope {
+            Scope::Keys(_) => Order::Sort,
+            Scope::Whole | Scope::Below(_) => sorts(&sides, side, sort),
+        };
+        let replica = match side {
+            Side::Source => &sides.source,
+            Side::Dest => &sides.dest,
+        };
+        Ok(feed(keys::list(replica, &cycle.scope, &cycle.filter), order))
     };
-    let listings = Listings { source: listing(Side::Source), dest: listing(Side::Dest) };
-    let base = cycle.manifest.base(cycle.only.as_ref()).map_err(Error::from)?;
+    let listings = Listings { source: listing(Side::Source)?, dest: listing(Side::Dest)? };
+    let base = cycle.manifest.base(&cycle.scope).map_err(Error::from)?;
     let (sender, messages) = mpsc::channel(64);
     let joiner = {
         let shared = shared.clone();

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use mediasync::model::{Action, Conflict, Counts, Problem, Reason, Verb};
+use mediasync::model::{Action, Conflict, Counts, Problem, Reason, Scope, Verb};
 use mediasync::plan::{Mode, OnConflict};
 use mediasync::replica::memory::Fault;
 use mediasync::replica::{Cause, Error};
@@ -327,10 +327,10 @@ fn only_a_subtree_is_looked_at_and_nothing_lapses() {
     bench.source.write(&key("dir1/new"), "new");
     bench.source.write(&key("dir2/new"), "another");
     bench.source.remove(&key("dir2/file2.jpg"));
-    bench.only = Some(key("dir1"));
+    bench.scope = Scope::Below(key("dir1"));
     let report = bench.run();
     assert_eq!((report.done.creates, report.done.deletes, report.done.records), (1, 0, 0));
-    bench.only = None;
+    bench.scope = Scope::Whole;
     let report = bench.run();
     assert_eq!((report.done.creates, report.done.deletes), (1, 1));
 }
@@ -428,11 +428,11 @@ fn a_run_over_a_part_does_not_introduce_a_stranger() {
     let mut bench = seeded(Mode::CopyAndDelete, 20);
     bench.source.change_identity("another disk");
     bench.source.remove(&key("dir0/file0.jpg"));
-    bench.only = Some(key("nowhere"));
+    bench.scope = Scope::Below(key("nowhere"));
     assert_eq!(bench.try_run().unwrap_err().cause, Cause::Usage);
-    bench.only = Some(key("dir1"));
+    bench.scope = Scope::Below(key("dir1"));
     halted(&bench.try_run().unwrap(), "another disk or directory");
-    bench.only = None;
+    bench.scope = Scope::Whole;
     halted(&bench.try_run().unwrap(), "another disk or directory");
 }
 

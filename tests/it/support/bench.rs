@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use mediasync::apply::{Origin, Shelf};
 use mediasync::manifest::{Manifest, Pair};
-use mediasync::model::{Action, Conflict, Filter, Key, Problem, TrashRule};
+use mediasync::model::{Action, Conflict, Filter, Key, Problem, Scope, Side, TrashRule};
 use mediasync::plan::{Budget, Compare, Mode, OnConflict, Policy};
 use mediasync::replica::memory::{Memory, Role};
 use mediasync::replica::{Buffers, Error};
@@ -54,7 +54,8 @@ pub struct Bench {
     pub dest: Arc<Memory>,
     pub policy: Policy,
     pub filter: Arc<Filter>,
-    pub only: Option<Key>,
+    pub scope: Scope,
+    pub assumed: Option<Side>,
     pub budget: Budget,
     pub overwrites: Budget,
     pub trash: TrashRule,
@@ -72,7 +73,8 @@ impl Bench {
             dest: Arc::new(Memory::new("dest", Role::Bucket)),
             policy: Policy { mode, on_conflict: OnConflict::Report, compare: Compare::Metadata },
             filter: Arc::new(Filter::default()),
-            only: None,
+            scope: Scope::Whole,
+            assumed: None,
             budget: Budget::Sliding,
             overwrites: Budget::Sliding,
             trash: TrashRule::default(),
@@ -128,7 +130,8 @@ impl Bench {
             writes: self.policy.mode.writes(),
             dest_label: "dest",
             filter: self.filter.clone(),
-            only: self.only.clone(),
+            scope: self.scope.clone(),
+            assumed: self.assumed,
             budget: self.budget,
             overwrites: self.overwrites,
             trash: self.trash,
