@@ -34,11 +34,15 @@
 //! **Execute.** `execute` carries the plan out, phase by phase and bounded, each change with the version that was seen, and
 //! records what the replicas acknowledged. Deletions come last, after one more look.
 //!
+//! **Daemon.** [`daemon`] is what `mediasync daemon` runs for years: what a watcher saw and what the clock says become
+//! cycles of the same engine.
+//!
 //! **Tell.** Stages tell what happens to a [`sync::Observer`]; [`cli`] prints it for people or as JSON, and turns the
 //! [`sync::Report`] into an exit code.
 pub mod apply;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod dsn;
 mod examine;
 mod execute;

@@ -33,6 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("resolve", STAGES),
     ("meet", STAGES),
     ("sync", STAGES),
+    ("daemon", &["config", "location", "manifest", "model", "plan", "replica", "report", "secret", "sync"]),
 ];
 
 /// What the stages of a cycle may use: one another, and everything below them, but neither what users type nor SDKs.

@@ -1,0 +1,3 @@
+//! The daemon: what goes on while nobody types. Events and timers become cycles of the same engine.
+
+pub mod state;

@@ -1,0 +1,499 @@
+//! How every job stands: written by the jobs, read by whoever asks (the socket, HTTP, notifications). Plain values.
+//!
+//! Times are nanoseconds since the epoch, by the daemon's clock. Nothing here holds a secret: places are as people call
+//! them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+const SECOND: i64 = 1_000_000_000;
+/// A point of the charts stands for this much time.
+pub const BUCKET_NS: i64 = 5 * 60 * SECOND;
+/// A day of them.
+pub const BUCKETS: usize = 288;
+/// Problems that are kept with their words; the rest is counted.
+pub const LISTED: usize = 100;
+
+/// The daemon and its jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DaemonState {
+    /// Its process.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// When it began.
+    pub started_ns: i64,
+    /// The configuration that it runs by.
+    pub config: Option<String>,
+    /// Where it remembers.
+    pub state_dir: String,
+    /// Why the configuration that was read last is not the one it runs by.
+    pub reload_error: Option<String>,
+    /// Its jobs, as they stand in the configuration.
+    pub jobs: Vec<JobState>,
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobState {
+    /// Its name.
+    pub name: String,
+    /// Where content comes from, as people call it.
+    pub source: String,
+    /// Where it goes.
+    pub dest: String,
+    /// `copy`, `copy-and-delete`, `mirror`, `two-way`.
+    pub mode: String,
+    /// What it does now.
+    pub phase: Phase,
+    /// How it is watched; `None` if it is not.
+    pub watch: Option<Watching>,
+    /// Keys that were seen to change and are not done yet.
+    pub dirty: u64,
+    /// Since when the oldest of them is.
+    pub dirty_since_ns: Option<i64>,
+    /// When both sides were last known to be equal, as far as they were looked at; `None` before the first time.
+    pub fresh_ns: Option<i64>,
+    /// How old that may become before the job counts as stale, in seconds.
+    pub max_age_s: u64,
+    /// The cycle under way.
+    pub running: Option<Running>,
+    /// The last cycle that did something or looked at all.
+    pub last: Option<Last>,
+    /// When the next scheduled look at both sides is.
+    pub next_ns: Option<i64>,
+    /// Files that are equal on both sides, and their bytes.
+    pub synced: (u64, u64),
+    /// The first problems that are left.
+    pub problems: Vec<Told>,
+    /// How many there are.
+    pub problem_count: u64,
+    /// Conflicts that are left.
+    pub conflict_count: u64,
+    /// Why a guard refused to go on.
+    pub halt: Option<Halted>,
+    /// Why the last try failed.
+    pub error: Option<Failing>,
+    /// Since the daemon began.
+    pub totals: Totals,
+    /// The last day, the oldest first; without gaps from its first point on only where something was noted.
+    pub samples: VecDeque<Sample>,
+}
+
+/// What a job does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// It has not looked at both sides yet.
+    Starting,
+    /// It waits for changes or for its time.
+    Idle,
+    /// A cycle is under way.
+    Running,
+    /// A person paused it.
+    Paused,
+    /// A command of a person works on its pair.
+    Lent,
+    /// A guard refused; a person decides.
+    Halted,
+    /// The last try failed; it tries again by itself.
+    Failing,
+    /// Another host holds the lease.
+    Standby,
+    /// The watched directory is not there, or another one.
+    Lost,
+}
+
+/// How a directory is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watching {
+    /// Whether changes are seen at once.
+    pub coverage: Coverage,
+    /// Directories that are watched.
+    pub directories: u64,
+    /// Why it is not everything; in words.
+    pub why: Option<String>,
+}
+
+/// Whether changes are seen at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Coverage {
+    /// All of them.
+    Full,
+    /// Some of them; the rest is found by looking at all, more often than else.
+    Degraded,
+    /// None: it is looked at every few minutes.
+    Polling,
+    /// The directory is gone or another one.
+    Lost,
+}
+
+/// What a cycle looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Look {
+    /// Both sides, all of them.
+    Both,
+    /// The watched side, all of it.
+    Watched,
+    /// What was seen to change.
+    Changes,
+}
+
+/// A cycle under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// What it looks at.
+    pub look: Look,
+    /// Since when.
+    pub since_ns: i64,
+    /// Actions planned and done; 0 while it looks.
+    pub actions: u64,
+    /// Of these, done.
+    pub actions_done: u64,
+    /// Bytes to send.
+    pub bytes_to_send: u64,
+    /// Of these, sent.
+    pub bytes_sent: u64,
+}
+
+/// A cycle that ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Last {
+    /// What it looked at.
+    pub look: Look,
+    /// When it began.
+    pub started_ns: i64,
+    /// How long it took, ms.
+    pub took_ms: u64,
+    /// How it ended.
+    pub ending: Ended,
+    /// Keys created, overwritten, copied, deleted.
+    pub done: Done,
+}
+
+/// How a cycle ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// All is done.
+    Finished,
+    /// Some keys are not.
+    Problems,
+    /// A guard refused.
+    Halted,
+    /// It failed.
+    Failed,
+    /// It was stopped.
+    Interrupted,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Done {
+    /// Keys created.
+    pub creates: u64,
+    /// Keys overwritten.
+    pub overwrites: u64,
+    /// Keys copied inside the destination.
+    pub copies: u64,
+    /// Keys deleted.
+    pub deletes: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+}
+
+impl Done {
+    /// Keys that were changed.
+    pub fn changes(&self) -> u64 {
+        self.creates + self.overwrites + self.copies + self.deletes
+    }
+
+    fn add(&mut self, more: Self) {
+        self.creates += more.creates;
+        self.overwrites += more.overwrites;
+        self.copies += more.copies;
+        self.deletes += more.deletes;
+        self.bytes += more.bytes;
+    }
+}
+
+/// Something for people: what happened, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// What happened, with names escaped.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// A guard refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halted {
+    /// Why.
+    pub message: String,
+    /// The hash of the stored plan.
+    pub plan: Option<String>,
+    /// The command that resolves it.
+    pub command: Option<String>,
+    /// Since when.
+    pub since_ns: i64,
+}
+
+/// The last try failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// Why.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Since when.
+    pub since_ns: i64,
+    /// When it tries again.
+    pub retry_ns: Option<i64>,
+    /// How often it failed in a row.
+    pub tries: u32,
+}
+
+/// Sums since the daemon began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Cycles over what changed.
+    pub cycles_changes: u64,
+    /// Cycles over all of the watched side.
+    pub cycles_watched: u64,
+    /// Cycles over both sides.
+    pub cycles_both: u64,
+    /// Cycles that failed.
+    pub failures: u64,
+    /// Cycles that a guard refused.
+    pub halts: u64,
+    /// Keys that could not be handled, summed over cycles.
+    pub problems: u64,
+    /// What was done.
+    pub done: Done,
+    /// Requests to object stores.
+    pub requests: u64,
+}
+
+/// What happened in one stretch of time, [`BUCKET_NS`] long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// When the stretch began: a multiple of its length.
+    pub at_ns: i64,
+    /// The longest that a change waited, or the job was not known to be fresh, in seconds.
+    pub lag_s: u64,
+    /// Keys changed.
+    pub changes: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+}
+
+/// Whether a job is as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// Both sides are equal, as far as anybody can know.
+    InSync,
+    /// Changes are on their way, and not late.
+    Syncing,
+    /// A person paused it, and it is not late yet.
+    Paused,
+    /// Not fresh for longer than it may be.
+    Stale,
+    /// Some keys could not be handled, or are in conflict.
+    Problems,
+    /// A guard refused to go on.
+    Halted,
+}
+
+impl JobState {
+    /// A job that has not begun.
+    pub fn new(name: &str, places: (&str, &str), mode: &str, max_age_s: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            source: places.0.to_owned(),
+            dest: places.1.to_owned(),
+            mode: mode.to_owned(),
+            phase: Phase::Starting,
+            watch: None,
+            dirty: 0,
+            dirty_since_ns: None,
+            fresh_ns: None,
+            max_age_s,
+            running: None,
+            last: None,
+            next_ns: None,
+            synced: (0, 0),
+            problems: Vec::new(),
+            problem_count: 0,
+            conflict_count: 0,
+            halt: None,
+            error: None,
+            totals: Totals::default(),
+            samples: VecDeque::new(),
+        }
+    }
+
+    /// Whether changes are seen at once, so that silence means that nothing changed.
+    fn is_watching(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.coverage == Coverage::Full)
+            && !matches!(self.phase, Phase::Starting | Phase::Paused | Phase::Lent | Phase::Lost | Phase::Failing)
+    }
+
+    /// For how many seconds both sides are not known to be equal: 0 while a watched job has nothing to do. `None` before
+    /// they were equal for the first time.
+    pub fn lag_s(&self, now_ns: i64) -> Option<u64> {
+        let fresh = self.fresh_ns?;
+        let since = if self.is_watching() && self.halt.is_none() {
+            match self.dirty_since_ns {
+                None => return Some(0),
+                Some(since) => since,
+            }
+        } else {
+            self.dirty_since_ns.map_or(fresh, |since| since.min(fresh))
+        };
+        Some(u64::try_from((now_ns - since) / SECOND).unwrap_or(0))
+    }
+
+    /// Whether it is as it should be. `started_ns` is when the daemon began: a job that was never fresh may take its
+    /// time for that.
+    pub fn health(&self, now_ns: i64, started_ns: i64) -> Health {
+        let waited = u64::try_from((now_ns - started_ns) / SECOND).unwrap_or(0);
+        let lag = self.lag_s(now_ns);
+        if self.halt.is_some() {
+            Health::Halted
+        } else if self.phase == Phase::Lost || lag.unwrap_or(waited) > self.max_age_s {
+            Health::Stale
+        } else if self.problem_count + self.conflict_count > 0 {
+            Health::Problems
+        } else if self.phase == Phase::Paused {
+            Health::Paused
+        } else if lag.is_none() || self.dirty > 0 || self.error.is_some() || self.phase == Phase::Starting {
+            Health::Syncing
+        } else {
+            Health::InSync
+        }
+    }
+
+    /// Adds to the sample of `now_ns`, and forgets what is older than a day.
+    pub fn note(&mut self, now_ns: i64, lag_s: u64, done: Done) {
+        let at_ns = now_ns - now_ns.rem_euclid(BUCKET_NS);
+        // A clock that was set back adds to the last point.
+        if self.samples.back().is_none_or(|last| last.at_ns < at_ns) {
+            self.samples.push_back(Sample { at_ns, lag_s: 0, changes: 0, bytes: 0 });
+        }
+        while self.samples.len() > BUCKETS {
+            self.samples.pop_front();
+        }
+        if let Some(last) = self.samples.back_mut() {
+            last.lag_s = last.lag_s.max(lag_s);
+            last.changes += done.changes();
+            last.bytes += done.bytes;
+        }
+    }
+
+    /// Counts a cycle that ended.
+    pub fn count(&mut self, last: Last, requests: u64, problems: u64) {
+        match last.look {
+            Look::Changes => self.totals.cycles_changes += 1,
+            Look::Watched => self.totals.cycles_watched += 1,
+            Look::Both => self.totals.cycles_both += 1,
+        }
+        match last.ending {
+            Ended::Failed => self.totals.failures += 1,
+            Ended::Halted => self.totals.halts += 1,
+            Ended::Finished | Ended::Problems | Ended::Interrupted => {}
+        }
+        self.totals.problems += problems;
+        self.totals.requests += requests;
+        self.totals.done.add(last.done);
+        self.last = Some(last);
+    }
+}
+
+/// Where all jobs write how they stand. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Board(Arc<Mutex<DaemonState>>);
+
+impl Board {
+    /// A board without jobs.
+    pub fn new(state: DaemonState) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// What stands on it now.
+    pub fn look(&self) -> DaemonState {
+        self.lock().clone()
+    }
+
+    /// Changes what stands on it.
+    pub fn change<T>(&self, change: impl FnOnce(&mut DaemonState) -> T) -> T {
+        change(&mut self.lock())
+    }
+
+    /// Changes how a job stands; nothing if there is no such job.
+    pub fn job<T>(&self, name: &str, change: impl FnOnce(&mut JobState) -> T) -> Option<T> {
+        self.lock().jobs.iter_mut().find(|job| job.name == name).map(change)
+    }
+
+    /// Plain values stay behind after a panic elsewhere.
+    fn lock(&self) -> std::sync::MutexGuard<'_, DaemonState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job() -> JobState {
+        let mut job = JobState::new("media", ("/data/media", "s3://b"), "copy", 600);
+        job.watch = Some(Watching { coverage: Coverage::Full, directories: 1, why: None });
+        job
+    }
+
+    #[test]
+    fn a_watched_job_without_changes_is_fresh_and_a_late_one_is_stale() {
+        let mut job = job();
+        assert_eq!(job.health(5 * SECOND, 0), Health::Syncing, "it has not looked yet");
+        assert_eq!(job.health(601 * SECOND, 0), Health::Stale);
+        (job.phase, job.fresh_ns) = (Phase::Idle, Some(10 * SECOND));
+        assert_eq!((job.lag_s(9_999 * SECOND), job.health(9_999 * SECOND, 0)), (Some(0), Health::InSync));
+        (job.dirty, job.dirty_since_ns) = (3, Some(9_000 * SECOND));
+        assert_eq!((job.lag_s(9_010 * SECOND), job.health(9_010 * SECOND, 0)), (Some(10), Health::Syncing));
+        assert_eq!(job.health(9_601 * SECOND, 0), Health::Stale);
+        (job.dirty, job.dirty_since_ns, job.problem_count) = (0, None, 1);
+        assert_eq!(job.health(9_601 * SECOND, 0), Health::Problems);
+        job.phase = Phase::Failing;
+        assert_eq!(job.health(9_601 * SECOND, 0), Health::Stale, "silence of a job that fails proves nothing");
+        job.halt = Some(Halted { message: String::new(), plan: None, command: None, since_ns: 0 });
+        assert_eq!(job.health(9_601 * SECOND, 0), Health::Halted);
+    }
+
+    #[test]
+    fn a_job_that_nobody_watches_is_as_fresh_as_its_last_look() {
+        let mut job = JobState { watch: None, ..job() };
+        (job.phase, job.fresh_ns) = (Phase::Idle, Some(100 * SECOND));
+        assert_eq!((job.lag_s(150 * SECOND), job.health(150 * SECOND, 0)), (Some(50), Health::InSync));
+        assert_eq!(job.health(701 * SECOND, 0), Health::Stale);
+    }
+
+    #[test]
+    fn samples_are_a_day_in_points_of_five_minutes() {
+        let mut job = job();
+        let done = Done { creates: 1, bytes: 10, ..Done::default() };
+        job.note(1, 5, done);
+        job.note(BUCKET_NS - 1, 3, done);
+        assert_eq!(job.samples, [Sample { at_ns: 0, lag_s: 5, changes: 2, bytes: 20 }]);
+        for n in 1..1_000 {
+            job.note(n * BUCKET_NS, 0, done);
+        }
+        assert_eq!(job.samples.len(), BUCKETS);
+        job.note(0, 9, done);
+        assert_eq!((job.samples.len(), job.samples[BUCKETS - 1].lag_s), (BUCKETS, 9), "a clock that was set back");
+    }
+}
