@@ -31,6 +31,7 @@ pub mod settle;
 pub mod setup;
 pub mod shell;
 pub mod status;
+pub mod stderr;
 pub mod texts;
 pub mod totals;
 pub mod trash;

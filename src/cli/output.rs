@@ -133,6 +133,12 @@ impl Output {
         }
     }
 
+    /// For tests: everything goes to one place.
+    #[cfg(test)]
+    pub(super) fn printing(err: Box<dyn Write + Send>, format: Format, verbosity: Verbosity, zone: TimeZone) -> Self {
+        Self::with(Box::new(io::sink()), err, format, verbosity).looks(Colour::Off, zone)
+    }
+
     fn looks(mut self, colour: Colour, zone: TimeZone) -> Self {
         self.colour = colour;
         self.zone = zone;

@@ -173,7 +173,7 @@ fn foreign_types_stop_where_they_belong() {
     only_in("anyhow", "::", &["src/cli/", "src/main.rs"]);
     only_in("indicatif", "::", &["src/cli/"]);
     only_in("tracing_subscriber", "::", &["src/cli/"]);
-    only_in("rustix", "::", &["src/replica/local/", "src/manifest/"]);
+    only_in("rustix", "::", &["src/replica/local/", "src/manifest/", "src/daemon/manager.rs"]);
     for (path, text) in sources() {
         let told = |other| format!("{path} knows {other}: replicas know one another only through the trait");
         assert!(!path.starts_with("src/replica/local/") || !text.contains("s3::"), "{}", told("s3"));
@@ -209,7 +209,8 @@ fn one_file_prints_and_one_folder_reads_the_environment() {
     for (path, text) in sources() {
         let prints = ["print", "println", "eprint", "eprintln", "dbg"].iter().any(|name| uses(&text, name, "!("));
         let streams = ["stdout()", "stderr()"].iter().any(|name| uses(&text, name, ""));
-        assert!(!(prints || streams) || path == "src/cli/output.rs", "{path} prints");
+        let looks = path == "src/cli/stderr.rs" && !prints;
+        assert!(!(prints || streams) || path == "src/cli/output.rs" || looks, "{path} prints");
         let variables = ["env::var(", "env::var_os(", "env::vars("].iter().any(|name| text.contains(name));
         assert!(!variables || path.starts_with("src/cli/"), "{path} reads the environment");
     }
