@@ -1,4 +1,13 @@
 //! The daemon: what goes on while nobody types. Events and timers become cycles of the same engine.
+//!
+//! | file | what |
+//! |---|---|
+//! | `manager` | what a service manager is told |
+//! | `settle` | when what a watcher saw is to be looked at |
+//! | `state` | how every job stands |
+//! | `temporary` | names that programs give to files that are not finished |
 
 pub mod manager;
+pub mod settle;
 pub mod state;
+mod temporary;

@@ -1,83 +1,427 @@
-//! Keys to look at again: the watcher saw them change, or their version was recorded too soon after a change.
+//! Keys to look at again: the watcher saw them change, or a look at them failed.
+//!
+//! A line is a key, or all keys below a directory, and the time from which on it may be looked at. Times are of the
+//! daemon's clock (`daemon::settle::Clock`), in ns. Every change of the table has a number, its [`Mark`]: a cycle says
+//! up to which one it has seen the signs, so that a sign that came meanwhile is never taken for looked at, whatever the
+//! clock said.
+
+use std::sync::atomic::Ordering;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row};
 
 use super::Manifest;
 use super::error::ManifestError;
 use crate::model::Key;
 
+/// Something to look at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Dirty {
+    /// The key, or the directory.
+    pub key: Key,
+    /// How much it stands for.
+    pub span: Span,
+}
+
+/// How much a key stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Span {
+    /// The key.
+    Itself,
+    /// All keys below it, as a directory.
+    Below,
+}
+
+/// When something is to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// At this time, whatever was said before.
+    At(i64),
+    /// At this time or earlier: not later than so long after the first sign that was not yet looked at.
+    Quiet {
+        /// The time.
+        at_ns: i64,
+        /// The longest time after the first sign.
+        most_ns: i64,
+    },
+    /// When it is to be looked at anyway, else at this time.
+    Anyway(i64),
+}
+
+/// Up to where signs are known: those that came earlier have it or a smaller one, later ones a greater one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    number: i64,
+    now_ns: i64,
+}
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// In order: by key, itself before what is below it.
+    pub dirty: Vec<Dirty>,
+    /// For [`Manifest::dirty_clear`] and [`Manifest::dirty_defer`].
+    pub mark: Mark,
+}
+
+impl Dirty {
+    /// A key.
+    pub fn itself(key: Key) -> Self {
+        Self { key, span: Span::Itself }
+    }
+
+    /// All below a directory.
+    pub fn below(key: Key) -> Self {
+        Self { key, span: Span::Below }
+    }
+
+    fn row(&self) -> (&str, bool) {
+        (self.key.as_str(), self.span == Span::Below)
+    }
+}
+
 impl Manifest {
-    /// Adds keys to look at from `due_ns` on. A key that is there already keeps the later time.
+    /// Writes down what is to be looked at, in one transaction. Later lines of the same key win as [`When`] says.
     ///
     /// # Errors
-    /// [`ManifestError`].
-    pub fn dirty_add<'a>(&self, keys: impl IntoIterator<Item = &'a Key>, due_ns: i64) -> Result<(), ManifestError> {
+    /// [`ManifestError`]; then nothing was written, and everything has to be looked at.
+    pub fn dirty_note<'a>(
+        &self,
+        lines: impl IntoIterator<Item = (&'a Dirty, When)>,
+        now_ns: i64,
+    ) -> Result<(), ManifestError> {
         self.write("write", |conn| {
+            let mark = self.next_mark(conn, now_ns)?;
             let mut add = conn.prepare_cached(
-                "INSERT INTO dirty (key, due) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET due = max(due, excluded.due)",
+                "INSERT INTO dirty (key, below, due, since, mark) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET mark = excluded.mark, due = CASE
+                     WHEN ?6 IS NULL THEN dirty.due
+                     ELSE min(excluded.due, dirty.since + ?6) END",
             )?;
-            for key in keys {
-                add.execute((key.as_str(), due_ns))?;
+            for (dirty, when) in lines {
+                let (key, below) = dirty.row();
+                let (due, most) = match when {
+                    When::At(at) => (at, Some(i64::MAX / 2)),
+                    When::Quiet { at_ns, most_ns } => (at_ns, Some(most_ns)),
+                    When::Anyway(at) => (at, None),
+                };
+                add.execute((key, below, due, now_ns, mark, most))?;
             }
             Ok(())
         })
     }
 
-    /// The keys whose time has come, in key order.
+    /// Up to `most` lines whose time has come, the longest waiting first.
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn dirty_due(&self, now_ns: i64) -> Result<Vec<Key>, ManifestError> {
-        self.read("read", |conn| {
-            let mut statement = conn.prepare_cached("SELECT key FROM dirty WHERE due <= ?1 ORDER BY key")?;
-            let keys = statement.query_map([now_ns], |row| {
-                let text = row.get_ref(0)?.as_str()?;
-                Key::new(text)
-                    .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, e.into()))
-            })?;
-            keys.collect()
-        })
+    pub fn dirty_due(&self, now_ns: i64, most: usize) -> Result<Due, ManifestError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let (number, mut dirty) = self.read("read", |conn| {
+            let number = self.last_mark(conn)?;
+            let sql = "SELECT key, below FROM dirty WHERE due <= ?1 ORDER BY due LIMIT ?2";
+            let rows: Vec<Dirty> =
+                conn.prepare_cached(sql)?.query_map((now_ns, most), dirty)?.collect::<rusqlite::Result<_>>()?;
+            Ok((number, rows))
+        })?;
+        dirty.sort_unstable();
+        Ok(Due { dirty, mark: Mark { number, now_ns } })
     }
 
-    /// When the next key is due, if there is one.
+    /// When the next line is due, if there is one.
     ///
     /// # Errors
     /// [`ManifestError`].
     pub fn dirty_next(&self) -> Result<Option<i64>, ManifestError> {
-        self.read("read", |conn| conn.query_row("SELECT min(due) FROM dirty", [], |row| row.get(0)))
+        self.read("read", |conn| conn.prepare_cached("SELECT min(due) FROM dirty")?.query_row([], |row| row.get(0)))
     }
 
-    /// These keys were looked at, in a cycle that asked for what was due at `seen_ns`. Keys that became dirty again
-    /// since then stay.
+    /// Where signs stand now: what begins to look at everything takes it first, for [`Manifest::dirty_reset`].
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn dirty_clear<'a>(&self, keys: impl IntoIterator<Item = &'a Key>, seen_ns: i64) -> Result<(), ManifestError> {
+    pub fn dirty_mark(&self, now_ns: i64) -> Result<Mark, ManifestError> {
+        self.read("read", |conn| Ok(Mark { number: self.last_mark(conn)?, now_ns }))
+    }
+
+    /// These were looked at by what began at `mark`. Lines with a later sign stay. With what is below a directory go the
+    /// lines of keys there that were due.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; then they are looked at once more.
+    pub fn dirty_clear<'a>(
+        &self,
+        looked_at: impl IntoIterator<Item = &'a Dirty>,
+        mark: Mark,
+    ) -> Result<(), ManifestError> {
         self.write("write", |conn| {
-            let mut clear = conn.prepare_cached("DELETE FROM dirty WHERE key = ?1 AND due <= ?2")?;
-            for key in keys {
-                clear.execute((key.as_str(), seen_ns))?;
+            let sql = "DELETE FROM dirty WHERE key = ?1 AND below = ?2 AND mark <= ?3";
+            let mut clear = conn.prepare_cached(sql)?;
+            let sql = "DELETE FROM dirty WHERE key > ?1 AND key < ?2 AND mark <= ?3 AND due <= ?4";
+            let mut clear_below = conn.prepare_cached(sql)?;
+            for dirty in looked_at {
+                let (key, below) = dirty.row();
+                clear.execute((key, below, mark.number))?;
+                if below {
+                    let (from, to) = span(&dirty.key);
+                    clear_below.execute((from, to, mark.number, mark.now_ns))?;
+                }
             }
             Ok(())
         })
     }
+
+    /// These are to be looked at again at `due_ns`, because the look that began at `mark` came to nothing. A later sign
+    /// keeps its own time.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_defer<'a>(
+        &self,
+        again: impl IntoIterator<Item = &'a Dirty>,
+        mark: Mark,
+        due_ns: i64,
+    ) -> Result<(), ManifestError> {
+        self.write("write", |conn| {
+            let mut defer = conn.prepare_cached(
+                "INSERT INTO dirty (key, below, due, since, mark) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET due = excluded.due WHERE dirty.mark <= excluded.mark",
+            )?;
+            for dirty in again {
+                let (key, below) = dirty.row();
+                defer.execute((key, below, due_ns, mark.now_ns, mark.number))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Everything was looked at, by a scan that began at `mark`.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_reset(&self, mark: Mark) -> Result<(), ManifestError> {
+        self.write("write", |conn| conn.execute("DELETE FROM dirty WHERE mark <= ?1", [mark.number]).map(drop))
+    }
+
+    /// How many lines there are.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_count(&self) -> Result<u64, ManifestError> {
+        self.read("read", |conn| conn.query_row("SELECT count(*) FROM dirty", [], |row| row.get::<_, i64>(0)))
+            .map(|count| u64::try_from(count).unwrap_or(0))
+    }
+
+    /// When the first sign came of what waits longest, if anything does.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_oldest(&self) -> Result<Option<i64>, ManifestError> {
+        self.read("read", |conn| conn.query_row("SELECT min(since) FROM dirty", [], |row| row.get(0)))
+    }
+
+    /// Whether a key has to be left alone for now: its file is being written, or it is away and may come back.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_waits(&self, key: &Key, now_ns: i64) -> Result<bool, ManifestError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM dirty WHERE key = ?1 AND below = 0 AND due > ?2)";
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row((key.as_str(), now_ns), |row| row.get(0)))
+    }
+
+    /// Whether a sign of this key came after `mark`: what was seen of it before may be wrong by now.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_since(&self, key: &Key, mark: Mark) -> Result<bool, ManifestError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM dirty WHERE key = ?1 AND mark > ?2)";
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row((key.as_str(), mark.number), |row| row.get(0)))
+    }
+
+    /// Whether both sides ever agreed about a key below this one, as a directory.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn has_base_below(&self, dir: &Key) -> Result<bool, ManifestError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM base WHERE key > ?1 AND key < ?2)";
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row(span(dir), |row| row.get(0)))
+    }
+
+    /// Whether both sides ever agreed about this key.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn has_base(&self, key: &Key) -> Result<bool, ManifestError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM base WHERE key = ?1)";
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row([key.as_str()], |row| row.get(0)))
+    }
+
+    /// A number above all that were used. They follow the clock only so that they survive an empty table.
+    fn next_mark(&self, conn: &Connection, now_ns: i64) -> rusqlite::Result<i64> {
+        let next = now_ns.max(self.last_mark(conn)? + 1);
+        self.last_mark.store(next, Ordering::Relaxed);
+        Ok(next)
+    }
+
+    fn last_mark(&self, conn: &Connection) -> rusqlite::Result<i64> {
+        let last = self.last_mark.load(Ordering::Relaxed);
+        if last != i64::MIN {
+            return Ok(last);
+        }
+        let last = conn.query_row("SELECT coalesce(max(mark), 0) FROM dirty", [], |row| row.get(0))?;
+        self.last_mark.store(last, Ordering::Relaxed);
+        Ok(last)
+    }
+}
+
+/// The keys below a directory lie between these two, and no others: `0` follows `/`.
+fn span(dir: &Key) -> (String, String) {
+    (format!("{}/", dir.as_str()), format!("{}0", dir.as_str()))
+}
+
+fn dirty(row: &Row<'_>) -> rusqlite::Result<Dirty> {
+    let key = Key::new(row.get_ref(0)?.as_str()?)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))?;
+    let span = if row.get(1)? { Span::Below } else { Span::Itself };
+    Ok(Dirty { key, span })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Orientation;
+    use crate::manifest::{Opened, Orientation, Pair};
+
+    fn itself(text: &str) -> Dirty {
+        Dirty::itself(Key::new(text).unwrap())
+    }
+
+    fn below(text: &str) -> Dirty {
+        Dirty::below(Key::new(text).unwrap())
+    }
+
+    fn empty() -> Manifest {
+        Manifest::empty(Orientation::Forward).unwrap()
+    }
+
+    fn note(manifest: &Manifest, dirty: &Dirty, when: When, now_ns: i64) {
+        manifest.dirty_note([(dirty, when)], now_ns).unwrap();
+    }
+
+    fn due(manifest: &Manifest, now_ns: i64) -> Vec<Dirty> {
+        manifest.dirty_due(now_ns, 100).unwrap().dirty
+    }
 
     #[test]
-    fn keys_wait_for_their_time_and_survive_a_cycle_that_did_not_see_the_last_change() {
-        let manifest = Manifest::empty(Orientation::Forward).unwrap();
-        let [a, b] = ["a", "b"].map(|t| Key::new(t).unwrap());
-        assert_eq!(manifest.dirty_next().unwrap(), None);
-        manifest.dirty_add([&b, &a], 10).unwrap();
-        assert_eq!(manifest.dirty_due(9).unwrap(), []);
-        assert_eq!(manifest.dirty_next().unwrap(), Some(10));
-        assert_eq!(manifest.dirty_due(10).unwrap(), [a.clone(), b.clone()]);
-        manifest.dirty_add([&b], 11).unwrap();
-        manifest.dirty_add([&b], 3).unwrap();
-        manifest.dirty_clear([&a, &b], 10).unwrap();
-        assert_eq!(manifest.dirty_due(11).unwrap(), [b]);
+    fn lines_wait_for_their_time_and_come_in_key_order() {
+        let manifest = empty();
+        assert_eq!((manifest.dirty_next().unwrap(), manifest.dirty_oldest().unwrap()), (None, None));
+        for (at, dirty) in [(12, itself("b")), (10, below("a")), (11, itself("a"))] {
+            note(&manifest, &dirty, When::At(at), 5);
+        }
+        assert_eq!(due(&manifest, 9), []);
+        assert_eq!((manifest.dirty_next().unwrap(), manifest.dirty_oldest().unwrap()), (Some(10), Some(5)));
+        assert_eq!(due(&manifest, 12), [itself("a"), below("a"), itself("b")]);
+        assert_eq!(manifest.dirty_due(12, 2).unwrap().dirty, [itself("a"), below("a")], "the longest waiting first");
+        assert_eq!(manifest.dirty_count().unwrap(), 3);
+    }
+
+    #[test]
+    fn a_later_sign_moves_the_time_as_it_says() {
+        let manifest = empty();
+        let a = itself("a");
+        note(&manifest, &a, When::Quiet { at_ns: 20, most_ns: 30 }, 0);
+        note(&manifest, &a, When::Quiet { at_ns: 28, most_ns: 30 }, 8);
+        assert_eq!(manifest.dirty_next().unwrap(), Some(28));
+        note(&manifest, &a, When::Quiet { at_ns: 45, most_ns: 30 }, 25);
+        assert_eq!(manifest.dirty_next().unwrap(), Some(30), "not longer than 30 after the first");
+        note(&manifest, &a, When::Anyway(99), 26);
+        assert_eq!(manifest.dirty_next().unwrap(), Some(30));
+        note(&manifest, &a, When::At(27), 26);
+        assert_eq!(manifest.dirty_next().unwrap(), Some(27));
+        note(&manifest, &a, When::At(60), 26);
+        assert_eq!(manifest.dirty_next().unwrap(), Some(60));
+        note(&manifest, &itself("b"), When::Anyway(50), 26);
+        assert_eq!(manifest.dirty_next().unwrap(), Some(50));
+    }
+
+    #[test]
+    fn a_cycle_does_not_clear_what_changed_after_it_began_even_at_the_same_time() {
+        let manifest = empty();
+        let [a, b] = ["a", "b"].map(itself);
+        manifest.dirty_note([(&a, When::At(7)), (&b, When::At(7))], 7).unwrap();
+        let cycle = manifest.dirty_due(7, 9).unwrap();
+        note(&manifest, &b, When::At(7), 7);
+        assert!(
+            manifest.dirty_since(&b.key, cycle.mark).unwrap() && !manifest.dirty_since(&a.key, cycle.mark).unwrap()
+        );
+        manifest.dirty_clear(&cycle.dirty, cycle.mark).unwrap();
+        assert_eq!(due(&manifest, 7), std::slice::from_ref(&b));
+        let next = manifest.dirty_due(7, 9).unwrap();
+        manifest.dirty_clear(&next.dirty, next.mark).unwrap();
+        note(&manifest, &b, When::At(7), 7);
+        manifest.dirty_clear([&b], next.mark).unwrap();
+        assert_eq!(due(&manifest, 7), [b], "the table was empty, and numbers went on");
+    }
+
+    #[test]
+    fn what_was_looked_at_below_a_directory_takes_its_keys_along_but_not_those_that_wait() {
+        let manifest = empty();
+        let [inside, beside, waiting] = ["d/x", "d-x", "d/w"].map(itself);
+        let lines =
+            [(&below("d"), When::At(1)), (&inside, When::At(1)), (&beside, When::At(1)), (&waiting, When::At(9))];
+        manifest.dirty_note(lines, 1).unwrap();
+        let mark = manifest.dirty_due(1, 9).unwrap().mark;
+        assert!(manifest.dirty_waits(&waiting.key, 1).unwrap() && !manifest.dirty_waits(&inside.key, 1).unwrap());
+        manifest.dirty_clear([&below("d")], mark).unwrap();
+        assert_eq!(due(&manifest, 9), [beside, waiting]);
+    }
+
+    #[test]
+    fn what_failed_waits_unless_it_changed_again() {
+        let manifest = empty();
+        let [a, b] = ["a", "b"].map(itself);
+        note(&manifest, &a, When::At(1), 1);
+        let cycle = manifest.dirty_due(1, 9).unwrap();
+        note(&manifest, &b, When::At(2), 2);
+        manifest.dirty_defer([&a, &b], cycle.mark, 50).unwrap();
+        assert_eq!(due(&manifest, 2), [b]);
+        assert_eq!(manifest.dirty_oldest().unwrap(), Some(1), "it waits since its first sign");
+    }
+
+    #[test]
+    fn a_scan_clears_what_was_known_when_it_began_even_after_a_restart_with_the_clock_set_back() {
+        let state = tempfile::tempdir().unwrap();
+        let open = || {
+            let Opened { manifest, .. } =
+                Manifest::open(state.path(), &Pair::new("file:///a", "s3://b"), Orientation::Forward).unwrap();
+            manifest
+        };
+        note(&open(), &itself("before"), When::At(1_000), 1_000);
+        let manifest = open();
+        let scan = manifest.dirty_mark(10).unwrap();
+        note(&manifest, &itself("meanwhile"), When::At(11), 11);
+        manifest.dirty_reset(scan).unwrap();
+        assert_eq!(due(&manifest, 2_000), [itself("meanwhile")]);
+    }
+
+    #[test]
+    fn what_was_synced_is_known_for_a_key_and_for_a_directory() {
+        use crate::manifest::Record;
+        use crate::model::{BaseRecord, Digests, Version};
+        let manifest = empty();
+        let key = |text: &str| Key::new(text).unwrap();
+        let version = || Version::new("v");
+        let record = BaseRecord {
+            key: key("d/x"),
+            size: 1,
+            source: version(),
+            dest: version(),
+            digests: Digests::none(),
+            lapsed: false,
+        };
+        manifest.record(&[Record::Put(record)]).unwrap();
+        assert!(manifest.has_base(&key("d/x")).unwrap() && !manifest.has_base(&key("d")).unwrap());
+        assert!(manifest.has_base_below(&key("d")).unwrap());
+        assert!(!manifest.has_base_below(&key("d/x")).unwrap() && !manifest.has_base_below(&key("d/")).unwrap());
     }
 }

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | base | [`Manifest::base`], [`Manifest::record`]: what both sides held |
 //! | memo | [`Manifest::memo_get`]: digests of contents that were read, by side, key and version |
-//! | dirty | [`Manifest::dirty_due`]: keys that changed or must be looked at again |
+//! | dirty | [`Manifest::dirty_note`], [`Manifest::dirty_due`]: keys that changed or must be looked at again |
 //! | sending | [`Manifest::sending`]: what a killed run may have sent without recording it |
 //! | writes (temporary) | [`Manifest::was_written`]: what this run wrote, for its deletions |
 //! | uploads, upload_parts | [`UploadJournal`]: uploads in flight |
@@ -38,7 +38,7 @@
 //! transactions, which leaves the manifest behind reality.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -65,6 +65,7 @@ mod writes;
 
 pub use base::{BaseCursor, Record};
 pub use codec::{read_action, read_entry, write_action, write_entry};
+pub use dirty::{Dirty, Due, Mark, Span, When};
 pub use error::{ManifestError, Reaction};
 pub use kept::KeptLine;
 pub use lock::{Lock, LockError};
@@ -90,6 +91,8 @@ pub struct Manifest {
     totals: Mutex<Option<(u64, u64)>>,
     /// A damaged page was met: the next opening has to check the file.
     suspect: AtomicBool,
+    /// The last number of the table of dirty keys; the smallest one until it was read.
+    last_mark: AtomicI64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

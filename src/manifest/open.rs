@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rusqlite::types::ToSqlOutput;
@@ -116,6 +116,7 @@ impl Manifest {
             orientation,
             totals: Mutex::new(None),
             suspect: AtomicBool::new(false),
+            last_mark: AtomicI64::new(i64::MIN),
         }
     }
 }
@@ -542,39 +543,43 @@ mod tests {
         assert_eq!((count(&manifest), notices.len()), (0, 0));
     }
 
+    fn and_then(step: Migration) -> Vec<Migration> {
+        MIGRATIONS.iter().copied().chain([step]).collect()
+    }
+
     #[test]
     fn migrations_run_once_after_a_copy_was_made() {
-        const MORE: &[Migration] = &[MIGRATIONS[0], MIGRATIONS[1], MIGRATIONS[2], |tx| {
-            tx.execute_batch("ALTER TABLE runs ADD COLUMN host TEXT; UPDATE base SET size = size + 1")
-        }];
+        let more =
+            and_then(|tx| tx.execute_batch("ALTER TABLE runs ADD COLUMN host TEXT; UPDATE base SET size = size + 1"));
+        let known = MIGRATIONS.len();
+        let copied = format!("manifest.db.version-{known}");
         let state = tempfile::tempdir().unwrap();
         put(&open(state.path()).manifest, many());
         for _ in 0..2 {
-            let opened = open_with(state.path(), &pair(), Orientation::Forward, MORE).unwrap();
+            let opened = open_with(state.path(), &pair(), Orientation::Forward, &more).unwrap();
             assert_eq!(opened.manifest.base_totals().unwrap(), (3000, 6000));
-            assert_eq!(version(&opened.manifest.lock().conn).unwrap(), 4);
+            assert_eq!(version(&opened.manifest.lock().conn).unwrap(), known + 1);
         }
-        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-3"]);
-        let copy = Connection::open(pair().dir(state.path()).join("manifest.db.version-3")).unwrap();
-        assert_eq!(version(&copy).unwrap(), 3);
+        assert_eq!(names(state.path()), ["manifest.db", &copied]);
+        let copy = Connection::open(pair().dir(state.path()).join(&copied)).unwrap();
+        assert_eq!(version(&copy).unwrap(), known);
         assert_eq!(copy.query_row("SELECT sum(size) FROM base", [], |r| r.get::<_, i64>(0)).unwrap(), 3000);
 
         let error = Manifest::open(state.path(), &pair(), Orientation::Forward).unwrap_err();
         assert_eq!(error.reaction, Reaction::Newer);
-        assert!(error.message.contains("newer mediasync (format 4, this one knows 3)"), "{error}");
+        let told = format!("newer mediasync (format {}, this one knows {known})", known + 1);
+        assert!(error.message.contains(&told), "{error}");
         let error = Manifest::open_read_only(state.path(), &pair(), Orientation::Forward).unwrap_err();
         assert_eq!(error.reaction, Reaction::Newer);
-        assert_eq!(names(state.path()), ["manifest.db", "manifest.db.version-3"], "a refusal leaves it in its place");
+        assert_eq!(names(state.path()), ["manifest.db", &copied], "a refusal leaves it in its place");
     }
 
     #[test]
     fn a_failed_migration_changes_nothing() {
-        const FAILING: &[Migration] = &[MIGRATIONS[0], MIGRATIONS[1], MIGRATIONS[2], |tx| {
-            tx.execute_batch("UPDATE base SET size = 9; SELECT * FROM nothing")
-        }];
+        let failing = and_then(|tx| tx.execute_batch("UPDATE base SET size = 9; SELECT * FROM nothing"));
         let state = tempfile::tempdir().unwrap();
         put(&open(state.path()).manifest, many());
-        let error = open_with(state.path(), &pair(), Orientation::Forward, FAILING).unwrap_err();
+        let error = open_with(state.path(), &pair(), Orientation::Forward, &failing).unwrap_err();
         assert!(error.message.contains("bring up to date"), "{error}");
         let opened = open(state.path());
         assert_eq!((opened.manifest.base_totals().unwrap(), opened.notices.len()), ((3000, 3000), 0));

@@ -12,7 +12,7 @@ pub(super) const APPLICATION_ID: i32 = 0x6d73_7963;
 pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// All steps, oldest first.
-pub(super) const MIGRATIONS: &[Migration] = &[v1, v2, v3];
+pub(super) const MIGRATIONS: &[Migration] = &[v1, v2, v3, v4];
 
 /// The file's version: how many migrations it has seen.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<usize> {
@@ -141,5 +141,22 @@ fn v3(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              wrote   TEXT,
              PRIMARY KEY (side, run, key)
          ) WITHOUT ROWID, STRICT;",
+    )
+}
+
+/// The set of dirty keys, which nobody filled before. A line is a key or (`below`) all keys below it; `due` and `since` are
+/// times of the daemon's clock, `mark` is the number of the last sign.
+fn v4(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "DROP TABLE dirty;
+         CREATE TABLE dirty (
+             key   TEXT NOT NULL,
+             below INTEGER NOT NULL,
+             due   INTEGER NOT NULL,
+             since INTEGER NOT NULL,
+             mark  INTEGER NOT NULL,
+             PRIMARY KEY (key, below)
+         ) WITHOUT ROWID, STRICT;
+         CREATE INDEX dirty_by_due ON dirty (due);",
     )
 }

@@ -12,12 +12,13 @@
 //! | `stamp` | what a version is made of, and how far each file system can be trusted |
 //! | `tidy` | what a killed run left behind |
 //! | `trash` | what runs took away, by hard links |
+//! | `watch` | what happens below a directory, as it happens; apart from the replica |
 //! | `fault` | error numbers in words |
 //!
 //! What it promises beyond the contract of [`Replica`]: nothing outside the root is read or written, even by hostile
 //! keys or a link swapped in meanwhile; symbolic links, FIFOs, sockets, devices and other file systems below the
 //! root are told as skipped and never taken for absence, links unless [`Made::links`] says otherwise; what `put` and
-//! `delete` answered is durable. What it does not: watch for changes, set owners, extended attributes or ACLs.
+//! `delete` answered is durable. What it does not: set owners, extended attributes or ACLs.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,6 +56,7 @@ mod stamp;
 mod tidy;
 mod transfer;
 mod trash;
+pub mod watch;
 mod write;
 mod writers;
 
