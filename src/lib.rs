@@ -58,6 +58,7 @@ mod recover;
 pub mod replica;
 mod report;
 pub mod resolve;
+pub mod schedule;
 pub mod secret;
 mod survey;
 pub mod sync;

@@ -10,6 +10,7 @@ use super::settle::Resolve;
 use crate::config::{ACLS, units};
 use crate::model::{Keep, Rule, Symlinks};
 use crate::plan::{Budget, Compare};
+use crate::replica::throttle::Timetable;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -337,9 +338,9 @@ pub struct Pace {
     /// Transfers at the same time
     #[arg(long, value_name = "N", value_parser = units::concurrency)]
     pub concurrency: Option<usize>,
-    /// At most so many bytes per second, like 2MiB
-    #[arg(long, value_name = "RATE", value_parser = units::rate)]
-    pub bwlimit: Option<u64>,
+    /// At most so many bytes per second, like 2MiB; or by the time of day, like '08:00-18:00 2MiB, off'
+    #[arg(long, value_name = "RATE", value_parser = units::bandwidth)]
+    pub bwlimit: Option<Timetable>,
     /// How to compare where metadata can't tell whether two files are equal
     #[arg(long, value_enum)]
     pub compare: Option<CompareArg>,

@@ -155,7 +155,11 @@ impl Session {
                 (Some(lock), opened.manifest)
             }
         };
-        let gate = Gate::new(task.options.concurrency, task.options.bwlimit);
+        let zone = task.options.timezone.clone().unwrap_or_else(jiff::tz::TimeZone::system);
+        let now = zone.to_datetime(jiff::Timestamp::now()).time();
+        let minute = u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs());
+        let gate =
+            Gate::new(task.options.concurrency, task.options.bwlimit.as_ref().and_then(|table| table.at(minute)));
         let access = |side: Side, end: &End| match (purpose, &task.confirm) {
             _ if !task.writes.contains(&side) => Access::ReadOnly,
             (Purpose::Look, _) => Access::ReadOnly,

@@ -1,5 +1,8 @@
 //! `[[job]]`: a pair of places and what is done between them.
 
+use jiff::tz::TimeZone;
+
+use super::daemon::{self, Sides};
 use super::table::{At, Keys, Mistakes, Table, nearest};
 use super::units::{self, Bare};
 use super::{Job, Options, remote};
@@ -33,23 +36,33 @@ pub(super) const KEYS: Keys = Keys {
         "owner",
         "reserve",
         "symlinks",
+        "timezone",
+        "watch",
+        "every",
+        "cron",
+        "max_age",
+        "full_scan_interval",
+        "full_listing_interval",
+        "lease",
     ],
-    later: &[
-        ("watch", "the daemon"),
-        ("every", "the daemon"),
-        ("cron", "the daemon"),
-        ("timezone", "the daemon"),
-        ("http", "the daemon"),
-    ],
+    later: &[],
 };
+
+/// What the rest of the file says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// The names of all remotes, broken ones too: each mistake is told once.
+    pub(super) remotes: &'a [&'a str],
+    /// The zone of jobs that do not say; `None` is the system's.
+    pub(super) zone: Option<&'a TimeZone>,
+}
 
 /// Reads one job; `None` after a mistake that leaves nothing to run.
 ///
-/// `remotes` are the names of all remotes, broken ones too: each mistake is told once. `taken` are the names of the jobs
-/// before it, with their lines; its own is added.
+/// `taken` are the names of the jobs before it, with their lines; its own is added.
 pub(super) fn read<'a>(
     table: &Table<'a>,
-    remotes: &[&str],
+    around: &Around<'_>,
     taken: &mut Vec<(&'a str, usize)>,
     mistakes: &mut Mistakes<'_>,
 ) -> Option<Job> {
@@ -58,17 +71,21 @@ pub(super) fn read<'a>(
         check_name(name, table, taken, mistakes);
         taken.push((name, mistakes.line(table.start())));
     }
-    let source = place(table, "source", "/data/media", remotes, mistakes);
-    let destination = place(table, "destination", "live:", remotes, mistakes);
+    let source = place(table, "source", "/data/media", around.remotes, mistakes);
+    let destination = place(table, "destination", "live:", around.remotes, mistakes);
     let mode = mode(table, mistakes);
     let mut options = options(table, mistakes);
     options.on_conflict = on_conflict(table, mode, mistakes);
+    options.timezone = daemon::zone(table, mistakes).or_else(|| around.zone.cloned());
+    let sides = Sides { mode, source, destination };
+    let daemon = daemon::of_job(table, &sides, options.timezone.as_ref(), mistakes);
     Some(Job {
         name: name?.to_owned(),
         source: Secret::new(source?),
         destination: Secret::new(destination?),
         mode: mode?,
         options,
+        daemon,
         line: mistakes.line(table.start()),
     })
 }
@@ -177,7 +194,7 @@ fn options(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Options {
     if let Some(concurrency) = table.checked("concurrency", "a number", mistakes, units::concurrency) {
         options.concurrency = concurrency;
     }
-    options.bwlimit = table.checked("bwlimit", expected, mistakes, units::rate);
+    options.bwlimit = daemon::bandwidth(table, mistakes);
     let words = [("metadata", Compare::Metadata), ("download", Compare::Download)];
     if let Some(compare) = table.word("compare", &words, mistakes) {
         options.compare = compare.value;

@@ -4,6 +4,7 @@
 //! secret is never part of a mistake. Does not read variables (`env:NAME` is resolved for jobs that run), does not
 //! look at directories or networks, and does not decide where the file is ([`places`] does).
 
+mod daemon;
 mod job;
 pub mod overlap;
 pub mod places;
@@ -14,8 +15,12 @@ pub mod units;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
+pub use daemon::{
+    Daemon, FULL_LISTING_INTERVAL, FULL_SCAN_INTERVAL, Http, JobDaemon, Notify, NotifyOn, SHUTDOWN_DEADLINE, TRANSFERS,
+};
 pub use remote::ACLS;
 pub use table::{Mistake, nearest};
 
@@ -23,6 +28,7 @@ use crate::model::{FilterRules, Junk, Keep, SizeLimits, Symlinks};
 use crate::plan::{Budget, Compare, Mode, OnConflict};
 use crate::replica::access::Access;
 use crate::replica::s3::{Addressing, Said};
+use crate::replica::throttle::Timetable;
 use crate::secret::Secret;
 use table::{Keys, Mistakes, Table};
 
@@ -46,6 +52,12 @@ pub struct Config {
     pub remotes: BTreeMap<String, Remote>,
     /// `[[job]]`, in the order of the file.
     pub jobs: Vec<Job>,
+    /// `[daemon]`: what all jobs share while it runs.
+    pub daemon: Daemon,
+    /// `[http]`; `None` without it: nothing is listened to.
+    pub http: Option<Http>,
+    /// `[notify]`; `None` without it: nobody is told.
+    pub notify: Option<Notify>,
     /// Whether a secret stands in the file itself, so that its permissions matter.
     pub secrets: Inline,
 }
@@ -118,8 +130,10 @@ pub struct Job {
     pub destination: Secret,
     /// How the sides relate.
     pub mode: Mode,
-    /// Everything else.
+    /// What a run of it does besides.
     pub options: Options,
+    /// When the daemon runs it.
+    pub daemon: JobDaemon,
     /// The line of its header.
     pub line: usize,
 }
@@ -135,8 +149,10 @@ pub struct Options {
     pub max_overwrite: Budget,
     /// Transfers at the same time.
     pub concurrency: usize,
-    /// Bytes per second; `None` is no limit.
-    pub bwlimit: Option<u64>,
+    /// Bytes per second, by the time of day; `None` is no limit.
+    pub bwlimit: Option<Timetable>,
+    /// The zone of that time; `None` is the system's.
+    pub timezone: Option<TimeZone>,
     /// Who wins where both sides changed.
     pub on_conflict: OnConflict,
     /// How far contents are compared.
@@ -170,6 +186,7 @@ impl Default for Options {
             max_overwrite: Budget::Sliding,
             concurrency: CONCURRENCY,
             bwlimit: None,
+            timezone: None,
             on_conflict: OnConflict::Report,
             compare: Compare::Metadata,
             trash: Keep::default(),
@@ -181,7 +198,7 @@ impl Default for Options {
 // The only float is a percentage, and `units::budget` lets no NaN in.
 impl Eq for Options {}
 
-const TOP: Keys = Keys { known: &["state", "remote", "job"], later: &[("http", "the daemon")] };
+const TOP: Keys = Keys { known: &["state", "daemon", "http", "notify", "remote", "job"], later: &[] };
 const STATE: Keys = Keys { known: &["dir"], later: &[] };
 
 impl Config {
@@ -205,6 +222,12 @@ impl Config {
         let dir = state.and_then(|state| state.text("dir", &mut mistakes));
         let mut config = Self { path: path.to_owned(), ..Self::default() };
         config.state_dir = dir.map(|dir| config.base().join(dir.value));
+        config.daemon = daemon::read(&top, &mut mistakes);
+        config.http = daemon::http(&top, &mut mistakes);
+        config.notify = daemon::notify(&top, &mut mistakes);
+        if config.notify.as_ref().is_some_and(daemon::holds_secret) {
+            config.secrets = Inline::Secrets;
+        }
         let remotes = top.named_tables("remote", &remote::KEYS, &mut mistakes);
         let names: Vec<&str> = remotes.iter().map(|(name, _)| *name).collect();
         for (name, table) in remotes {
@@ -218,7 +241,8 @@ impl Config {
         }
         let mut taken = Vec::new();
         for table in top.list_of_tables("job", &job::KEYS, &mut mistakes) {
-            if let Some(job) = job::read(&table, &names, &mut taken, &mut mistakes) {
+            let around = job::Around { remotes: &names, zone: config.daemon.timezone.as_ref() };
+            if let Some(job) = job::read(&table, &around, &mut taken, &mut mistakes) {
                 if job::holds_secret(&job) {
                     config.secrets = Inline::Secrets;
                 }

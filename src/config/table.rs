@@ -177,6 +177,22 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A list of texts, or one text or number as a list of one.
+    pub(super) fn list_or_amount(
+        &self,
+        key: &str,
+        expected: &str,
+        mistakes: &mut Mistakes<'_>,
+    ) -> Option<At<Vec<String>>> {
+        if matches!(self.get(key).map(Spanned::get_ref), Some(DeValue::Array(_))) {
+            return self.read(key, expected, mistakes, |value| match value {
+                DeValue::Array(items) => items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect(),
+                _ => None,
+            });
+        }
+        self.amount(key, expected, mistakes).map(|one| At { value: vec![one.value], at: one.at })
+    }
+
     /// One of several words.
     pub(super) fn word<T: Copy>(&self, key: &str, words: &[(&str, T)], mistakes: &mut Mistakes<'_>) -> Option<At<T>> {
         let text = self.text(key, mistakes)?;

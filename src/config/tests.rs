@@ -1,8 +1,12 @@
 //! Files, their mistakes and the example.
 
+use std::time::Duration;
+
 use super::*;
 use crate::model::Rule;
 use crate::plan::Limit;
+use crate::replica::throttle::Hours;
+use crate::schedule::Schedule;
 
 fn parse(text: &str) -> Result<Config, String> {
     let told = |found: Vec<Mistake>| found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -73,7 +77,8 @@ trash = "7d"
         max_delete: Budget::ThisRun(Limit::Percent(10.0)),
         max_overwrite: Budget::ThisRun(Limit::Keys(7)),
         concurrency: 8,
-        bwlimit: Some(2 << 20),
+        bwlimit: Some(Timetable::always(Some(2 << 20))),
+        timezone: None,
         on_conflict: OnConflict::SourceWins,
         compare: Compare::Download,
         trash: Keep::Seconds(7 * 24 * 3600),
@@ -109,7 +114,7 @@ source = "/data/media"
 destination = "live:"
 mode = "mirror"
 delete = false
-watch = true
+wach = true
 [[job]]
 name = "b"
 source = ""
@@ -139,7 +144,7 @@ line 12: remote.x.access_key: needs secret_key beside it
 line 13: remote.x.addressing: "sideways" is not one of: auto, path, virtual
 line 14: job[1].name: is missing; write name = "media"
 line 18: job[1].delete: a mirror always deletes; to keep files use mode = "copy"
-line 19: job[1].watch: comes with the daemon, which this version does not have
+line 19: job[1].wach: unknown key; did you mean "watch"?
 line 20: job.b.source: is empty; write source = "/data/media"
 line 20: job.b.destination: is missing; write destination = "live:"
 line 24: job.b.concurrency: "0" is not a number from 1 to 512
@@ -149,7 +154,7 @@ line 27: job.b.exclude: expected a list of texts like ["*.tmp"], found text
 line 28: job.b.name: the job of line 20 has this name too
 line 28: job.b.min_size: is larger than max_size: nothing would be in scope
 line 32: job.b.mode: "cpoy" is not one of: copy, mirror, two-way
-line 35: http: comes with the daemon, which this version does not have"#;
+line 36: http.listen: "x" is no address with a port; write "127.0.0.1:9797" or "[::1]:9797""#;
     assert_eq!(told, expected);
 }
 
@@ -179,6 +184,214 @@ fn who_wins_a_conflict_goes_with_the_mode() {
     assert!(job("two-way", "delete = false").unwrap_err().contains("always deletes"));
     assert_eq!(job("two-way", "delete = true").unwrap().jobs[0].options.on_conflict, OnConflict::Report);
     assert_eq!(job("two-way", "overwrite = true").unwrap().jobs[0].options.on_conflict, OnConflict::SourceWins);
+}
+
+fn job(more: &str) -> Result<Job, String> {
+    let text = format!("[[job]]\nname = \"a\"\nsource = \"x\"\ndestination = \"s3://b\"\nmode = \"copy\"\n{more}\n");
+    parse(&text).map(|mut config| config.jobs.remove(0))
+}
+
+fn times(hours: u64, minutes: u64) -> Duration {
+    Duration::from_secs(hours * 3600 + minutes * 60)
+}
+
+#[test]
+fn what_the_daemon_reads_is_read() {
+    let config = parse(
+        r#"
+[daemon]
+transfers = 8
+bwlimit = ["08:00-18:00 2MiB", "22:00-06:00 off", "5MB"]
+timezone = "Europe/Zurich"
+shutdown_deadline = "45s"
+
+[http]
+listen = "[::1]:9797"
+
+[notify]
+webhook = "https://hooks.example.com/T/hunter2"
+ping = "env:PING_URL"
+command = ["/usr/local/bin/tell", "--all"]
+on = ["halt", "failure", "halt"]
+
+[[job]]
+name = "media"
+source = "/data/media"
+destination = "s3://b"
+mode = "copy"
+watch = true
+cron = "0  3 * * *"
+max_age = "26h"
+full_scan_interval = "30m"
+full_listing_interval = "2d"
+lease = true
+bwlimit = ["12:00-13:00 off", "1MiB"]
+
+[[job]]
+name = "other"
+source = "/data/other"
+destination = "s3://other"
+mode = "copy"
+every = "15m"
+timezone = "America/New_York"
+"#,
+    )
+    .unwrap();
+    let zone = |name: &str| crate::schedule::zone(name).unwrap();
+    let hours = |from: u16, until: u16, rate| Hours { from: from * 60, until: until * 60, rate };
+    let expected = Daemon {
+        transfers: 8,
+        bwlimit: Some(Timetable::new(vec![hours(8, 18, Some(2 << 20)), hours(22, 6, None)], Some(5_000_000))),
+        timezone: Some(zone("Europe/Zurich")),
+        shutdown_deadline: Duration::from_secs(45),
+    };
+    assert_eq!(config.daemon, expected);
+    assert_eq!(config.http.unwrap().listen.to_string(), "[::1]:9797");
+    let notify = config.notify.as_ref().unwrap();
+    assert_eq!(notify.webhook.as_ref().unwrap().reveal(), "https://hooks.example.com/T/hunter2");
+    assert_eq!(notify.ping.as_ref().unwrap().reveal(), "env:PING_URL");
+    assert_eq!(notify.command.as_deref(), Some(&["/usr/local/bin/tell".to_owned(), "--all".to_owned()][..]));
+    assert_eq!(notify.on, [NotifyOn::Halt, NotifyOn::Failure]);
+    assert_eq!(config.secrets, Inline::Secrets);
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let expected = JobDaemon {
+        watch: true,
+        schedule: Some(Schedule::cron("0 3 * * *", zone("Europe/Zurich")).unwrap()),
+        max_age: Some(times(26, 0)),
+        full_scan_interval: times(0, 30),
+        full_listing_interval: times(48, 0),
+        lease: true,
+    };
+    assert_eq!(config.jobs[0].daemon, expected);
+    assert_eq!(config.jobs[0].options.timezone, Some(zone("Europe/Zurich")));
+    let table = Timetable::new(vec![hours(12, 13, None)], Some(1 << 20));
+    assert_eq!(config.jobs[0].options.bwlimit, Some(table));
+    let other = &config.jobs[1];
+    assert_eq!(other.daemon.schedule, Some(Schedule::Every(times(0, 15))));
+    assert_eq!(other.options.timezone, Some(zone("America/New_York")));
+}
+
+#[test]
+fn without_a_word_the_daemon_leaves_a_job_alone_and_listens_to_nobody() {
+    let config = parse("").unwrap();
+    assert_eq!((config.daemon, config.http, config.notify), (Daemon::default(), None, None));
+    let job = job("").unwrap();
+    assert_eq!(job.daemon, JobDaemon::default());
+    assert_eq!((job.daemon.watch, job.daemon.lease, job.daemon.max_age), (false, false, None));
+    let notify = parse("[notify]\ncommand = [\"tell\"]\n").unwrap();
+    assert_eq!(notify.secrets, Inline::None);
+    assert_eq!(notify.notify.unwrap().on, [NotifyOn::Failure, NotifyOn::Halt, NotifyOn::Recovery]);
+}
+
+#[test]
+fn a_job_is_stale_half_a_period_after_it_should_have_run() {
+    for (keys, expected) in [
+        ("every = \"5m\"", times(0, 15)),
+        ("every = \"1h\"", times(1, 30)),
+        ("watch = true", times(1, 30)),
+        ("watch = true\nevery = \"5m\"", times(0, 15)),
+        ("watch = true\nfull_scan_interval = \"10h\"\ncron = \"0 0 1 * *\"", times(15, 0)),
+        ("cron = \"0 3 * * *\"", times(36, 0)),
+        ("cron = \"0 3 * * 0\"", times(7 * 24 + 12, 0)),
+        // From Friday 18:59 to Monday 08:00.
+        ("cron = \"* 8-18 * * 1-5\"", times(61 + 12, 1)),
+        ("cron = \"0 3 * * 0\"\nmax_age = \"10d\"", times(240, 0)),
+        ("max_age = \"1d\"", times(24, 0)),
+    ] {
+        assert_eq!(job(keys).unwrap().daemon.max_age, Some(expected), "{keys}");
+    }
+}
+
+#[test]
+fn mistakes_about_the_daemon_have_lines_keys_and_ways_out() {
+    for (text, expected) in [
+        ("[daemon]\ntransfer = 8", "line 2: daemon.transfer: unknown key; did you mean \"transfers\"?"),
+        ("[daemon]\ntransfers = 0", "line 2: daemon.transfers: \"0\" is not a number from 1 to 512"),
+        (
+            "[daemon]\nshutdown_deadline = \"0s\"",
+            "line 2: daemon.shutdown_deadline: \"0s\" is no time at all; write it like 30s, 15m, 12h or 2d",
+        ),
+        (
+            "[daemon]\ntimezone = \"Mars/Base\"",
+            "line 2: daemon.timezone: \"Mars/Base\" is no time zone that this machine knows; write one like Europe/Zurich or UTC",
+        ),
+        (
+            "[daemon]\nbwlimit = [\"off\", \"2MiB\"]",
+            "line 2: daemon.bwlimit: \"off\" has no times, and only the last entry may have none; write it like 08:00-18:00 2MiB",
+        ),
+        (
+            "[daemon]\nbwlimit = [2]",
+            "line 2: daemon.bwlimit: expected a rate like \"2MiB\", or a list like [\"08:00-18:00 2MiB\", \"off\"], found a list",
+        ),
+        ("[http]", "line 1: http.listen: is missing; write listen = \"127.0.0.1:9797\""),
+        (
+            "[http]\nlisten = \"0.0.0.0:9797\"",
+            "line 2: http.listen: \"0.0.0.0:9797\" is no loopback address: the pages name files, and nobody is asked for a password; write \"127.0.0.1:9797\", and put a proxy that asks for one before it",
+        ),
+        (
+            "[notify]\non = [\"halt\"]",
+            "line 1: notify: tells nobody: write webhook, ping or command, or remove the table",
+        ),
+        ("[notify]\ncommand = []", "line 2: notify.command: names no program: write [\"PROGRAM\", \"ARGUMENT\"]"),
+        (
+            "[notify]\nping = \"https://a.b\"\non = [\"success\"]",
+            "line 3: notify.on: \"success\" is not one of: failure, halt, recovery",
+        ),
+        (
+            "[notify]\nping = \"https://a.b\"\non = []",
+            "line 3: notify.on: is empty; name some of: failure, halt, recovery",
+        ),
+        (
+            "[notify]\nwebhook = \"ftp://hunter2\"",
+            "line 2: notify.webhook: is no URL; write it like \"https://example.com/path\", or \"env:NAME\" for one in a variable",
+        ),
+    ] {
+        assert_eq!(parse(text).unwrap_err(), expected, "{text}");
+    }
+    for (keys, expected) in [
+        ("every = \"15\"", "line 6: job.a.every: \"15\" is not a time; write it like 30s, 15m, 12h or 2d"),
+        ("every = 15", "line 6: job.a.every: \"15\" is not a time; write it like 30s, 15m, 12h or 2d"),
+        ("every = \"1h\"\ncron = \"0 3 * * *\"", "line 1: job.a.cron: goes without every; keep one of them"),
+        (
+            "cron = \"0 25 * * *\"",
+            "line 6: job.a.cron: \"0 25 * * *\" is no cron line: value must be in range 0..=23; found 25; write it like \"0 3 * * *\", for 03:00 each day",
+        ),
+        (
+            "full_scan_interval = \"1h\"",
+            "line 1: job.a.full_scan_interval: goes with watch = true: without it each run looks at all",
+        ),
+        ("lease = \"yes\"", "line 6: job.a.lease: expected true or false, found text"),
+        ("watch = 1", "line 6: job.a.watch: expected true or false, found a number"),
+    ] {
+        assert_eq!(job(keys).unwrap_err(), expected, "{keys}");
+    }
+}
+
+#[test]
+fn only_a_directory_can_be_watched() {
+    let watched = |source: &str, destination: &str, mode: &str| {
+        let text = format!(
+            "[remote.live]\ndsn = \"env:DSN\"\n[[job]]\nname = \"a\"\nsource = {source:?}\ndestination = {destination:?}\nmode = {mode:?}\nwatch = true\n"
+        );
+        parse(&text).map(|config| assert!(config.jobs[0].daemon.watch))
+    };
+    for (source, destination, mode) in [
+        ("/data", "s3://b", "copy"),
+        ("file:///data", "s3://b", "mirror"),
+        ("./s3://x", "s3://b", "copy"),
+        ("s3://b", "/data", "two-way"),
+        ("/data", "s3://b", "two-way"),
+        // A remote or a variable can hold a directory: that is seen when it runs.
+        ("live:", "/data", "copy"),
+        ("env:DSN", "s3://b", "copy"),
+    ] {
+        assert_eq!(watched(source, destination, mode), Ok(()), "{source} {destination} {mode}");
+    }
+    let told = watched("s3://b", "/data", "mirror").unwrap_err();
+    let expected =
+        "line 8: job.a.watch: needs a directory to watch, and the source is a bucket; write every = \"15m\" instead";
+    assert_eq!(told, expected);
+    assert!(watched("s3://b", "az://c/d", "two-way").unwrap_err().contains("both sides are buckets"));
 }
 
 #[test]
@@ -261,13 +474,20 @@ fn every_default_that_the_example_states_is_the_default() {
         "dir_mode",
         "owner",
         "reserve",
+        "timezone",
+        "every",
+        "cron",
+        "max_age",
+        // Go with watch = true.
+        "full_scan_interval",
+        "full_listing_interval",
     ];
     let shown = example(|key| {
         let name = key.split(' ').next().unwrap_or(key);
         job::KEYS.known.contains(&name) && !without_default.contains(&name)
     });
     let job = parse(&shown).unwrap().jobs.remove(0);
-    assert_eq!((job.mode, job.options), (Mode::Copy, Options::default()));
+    assert_eq!((job.mode, job.options, job.daemon), (Mode::Copy, Options::default(), JobDaemon::default()));
     let mut remote =
         example(|key| key.starts_with("[remote.live]") || key.starts_with("dsn ") || key.starts_with("access "));
     remote.push('\n');
@@ -276,13 +496,22 @@ fn every_default_that_the_example_states_is_the_default() {
 
 #[test]
 fn the_example_names_every_key_and_its_commented_keys_are_right() {
-    // A profile and keys exclude one another, and so do a key and a signature.
-    let config = parse(&example(|key| !key.starts_with("profile") && !key.starts_with("sas_token"))).unwrap();
+    // A profile and keys exclude one another, and so do a key and a signature, and both kinds of schedules.
+    let without = |keys: &[&str]| {
+        let keys = keys.to_vec();
+        parse(&example(move |line| !keys.iter().any(|key| line.starts_with(&format!("{key} "))))).unwrap()
+    };
+    let config = without(&["profile", "sas_token", "cron"]);
     assert_eq!(config.remotes.len(), 4);
-    let no_keys = |key: &str| !["access_key", "secret_key", "account_key"].iter().any(|no| key.starts_with(no));
-    parse(&example(no_keys)).unwrap();
+    assert_eq!(config.daemon.shutdown_deadline, SHUTDOWN_DEADLINE);
+    assert_eq!(config.daemon.transfers, TRANSFERS);
+    let job = &config.jobs[0].daemon;
+    assert_eq!((job.full_scan_interval, job.full_listing_interval), (FULL_SCAN_INTERVAL, FULL_LISTING_INTERVAL));
+    assert_eq!(config.notify.unwrap().on.len(), 3);
+    without(&["access_key", "secret_key", "account_key", "every"]);
     let text = include_str!("../../config.example.toml");
-    for key in job::KEYS.known.iter().chain(remote::KEYS.known).chain(STATE.known) {
+    let of_daemon = [daemon::DAEMON.known, daemon::HTTP.known, daemon::NOTIFY.known].concat();
+    for key in job::KEYS.known.iter().chain(remote::KEYS.known).chain(STATE.known).chain(&of_daemon) {
         let named = text.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{key} = ")));
         assert!(named, "{key} is missing in config.example.toml");
     }

@@ -4,8 +4,14 @@
 //! and the configuration file share them. Nothing here guesses: a letter alone (`2M`) could mean either of two units
 //! and is refused.
 
+use std::time::Duration;
+
 use crate::model::Keep;
 use crate::plan::{Budget, Limit};
+use crate::replica::throttle::{DAY, Hours, Timetable};
+
+/// The longest time that a [`duration`] may be: a hundred years, in seconds.
+const LONGEST: u64 = 100 * 365 * 24 * 3600;
 
 /// Units with their bytes, the common ones first: this is also the order in which errors name them.
 const UNITS: [(&str, u64); 9] = [
@@ -102,6 +108,78 @@ pub fn time(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     trimmed[..end].parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+}
+
+/// A time that is not nothing: a [`time`], or seconds (`20s`).
+///
+/// # Errors
+/// A sentence without a final stop that shows how to write it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = match text.trim().strip_suffix('s') {
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok(),
+        _ => time(text).ok(),
+    };
+    // More than that is no time of a configuration, and could not be added to a date.
+    let seconds = seconds.filter(|seconds| *seconds <= LONGEST);
+    match seconds.ok_or_else(|| format!("{text:?} is not a time; write it like 30s, 15m, 12h or 2d"))? {
+        0 => Err(format!("{text:?} is no time at all; write it like 30s, 15m, 12h or 2d")),
+        seconds => Ok(Duration::from_secs(seconds)),
+    }
+}
+
+/// Bandwidth by the time of day, on the command line: a [`timetable`] with `,` between its entries.
+///
+/// # Errors
+/// A sentence without a final stop that shows how to write it.
+pub fn bandwidth(text: &str) -> Result<Timetable, String> {
+    timetable([text])
+}
+
+/// Bandwidth by the time of day: entries like `08:00-18:00 2MiB`, of which the first that has the time wins, and at last
+/// a [`rate`] or `off` for all other times. Each text may hold several entries, with `,` between them.
+///
+/// # Errors
+/// A sentence without a final stop that shows how to write it.
+pub fn timetable<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Timetable, String> {
+    let or_off = |text: &str| match text.trim() {
+        "off" => Ok(None),
+        text => rate(text).map(Some),
+    };
+    let mut entries: Vec<&str> = texts.into_iter().flat_map(|text| text.split(',')).map(str::trim).collect();
+    let last = entries.pop().unwrap_or_default();
+    let mut hours = Vec::new();
+    for entry in entries {
+        let (times, amount) = entry.split_once(char::is_whitespace).unwrap_or((entry, ""));
+        let Some((from, until)) = times.split_once('-').filter(|_| times.contains(':')) else {
+            return Err(format!(
+                "{entry:?} has no times, and only the last entry may have none; write it like 08:00-18:00 2MiB"
+            ));
+        };
+        let (from, until) = (minute(from)?, minute(until)?);
+        if from == until || from == DAY {
+            return Err(format!(
+                "{times:?} is no time of the day: write it like 08:00-18:00, or 22:00-06:00 over midnight"
+            ));
+        }
+        hours.push(Hours { from, until, rate: or_off(amount)? });
+    }
+    if last.contains(':') {
+        return Err(format!(
+            "after {last:?} an entry without times is missing, which says what holds at all others; add \"off\" for no limit"
+        ));
+    }
+    Ok(Timetable::new(hours, or_off(last)?))
+}
+
+/// `HH:MM`, as minutes of the day; `24:00` is its end.
+fn minute(text: &str) -> Result<u16, String> {
+    let two = |text: &str| {
+        let digits = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|_| digits)
+    };
+    let parts = text.split_once(':').and_then(|(hour, minute)| Some((two(hour)?, two(minute)?)));
+    let minute = parts.filter(|(_, minute)| *minute < 60).map(|(hour, minute)| hour * 60 + minute);
+    minute.filter(|minute| *minute <= DAY).ok_or_else(|| format!("{text:?} is no time of the day; write it like 08:00"))
 }
 
 /// How long the trash keeps: a [`time`], or `off`.

@@ -19,7 +19,7 @@ mod overlap;
 mod parse;
 
 pub use overlap::{Overlap, overlap, settle};
-pub use parse::{file_and_variable, parse, remote_of};
+pub use parse::{file_and_variable, is_bucket, parse, remote_of};
 
 /// One side of a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -53,6 +53,12 @@ pub fn remote_of(text: &str) -> Option<&str> {
     below_a_remote(text).map(|(name, _)| name).filter(|name| may_be_shown(name, text))
 }
 
+/// Whether a text is the URL of a bucket, whatever stands in the configuration and in variables.
+pub fn is_bucket(text: &str) -> bool {
+    !is_plainly_a_path(text, &[])
+        && text.split_once("://").is_some_and(|(scheme, _)| !scheme.eq_ignore_ascii_case("file"))
+}
+
 fn is_url(text: &str) -> bool {
     text.contains("://") || text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("file:"))
 }

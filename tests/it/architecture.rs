@@ -20,7 +20,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("hash", &["model", "replica"]),
     ("dsn", &["replica", "secret"]),
     ("location", &["dsn", "replica", "secret"]),
-    ("config", &["location", "model", "plan", "replica", "secret"]),
+    ("schedule", &[]),
+    ("config", &["location", "model", "plan", "replica", "schedule", "secret"]),
     ("manifest", &["model", "replica"]),
     ("plan_store", &["manifest", "model"]),
     ("examine", STAGES),
@@ -33,7 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("resolve", STAGES),
     ("meet", STAGES),
     ("sync", STAGES),
-    ("daemon", &["config", "location", "manifest", "model", "plan", "replica", "report", "secret", "sync"]),
+    ("daemon", &["config", "location", "manifest", "model", "plan", "replica", "report", "schedule", "secret", "sync"]),
 ];
 
 /// What the stages of a cycle may use: one another, and everything below them, but neither what users type nor SDKs.

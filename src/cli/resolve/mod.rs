@@ -392,7 +392,7 @@ fn override_options(options: &mut Options, args: &RunArgs) -> Result<(), Failure
         options.on_conflict = OnConflict::SourceWins;
     }
     options.concurrency = args.pace.concurrency.unwrap_or(options.concurrency);
-    options.bwlimit = args.pace.bwlimit.or(options.bwlimit);
+    options.bwlimit = args.pace.bwlimit.clone().or(options.bwlimit.take());
     options.compare = args.pace.compare.map_or(options.compare, Into::into);
     Ok(())
 }

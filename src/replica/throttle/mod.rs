@@ -6,6 +6,8 @@
 //! Repeating a refused request is the business of [`super::retry`], which stands outside this decorator, so that every
 //! attempt passes the gate.
 
+mod timetable;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+pub use timetable::{DAY, Hours, Timetable};
 
 use super::trash;
 use super::{
