@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::apply::{self, Shelf};
 use crate::execute::{Abandoned, Bin, Book, Executor, Proofs, abandoned, expire};
+use crate::lease::{self, Claim};
 use crate::manifest::{Manifest, RunId};
 use crate::meet::{Met, meet, prepare};
 use crate::model::{Counts, Filter, ReadCost, Scope, Side, TrashRule};
@@ -46,7 +47,7 @@ impl Sides {
 }
 
 /// What one cycle works on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cycle<'a> {
     /// Where content comes from (left in a two-way cycle).
     pub source: Arc<dyn Replica>,
@@ -85,6 +86,8 @@ pub struct Cycle<'a> {
     pub now_ns: i64,
     /// Where temporary files without a name may go.
     pub scratch: &'a Path,
+    /// The lease that is held while something is changed; `None` for none.
+    pub lease: Option<&'a Claim>,
     /// Where plans are kept.
     pub shelf: Shelf<'a>,
 }
@@ -358,6 +361,19 @@ pub(crate) async fn carry_out(
         return Err(Error::new(Cause::Stop, "a plan is carried out only in an executing run"));
     };
     prepare(cycle, plan, met, observer).await?;
+    let change = async |cycle: &Cycle<'_>| change(cycle, run, (plan, looked), met, observer, done).await;
+    lease::while_held(cycle, plan, observer, change).await
+}
+
+/// Executes a plan at sides that are ready.
+async fn change(
+    cycle: &Cycle<'_>,
+    run: RunId,
+    (plan, looked): (&PlanStore, Looked),
+    met: &Met,
+    observer: &dyn Observer,
+    done: &mut Counts,
+) -> Result<(), Error> {
     let sides = cycle.sides();
     let executor = Executor {
         sides: &sides,

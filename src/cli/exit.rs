@@ -9,7 +9,7 @@ pub enum Exit {
     Done,
     /// Finished, with problems or conflicts that are left; for `status`: stale.
     Problems,
-    /// Another process holds the pair; trying later is enough.
+    /// Another process, or another host by its lease, holds the pair; trying later is enough.
     Held,
     /// A guard refused to go on; nothing was changed.
     Halted,
@@ -53,7 +53,7 @@ Exit status:
   2    the command line or the configuration is wrong
   3    finished, with problems or conflicts
   4    halted by a guard; nothing was changed
-  5    another process holds this pair of places
+  5    another process, or another host by its lease, holds this pair of places
   130  interrupted";
 
 #[cfg(test)]

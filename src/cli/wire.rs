@@ -229,6 +229,7 @@ impl Session {
             progress,
             now_ns,
             scratch: &self.scratch,
+            lease: None,
             shelf: Shelf { state_dir: &self.state_dir, pair: &self.pair, origin: &self.origin },
         }
     }

@@ -8,6 +8,8 @@ use crate::model::Side;
 
 /// The plans that were carried out: hash, when it was made, when it was carried out; newest first.
 const CARRIED_OUT: &str = "carried-out";
+/// Holders of a lease that are remembered.
+const HOLDERS: usize = 16;
 
 /// A side, as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +123,24 @@ impl Manifest {
         let line = format!("{hash} {made_ns} {at_ns}");
         let lines: Vec<&str> = std::iter::once(&*line).chain(before.lines()).take(50).collect();
         self.set_value(CARRIED_OUT, &lines.join("\n"))
+    }
+
+    /// The names under which processes of this pair held, or tried to take, the lease of its place since one last did.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn lease_holders(&self) -> Result<Vec<String>, ManifestError> {
+        let names = self.value("lease")?.unwrap_or_default();
+        Ok(names.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Remembers the last ones.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; then no lease may be taken under these names.
+    pub fn set_lease_holders(&self, names: &[String]) -> Result<(), ManifestError> {
+        let from = names.len().saturating_sub(HOLDERS);
+        self.set_value("lease", &names[from..].join(" "))
     }
 
     /// A side's location; `None` in memory.

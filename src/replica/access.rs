@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::trash;
 use super::{
-    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Put, Replica, Room, Trash,
-    Trashed, TrashedStream,
+    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Leases, Listing, Origin, Put, Replica,
+    Room, Trash, Trashed, TrashedStream,
 };
 use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
 
@@ -159,6 +159,11 @@ impl Replica for Guarded {
     fn trash(&self) -> Option<&dyn Trash> {
         self.inner.trash().map(|_| self as &dyn Trash)
     }
+
+    /// What nobody may change needs nobody to agree about.
+    fn leases(&self) -> Option<&dyn Leases> {
+        self.may_change().ok().and_then(|()| self.inner.leases())
+    }
 }
 
 impl Guarded {
@@ -199,6 +204,7 @@ impl Trash for Guarded {
 mod tests {
     use super::*;
     use crate::replica::fake::{Fake, NoJournal, put_of, whole};
+    use crate::replica::memory::{Memory, Role};
 
     #[tokio::test]
     async fn a_read_only_replica_is_read_and_never_changed() {
@@ -221,6 +227,9 @@ mod tests {
         assert!(stops(bin.discard(&[kept]).await.remove(0).unwrap_err()));
         guarded.connect(Contact::Prepare).await.unwrap();
         assert_eq!(fake.calls(), ["look_up", "connect Look"]);
+        let memory = Arc::new(Memory::new("m", Role::Bucket));
+        let leases = |access| Guarded::new(memory.clone(), access).leases().is_some();
+        assert!(leases(Access::Write) && !leases(Access::ReadOnly) && !leases(Access::Confirm));
     }
 
     #[tokio::test]

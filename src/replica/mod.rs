@@ -23,6 +23,7 @@ pub use arrival::Arrival;
 pub use attributes::Attributes;
 pub use buffers::{Buffers, Meter};
 pub use journal::{Journal, Upload, UploadedPart};
+pub use lease::Leases;
 pub use origin::Origin;
 pub use parts::{PartHasher, PartHashes, part_size};
 pub use room::Room;
@@ -37,8 +38,10 @@ mod buffers;
 mod concurrent;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod fence;
 mod hashes;
 mod journal;
+pub mod lease;
 mod leftovers;
 pub mod local;
 pub mod memory;
@@ -200,6 +203,11 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
     /// Where what is deleted and replaced here can be kept; `None` for a replica without a trash, at which nothing is
     /// deleted or replaced that would have to be kept.
     fn trash(&self) -> Option<&dyn Trash> {
+        None
+    }
+
+    /// Where hosts agree who changes this place; `None` where nobody may change it.
+    fn leases(&self) -> Option<&dyn Leases> {
         None
     }
 }
@@ -378,6 +386,8 @@ pub enum Cause {
     Unordered,
     /// The user asked for something that makes no sense here: change the command.
     Usage,
+    /// Another host holds the lease of the place: nothing was changed, try again later.
+    Leased,
     /// Nothing else will work either (no bucket, bad credentials, disk full): end the cycle.
     Stop,
 }
@@ -413,9 +423,12 @@ impl Error {
             Cause::NotFound | Cause::Changed => ProblemKind::Changed,
             Cause::Precondition => ProblemKind::Raced,
             Cause::Refused | Cause::Unsupported => ProblemKind::Refused,
-            Cause::Transient { .. } | Cause::Incomplete | Cause::Unordered | Cause::Usage | Cause::Stop => {
-                ProblemKind::Failed
-            }
+            Cause::Transient { .. }
+            | Cause::Incomplete
+            | Cause::Unordered
+            | Cause::Usage
+            | Cause::Leased
+            | Cause::Stop => ProblemKind::Failed,
         }
     }
 }

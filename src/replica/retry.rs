@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::trash;
 use super::{
-    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Put, Replica, Room, Trash,
-    Trashed, TrashedStream,
+    Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Leases, Listing, Origin, Put, Replica,
+    Room, Trash, Trashed, TrashedStream,
 };
 use crate::model::{Digests, Entry, Expect, Filter, Key, RunName, Sameness, Version};
 
@@ -264,6 +264,11 @@ impl Replica for Retrying {
 
     fn trash(&self) -> Option<&dyn Trash> {
         self.inner.trash().map(|_| self as &dyn Trash)
+    }
+
+    /// Whoever holds a lease has its own patience: it ends with the lease.
+    fn leases(&self) -> Option<&dyn Leases> {
+        self.inner.leases()
     }
 }
 

@@ -19,8 +19,8 @@ use super::object::Names;
 use super::shelf::Shelf;
 use super::throttle::Gate;
 use super::{
-    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Origin, Put, ReadCost, Replica,
-    Trash,
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Origin, Put, ReadCost,
+    Replica, Trash,
 };
 use crate::model::{Entry, Filter, Key, Namespace, Version};
 
@@ -33,6 +33,7 @@ mod error;
 mod facts;
 mod fetch;
 mod keep;
+mod lease;
 mod list;
 mod names;
 mod ops;
@@ -226,6 +227,10 @@ impl Replica for Azure {
     }
 
     fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
     }
 }

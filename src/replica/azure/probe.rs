@@ -77,7 +77,7 @@ impl Inner {
     /// The identity, if there is one.
     async fn read_id(&self) -> Result<Option<String>, Error> {
         let blob = self.names.own(&format!("{OWN}id"));
-        let Some(bytes) = self.read_small(&blob).await? else { return Ok(None) };
+        let Some((bytes, _)) = self.read_small(&blob).await? else { return Ok(None) };
         let text = std::str::from_utf8(&bytes).unwrap_or_default().trim();
         if text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(Some(text.to_owned()));
@@ -100,7 +100,7 @@ impl Inner {
     }
 
     /// A small object of our own.
-    async fn write(&self, blob: &str, body: Bytes, condition: Condition) -> Result<Version, Failure> {
+    pub(super) async fn write(&self, blob: &str, body: Bytes, condition: Condition) -> Result<Version, Failure> {
         let mut dress = Dress::fresh(blob);
         dress.attributes.content_type = Some("text/plain".to_owned());
         let md5 = Md5::digest(&body);

@@ -109,11 +109,12 @@ impl Inner {
         Ok(got)
     }
 
-    /// A small blob of our own, whatever its version; `None` if it is not there.
-    pub(super) async fn read_small(&self, blob: &str) -> Result<Option<Bytes>, Error> {
+    /// A small blob of our own, with the version that it has; `None` if it is not there.
+    pub(super) async fn read_small(&self, blob: &str) -> Result<Option<(Bytes, Version)>, Error> {
         let Some(facts) = self.head(blob).await? else { return Ok(None) };
         let entry = entry_of(blob, &facts)?;
-        Ok(Some(self.get(blob, &entry.version, Ask::Whole).await?.body.unwrap_or_default()))
+        let got = self.get(blob, &entry.version, Ask::Whole).await?;
+        Ok(Some((got.body.unwrap_or_default(), entry.version)))
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `tidy` | what a killed run left behind |
 //! | `trash` | what runs took away, by hard links |
 //! | `watch` | what happens below a directory, as it happens; apart from the replica |
+//! | `lease` | the file by which hosts agree who writes here |
 //! | `fault` | error numbers in words |
 //!
 //! What it promises beyond the contract of [`Replica`]: nothing outside the root is read or written, even by hostile
@@ -35,14 +36,15 @@ use self::root::Root;
 use self::tidy::Leftovers;
 use self::writers::Writers;
 use super::{
-    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, ReadCost, Replica, Room,
-    Trash,
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Put, ReadCost, Replica,
+    Room, Trash,
 };
 use crate::model::{Entry, Filter, Key, Namespace, OWN_PREFIX, Symlinks, Version, link_name};
 
 mod batch;
 mod delete;
 mod fault;
+mod lease;
 mod links;
 mod names;
 mod partial;
@@ -334,6 +336,10 @@ impl Replica for Local {
     }
 
     fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
     }
 }

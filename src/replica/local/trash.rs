@@ -202,7 +202,7 @@ fn pour_all(to: &OwnedFd, mut rest: &[u8]) -> Result<(), Errno> {
 
 /// The directory of a path in the trash, and the path's last component. Directories that are missing are made for their
 /// owner alone: what was readable in a directory of the user's may not be readable here, but never the other way round.
-fn make_parent<'p>(root: &Root, path: &'p str) -> Result<(OwnedFd, &'p str), Errno> {
+pub(super) fn make_parent<'p>(root: &Root, path: &'p str) -> Result<(OwnedFd, &'p str), Errno> {
     let (parent, name) = split(path);
     let parent = parent.ok_or(Errno::INVAL)?;
     match root.open_at(parent, DIRECTORY) {

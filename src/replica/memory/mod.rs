@@ -20,11 +20,12 @@ use crate::model::{
 
 use self::held::Held;
 use super::{
-    Ability, Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Put, Replica,
-    Trash, WHOLE_LIMIT,
+    Ability, Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Put,
+    Replica, Trash, WHOLE_LIMIT,
 };
 
 mod held;
+mod lease;
 mod trash;
 
 /// What a memory replica plays.
@@ -75,6 +76,7 @@ pub struct Memory {
 struct State {
     objects: BTreeMap<Key, Object>,
     trash: BTreeMap<(RunName, Key), Object>,
+    lease: Option<String>,
     writes: u64,
     identity: String,
     faults: Option<FaultPlan>,
@@ -127,6 +129,7 @@ impl Memory {
         let state = State {
             objects: BTreeMap::new(),
             trash: BTreeMap::new(),
+            lease: None,
             writes: 0,
             identity: format!("id of {name}"),
             faults: None,
@@ -406,6 +409,10 @@ impl Replica for Memory {
     }
 
     fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
     }
 }

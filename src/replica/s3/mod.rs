@@ -22,8 +22,8 @@ use super::notices::Notices;
 use super::shelf::Shelf;
 use super::throttle::Gate;
 use super::{
-    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Listing, Origin, Put, ReadCost, Replica,
-    Trash, WHOLE_LIMIT,
+    Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Origin, Put, ReadCost,
+    Replica, Trash, WHOLE_LIMIT,
 };
 use crate::model::{Entry, Filter, Key, Namespace, Version};
 
@@ -41,6 +41,7 @@ mod fetch;
 mod folders;
 mod hosts;
 mod keep;
+mod lease;
 mod list;
 mod metadata;
 mod multipart;
@@ -297,6 +298,10 @@ impl Replica for S3 {
     }
 
     fn trash(&self) -> Option<&dyn Trash> {
+        Some(self)
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
     }
 }

@@ -20,8 +20,8 @@ pub use timetable::{DAY, Hours, Timetable};
 
 use super::trash;
 use super::{
-    Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Listing, Origin, Pieces, Put,
-    Replica, Room, Trash, Trashed, TrashedStream,
+    Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Leases, Listing, Origin,
+    Pieces, Put, Replica, Room, Trash, Trashed, TrashedStream,
 };
 use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
 
@@ -308,6 +308,11 @@ impl Replica for Throttled {
 
     fn trash(&self) -> Option<&dyn Trash> {
         self.inner.trash().map(|_| self as &dyn Trash)
+    }
+
+    /// A renewal that waited behind transfers would come too late.
+    fn leases(&self) -> Option<&dyn Leases> {
+        self.inner.leases()
     }
 }
 

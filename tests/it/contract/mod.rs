@@ -80,6 +80,7 @@ mod copies;
 mod docs;
 pub(crate) mod expected;
 mod large;
+mod lease;
 mod listings;
 mod looks;
 pub(crate) mod names;
@@ -100,6 +101,7 @@ pub(crate) fn suite() -> impl Iterator<Item = &'static Case> {
         large::CASES,
         resume::CASES,
         trash::CASES,
+        lease::CASES,
     ];
     files.into_iter().flatten()
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use mediasync::apply::{Origin, Shelf};
+use mediasync::lease::Claim;
 use mediasync::manifest::{Manifest, Pair};
 use mediasync::model::{Action, Conflict, Filter, Key, Problem, Scope, Side, TrashRule};
 use mediasync::plan::{Budget, Compare, Mode, OnConflict, Policy};
@@ -59,6 +60,7 @@ pub struct Bench {
     pub budget: Budget,
     pub overwrites: Budget,
     pub trash: TrashRule,
+    pub lease: Option<Claim>,
     pub now_ns: i64,
     pub ears: Ears,
     state: tempfile::TempDir,
@@ -78,12 +80,18 @@ impl Bench {
             budget: Budget::Sliding,
             overwrites: Budget::Sliding,
             trash: TrashRule::default(),
+            lease: None,
             now_ns: 1_800_000_000_000_000_000,
             ears: Ears::default(),
             state: tempfile::tempdir().unwrap(),
             pair: Pair::new("source", "dest"),
             origin: Origin { job: None, source: None, dest: None, names: ("source".into(), "dest".into()), acl: None },
         }
+    }
+
+    /// Another host, with a state of its own and the same places.
+    pub fn beside(&self) -> Self {
+        Self { source: self.source.clone(), dest: self.dest.clone(), ..Self::new(self.policy.mode) }
     }
 
     /// Opens the manifest as a run would.
@@ -141,6 +149,7 @@ impl Bench {
             progress: Arc::new(Progress::default()),
             now_ns: self.now_ns,
             scratch: self.state.path(),
+            lease: self.lease.as_ref(),
             shelf: Shelf { state_dir: self.state.path(), pair: &self.pair, origin: &self.origin },
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
