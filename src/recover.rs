@@ -5,17 +5,33 @@
 //! somebody else's change: so what was about to be sent is written down first, with its digest, and looked at here. What is
 //! there now, if it is not what was there then and has that digest, is what we sent; then both sides did agree, and that
 //! is recorded. Size and mtime prove nothing: builds and copies of others have equal ones.
+//!
+//! A run may have deleted content and died before it recorded that. Then the key is gone by our own hand, and whoever puts
+//! it back at the other side must not lose it again.
 
 use futures_util::stream::{StreamExt, iter};
 
 use crate::examine::read;
-use crate::manifest::{Record, Sending};
+use crate::manifest::{Manifest, Record, Sending};
 use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, ReadCost, Side, Version, Want};
 use crate::replica::{Cause, Error, Replica};
-use crate::sync::Cycle;
+use crate::sync::{Cycle, Run};
 
 /// Look-ups at the same time.
 const LOOK_UPS: usize = 32;
+
+/// What a run records of a killed one before it plans, a dry run records in a copy: both plan the same.
+pub(crate) fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, Error> {
+    if let Run::Execute(_) = cycle.run {
+        return Ok(None);
+    }
+    for side in cycle.writes {
+        if !cycle.manifest.sending(*side)?.is_empty() || !cycle.manifest.deleting(*side)?.is_empty() {
+            return Ok(Some(cycle.manifest.copy()?));
+        }
+    }
+    Ok(None)
+}
 
 /// Records what a killed run sent to the sides that this one may change. Returns the keys that can't be looked at now;
 /// their lines stay for the next run.
@@ -25,9 +41,43 @@ const LOOK_UPS: usize = 32;
 pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Vec<Key>, Error> {
     let mut left = Vec::new();
     for to in cycle.writes {
+        deletions_at(cycle, *to).await?;
         left.extend(recover_at(cycle, *to).await?);
     }
     Ok(left)
+}
+
+/// What a killed run deleted at a side, or may have. The key is gone there by our own hand, or something else was put
+/// there since: what is at either side now is new, and nobody's deletion of the other. What stands there as it was is
+/// still to be deleted, if that is still decided.
+async fn deletions_at(cycle: &Cycle<'_>, at: Side) -> Result<(), Error> {
+    let mut open = Vec::new();
+    let mut known = Vec::new();
+    for line in cycle.manifest.deleting(at)? {
+        // What was recorded needs no look.
+        if cycle.manifest.get(&line.0)?.is_some() { open.push(line) } else { known.push(line.0) }
+    }
+    let look = async |(key, version): (Key, Version)| {
+        let found = cycle.of(at).look_up(&key).await;
+        (key, found.map(|found| found.is_some_and(|found| found.version == version)))
+    };
+    let mut looked = iter(open).map(look).buffered(LOOK_UPS);
+    let mut records = Vec::new();
+    while let Some((key, stands)) = looked.next().await {
+        match stands {
+            Ok(true) => known.push(key),
+            Ok(false) => {
+                records.push(Record::Forget(key.clone()));
+                known.push(key);
+            }
+            Err(error) if error.cause == Cause::Stop => return Err(error),
+            // As long as nobody knows, nothing is taken for a deletion.
+            Err(_) => records.push(Record::Lapse(key)),
+        }
+    }
+    drop(looked);
+    cycle.manifest.record(&records)?;
+    Ok(cycle.manifest.end_deleting(at, &known)?)
 }
 
 async fn recover_at(cycle: &Cycle<'_>, to: Side) -> Result<Vec<Key>, Error> {

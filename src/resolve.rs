@@ -7,10 +7,10 @@ use crate::meet::meet;
 use crate::model::{Entry, Key, Presence, Side, Verdict, conflict_name};
 use crate::plan::{Context, Decision, Evidence, Known, Mode, OnConflict, Policy, Take, Triple, decide, settle};
 use crate::plan_store::PlanStore;
-use crate::recover::recover;
+use crate::recover::{copy_to_recover_in, recover};
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{Cycle, Looked, Observer, Report, Run, Stage, binned, carry_out, copy_to_recover_in};
+use crate::sync::{Cycle, Looked, Observer, Report, Run, Stage, binned, carry_out};
 
 /// Settles the conflict of `key`.
 ///

@@ -17,7 +17,7 @@ use crate::pair_up::pair_up;
 use crate::plan::guard::{self, GuardVerdict, Range, Situation, Watched};
 use crate::plan::{Budget, Mode, Policy};
 use crate::plan_store::PlanStore;
-use crate::recover::recover;
+use crate::recover::{copy_to_recover_in, recover};
 use crate::replica::{Buffers, Cause, Error, Replica};
 use crate::report::Watcher;
 use crate::survey::{Findings, survey};
@@ -248,19 +248,6 @@ pub(crate) fn binned(cycle: &Cycle<'_>) -> Result<Binned, Error> {
         Run::DryRun | Run::SavePlan(_) => None,
     };
     Ok(Binned { rule: cycle.trash, run, ..Binned::default() })
-}
-
-/// What a run records of a killed one before it plans, a dry run records in a copy: both plan the same.
-pub(crate) fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, Error> {
-    if let Run::Execute(_) = cycle.run {
-        return Ok(None);
-    }
-    for side in cycle.writes {
-        if !cycle.manifest.sending(*side)?.is_empty() {
-            return Ok(Some(cycle.manifest.copy()?));
-        }
-    }
-    Ok(None)
 }
 
 /// A run in which rules leave nothing is a mistake in the rules, not a wish to have nothing; and a subtree that is

@@ -68,8 +68,14 @@ impl Executor<'_> {
             spent.delete_bytes += action.size;
         }
         self.manifest.spend(self.book.run, spent, self.book.now_ns)?;
+        self.manifest.begin_deleting(side, &targets)?;
         let results = place.delete(&targets).await;
+        let mut known = Vec::with_capacity(targets.len());
         for (action, result) in deleting.into_iter().zip(results) {
+            // What failed otherwise may have happened: the next run looks.
+            if let Ok(()) | Err(Error { cause: Cause::NotFound | Cause::Precondition, .. }) = &result {
+                known.push(action.key.clone());
+            }
             let outcome = match result {
                 // Somebody else deleted it meanwhile: both sides lost the key.
                 Ok(()) | Err(Error { cause: Cause::NotFound, .. }) => {
@@ -80,7 +86,8 @@ impl Executor<'_> {
             };
             ledger.settle(outcome)?;
         }
-        Ok(())
+        ledger.flush()?;
+        Ok(self.manifest.end_deleting(side, &known)?)
     }
 
     /// Keeps what goes. What can be deleted then, with the version that it has now.

@@ -96,16 +96,26 @@ impl Manifest {
         self.read("read", |conn| conn.prepare_cached(&sql)?.query_map((side, run, key, count), line)?.collect())
     }
 
-    /// Forgets one line: it was restored, or is in the trash no more.
+    /// Forgets one line: it was restored, or is in the trash no more. If a killed run left its deletion unrecorded, the
+    /// base record goes too: what was restored is new from now on.
     ///
     /// # Errors
     /// [`ManifestError`].
     pub fn forget_kept(&self, side: Side, run: &RunName, key: &Key) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            conn.prepare_cached("DELETE FROM kept WHERE side = ?1 AND run = ?2 AND key = ?3")?
-                .execute((side, run.as_str(), key.as_str()))
-                .map(drop)
+            conn.prepare_cached("DELETE FROM kept WHERE side = ?1 AND run = ?2 AND key = ?3")?.execute((
+                side,
+                run.as_str(),
+                key.as_str(),
+            ))?;
+            let ended = conn
+                .prepare_cached("DELETE FROM deleting WHERE side = ?1 AND key = ?2")?
+                .execute((side, key.as_str()))?;
+            if ended > 0 {
+                conn.prepare_cached("DELETE FROM base WHERE key = ?1")?.execute([key.as_str()])?;
+            }
+            Ok(())
         })
     }
 

@@ -14,6 +14,7 @@
 //! | memo | [`Manifest::memo_get`]: digests of contents that were read, by side, key and version |
 //! | dirty | [`Manifest::dirty_note`], [`Manifest::dirty_due`]: keys that changed or must be looked at again |
 //! | sending | [`Manifest::sending`]: what a killed run may have sent without recording it |
+//! | deleting | [`Manifest::deleting`]: what a killed run may have deleted without recording it |
 //! | writes (temporary) | [`Manifest::was_written`]: what this run wrote, for its deletions |
 //! | uploads, upload_parts | [`UploadJournal`]: uploads in flight |
 //! | runs, spent | [`Manifest::begin_run`], [`Manifest::spent_since`]: what was done, and the guard's budgets |
@@ -46,6 +47,7 @@ use rusqlite::{Connection, TransactionBehavior};
 mod base;
 mod codec;
 mod contents;
+mod deleting;
 mod dirty;
 mod error;
 mod kept;

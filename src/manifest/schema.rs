@@ -12,7 +12,7 @@ pub(super) const APPLICATION_ID: i32 = 0x6d73_7963;
 pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// All steps, oldest first.
-pub(super) const MIGRATIONS: &[Migration] = &[v1, v2, v3, v4];
+pub(super) const MIGRATIONS: &[Migration] = &[v1, v2, v3, v4, v5];
 
 /// The file's version: how many migrations it has seen.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<usize> {
@@ -158,5 +158,17 @@ fn v4(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              PRIMARY KEY (key, below)
          ) WITHOUT ROWID, STRICT;
          CREATE INDEX dirty_by_due ON dirty (due);",
+    )
+}
+
+/// What is about to be deleted, and in which version.
+fn v5(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "CREATE TABLE deleting (
+             side    INTEGER NOT NULL,
+             key     TEXT NOT NULL,
+             version TEXT NOT NULL,
+             PRIMARY KEY (side, key)
+         ) WITHOUT ROWID, STRICT;",
     )
 }

@@ -27,6 +27,7 @@ mod cli_two_way_harm;
 mod cli_uploads;
 mod contract;
 mod cycle;
+mod cycle_deletions;
 mod cycle_keys;
 mod cycle_lease;
 mod cycle_trash;

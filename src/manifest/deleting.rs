@@ -1,0 +1,96 @@
+//! What is about to be deleted: so that a run which comes after a killed one does not take what that one deleted for
+//! somebody else's deletion, and delete what was put back since at the other side.
+//!
+//! A line is written before the request, with the version that is deleted, and goes when the outcome is recorded. It
+//! proves nothing by itself: the next run looks at the key.
+
+use rusqlite::Row;
+use rusqlite::types::Type;
+
+use super::Manifest;
+use super::error::ManifestError;
+use crate::model::{Key, Side, Version};
+
+impl Manifest {
+    /// Writes down what is about to be deleted at `side`.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; then nothing may be deleted.
+    pub fn begin_deleting(&self, side: Side, lines: &[(Key, Version)]) -> Result<(), ManifestError> {
+        let side = self.orientation.number(side);
+        self.write("write", |conn| {
+            let mut add = conn.prepare_cached("INSERT OR REPLACE INTO deleting VALUES (?1, ?2, ?3)")?;
+            lines.iter().try_for_each(|(key, version)| add.execute((side, key.as_str(), version.as_str())).map(drop))
+        })
+    }
+
+    /// What earlier runs meant to delete at `side` and did not account for, in key order.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn deleting(&self, side: Side) -> Result<Vec<(Key, Version)>, ManifestError> {
+        let side = self.orientation.number(side);
+        let sql = "SELECT key, version FROM deleting WHERE side = ?1 ORDER BY key";
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], line)?.collect())
+    }
+
+    /// What became of these is known, and recorded.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn end_deleting(&self, side: Side, keys: &[Key]) -> Result<(), ManifestError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let side = self.orientation.number(side);
+        self.write("write", |conn| {
+            let mut end = conn.prepare_cached("DELETE FROM deleting WHERE side = ?1 AND key = ?2")?;
+            keys.iter().try_for_each(|key| end.execute((side, key.as_str())).map(drop))
+        })
+    }
+}
+
+fn line(row: &Row<'_>) -> rusqlite::Result<(Key, Version)> {
+    let key = Key::new(row.get_ref(0)?.as_str()?);
+    let key = key.map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))?;
+    Ok((key, Version::new(row.get_ref(1)?.as_str()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Orientation, Record};
+    use crate::model::{BaseRecord, Digests, RunName};
+
+    #[test]
+    fn what_is_being_deleted_is_known_until_its_outcome_is() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let line = |key: &str| (Key::new(key).unwrap(), Version::new("v"));
+        let keys = |side| manifest.deleting(side).unwrap();
+        manifest.begin_deleting(Side::Dest, &[line("b"), line("a")]).unwrap();
+        manifest.begin_deleting(Side::Source, &[line("a")]).unwrap();
+        assert_eq!((keys(Side::Dest), keys(Side::Source)), (vec![line("a"), line("b")], vec![line("a")]));
+        manifest.end_deleting(Side::Dest, &[line("a").0]).unwrap();
+        assert_eq!((keys(Side::Dest), keys(Side::Source)), (vec![line("b")], vec![line("a")]));
+    }
+
+    /// `mediasync trash restore` after a killed run: what is back must not be deleted again.
+    #[test]
+    fn what_is_put_back_from_the_trash_is_no_deletion_any_more() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let (run, version) = (RunName::new(0, 1), Version::new("v"));
+        let [a, b] = ["a", "b"].map(|key| Key::new(key).unwrap());
+        for key in [&a, &b] {
+            let (key, digests) = (key.clone(), Digests::none());
+            let base =
+                BaseRecord { key, size: 1, source: version.clone(), dest: version.clone(), digests, lapsed: false };
+            manifest.record(&[Record::Put(base)]).unwrap();
+        }
+        manifest.begin_deleting(Side::Dest, &[(a.clone(), version)]).unwrap();
+        for key in [&a, &b] {
+            manifest.forget_kept(Side::Dest, &run, key).unwrap();
+        }
+        let base = |key| manifest.get(key).unwrap().is_some();
+        assert_eq!((base(&a), base(&b), manifest.deleting(Side::Dest).unwrap()), (false, true, vec![]));
+    }
+}

@@ -1,0 +1,151 @@
+//! Runs that were killed between a deletion and its record, and files that were put back before the next run.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mediasync::model::{Keep, Key, TrashRule};
+use mediasync::plan::Mode;
+use mediasync::replica::memory::{Fault, Memory};
+use mediasync::replica::{Cause, Error};
+
+use crate::support::bench::{Bench, key};
+
+/// Ten files at both sides; `gone.jpg` was deleted at the source since, and the run that deletes it at the destination
+/// dies as `fault` says.
+fn killed(mode: Mode, trash: Keep, fault: &Fault) -> Bench {
+    let mut bench = Bench::new(mode);
+    bench.trash = TrashRule { keep: trash, ..TrashRule::default() };
+    bench.source.write(&gone(), "content");
+    for n in 0..10 {
+        bench.source.write(&key(&format!("{n}.jpg")), format!("content {n}"));
+    }
+    bench.run();
+    bench.source.remove(&gone());
+    kill(&bench, fault);
+    bench
+}
+
+fn kill(bench: &Bench, fault: &Fault) {
+    let fault = fault.clone();
+    bench.dest.inject(move |call| if call.operation == "delete" { fault.clone() } else { Fault::None });
+    assert!(catch_unwind(AssertUnwindSafe(|| bench.try_run())).is_err(), "the run dies");
+    bench.dest.heal();
+    bench.heard();
+}
+
+fn gone() -> Key {
+    key("gone.jpg")
+}
+
+fn has(place: &Memory) -> bool {
+    place.contents().contains_key(&gone())
+}
+
+const KEEP: Keep = Keep::Seconds(24 * 3600);
+
+#[test]
+fn what_was_put_back_after_a_killed_deletion_is_not_deleted_again() {
+    for mode in [Mode::TwoWay, Mode::CopyAndDelete, Mode::Mirror] {
+        // Without a trash nobody could bring it back a second time.
+        for trash in [KEEP, Keep::Off] {
+            for content in ["content", "edited"] {
+                let bench = killed(mode, trash, &Fault::DieAfter);
+                assert!(!has(&bench.dest));
+                bench.source.write(&gone(), content);
+                let before = bench.source.contents();
+                let planned = bench.dry_run().planned;
+                assert_eq!((planned.creates, planned.deletes), (1, 0), "{mode:?} {trash:?} {content}");
+                let report = bench.run();
+                assert_eq!((report.done.creates, report.done.deletes, report.conflict_count), (1, 0, 0), "{mode:?}");
+                assert_eq!((bench.source.contents(), bench.dest.contents()), (before.clone(), before));
+            }
+        }
+    }
+}
+
+/// A disk shows that a file was put back where it was deleted; of a bucket the same bytes have the same version.
+#[test]
+fn what_was_put_back_where_it_was_deleted_goes_to_the_other_side_again() {
+    for (is_disk, content) in [(true, "content"), (true, "edited"), (false, "edited")] {
+        let mut bench = Bench::new(Mode::TwoWay);
+        if is_disk {
+            bench.turn();
+        }
+        for name in ["gone.jpg", "1.jpg", "2.jpg", "3.jpg"] {
+            bench.source.write(&key(name), if name == "gone.jpg" { "content" } else { name });
+        }
+        bench.run();
+        bench.source.remove(&gone());
+        kill(&bench, &Fault::DieAfter);
+        bench.dest.write(&gone(), content);
+        assert_eq!(bench.dry_run().planned.deletes, 0);
+        let report = bench.run();
+        assert_eq!((report.done.creates, report.done.deletes), (1, 0), "{is_disk} {content}");
+        assert_eq!(bench.source.contents(), bench.dest.contents());
+        assert_eq!(bench.source.contents()[&gone()], content);
+    }
+}
+
+#[test]
+fn a_deletion_that_was_killed_before_it_happened_is_done_by_the_next_run() {
+    for mode in [Mode::TwoWay, Mode::CopyAndDelete, Mode::Mirror] {
+        let bench = killed(mode, KEEP, &Fault::DieBefore);
+        assert!(has(&bench.dest));
+        assert_eq!(bench.dry_run().planned.deletes, 1);
+        assert_eq!(bench.run().done.deletes, 1, "{mode:?}");
+        assert!(!has(&bench.dest) && !has(&bench.source));
+    }
+}
+
+#[test]
+fn a_killed_deletion_that_nobody_undid_is_forgotten() {
+    let bench = killed(Mode::TwoWay, KEEP, &Fault::DieAfter);
+    let report = bench.run();
+    assert_eq!((report.done.changes(), report.planned.changes()), (0, 0));
+    bench.source.write(&gone(), "new");
+    assert_eq!(bench.run().done.creates, 1);
+}
+
+/// The look after the kill gets no answer: nobody knows who deleted it, so nothing follows from it.
+#[test]
+fn a_killed_deletion_that_can_not_be_looked_at_deletes_nothing() {
+    let bench = killed(Mode::TwoWay, KEEP, &Fault::DieAfter);
+    bench.source.write(&gone(), "content");
+    let mut looks = 0;
+    bench.dest.inject(move |call| {
+        looks += usize::from(call.operation == "look_up");
+        if call.operation == "look_up" && looks == 1 {
+            let again = Cause::Transient { throttled: false, after: None };
+            return Fault::Before(Error::new(again, "no answer"));
+        }
+        Fault::None
+    });
+    let report = bench.try_run().unwrap();
+    assert_eq!((report.done.deletes, has(&bench.source)), (0, true));
+    bench.dest.heal();
+    bench.heard();
+    bench.run();
+    assert!(has(&bench.source) && has(&bench.dest));
+}
+
+/// An answer that was lost is no death: the run ends, and the next one still looks.
+#[test]
+fn what_was_put_back_after_a_lost_answer_is_not_deleted_again() {
+    let mut bench = Bench::new(Mode::TwoWay);
+    bench.trash = TrashRule { keep: KEEP, ..TrashRule::default() };
+    for name in ["gone.jpg", "1.jpg", "2.jpg", "3.jpg"] {
+        bench.source.write(&key(name), if name == "gone.jpg" { "content" } else { name });
+    }
+    bench.run();
+    bench.source.remove(&gone());
+    bench.dest.inject(|call| match call.operation {
+        "delete" => Fault::After(Error::new(Cause::Transient { throttled: false, after: None }, "lost")),
+        _ => Fault::None,
+    });
+    assert_eq!(bench.try_run().unwrap().problem_count, 1);
+    bench.dest.heal();
+    bench.heard();
+    bench.source.write(&gone(), "content");
+    let report = bench.run();
+    assert_eq!((report.done.creates, report.done.deletes), (1, 0));
+    assert!(has(&bench.dest));
+}
