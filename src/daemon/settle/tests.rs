@@ -1,6 +1,7 @@
 //! What programs do to save a file, as the signs that it makes, and which looks that ends in.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::*;
 use crate::manifest::{Orientation, Record, Span};
@@ -196,4 +197,57 @@ async fn the_clock_goes_on_whatever_the_system_says() {
     assert_eq!(clock.at(begin + 5_000_000_000), Instant::now() + Duration::from_secs(2));
     assert!(clock.at(i64::MAX) > Instant::now());
     assert!(clock.at(i64::MIN) <= Instant::now());
+}
+
+/// What editors do, done to a real file that a real watcher sees: every look finds it, and with its new content.
+#[tokio::test]
+async fn editors_on_a_real_disk_end_in_looks_at_what_they_saved() {
+    use crate::model::Symlinks;
+    use crate::replica::local::watch::{Spec, Watcher as _, watch};
+    use std::fs::{remove_file, rename, write};
+    type Save<'a> = (&'a str, &'a dyn Fn(&str));
+
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write(at("a"), "old").unwrap();
+    let spec = Spec { path: dir.path().to_owned(), filter: Arc::default(), links: Symlinks::Skip };
+    let mut watcher = watch(spec).await.unwrap();
+    let manifest = synced(&["a"]);
+    let saves: [Save<'_>; 4] = [
+        ("vim", &|new| {
+            write(at("4913"), "").unwrap();
+            remove_file(at("4913")).unwrap();
+            rename(at("a"), at("a~")).unwrap();
+            write(at("a"), new).unwrap();
+            remove_file(at("a~")).unwrap();
+        }),
+        ("in place", &|new| write(at("a"), new).unwrap()),
+        ("GNOME", &|new| {
+            write(at(".goutputstream-X1Y2Z3"), new).unwrap();
+            rename(at(".goutputstream-X1Y2Z3"), at("a")).unwrap();
+        }),
+        ("emacs", &|new| {
+            rename(at("a"), at("a~")).unwrap();
+            write(at("a"), new).unwrap();
+        }),
+    ];
+    let clock = Clock::start();
+    for (who, save) in saves {
+        save(who);
+        // One more file, closed after all of it, says that everything was told.
+        write(at("end"), who).unwrap();
+        let mut told = Vec::new();
+        while !told.contains(&finished("end")) {
+            let signs = tokio::time::timeout(Duration::from_secs(30), watcher.next()).await.expect("told in time");
+            note(&manifest, &signs, clock.now_ns()).unwrap();
+            told.extend(signs);
+        }
+        let soon = clock.now_ns() + GRACE_NS;
+        let due = manifest.dirty_due(soon, 100).unwrap();
+        assert!(due.dirty.contains(&Dirty::itself(key("a"))), "{who}: at once; {told:?}");
+        let absent = due.dirty.iter().filter(|dirty| !at(dirty.key.as_str()).exists());
+        assert_eq!(absent.count(), 0, "{who}: nothing is looked at while it is away; {told:?}");
+        assert_eq!(std::fs::read_to_string(at("a")).unwrap(), who);
+        manifest.dirty_clear(&due.dirty, due.mark).unwrap();
+    }
 }

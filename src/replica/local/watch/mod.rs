@@ -14,7 +14,17 @@ use async_trait::async_trait;
 
 use crate::model::Key;
 
+pub use system::{Spec, Watched, watch};
+
+mod place;
+mod raw;
+mod scope;
 pub mod scripted;
+mod system;
+mod teller;
+#[cfg(test)]
+mod tests;
+mod tree;
 
 /// Something to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
