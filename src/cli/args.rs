@@ -124,6 +124,13 @@ Examples:
   mediasync forget 79c2c9a9614d6e7e          a pair as status names it
   mediasync forget media                     the pair of the job \"media\""))]
     Forget(Forget),
+    /// Print, install or remove a unit for the service manager, made from the configuration
+    #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help("\
+Examples:
+  mediasync service print                    what install would write
+  sudo mediasync service install             a service of the system, with all jobs
+  mediasync service install --user photos    one of your own, with one job"))]
+    Service(super::service::args::Service),
     /// Do exactly what a saved plan says
     #[command(after_help = help("\
 Refuses when a side has changed since.
@@ -504,7 +511,10 @@ mod tests {
         let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
         assert_eq!(
             names,
-            ["push", "pull", "mirror", "sync", "status", "history", "approve", "resolve", "trash", "forget", "apply"]
+            [
+                "push", "pull", "mirror", "sync", "status", "history", "approve", "resolve", "trash", "forget",
+                "service", "apply"
+            ]
         );
     }
 }

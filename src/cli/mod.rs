@@ -27,6 +27,7 @@ pub mod place;
 pub mod progress;
 pub mod resolve;
 pub mod run;
+pub mod service;
 pub mod settle;
 pub mod setup;
 pub mod shell;
@@ -74,7 +75,7 @@ fn format(command: &Cmd) -> Format {
         Cmd::Approve(args) => args.json,
         Cmd::Apply(args) => args.json,
         Cmd::Resolve(args) => args.json,
-        Cmd::Forget(_) => false,
+        Cmd::Forget(_) | Cmd::Service(_) => false,
         Cmd::Trash(args) => match &args.command {
             trash::args::Cmd::List(args) => args.json,
             trash::args::Cmd::Restore(args) => args.json,
@@ -121,6 +122,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Apply(args) => approve::apply(args, setup, world).await,
         Cmd::Resolve(args) => settle::settle(args, setup, world).await,
         Cmd::Forget(args) => forget::forget(args, setup, world),
+        Cmd::Service(args) => service::service(args, cli.global.state_dir.as_deref(), setup, world),
         Cmd::Trash(args) => trash::trash(args, setup, world).await,
     }
 }

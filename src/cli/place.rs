@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::commands::Commands;
 use super::failure::Failure;
-use super::texts::Texts;
+use super::texts::{self, Texts};
 use crate::config::{ACCESS, Config, Remote, RemoteAt, RemoteUrl};
 use crate::location::{self, Found, Given, Location, Origin, Surroundings, TextAt, UsageError};
 use crate::model::Symlinks;
@@ -123,8 +123,9 @@ pub fn known(text: &Secret, world: World<'_>) -> Result<End, Failure> {
 /// A text with a DSN, at a path that starts from `base`.
 fn text_below(base: &Path, at: TextAt<'_>, origin: Origin, world: World<'_>) -> Result<Given, UsageError> {
     match (at, origin) {
-        (TextAt::File(path), _) => world.texts.at(TextAt::File(&base.join(path))),
-        (TextAt::Input, Origin::Argument) => world.texts.at(at),
+        (TextAt::File(path), _) => world.texts.file(&base.join(path)),
+        (TextAt::Credential(name), _) => texts::credential(name, world.env),
+        (TextAt::Input, Origin::Argument) => world.texts.input(),
         (TextAt::Input, Origin::File) => {
             let hint = "write dsn-file:PATH, env:NAME or a remote with dsn_command";
             Err(UsageError::new("`-` is standard input, and a configuration has none", hint))
@@ -227,7 +228,7 @@ fn access(place: &Location, own: Option<&str>, world: World<'_>) -> (Access, Opt
 
 /// Whether a directory is what a DSN or a remote says that stands somewhere else.
 fn is_dsn_of_a_directory(text: &str, location: &Location) -> bool {
-    let elsewhere = text == "-" || ["env:", "dsn-file:"].iter().any(|kind| text.starts_with(kind));
+    let elsewhere = text == "-" || ["env:", "dsn-file:", "credential:"].iter().any(|kind| text.starts_with(kind));
     matches!(location, Location::Local(_)) && (elsewhere || location::remote_of(text).is_some())
 }
 
@@ -319,13 +320,17 @@ fn url_text(url: &RemoteUrl) -> String {
     text
 }
 
-/// A value that may be that of a variable.
+/// A value that may be that of a variable, or a credential of the service.
 fn value(text: &str, world: World<'_>) -> Result<String, UsageError> {
     match text.strip_prefix("env:") {
         Some(name) => (world.env)(name).ok_or_else(|| {
             UsageError::new(format!("the variable {} is not set", name.escape_debug()), "set it to the key")
         }),
-        None => Ok(text.to_owned()),
+        None => match text.strip_prefix("credential:") {
+            // Editors end a file with a line break, which no key has.
+            Some(name) => Ok(texts::credential(name, world.env)?.text.reveal().trim().to_owned()),
+            None => Ok(text.to_owned()),
+        },
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -
         (None, Some(url)) => {
             let (keys, mut secrets) = keys(table, mistakes);
             let read = read_url(url.value, keys, table, mistakes);
-            let inline = |secret: &Secret| !secret.reveal().starts_with("env:");
+            let inline = |secret: &Secret| !stands_elsewhere(secret.reveal());
             if [&read.account_key, &read.sas_token].into_iter().flatten().any(inline) {
                 secrets = Inline::Secrets;
             }
@@ -139,7 +139,7 @@ fn said(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Said {
 fn name_is_fine(name: &str) -> bool {
     name.len() >= 2
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        && !matches!(name, "env" | "dsn-file" | "file" | "http" | "https" | "s3" | "az")
+        && !matches!(name, "env" | "dsn-file" | "credential" | "file" | "http" | "https" | "s3" | "az")
 }
 
 fn read_url(url: &str, keys: Option<(String, Secret)>, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> RemoteUrl {
@@ -168,11 +168,16 @@ fn read_url(url: &str, keys: Option<(String, Secret)>, table: &Table<'_>, mistak
     }
 }
 
+/// Whether the value of a key only says where the secret is.
+fn stands_elsewhere(value: &str) -> bool {
+    ["env:", "credential:"].iter().any(|start| value.starts_with(start))
+}
+
 fn keys(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> (Option<(String, Secret)>, Inline) {
     let access_key = table.text("access_key", mistakes);
     let secret_key = table.text("secret_key", mistakes);
     let secrets = match &secret_key {
-        Some(secret) if !secret.value.starts_with("env:") => Inline::Secrets,
+        Some(secret) if !stands_elsewhere(secret.value) => Inline::Secrets,
         _ => Inline::None,
     };
     match (access_key, secret_key) {

@@ -75,6 +75,8 @@ pub struct Surroundings<'a> {
 pub enum TextAt<'a> {
     /// In a file (`dsn-file:PATH`).
     File(&'a Path),
+    /// A credential of the service (`credential:NAME`).
+    Credential(&'a str),
     /// On standard input (`-`).
     Input,
 }
@@ -214,7 +216,8 @@ impl Parsed {
 /// # Errors
 /// [`UsageError`], with the rule.
 pub fn check_remote_name(name: &str) -> Result<(), UsageError> {
-    const TAKEN: [&str; 10] = ["env", "dsn-file", "file", "s3", "az", "azure", "gs", "http", "https", "local"];
+    const TAKEN: [&str; 11] =
+        ["env", "dsn-file", "credential", "file", "s3", "az", "azure", "gs", "http", "https", "local"];
     let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if !name.bytes().all(known) || !name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()) || name.len() > 32 {
         let hint = "use up to 32 of a-z, A-Z, 0-9, `-`, `_` and `.`, beginning with a letter or digit";

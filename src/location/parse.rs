@@ -29,6 +29,9 @@ pub fn parse(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError
     if let Some(file) = text.strip_prefix("dsn-file:") {
         return from_file(file, around);
     }
+    if let Some(credential) = text.strip_prefix("credential:") {
+        return from_credential(credential, around);
+    }
     if is_url(text) {
         return url(text, around);
     }
@@ -47,7 +50,8 @@ pub fn parse(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError
 /// The name of the remote in `NAME:path`, whether there is such a remote or not. `None` for every other text, and where
 /// the name may be part of a secret.
 pub fn remote_of(text: &str) -> Option<&str> {
-    if is_plainly_a_path(text, &[]) || text.starts_with("env:") || is_url(text) {
+    let is_source = ["env:", "dsn-file:", "credential:"].iter().any(|start| text.starts_with(start));
+    if is_plainly_a_path(text, &[]) || is_source || is_url(text) {
         return None;
     }
     below_a_remote(text).map(|(name, _)| name).filter(|name| may_be_shown(name, text))
@@ -155,6 +159,12 @@ fn from_file(file: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError
     from_text(TextAt::File(Path::new(path)), name, around)
 }
 
+/// `credential:NAME` or `credential:NAME#VARIABLE`: what a service manager hands to its services, as a file with a DSN.
+fn from_credential(credential: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
+    let (name, variable) = file_and_variable(credential);
+    from_text(TextAt::Credential(name), variable, around)
+}
+
 /// The parts of `PATH#NAME`. A file may have a `#` in its name, too: what follows the last one must be a variable.
 pub fn file_and_variable(text: &str) -> (&str, Option<&str>) {
     match text.rsplit_once('#') {
@@ -166,12 +176,16 @@ pub fn file_and_variable(text: &str) -> (&str, Option<&str>) {
 fn from_text(at: TextAt<'_>, name: Option<&str>, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
     let place = match at {
         TextAt::File(path) => shown(path),
+        TextAt::Credential(name) => format!("the credential {}", shown(Path::new(name))),
         TextAt::Input => "standard input".to_owned(),
     };
     let given = (around.text)(at)?;
     let value = dsn::unwrap(given.text.reveal(), name).map_err(|error| {
         let hint = match &error {
-            dsn::NotFound::Several(_) => "name one: dsn-file:PATH#NAME",
+            dsn::NotFound::Several(_) => match at {
+                TextAt::Credential(_) => "name one: credential:NAME#VARIABLE",
+                TextAt::File(_) | TextAt::Input => "name one: dsn-file:PATH#NAME",
+            },
             _ => "it holds a DSN alone, variables as a .env file has them, or a JSON list of names and values",
         };
         UsageError::new(format!("{place}: {error}"), hint)
@@ -182,6 +196,8 @@ fn from_text(at: TextAt<'_>, name: Option<&str>, around: &Surroundings<'_>) -> R
     parsed.spelled = match (at, name) {
         (TextAt::File(path), None) => path.to_str().map(|path| format!("dsn-file:{path}")),
         (TextAt::File(path), Some(name)) => path.to_str().map(|path| format!("dsn-file:{path}#{name}")),
+        (TextAt::Credential(credential), None) => Some(format!("credential:{credential}")),
+        (TextAt::Credential(credential), Some(name)) => Some(format!("credential:{credential}#{name}")),
         (TextAt::Input, _) => None,
     };
     Ok(parsed)

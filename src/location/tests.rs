@@ -42,6 +42,10 @@ impl World {
                 Ok(Given { text: Secret::new(text), warning: Some("others can read it".to_owned()) })
             }
             TextAt::File(path) => Err(UsageError::new(format!("can't read {}", path.display()), "")),
+            TextAt::Credential("live") => {
+                Ok(Given { text: Secret::new(format!("ONE_DSN={DSN}\nTWO_DSN={DSN}\n")), warning: None })
+            }
+            TextAt::Credential(name) => Err(UsageError::new(format!("there is no credential {name}"), "")),
         };
         let around = Surroundings {
             variable: &variable,
@@ -458,6 +462,20 @@ fn a_dsn_may_stand_in_a_file_or_on_standard_input() {
         ("dsn-file:", "`dsn-file:` names no file"),
     ] {
         assert_eq!(world.parse(text).unwrap_err().message, told);
+    }
+}
+
+#[test]
+fn a_dsn_may_be_a_credential_of_the_service() {
+    let world = World::new(&[]);
+    let one = world.parse("credential:live#ONE_DSN").unwrap();
+    assert_eq!((one.display().as_str(), one.spelled()), ("s3://bbb/pre", Some("credential:live#ONE_DSN")));
+    let several = world.parse("credential:live").unwrap_err();
+    assert_eq!(several.message, "the credential live: it holds several storage DSNs: ONE_DSN, TWO_DSN");
+    assert_eq!(several.hint, "name one: credential:NAME#VARIABLE");
+    assert_eq!(world.parse("credential:none").unwrap_err().message, "there is no credential none");
+    for text in ["credential:live", "dsn-file:a", "env:A"] {
+        assert_eq!(remote_of(text), None, "{text} names no remote");
     }
 }
 

@@ -246,7 +246,7 @@ fn every_integration_test_is_part_of_the_program() {
 }
 
 /// The documents for people.
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -255,6 +255,7 @@ const DOCUMENTS: [&str; 9] = [
     "docs/filters.md",
     "docs/json.md",
     "docs/providers.md",
+    "docs/service.md",
     "docs/symlinks.md",
 ];
 

@@ -324,7 +324,7 @@ pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
 
 /// Whether a single argument of push or pull is the remote: anything but a plain path.
 fn is_remote(text: &str, end: &End, world: World<'_>) -> bool {
-    let text_of_a_dsn = text == "-" || ["env:", "dsn-file:"].iter().any(|start| text.starts_with(start));
+    let text_of_a_dsn = text == "-" || ["env:", "dsn-file:", "credential:"].iter().any(|start| text.starts_with(start));
     !matches!(end.location, Location::Local(_)) || text_of_a_dsn || named(text, world).is_some()
 }
 

@@ -1,0 +1,96 @@
+//! `mediasync service`, and credentials that a service manager hands over.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::sandbox::Sandbox;
+
+/// A sandbox with two jobs: one that only reads here, with a credential, and a backup that writes.
+fn two_jobs() -> (Sandbox, String) {
+    let mut sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    let home = sandbox.path("home of mine");
+    fs::create_dir_all(&home).unwrap();
+    sandbox.env("HOME", home.to_str().unwrap());
+    fs::create_dir_all(sandbox.path("back up % $x")).unwrap();
+    let config = sandbox.path("config.toml");
+    let text = format!(
+        "[remote.live]\ndsn = \"credential:live\"\n\n\
+         [[job]]\nname = \"up\"\nsource = {:?}\ndestination = \"live:\"\nmode = \"copy\"\n\n\
+         [[job]]\nname = \"backup\"\nsource = \"live:\"\ndestination = {:?}\nmode = \"copy\"\n",
+        sandbox.media("").to_str().unwrap().trim_end_matches('/'),
+        sandbox.path("back up % $x").to_str().unwrap(),
+    );
+    fs::write(&config, text).unwrap();
+    (sandbox, config.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn the_unit_of_a_job_names_what_it_reads_writes_and_needs() {
+    let (sandbox, config) = two_jobs();
+    let media = sandbox.media("").to_str().unwrap().trim_end_matches('/').to_owned();
+    let system = ["service", "print", "--manager", "systemd", "--config", &config];
+    let printed = |jobs: &[&str]| sandbox.run(&[&system[..], jobs].concat()).exits(0).all();
+    let up = printed(&["up"]);
+    assert!(up.contains(&format!("{media}\n")) && up.contains("ReadOnlyPaths="), "{up}");
+    assert!(up.contains("LoadCredential=live:/etc/mediasync/credentials/live\n"), "{up}");
+    let state = sandbox.path("state").to_str().unwrap().to_owned();
+    assert!(up.contains(&format!(" daemon --config {config} --state-dir {state} up\n")), "{up}");
+    // What lies in directories for temporary files is bound into the service's own.
+    let written = |unit: &str, paths: &str| {
+        ["ReadWritePaths", "BindPaths"].iter().any(|key| unit.contains(&format!("\n{key}={paths}\n")))
+    };
+    assert!(written(&up, &state), "{up}");
+    let both = printed(&[]);
+    let backup = sandbox.path("back up % $x").to_str().unwrap().replace('%', "%%");
+    assert!(written(&both, &format!("\"{backup}\" {state}")), "{both}");
+    assert!(both.contains(&format!("RequiresMountsFor=\"{backup}\" {config} {media} {state}\n")), "{both}");
+    sandbox.run(&[&system[..], &["none"]].concat()).exits(2).says(&["no job is called \"none\""]);
+    let plist = sandbox.run(&["service", "print", "--manager", "launchd", "--config", &config]).exits(0).all();
+    assert!(plist.contains("<string>--config</string>"), "{plist}");
+}
+
+#[test]
+fn a_unit_of_one_s_own_is_installed_and_removed_and_nothing_else_is() {
+    let (sandbox, config) = two_jobs();
+    let service = |what: &str, jobs: &[&str]| {
+        let args = ["service", what, "--manager", "systemd", "--user", "--config", &config];
+        sandbox.run(&[&args[..], jobs].concat())
+    };
+    let dir = sandbox.path("home of mine/.config/systemd/user");
+    service("install", &["up"]).exits(0).says(&[
+        "written: ",
+        "systemd/user/mediasync-up.service",
+        "systemctl --user enable --now mediasync-up.service",
+    ]);
+    service("install", &["up"]).exits(0).says(&["unchanged: "]);
+    fs::write(dir.join("mediasync.service"), "[Service]\n").unwrap();
+    service("install", &[]).exits(1).says(&["was not written by mediasync service install, and is not replaced"]);
+    service("uninstall", &[]).exits(1).says(&["is not removed", "hint: move it away"]);
+    service("uninstall", &["up"]).exits(0).says(&["removed: ", "systemctl --user disable --now mediasync-up.service"]);
+    service("uninstall", &["up"]).exits(0).says(&["not there: "]);
+    let left: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["mediasync.service"]);
+    assert_eq!(fs::read_to_string(dir.join("mediasync.service")).unwrap(), "[Service]\n");
+}
+
+#[test]
+fn a_job_runs_with_a_credential_and_says_what_is_missing_without() {
+    let (mut sandbox, config) = two_jobs();
+    let sync = ["sync", "up", "--config", &config];
+    sandbox.run(&sync).exits(2).says(&[
+        "remote.live (line 1): there is no credential live: the variable CREDENTIALS_DIRECTORY is not set",
+        "hint: credentials are handed to services: LoadCredential=live:FILE in the unit",
+    ]);
+    let dir = sandbox.path("credentials");
+    fs::create_dir(&dir).unwrap();
+    sandbox.env("CREDENTIALS_DIRECTORY", dir.to_str().unwrap());
+    sandbox.run(&sync).exits(2).says(&["there is no credential live in "]);
+    let dsn = sandbox.dsn(&format!("endpoint={}", sandbox.server.endpoint()));
+    fs::write(dir.join("live"), format!("{dsn}\n")).unwrap();
+    fs::set_permissions(dir.join("live"), fs::Permissions::from_mode(0o400)).unwrap();
+    sandbox.run(&sync).exits(0).never_says("others can read it");
+    assert_eq!(sandbox.remote().keys().map(String::as_str).collect::<Vec<_>>(), ["a.jpg"]);
+    fs::set_permissions(dir.join("live"), fs::Permissions::from_mode(0o444)).unwrap();
+    let media = sandbox.media("");
+    sandbox.run(&["push", media.to_str().unwrap(), "credential:live"]).exits(0).says(&["others can read it"]);
+}
