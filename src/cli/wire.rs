@@ -23,7 +23,7 @@ use crate::replica::azure::{self, Azure};
 use crate::replica::local::{Local, Made};
 use crate::replica::retry::Retrying;
 use crate::replica::s3::{Probe, S3};
-use crate::replica::throttle::{Gate, Throttled};
+use crate::replica::throttle::{Commons, Gate, Rates, Throttled};
 use crate::replica::{Buffers, Journal, Replica};
 use crate::sync::{Cycle, Progress, Run};
 
@@ -138,6 +138,19 @@ impl Session {
     /// # Errors
     /// The pair is held by another process, the state can't be used, or a rule is no glob.
     pub fn open(task: &Task, state_dir: &Path, purpose: Purpose) -> Result<Self, Failure> {
+        Self::open_within(task, state_dir, purpose, None)
+    }
+
+    /// As [`Session::open`], with transfers and bandwidth that are shared with other sessions, too.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open_within(
+        task: &Task,
+        state_dir: &Path,
+        purpose: Purpose,
+        commons: Option<&Commons>,
+    ) -> Result<Self, Failure> {
         for end in [&task.source, &task.dest] {
             refuse_state_inside(state_dir, end)?;
         }
@@ -155,11 +168,13 @@ impl Session {
                 (Some(lock), opened.manifest)
             }
         };
-        let zone = task.options.timezone.clone().unwrap_or_else(jiff::tz::TimeZone::system);
-        let now = zone.to_datetime(jiff::Timestamp::now()).time();
-        let minute = u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs());
-        let gate =
-            Gate::new(task.options.concurrency, task.options.bwlimit.as_ref().and_then(|table| table.at(minute)));
+        let options = &task.options;
+        let rates = Rates::local(options.bwlimit.as_ref(), options.timezone.as_ref());
+        let gate = Gate::timed(options.concurrency, rates);
+        let gate = match commons {
+            Some(commons) => gate.within(commons),
+            None => gate,
+        };
         let access = |side: Side, end: &End| match (purpose, &task.confirm) {
             _ if !task.writes.contains(&side) => Access::ReadOnly,
             (Purpose::Look, _) => Access::ReadOnly,

@@ -211,13 +211,11 @@ fn stand_in(wall: DateTime) -> MakeTimestamp {
 
 /// The slot that follows a wall clock time; `None` at the end of all times.
 fn slot_after(slots: &Crontab, wall: DateTime) -> Option<DateTime> {
-    // The crate looks four years ahead, and a 29 February can be eight years away.
-    let later = wall.checked_add(4.years()).ok();
-    let found = slots.find_next(stand_in(wall)).or_else(|error| match later {
-        Some(later) => slots.find_next(stand_in(later)),
-        None => Err(error),
-    });
-    found.ok().map(|slot| slot.datetime())
+    // The crate looks four years ahead, and adds them without a check; a 29 February can be eight years away.
+    let last = wall.year() > DateTime::MAX.year() - 10;
+    let later = wall.checked_add(4.years()).ok().filter(|_| !last)?;
+    let found = [wall, later].into_iter().find_map(|wall| slots.find_next(stand_in(wall)).ok());
+    found.map(|slot| slot.datetime())
 }
 
 /// The longest time between two slots, from the slots of a day and the days of years around leap days; `None` if no day
