@@ -2,11 +2,13 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `http` | the read-only endpoint |
 //! | `manager` | what a service manager is told |
 //! | `settle` | when what a watcher saw is to be looked at |
 //! | `state` | how every job stands |
 //! | `temporary` | names that programs give to files that are not finished |
 
+pub mod http;
 pub mod manager;
 pub mod settle;
 pub mod state;

@@ -8,13 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-const SECOND: i64 = 1_000_000_000;
+/// A second in nanoseconds.
+pub const SECOND: i64 = 1_000_000_000;
 /// A point of the charts stands for this much time.
 pub const BUCKET_NS: i64 = 5 * 60 * SECOND;
 /// A day of them.
 pub const BUCKETS: usize = 288;
 /// Problems that are kept with their words; the rest is counted.
 pub const LISTED: usize = 100;
+/// Cycles that ended and are kept.
+pub const RUNS: usize = 20;
+
+/// The wall clock: nanoseconds since the epoch.
+pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// The daemon and its jobs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +68,9 @@ pub struct JobState {
     pub running: Option<Running>,
     /// The last cycle that did something or looked at all.
     pub last: Option<Last>,
+    /// The last [`RUNS`] of them, the oldest first.
+    #[serde(default)]
+    pub runs: VecDeque<Last>,
     /// When the next scheduled look at both sides is.
     pub next_ns: Option<i64>,
     /// Files that are equal on both sides, and their bytes.
@@ -206,6 +215,54 @@ pub struct Done {
     pub bytes: u64,
 }
 
+impl Look {
+    /// As `serde` writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Watched => "watched",
+            Self::Changes => "changes",
+        }
+    }
+}
+
+impl Coverage {
+    /// As `serde` writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Degraded => "degraded",
+            Self::Polling => "polling",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl Health {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::InSync, Self::Syncing, Self::Paused, Self::Stale, Self::Problems, Self::Halted];
+
+    /// As `serde` writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InSync => "in-sync",
+            Self::Syncing => "syncing",
+            Self::Paused => "paused",
+            Self::Stale => "stale",
+            Self::Problems => "problems",
+            Self::Halted => "halted",
+        }
+    }
+
+    /// Whether somebody has to look: both sides differ for longer than they may, or will until a person decides.
+    pub fn fails(self) -> bool {
+        match self {
+            Self::Stale | Self::Halted => true,
+            Self::InSync | Self::Syncing | Self::Paused | Self::Problems => false,
+        }
+    }
+}
+
 impl Done {
     /// Keys that were changed.
     pub fn changes(&self) -> u64 {
@@ -326,6 +383,7 @@ impl JobState {
             max_age_s,
             running: None,
             last: None,
+            runs: VecDeque::new(),
             next_ns: None,
             synced: (0, 0),
             problems: Vec::new(),
@@ -411,6 +469,10 @@ impl JobState {
         self.totals.problems += problems;
         self.totals.requests += requests;
         self.totals.done.add(last.done);
+        if self.runs.len() == RUNS {
+            self.runs.pop_front();
+        }
+        self.runs.push_back(last.clone());
         self.last = Some(last);
     }
 }
@@ -480,6 +542,31 @@ mod tests {
         (job.phase, job.fresh_ns) = (Phase::Idle, Some(100 * SECOND));
         assert_eq!((job.lag_s(150 * SECOND), job.health(150 * SECOND, 0)), (Some(50), Health::InSync));
         assert_eq!(job.health(701 * SECOND, 0), Health::Stale);
+    }
+
+    #[test]
+    fn names_are_those_that_are_written() {
+        for health in Health::ALL {
+            assert_eq!(serde_json::to_value(health).unwrap(), health.name());
+        }
+        for look in [Look::Both, Look::Watched, Look::Changes] {
+            assert_eq!(serde_json::to_value(look).unwrap(), look.name());
+        }
+        for coverage in [Coverage::Full, Coverage::Degraded, Coverage::Polling, Coverage::Lost] {
+            assert_eq!(serde_json::to_value(coverage).unwrap(), coverage.name());
+        }
+    }
+
+    #[test]
+    fn the_last_cycles_are_kept() {
+        let mut job = job();
+        for n in 0..30 {
+            let last =
+                Last { look: Look::Both, started_ns: n, took_ms: 1, ending: Ended::Halted, done: Done::default() };
+            job.count(last, 2, 1);
+        }
+        assert_eq!((job.runs.len(), job.runs[0].started_ns, job.runs[RUNS - 1].started_ns), (RUNS, 10, 29));
+        assert_eq!((job.totals.cycles_both, job.totals.halts, job.totals.requests), (30, 30, 60));
     }
 
     #[test]

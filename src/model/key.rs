@@ -91,6 +91,16 @@ impl AsRef<str> for Key {
 /// Control characters are escaped, so that a name can't forge a line of output.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Escaped(&self.0).fmt(f)
+    }
+}
+
+/// A text that others chose, for people: control characters are escaped.
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'t>(pub &'t str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
             // Bidirectional controls can make a name read as another one on a terminal.
             let bidi = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -26,7 +26,7 @@ pub use filter::{
     BadPattern, Filter, FilterRules, IGNORE_FILE, Junk, OWN_PREFIX, Rule, SizeLimits, Verdict, parse_ignore,
 };
 pub use junk::{JUNK_AT_ROOT, JUNK_DIRECTORIES, JUNK_FILES, Letters};
-pub use key::{BadKey, Key, Reach};
+pub use key::{BadKey, Escaped, Key, Reach};
 pub use problem::{Conflict, Problem, ProblemKind, SkipReason};
 pub use scope::Scope;
 pub use symlinks::{LINK_SUFFIX, Symlinks, link_name};
