@@ -63,3 +63,4 @@ pub mod schedule;
 pub mod secret;
 mod survey;
 pub mod sync;
+pub mod transport;

@@ -8,6 +8,7 @@
 //! | `state` | how every job stands |
 //! | `temporary` | names that programs give to files that are not finished |
 
+pub mod hooks;
 pub mod http;
 pub mod manager;
 pub mod settle;

@@ -15,12 +15,12 @@ use jiff::Timestamp;
 use super::ops::Op;
 use super::read::ONLINE;
 use super::sas::Sas;
-use super::transport::Reason;
 use super::{Credentials, Identity};
 use crate::replica::object::shown;
 pub(super) use crate::replica::requests::Stage;
 use crate::replica::requests::element;
 use crate::replica::{Cause, Error};
+use crate::transport::Reason;
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,5 @@
-//! The way to the network for the SDK: hyper with rustls and ring, which the other object stores use too. The SDK's
-//! own client would bring a second HTTP stack, and aws-lc with cmake. Redirects are never followed.
-
-use std::error::Error as StdError;
-use std::time::Duration;
+//! The way to the network for the SDK, over [`crate::transport`]. The SDK's own client would bring a second HTTP stack,
+//! and aws-lc with cmake.
 
 use async_trait::async_trait;
 use azure_core::error::{Error, ErrorKind};
@@ -13,51 +10,9 @@ use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 use futures_util::TryStreamExt as _;
 use http_body_util::{BodyDataStream, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error as ClientError, ResponseFuture};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::client::legacy::Error as ClientError;
 
-const CONNECT: Duration = Duration::from_secs(10);
-/// Connections that nobody used for so long are not used again: servers close theirs after five seconds (Node) or more.
-const IDLE: Duration = Duration::from_secs(4);
-
-/// See the module's text.
-#[derive(Debug)]
-pub(super) enum Transport {
-    /// Emulators.
-    Plain(Client<HttpConnector, Full<Bytes>>),
-    /// Everything else.
-    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
-}
-
-impl Transport {
-    /// For requests to this URL's scheme.
-    ///
-    /// # Errors
-    /// The system's certificates can't be read.
-    pub(super) fn new(url: &str) -> std::io::Result<Self> {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT));
-        connector.set_nodelay(true);
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
-        if url.starts_with("http:") {
-            return Ok(Self::Plain(builder.build(connector)));
-        }
-        connector.enforce_http(false);
-        // Identities are asked for over HTTP.
-        let https = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1();
-        Ok(Self::Tls(builder.build(https.wrap_connector(connector))))
-    }
-
-    fn send(&self, request: hyper::Request<Full<Bytes>>) -> ResponseFuture {
-        match self {
-            Self::Plain(client) => client.request(request),
-            Self::Tls(client) => client.request(request),
-        }
-    }
-}
+use crate::transport::{Reason, Transport};
 
 #[async_trait]
 impl HttpClient for Transport {
@@ -97,48 +52,10 @@ fn unanswered(error: &ClientError) -> Error {
     Error::with_error(kind, reason, "no answer")
 }
 
-/// Why there is no answer, as far as it can be told; without texts of others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{self:?}")]
-pub(super) enum Reason {
-    Refused,
-    Dns,
-    Certificate,
-    Tls,
-    Timeout,
-    Broken,
-}
-
-impl Reason {
-    fn of(error: &(dyn StdError + 'static)) -> Self {
-        let mut source = Some(error);
-        while let Some(e) = source {
-            if let Some(io) = e.downcast_ref::<std::io::Error>() {
-                match io.kind() {
-                    std::io::ErrorKind::ConnectionRefused => return Self::Refused,
-                    std::io::ErrorKind::TimedOut => return Self::Timeout,
-                    _ => {}
-                }
-            }
-            // The connector gives these only as text.
-            let text = e.to_string().to_ascii_lowercase();
-            if text.contains("dns error") || text.contains("failed to lookup address") {
-                return Self::Dns;
-            }
-            if text.contains("certificate") {
-                return Self::Certificate;
-            }
-            if text.contains("corrupt message") || text.contains("received fatal alert") {
-                return Self::Tls;
-            }
-            source = e.source();
-        }
-        Self::Broken
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
     use azure_core::http::Method;
 

@@ -21,13 +21,13 @@ use super::authorize::{self, Authorize, add_query};
 use super::error::{About, Failure, Stage, fold};
 use super::ops::Op;
 use super::sas::Sas;
-use super::transport::Transport;
 use super::who::Who;
 use super::{AzureAddress, Credentials, Identity};
 use crate::replica::Error;
 use crate::replica::requests::Counts;
 use crate::replica::throttle::Gate;
 use crate::secret::Secret;
+use crate::transport::Transport;
 
 /// The way to one container.
 #[derive(Debug)]
