@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `hooks` | who is told when a job is not as it should be |
 //! | `http` | the read-only endpoint |
 //! | `manager` | what a service manager is told |
 //! | `settle` | when what a watcher saw is to be looked at |

@@ -268,6 +268,7 @@ const DOCUMENTS: [&str; 10] = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/backup.md",
+    "docs/daemon-http.md",
     "docs/filters.md",
     "docs/json.md",
     "docs/providers.md",
