@@ -308,6 +308,9 @@ mod tests {
         }
     }
 
+    /// What is played, how the job stands from which second on, and what is told at which.
+    type Row = (&'static str, Vec<(i64, JobState)>, &'static [(i64, Kind)]);
+
     const ALL: [Kind; 3] = [Kind::Failure, Kind::Halt, Kind::Recovery];
 
     /// How a job stands from a second on; every ten seconds somebody looks. Gives what is told, and at which second.
@@ -325,7 +328,7 @@ mod tests {
     #[test]
     fn what_lasts_is_told_once_and_its_end_always() {
         use Kind::{Failure, Halt, Recovery};
-        let table: [(&str, Vec<(i64, JobState)>, &[(i64, Kind)]); 11] = [
+        let table: [Row; 11] = [
             ("all is well", vec![(0, well(0))], &[]),
             ("a blink", vec![(0, well(0)), (10, failing(10, 3)), (200, well(200))], &[]),
             ("five minutes", vec![(0, failing(0, 3)), (900, well(900))], &[(300, Failure), (900, Recovery)]),
