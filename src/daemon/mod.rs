@@ -5,6 +5,8 @@
 //! | `hooks` | who is told when a job is not as it should be |
 //! | `http` | the read-only endpoint |
 //! | `manager` | what a service manager is told |
+//! | `names` | what states are called |
+//! | `samples` | the last day of a job |
 //! | `settle` | when what a watcher saw is to be looked at |
 //! | `state` | how every job stands |
 //! | `temporary` | names that programs give to files that are not finished |
@@ -12,6 +14,8 @@
 pub mod hooks;
 pub mod http;
 pub mod manager;
+mod names;
+mod samples;
 pub mod settle;
 pub mod state;
 mod temporary;

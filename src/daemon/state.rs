@@ -8,12 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+pub use super::samples::{BUCKET_NS, BUCKETS, Sample};
+
 /// A second in nanoseconds.
 pub const SECOND: i64 = 1_000_000_000;
-/// A point of the charts stands for this much time.
-pub const BUCKET_NS: i64 = 5 * 60 * SECOND;
-/// A day of them.
-pub const BUCKETS: usize = 288;
 /// Problems that are kept with their words; the rest is counted.
 pub const LISTED: usize = 100;
 /// Cycles that ended and are kept.
@@ -215,54 +213,6 @@ pub struct Done {
     pub bytes: u64,
 }
 
-impl Look {
-    /// As `serde` writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Both => "both",
-            Self::Watched => "watched",
-            Self::Changes => "changes",
-        }
-    }
-}
-
-impl Coverage {
-    /// As `serde` writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Degraded => "degraded",
-            Self::Polling => "polling",
-            Self::Lost => "lost",
-        }
-    }
-}
-
-impl Health {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::InSync, Self::Syncing, Self::Paused, Self::Stale, Self::Problems, Self::Halted];
-
-    /// As `serde` writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::InSync => "in-sync",
-            Self::Syncing => "syncing",
-            Self::Paused => "paused",
-            Self::Stale => "stale",
-            Self::Problems => "problems",
-            Self::Halted => "halted",
-        }
-    }
-
-    /// Whether somebody has to look: both sides differ for longer than they may, or will until a person decides.
-    pub fn fails(self) -> bool {
-        match self {
-            Self::Stale | Self::Halted => true,
-            Self::InSync | Self::Syncing | Self::Paused | Self::Problems => false,
-        }
-    }
-}
-
 impl Done {
     /// Keys that were changed.
     pub fn changes(&self) -> u64 {
@@ -334,19 +284,6 @@ pub struct Totals {
     pub done: Done,
     /// Requests to object stores.
     pub requests: u64,
-}
-
-/// What happened in one stretch of time, [`BUCKET_NS`] long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sample {
-    /// When the stretch began: a multiple of its length.
-    pub at_ns: i64,
-    /// The longest that a change waited, or the job was not known to be fresh, in seconds.
-    pub lag_s: u64,
-    /// Keys changed.
-    pub changes: u64,
-    /// Bytes sent.
-    pub bytes: u64,
 }
 
 /// Whether a job is as it should be.
@@ -434,23 +371,6 @@ impl JobState {
             Health::Syncing
         } else {
             Health::InSync
-        }
-    }
-
-    /// Adds to the sample of `now_ns`, and forgets what is older than a day.
-    pub fn note(&mut self, now_ns: i64, lag_s: u64, done: Done) {
-        let at_ns = now_ns - now_ns.rem_euclid(BUCKET_NS);
-        // A clock that was set back adds to the last point.
-        if self.samples.back().is_none_or(|last| last.at_ns < at_ns) {
-            self.samples.push_back(Sample { at_ns, lag_s: 0, changes: 0, bytes: 0 });
-        }
-        while self.samples.len() > BUCKETS {
-            self.samples.pop_front();
-        }
-        if let Some(last) = self.samples.back_mut() {
-            last.lag_s = last.lag_s.max(lag_s);
-            last.changes += done.changes();
-            last.bytes += done.bytes;
         }
     }
 
@@ -545,19 +465,6 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_that_are_written() {
-        for health in Health::ALL {
-            assert_eq!(serde_json::to_value(health).unwrap(), health.name());
-        }
-        for look in [Look::Both, Look::Watched, Look::Changes] {
-            assert_eq!(serde_json::to_value(look).unwrap(), look.name());
-        }
-        for coverage in [Coverage::Full, Coverage::Degraded, Coverage::Polling, Coverage::Lost] {
-            assert_eq!(serde_json::to_value(coverage).unwrap(), coverage.name());
-        }
-    }
-
-    #[test]
     fn the_last_cycles_are_kept() {
         let mut job = job();
         for n in 0..30 {
@@ -567,20 +474,5 @@ mod tests {
         }
         assert_eq!((job.runs.len(), job.runs[0].started_ns, job.runs[RUNS - 1].started_ns), (RUNS, 10, 29));
         assert_eq!((job.totals.cycles_both, job.totals.halts, job.totals.requests), (30, 30, 60));
-    }
-
-    #[test]
-    fn samples_are_a_day_in_points_of_five_minutes() {
-        let mut job = job();
-        let done = Done { creates: 1, bytes: 10, ..Done::default() };
-        job.note(1, 5, done);
-        job.note(BUCKET_NS - 1, 3, done);
-        assert_eq!(job.samples, [Sample { at_ns: 0, lag_s: 5, changes: 2, bytes: 20 }]);
-        for n in 1..1_000 {
-            job.note(n * BUCKET_NS, 0, done);
-        }
-        assert_eq!(job.samples.len(), BUCKETS);
-        job.note(0, 9, done);
-        assert_eq!((job.samples.len(), job.samples[BUCKETS - 1].lag_s), (BUCKETS, 9), "a clock that was set back");
     }
 }
