@@ -6,6 +6,7 @@
 
 mod health;
 mod metrics;
+mod page;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,9 +22,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::tz::TimeZone;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::state::{Board, Now};
+use super::state::{Board, DaemonState, Now};
+use page::Refresh;
 
 /// Connections at once; more wait. A person, a supervisor and a Prometheus need three.
 const CONNECTIONS: usize = 16;
@@ -76,7 +79,7 @@ pub async fn serve(listener: TcpListener, board: Board, now: Now) -> Infallible 
 async fn converse(stream: TcpStream, board: Board, now: Now) {
     let service = service_fn(|request| {
         let (board, now) = (board.clone(), now());
-        async move { Ok::<_, Infallible>(answer(&request, &board, now)) }
+        async move { Ok::<_, Infallible>(answer(&request, &board, now).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -92,7 +95,7 @@ async fn converse(stream: TcpStream, board: Board, now: Now) {
     }
 }
 
-fn answer<B>(request: &Request<B>, board: &Board, now_ns: i64) -> Answer {
+async fn answer<B>(request: &Request<B>, board: &Board, now_ns: i64) -> Answer {
     if !is_addressed(request) {
         let words = "This answers only as localhost, 127.0.0.1 or [::1]. A proxy has to send `Host: localhost`.\n";
         return text(StatusCode::MISDIRECTED_REQUEST, words.to_owned());
@@ -103,7 +106,9 @@ fn answer<B>(request: &Request<B>, board: &Board, now_ns: i64) -> Answer {
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return answer;
     }
+    let refresh = if request.uri().query() == Some("still") { Refresh::No } else { Refresh::Yes };
     match request.uri().path() {
+        "/" => person(board.look(), refresh, now_ns).await,
         "/healthz" => health::answer(&board.look(), request.uri().query(), now_ns),
         "/metrics" => {
             let mut answer = text(StatusCode::OK, metrics::text(&board.look(), now_ns));
@@ -112,6 +117,18 @@ fn answer<B>(request: &Request<B>, board: &Board, now_ns: i64) -> Answer {
         }
         _ => text(StatusCode::NOT_FOUND, "There are /, /healthz and /metrics.\n".to_owned()),
     }
+}
+
+/// The page. Making it takes milliseconds that the jobs' thread does not have.
+async fn person(state: DaemonState, refresh: Refresh, now_ns: i64) -> Answer {
+    let making = move || page::page(&state, refresh, (now_ns, TimeZone::system()));
+    let Ok(page) = tokio::task::spawn_blocking(making).await else {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made.\n".to_owned());
+    };
+    let mut answer = text(StatusCode::OK, page);
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::policy()));
+    answer
 }
 
 /// Whether a request is meant for this machine: a name that somebody else's DNS leads here is none of its names.

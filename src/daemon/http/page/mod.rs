@@ -1,0 +1,264 @@
+//! `/`: one page for people. Without scripts and requests of its own; it says first whether all is in sync, and since when.
+//!
+//! Whatever others chose (names, places, messages) goes through `maud`, which escapes it, and [`words::shown`], which
+//! takes the sting out of control characters. The style sheet is the only style, allowed by its hash.
+
+mod chart;
+mod job;
+mod words;
+
+use std::sync::OnceLock;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::tz::TimeZone;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest as _, Sha256};
+
+use crate::daemon::state::{DaemonState, Ended, Health, JobState, SECOND};
+use words::{Clock, Tone, counted, duration, shown};
+
+const STYLE: &str = include_str!("style.css");
+/// A page that is looked at stays as fresh as this, in seconds; faster while something moves.
+const REFRESH: u32 = 60;
+const REFRESH_MOVING: u32 = 10;
+
+/// Whether the page loads itself again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refresh {
+    Yes,
+    No,
+}
+
+/// What the browser may do with the page: show it, with our style and the icon in its tab, and nothing else.
+pub(super) fn policy() -> &'static str {
+    static POLICY: OnceLock<String> = OnceLock::new();
+    POLICY.get_or_init(|| {
+        let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
+        format!(
+            "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; frame-ancestors 'none'; base-uri 'none'; \
+             form-action 'none'"
+        )
+    })
+}
+
+/// The page.
+pub(super) fn page(state: &DaemonState, refresh: Refresh, (now_ns, zone): (i64, TimeZone)) -> String {
+    let clock = Clock { now_ns, zone };
+    let answer = Answer::of(state, &clock);
+    let moving = state.jobs.iter().any(|job| job.running.is_some());
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                @if refresh == Refresh::Yes {
+                    meta http-equiv="refresh" content=(if moving { REFRESH_MOVING } else { REFRESH });
+                }
+                title { (answer.headline) " · mediasync" }
+                link rel="icon" href=(answer.tone.favicon());
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (top(&answer, &clock))
+                main {
+                    @if let Some(error) = &state.reload_error {
+                        div.note.bad role="group" aria-label="Configuration" {
+                            p { strong { "The configuration on disk could not be taken over; the one before is in use." } }
+                            p.said { (shown(error)) }
+                        }
+                    }
+                    @if state.jobs.is_empty() { (nobody(state)) }
+                    @if state.jobs.len() > 1 { (overview(state, &clock)) }
+                    @for (n, job) in state.jobs.iter().enumerate() { (job::section(job, n, state, &clock)) }
+                }
+                (bottom(state, refresh, moving, &clock))
+            }
+        }
+    };
+    markup.into_string()
+}
+
+/// What stands at the top.
+struct Answer {
+    tone: Tone,
+    headline: String,
+    detail: Markup,
+}
+
+impl Answer {
+    fn of(state: &DaemonState, clock: &Clock) -> Self {
+        let healths: Vec<Health> = state.jobs.iter().map(|job| job.health(clock.now_ns, state.started_ns)).collect();
+        let number = |wanted: Health| healths.iter().filter(|health| **health == wanted).count();
+        let jobs = |number: usize| counted(number as u64, "job", "jobs");
+        let is = |number: usize| if number == 1 { "is" } else { "are" };
+        let (halted, stale, problems) = (number(Health::Halted), number(Health::Stale), number(Health::Problems));
+        let (tone, headline) = if healths.is_empty() {
+            (Tone::Still, "No jobs yet".to_owned())
+        } else if halted > 0 {
+            (
+                Tone::Bad,
+                format!("{} halted and {} for your decision", jobs(halted), if halted == 1 { "waits" } else { "wait" }),
+            )
+        } else if stale > 0 {
+            (Tone::Bad, format!("{} {} late", jobs(stale), is(stale)))
+        } else if problems > 0 {
+            (Tone::Warn, format!("{} left something behind", jobs(problems)))
+        } else if number(Health::Syncing) > 0 {
+            (Tone::Busy, "Changes are on their way".to_owned())
+        } else if number(Health::Paused) > 0 {
+            (
+                Tone::Still,
+                format!("In sync, but for {} that {} paused", jobs(number(Health::Paused)), is(number(Health::Paused))),
+            )
+        } else {
+            (Tone::Good, "Everything is in sync".to_owned())
+        };
+        Self { tone, headline, detail: detail(state, &healths, clock) }
+    }
+}
+
+/// The second line of the answer: since when, or who lags most.
+fn detail(state: &DaemonState, healths: &[Health], clock: &Clock) -> Markup {
+    let all = healths.len();
+    let fine = healths.iter().filter(|health| **health == Health::InSync).count();
+    if all == 0 {
+        return html! { "The daemon runs and waits for its first job." };
+    }
+    if fine == all {
+        let since = state.jobs.iter().filter_map(in_sync_since).max();
+        return html! {
+            @if let Some(since) = since { "for " (duration(clock.since(since))) ", since " (clock.time(since)) }
+            @else { "as of now" }
+        };
+    }
+    let lag = |job: &&JobState| job.lag_s(clock.now_ns).unwrap_or(u64::MAX);
+    let last = state.jobs.iter().max_by_key(lag).filter(|job| lag(job) > 0);
+    html! {
+        @if all > 1 { (fine) " of " (all) " jobs are in sync. " }
+        @if let Some(job) = last {
+            @if all > 1 { span.name { (shown(&job.name)) } " is " } @else { "It is " }
+            @match job.lag_s(clock.now_ns) {
+                Some(lag) => { (duration(lag)) " behind" @if all > 1 { ", the most of all" } "." }
+                None => { "not in sync yet: the first look at both sides is under way." }
+            }
+        }
+    }
+}
+
+/// Since when both sides are equal: since the last run that changed something or failed. If none is remembered, at
+/// least since the first one that is.
+fn in_sync_since(job: &JobState) -> Option<i64> {
+    let end = |run: &crate::daemon::state::Last| {
+        run.started_ns.saturating_add(i64::try_from(run.took_ms).unwrap_or(0).saturating_mul(1_000_000))
+    };
+    let changed = |run: &&crate::daemon::state::Last| run.ending != Ended::Finished || run.done.changes() > 0;
+    job.runs.iter().rfind(changed).or(job.runs.front()).map(end).or(job.fresh_ns)
+}
+
+fn top(answer: &Answer, clock: &Clock) -> Markup {
+    html! {
+        header class=(answer.tone.class()) {
+            div.wide {
+                (answer.tone.icon())
+                div.answer {
+                    h1 { (answer.headline) }
+                    p { (answer.detail) }
+                }
+                p.asof { span.brand { "mediasync" } " " (clock.now()) }
+            }
+        }
+    }
+}
+
+fn nobody(state: &DaemonState) -> Markup {
+    html! {
+        section.card.empty {
+            h2 { "Nothing to keep in sync" }
+            p {
+                "Add a " code { "[[job]]" } " to "
+                @match &state.config { Some(config) => code { (shown(config)) }, None => "the configuration" }
+                " and reload the daemon. It shows up here by itself."
+            }
+        }
+    }
+}
+
+fn overview(state: &DaemonState, clock: &Clock) -> Markup {
+    html! {
+        section.card aria-labelledby="all" {
+            h2 #all { "All jobs" }
+            table.jobs {
+                thead { tr {
+                    th scope="col" { "Job" } th scope="col" { "State" } th.number scope="col" { "Behind" }
+                    th.number scope="col" { "Waiting" } th scope="col" { "Last run" } th scope="col" { "Next run" }
+                } }
+                tbody {
+                    @for (n, job) in state.jobs.iter().enumerate() {
+                        @let health = job.health(clock.now_ns, state.started_ns);
+                        tr {
+                            th scope="row" { a href=(format!("#job-{n}")) { (shown(&job.name)) } }
+                            td { (badge(Tone::of_job(job, health), words::state(job, health))) }
+                            td.number { span.label { "Behind " } (lag(job, clock)) }
+                            td.number { span.label { "Waiting " } (words::count(job.dirty)) }
+                            td { span.label { "Last run " } @match &job.last {
+                                Some(last) => (clock.relative(last.started_ns)),
+                                None => span.muted { "never" },
+                            } }
+                            td { span.label { "Next run " } (next(job, clock)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn bottom(state: &DaemonState, refresh: Refresh, moving: bool, clock: &Clock) -> Markup {
+    html! {
+        footer {
+            div.wide {
+                p {
+                    @match refresh {
+                        Refresh::Yes => {
+                            "This page loads itself again every " (if moving { REFRESH_MOVING } else { REFRESH }) " s. "
+                            a href="/?still" { "Hold it still" }
+                        }
+                        Refresh::No => { "This page holds still. " a href="/" { "Let it refresh" } }
+                    }
+                    " · " a href="/healthz" { "healthz" } " · " a href="/metrics" { "metrics" }
+                }
+                p {
+                    "mediasync " (shown(&state.version)) ", process " (state.pid) ", running since " (clock.time(state.started_ns))
+                    " (" (duration(clock.since(state.started_ns))) "). "
+                    @if let Some(config) = &state.config { "Configuration " code { (shown(config)) } ", " }
+                    "state " code { (shown(&state.state_dir)) } "."
+                }
+            }
+        }
+    }
+}
+
+/// A state with its shape, its colour and its word.
+fn badge(tone: Tone, word: &str) -> Markup {
+    html! { span class=(format!("badge {}", tone.class())) { (tone.icon()) (word) } }
+}
+
+fn lag(job: &JobState, clock: &Clock) -> Markup {
+    html! {
+        @match job.lag_s(clock.now_ns) { Some(lag) => (duration(lag)), None => span.muted { "not known" } }
+    }
+}
+
+fn next(job: &JobState, clock: &Clock) -> Markup {
+    match job.next_ns {
+        Some(next) if next > clock.now_ns + SECOND => html! { (clock.relative(next)) },
+        Some(_) => html! { "due" },
+        None => html! { span.muted { "when files change" } },
+    }
+}
+
+#[cfg(test)]
+mod tests;

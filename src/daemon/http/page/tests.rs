@@ -1,0 +1,161 @@
+//! The page as text: what others chose is harmless, the answer stands at the top, nothing is asked of anybody.
+
+use super::*;
+use crate::daemon::http::tests::{NOW, job, state};
+use crate::daemon::state::{Done, Failing, Halted, Last, Look, Phase, Running, Told};
+
+fn shown_at(state: &DaemonState, refresh: Refresh) -> String {
+    page(state, refresh, (NOW, TimeZone::UTC))
+}
+
+fn page_of(jobs: Vec<JobState>) -> String {
+    shown_at(&state(jobs), Refresh::Yes)
+}
+
+const HOSTILE: &str =
+    "</style><script>alert(1)</script><img src=x onerror=alert(1)>\" onload=\"x' &amp; \u{202e}gpj\u{1b}[31m\n";
+
+fn hostile() -> JobState {
+    let mut job = job(HOSTILE);
+    let text = || HOSTILE.to_owned();
+    (job.source, job.dest, job.mode) = (text(), text(), text());
+    job.problems = vec![Told { message: text(), hint: Some(text()) }];
+    (job.problem_count, job.conflict_count) = (3, 1);
+    job.watch.as_mut().unwrap().why = Some(text());
+    job.halt = Some(Halted { message: text(), plan: Some(text()), command: Some(text()), since_ns: NOW });
+    job.error = Some(Failing { message: text(), hint: Some(text()), since_ns: NOW, retry_ns: None, tries: 1 });
+    job
+}
+
+#[test]
+fn hostile_names_are_only_text() {
+    let mut state = state(vec![hostile(), hostile()]);
+    state.reload_error = Some(HOSTILE.to_owned());
+    state.config = Some(HOSTILE.to_owned());
+    (state.state_dir, state.version) = (HOSTILE.to_owned(), HOSTILE.to_owned());
+    let text = shown_at(&state, Refresh::Yes);
+    for tag in ["<script", "<img", "</style><script"] {
+        assert!(!text.contains(tag), "{tag}");
+    }
+    assert_eq!(text.matches("</style>").count(), 1);
+    assert!(!text.contains(['\u{202e}', '\u{1b}']), "controls are escaped");
+    assert!(text.matches("&lt;script&gt;alert(1)").count() > 20);
+    // No attribute was left early: outside of texts nothing of the name stands in a tag.
+    let tags = text.split('<').skip(1).map(|part| part.split('>').next().unwrap());
+    for tag in tags {
+        assert!(!tag.contains("onload") && !tag.contains("onerror"), "{tag}");
+    }
+}
+
+#[test]
+fn nothing_is_asked_of_anybody_and_nothing_runs() {
+    let text = page_of(vec![hostile(), job("media")]);
+    for word in ["http://", "https://", "@import", "url(", " style=\"", "<script", "<link rel=\"stylesheet"] {
+        let ours = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!ours.contains(word), "{word}");
+    }
+    let style = text.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+    let hash = BASE64_STANDARD.encode(Sha256::digest(style));
+    assert!(policy().contains(&format!("style-src 'sha256-{hash}';")), "{}", policy());
+    assert!(policy().starts_with("default-src 'none';") && !policy().contains("unsafe"));
+}
+
+#[test]
+fn the_answer_stands_at_the_top() {
+    let top = |jobs: Vec<JobState>| {
+        let text = page_of(jobs);
+        let header = text.split_once("<header").unwrap().1.split_once("</header>").unwrap().0.to_owned();
+        let plain = |from: &str, to: &str| {
+            let part = header.split_once(from).unwrap().1.split_once(to).unwrap().0;
+            part.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text)).collect::<String>()
+        };
+        (plain("<h1>", "</h1>"), plain("</h1><p>", "</p>"))
+    };
+    let run = |minutes: i64, ending: Ended, creates: u64| Last {
+        look: Look::Both,
+        started_ns: NOW - minutes * 60 * SECOND,
+        took_ms: 60_000,
+        ending,
+        done: Done { creates, ..Done::default() },
+    };
+    let mut media = job("media");
+    media.runs = [run(600, Ended::Finished, 3), run(300, Ended::Finished, 1), run(5, Ended::Finished, 0)].into();
+    assert_eq!(top(vec![media.clone()]), pair("Everything is in sync", "for 4 h 59 min, since 00:01"));
+    let mut backup = job("backup");
+    backup.runs = [run(100, Ended::Failed, 0), run(5, Ended::Finished, 0)].into();
+    assert_eq!(top(vec![media.clone(), backup.clone()]).1, "for 1 h 39 min, since 03:21");
+    (backup.dirty, backup.dirty_since_ns) = (2, Some(NOW - 7 * SECOND));
+    let busy = top(vec![media.clone(), backup.clone()]);
+    let detail = "1 of 2 jobs are in sync. backup is 7 s behind, the most of all.";
+    assert_eq!(busy, pair("Changes are on their way", detail));
+    backup.problem_count = 1;
+    assert_eq!(top(vec![media.clone(), backup.clone()]).0, "1 job left something behind");
+    backup.fresh_ns = Some(NOW - 90_000 * SECOND);
+    backup.phase = Phase::Failing;
+    assert_eq!(top(vec![media.clone(), backup.clone()]).0, "1 job is late");
+    backup.halt = Some(Halted { message: String::new(), plan: None, command: None, since_ns: NOW });
+    assert_eq!(top(vec![media.clone(), backup]).0, "1 job halted and waits for your decision");
+    media.phase = Phase::Paused;
+    assert_eq!(top(vec![media.clone()]).0, "In sync, but for 1 job that is paused");
+    assert_eq!(top(vec![]).0, "No jobs yet");
+    media = JobState { fresh_ns: None, phase: Phase::Starting, ..media };
+    let never = "It is not in sync yet: the first look at both sides is under way.";
+    assert_eq!(top(vec![JobState { max_age_s: 100_000, ..media }]), pair("Changes are on their way", never));
+}
+
+fn pair(headline: &str, detail: &str) -> (String, String) {
+    (headline.to_owned(), detail.to_owned())
+}
+
+#[test]
+fn a_job_shows_what_it_does_and_what_to_type() {
+    let mut job = job("media");
+    let running = Running {
+        look: Look::Changes,
+        since_ns: NOW - 130 * SECOND,
+        actions: 1_000,
+        actions_done: 250,
+        bytes_to_send: 4_096,
+        bytes_sent: 1_024,
+    };
+    job.running = Some(running);
+    let command = Some("mediasync approve media 1f3a".to_owned());
+    job.halt = Some(Halted { message: "60 % would go".to_owned(), plan: None, command, since_ns: NOW });
+    job.problems =
+        (0..30).map(|n| Told { message: format!("f{n}: bad"), hint: Some("rename it".to_owned()) }).collect();
+    job.problem_count = 1_234;
+    let text = page_of(vec![job]);
+    for words in [
+        "250 of 1,000 changes done",
+        "1.0 KiB of 4.0 KiB sent",
+        "max=\"4096\" value=\"1024\"",
+        "<pre><code>mediasync approve media 1f3a</code></pre>",
+        "1,234 problems",
+        "f19: bad",
+        "and 1,214 more",
+        "content=\"10\"",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    assert!(!text.contains("f20: bad"));
+    assert!(!shown_at(&state(vec![]), Refresh::No).contains("http-equiv"), "whoever reads slowly can hold it still");
+}
+
+#[test]
+fn everything_that_is_pointed_at_is_there_once() {
+    let text = page_of(vec![job("a"), hostile(), job("b")]);
+    let of = |name: &str| -> Vec<String> {
+        let begin = format!(" {name}=\"");
+        let parts = text.split(&begin).skip(1);
+        parts.map(|part| part.split('"').next().unwrap().to_owned()).collect()
+    };
+    let mut ids = of("id");
+    ids.sort();
+    assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "{ids:?}");
+    let links = of("href").into_iter().filter_map(|link| link.strip_prefix('#').map(str::to_owned));
+    let labels =
+        of("aria-labelledby").into_iter().flat_map(|ids| ids.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    for id in links.chain(labels) {
+        assert!(ids.contains(&id), "{id}");
+    }
+}
