@@ -38,12 +38,18 @@ impl Met {
     }
 }
 
+/// Whether a side that is assumed is not even contacted. A directory always is: that costs nothing, and another disk may
+/// be at its path by now.
+fn takes_for_granted(cycle: &Cycle<'_>, side: Side) -> bool {
+    cycle.assumed == Some(side) && cycle.of(side).capabilities().read_cost == ReadCost::Transfer
+}
+
 /// Contacts both sides without changing anything, and compares who answers with who answered last time.
 pub(crate) async fn meet(cycle: &Cycle<'_>, observer: &dyn Observer) -> Result<Met, Error> {
     let mut met = Met { source: None, dest: None, new: Vec::new(), strangers: Vec::new(), unaccounted: Vec::new() };
     for side in Side::BOTH {
         let (replica, known) = (cycle.of(side), cycle.manifest.identity(side)?);
-        if cycle.assumed == Some(side) && known.is_some() {
+        if known.is_some() && takes_for_granted(cycle, side) {
             match side {
                 Side::Source => met.source = known,
                 Side::Dest => met.dest = known,
@@ -93,7 +99,7 @@ pub(crate) async fn prepare(
     let mut agreed = false;
     for side in cycle.writes {
         let known = cycle.manifest.identity(*side)?.is_some();
-        if cycle.assumed == Some(*side) && known {
+        if known && takes_for_granted(cycle, *side) {
             continue;
         }
         let first = !known && !met.is_new(*side);

@@ -53,6 +53,28 @@ pub(crate) async fn pair_up(cycle: &Cycle<'_>, findings: &mut Findings, observer
     order(cycle, &mut findings.plan)
 }
 
+/// A file that is being written, or that is away and may come back, is not what it will be: nothing is done about it now.
+///
+/// # Errors
+/// The manifest or the plan store failed.
+pub(crate) fn leave_waiting(cycle: &Cycle<'_>, findings: &mut Findings) -> Result<(), Error> {
+    let Some(now_ns) = cycle.waits_ns else { return Ok(()) };
+    if !cycle.manifest.dirty_waiting(now_ns)? {
+        return Ok(());
+    }
+    let mut waiting = Vec::new();
+    for action in findings.plan.iter() {
+        let action = action?;
+        if cycle.manifest.dirty_waits(&action.key, now_ns)? {
+            waiting.push(action);
+        }
+    }
+    for action in waiting {
+        findings.plan.take_at(action.side, Phase::of(&action.verb), &action.key)?;
+    }
+    Ok(())
+}
+
 /// Puts deletions that make room before what needs the room, at sides that need that.
 ///
 /// # Errors

@@ -145,6 +145,27 @@ impl Report {
         self.bytes_copied += progress.bytes_copied.load(Relaxed);
     }
 
+    /// Adds what a later cycle of the same run did. How things stand is what that one found.
+    pub(crate) fn follow(&mut self, later: &Self) {
+        let before = std::mem::replace(self, later.clone());
+        for (sum, more) in [
+            (&mut self.planned, before.planned),
+            (&mut self.done, before.done),
+            (&mut self.planned_at_source, before.planned_at_source),
+            (&mut self.done_at_source, before.done_at_source),
+        ] {
+            *sum = sum.with(&more);
+        }
+        self.trash.kept += before.trash.kept;
+        self.trash.kept_at_source += before.trash.kept_at_source;
+        self.bytes_copied += before.bytes_copied;
+    }
+
+    /// Whether nothing is left to tell.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.ending == Ending::Finished && self.problem_count == 0 && self.conflict_count == 0
+    }
+
     /// Nothing happened.
     pub(crate) fn empty() -> Self {
         Self {

@@ -13,7 +13,7 @@ use crate::lease::{self, Claim};
 use crate::manifest::{Manifest, RunId};
 use crate::meet::{Met, meet, prepare};
 use crate::model::{Counts, Filter, ReadCost, Scope, Side, TrashRule};
-use crate::pair_up::pair_up;
+use crate::pair_up::{leave_waiting, pair_up};
 use crate::plan::guard::{self, GuardVerdict, Range, Situation, Watched};
 use crate::plan::{Budget, Mode, Policy};
 use crate::plan_store::PlanStore;
@@ -68,6 +68,8 @@ pub struct Cycle<'a> {
     /// A side that nobody asks: it is assumed to hold what the base says. That never proves an absence there; what is
     /// changed there carries the version that it had.
     pub assumed: Option<Side>,
+    /// Keys that a watcher saw change and that are not over at this time of the daemon's clock, ns, are left alone.
+    pub waits_ns: Option<i64>,
     /// How much may be deleted.
     pub budget: Budget,
     /// How much may be overwritten.
@@ -144,6 +146,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     }
     let mut findings = survey(&cycle, &met.new, &watcher).await?;
     in_scope(&cycle, &findings)?;
+    leave_waiting(&cycle, &mut findings)?;
     pair_up(&cycle, &mut findings, &watcher).await?;
     tell_empty(&cycle, &findings, &watcher);
     tell_times(&cycle, &findings, &watcher);

@@ -74,6 +74,9 @@ Examples:
   mediasync sync                             all jobs
   mediasync sync media --dry-run             show what the job \"media\" would do"))]
     Sync(Sync),
+    /// Run jobs for good: changes at once, schedules at their times
+    #[command(after_help = help(super::daemon::args::HELP))]
+    Daemon(super::daemon::args::Daemon),
     /// Show the last run of each job, and what is left to do by hand
     #[command(after_help = "\
 Examples:
@@ -512,8 +515,8 @@ mod tests {
         assert_eq!(
             names,
             [
-                "push", "pull", "mirror", "sync", "status", "history", "approve", "resolve", "trash", "forget",
-                "service", "apply"
+                "push", "pull", "mirror", "sync", "daemon", "status", "history", "approve", "resolve", "trash",
+                "forget", "service", "apply"
             ]
         );
     }

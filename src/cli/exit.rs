@@ -35,6 +35,12 @@ impl Exit {
         }
     }
 
+    /// What a number means that another process of ours gave.
+    pub fn of_code(code: u8) -> Self {
+        let all = [Self::Done, Self::Problems, Self::Held, Self::Halted, Self::Usage, Self::Interrupted];
+        all.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Failed)
+    }
+
     /// What a cycle's report amounts to.
     pub fn of(report: &Report) -> Self {
         match report.ending {

@@ -7,7 +7,7 @@ use super::commands::Commands;
 use super::human::Colour;
 use super::output::{Format, Output, Verbosity};
 use super::pairs::Known;
-use super::setup::Setup;
+use super::setup::{Master, Setup};
 use super::texts::Texts;
 use crate::config::Config;
 use crate::model::{Action, Digests, Entry, Expect, Key, Readable, Reason, Side, Verb, Version};
@@ -45,6 +45,7 @@ pub(super) fn setup(dir: &Path) -> Setup {
         project: None,
         commands: Commands::default(),
         texts: Texts::default(),
+        master: Master::Person,
     }
 }
 

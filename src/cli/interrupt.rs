@@ -23,6 +23,13 @@ pub async fn or_interrupted<T>(work: impl Future<Output = T>) -> Result<T, Failu
     }
 }
 
+/// Waits for a signal that ends a run. Never ends where signals can't be watched.
+pub async fn signalled() {
+    if or_interrupted(std::future::pending::<()>()).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// A run that a signal ended.
 fn interrupted() -> Failure {
     Failure { exit: Exit::Interrupted, ..Failure::error("interrupted") }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 pub mod alias;
 pub mod approve;
 pub mod args;
+pub mod client;
 pub mod commands;
+pub mod daemon;
 pub mod exit;
 pub mod failure;
 #[cfg(test)]
@@ -33,6 +35,7 @@ pub mod setup;
 pub mod shell;
 pub mod status;
 pub mod stderr;
+pub mod teller;
 pub mod texts;
 pub mod totals;
 pub mod trash;
@@ -53,7 +56,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let output = Arc::new(Output::new(format(&cli.command), verbosity(&cli), output::colours(env)));
-    logging::start(&output, cli.global.verbose);
+    match &cli.command {
+        Cmd::Daemon(args) => daemon::start_logs(args, &cli.global, &output, &env),
+        _ => logging::start(&output, cli.global.verbose),
+    }
     let exit = match Setup::new(&cli.global, Arc::clone(&output), &env).and_then(|setup| start(&cli, &setup, &env)) {
         Ok(exit) => exit,
         Err(failure) => {
@@ -75,7 +81,7 @@ fn format(command: &Cmd) -> Format {
         Cmd::Approve(args) => args.json,
         Cmd::Apply(args) => args.json,
         Cmd::Resolve(args) => args.json,
-        Cmd::Forget(_) | Cmd::Service(_) => false,
+        Cmd::Daemon(_) | Cmd::Forget(_) | Cmd::Service(_) => false,
         Cmd::Trash(args) => match &args.command {
             trash::args::Cmd::List(args) => args.json,
             trash::args::Cmd::Restore(args) => args.json,
@@ -99,7 +105,7 @@ fn start(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>) -> Resul
         .enable_all()
         .build()
         .map_err(|error| Failure::error(format!("can't start: {error}")))?;
-    let exit = runtime.block_on(dispatch(cli, setup, env));
+    let exit = runtime.block_on(tokio::task::LocalSet::new().run_until(dispatch(cli, setup, env)));
     // After an interruption a file may still be read by a thread whose result nobody waits for.
     runtime.shutdown_background();
     exit
@@ -116,6 +122,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
             resolve::check_jobs(world)?;
             Ok(run::all(tasks, setup).await)
         }
+        Cmd::Daemon(args) => daemon::daemon(args, &cli.global, setup).await,
         Cmd::Status(args) => status::status(args.job.as_deref(), setup, world),
         Cmd::History(args) => status::history(args.job.as_deref(), args.limit, setup, world),
         Cmd::Approve(args) => approve::approve(args, setup, world).await,

@@ -15,10 +15,10 @@ use tokio::sync::Notify;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::human::{self, Colour};
+use super::teller::Halted;
 use super::totals::Totals;
 use super::{json, progress};
-use crate::model::{Action, Conflict, Key, Problem};
-use crate::sync::{Halt, Observer, Stage};
+use crate::model::Problem;
 
 /// How long a line may wait for others before it is written.
 const LINGER: Duration = Duration::from_millis(100);
@@ -54,7 +54,26 @@ pub struct Output {
     verbosity: Verbosity,
     colour: Colour,
     zone: TimeZone,
+    place: Place,
     closed: Notify,
+}
+
+/// One of the two streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Data.
+    Out,
+    /// Everything else.
+    Err,
+}
+
+/// Whose streams they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The process's own.
+    Here,
+    /// Somebody else's.
+    Elsewhere,
 }
 
 /// Whether stdout still takes what is written.
@@ -120,6 +139,17 @@ impl Output {
             .looks(colour, TimeZone::system())
     }
 
+    /// Streams of somebody else, who can't be asked anything.
+    pub fn elsewhere(
+        streams: (Box<dyn Write + Send>, Box<dyn Write + Send>),
+        format: Format,
+        verbosity: Verbosity,
+        colour: Colour,
+    ) -> Self {
+        let output = Self::with(streams.0, streams.1, format, verbosity).looks(colour, TimeZone::system());
+        Self { place: Place::Elsewhere, ..output }
+    }
+
     fn with(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, format: Format, verbosity: Verbosity) -> Self {
         let streams =
             Streams { out, err, stdout: Stdout::Open, flushed: Instant::now(), bars: None, hints: Vec::new() };
@@ -129,6 +159,7 @@ impl Output {
             verbosity,
             colour: Colour::Off,
             zone: TimeZone::UTC,
+            place: Place::Here,
             closed: Notify::new(),
         }
     }
@@ -150,6 +181,30 @@ impl Output {
         self.format
     }
 
+    /// Whether there are colours.
+    pub fn colour(&self) -> Colour {
+        self.colour
+    }
+
+    /// Passes on what another process printed, as it is.
+    pub fn pass_on(&self, to: Stream, text: &str) {
+        let mut streams = self.streams();
+        match to {
+            Stream::Err => {
+                self.flush_out(&mut streams);
+                streams.apart(|streams| write!(streams.err, "{text}")).ok();
+            }
+            Stream::Out if streams.stdout == Stdout::Open => {
+                let result = streams.apart(|streams| {
+                    write!(streams.out, "{text}")?;
+                    streams.out.flush()
+                });
+                self.note(&mut streams, result);
+            }
+            Stream::Out => {}
+        }
+    }
+
     /// How much is said.
     pub fn verbosity(&self) -> Verbosity {
         self.verbosity
@@ -162,7 +217,8 @@ impl Output {
 
     /// Whether a person can be asked.
     pub fn can_ask(&self) -> bool {
-        self.format == Format::Human && io::stdin().is_terminal() && io::stderr().is_terminal()
+        let here = self.place == Place::Here;
+        here && self.format == Format::Human && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
     /// Waits until somebody closes stdout.
@@ -202,7 +258,7 @@ impl Output {
     }
 
     /// One text for people beside the data.
-    fn aside(&self, text: &str) {
+    pub(super) fn aside(&self, text: &str) {
         let mut streams = self.streams();
         // So that the two streams read in order on one terminal.
         self.flush_out(&mut streams);
@@ -292,7 +348,7 @@ impl Output {
 
     /// Whether progress bars can be shown.
     pub fn shows_progress(&self) -> bool {
-        self.verbosity > Verbosity::Quiet && io::stderr().is_terminal()
+        self.place == Place::Here && self.verbosity > Verbosity::Quiet && io::stderr().is_terminal()
     }
 
     /// Asks a person; [`Output::answer`] waits for what is typed. Bars are not drawn until [`Output::answered`].
@@ -340,86 +396,6 @@ impl Output {
     }
 }
 
-/// A halt, and what there is to say about it.
-#[derive(Debug)]
-pub struct Halted<'a> {
-    /// Why.
-    pub halt: &'a Halt,
-    /// The first argument of `approve`, where that resolves it.
-    pub approve: Option<&'a str>,
-    /// What it would have deleted, for people.
-    pub deletes: Option<String>,
-    /// What resolves it.
-    pub hint: String,
-}
-
-/// Tells what a cycle tells, as part of a job.
-#[derive(Debug, Clone)]
-pub struct Teller<'a> {
-    /// Where.
-    pub output: &'a Output,
-    /// The job, if it is one of the configuration.
-    pub job: Option<&'a str>,
-    /// What else its lines say about the run.
-    pub about: About,
-}
-
-/// What lines of a run say beside the events themselves.
-#[derive(Debug, Clone, Default)]
-pub struct About {
-    /// Whether one side is changed or both.
-    pub ways: human::Ways,
-    /// What `mediasync resolve` calls the pair and its sides, if a conflict of this run can be settled by it.
-    pub settled_as: Option<super::shell::Settled>,
-    /// The flags that such a command has to repeat.
-    pub repeated: String,
-}
-
-impl About {
-    /// The command that settles the conflict of a key.
-    fn resolve(&self, key: &Key) -> Option<String> {
-        Some(self.settled_as.as_ref()?.resolve(&super::shell::key(key)?, self.ways, &self.repeated))
-    }
-}
-
-impl Observer for Teller<'_> {
-    fn action(&self, action: &Action, stage: Stage) {
-        let Output { format, verbosity, colour, .. } = *self.output;
-        let shown = match (format, stage) {
-            (Format::Json, _) => return self.output.data(&json::action(self.job, action, stage)),
-            (Format::Human, Stage::Planned) => verbosity == Verbosity::Normal && action.verb.changes_a_replica(),
-            (Format::Human, Stage::Done) => false,
-        };
-        if shown || verbosity == Verbosity::Verbose {
-            self.output.data(&human::action(action, colour, self.about.ways));
-        }
-    }
-
-    fn problem(&self, problem: &Problem) {
-        self.output.problem(self.job, problem);
-    }
-
-    fn conflict(&self, conflict: &Conflict) {
-        match self.output.format {
-            Format::Json => {
-                let handle = self.about.settled_as.as_ref().map(super::shell::Settled::handle);
-                self.output.data(&json::conflict(self.job, conflict, handle));
-            }
-            Format::Human => {
-                let command = self.about.resolve(&conflict.key);
-                self.output.aside(&human::conflict(conflict, &self.output.zone, command.as_deref()));
-            }
-        }
-    }
-
-    fn notice(&self, text: &str) {
-        match self.output.format {
-            Format::Json => self.output.data(&json::notice(self.job, text)),
-            Format::Human => self.output.say(&format!("note: {text}")),
-        }
-    }
-}
-
 /// Prints what clap has to say: help and the version to stdout, mistakes to stderr. Returns the exit code.
 pub fn clap(error: &clap::Error) -> u8 {
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
@@ -446,8 +422,10 @@ mod tests {
 
     use super::*;
     use crate::cli::fixtures::{action, key};
+    use crate::cli::teller::{About, Teller};
     use crate::model::{ProblemKind, Reason, Verb};
     use crate::sync::Report;
+    use crate::sync::{Observer as _, Stage};
 
     /// A stream that keeps what is written, or is closed.
     #[derive(Debug, Clone, Default)]

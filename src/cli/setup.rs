@@ -35,6 +35,17 @@ pub struct Setup {
     pub commands: Commands,
     /// Texts that hold DSNs.
     pub texts: Texts,
+    /// For whom it works.
+    pub master: Master,
+}
+
+/// For whom a command works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Master {
+    /// Whoever typed it.
+    Person,
+    /// The daemon, which has freed the pair.
+    Daemon,
 }
 
 /// The flags that say where configuration and state are, as they were given.
@@ -61,9 +72,40 @@ impl Setup {
             None => (Config::default(), None),
         };
         let state_dir = state_dir(global, &config, origin, env)?;
-        let repeated = repeated(global);
+        let (repeated, master) = (repeated(global), Master::Person);
         let (commands, config_file) = (Commands::new(config.base()), found.map(|_| config.path.clone()));
-        Ok(Self { output, config_file, config, state_dir, repeated, project, commands, texts: Texts::default() })
+        Ok(Self {
+            output,
+            config_file,
+            config,
+            state_dir,
+            repeated,
+            project,
+            commands,
+            texts: Texts::default(),
+            master,
+        })
+    }
+
+    /// The same for a run inside of the daemon, which tells somebody else.
+    #[must_use]
+    pub fn telling(&self, output: Arc<Output>) -> Self {
+        Self {
+            output,
+            config: self.config.clone(),
+            config_file: self.config_file.clone(),
+            state_dir: self.state_dir.clone(),
+            repeated: self.repeated.clone(),
+            project: self.project.clone(),
+            commands: Commands::new(self.config.base()),
+            texts: Texts::default(),
+            master: Master::Daemon,
+        }
+    }
+
+    /// Whether the daemon serves it already.
+    pub fn is_served(&self) -> bool {
+        self.master == Master::Daemon
     }
 
     /// The world as the commands see it.

@@ -20,6 +20,7 @@ use crate::model::{Filter, FilterRules, Scope, Side, Symlinks, parse_ignore};
 use crate::plan::Policy;
 use crate::replica::access::{Access, Guarded};
 use crate::replica::azure::{self, Azure};
+use crate::replica::local::watch::{self, Watcher};
 use crate::replica::local::{Local, Made};
 use crate::replica::retry::Retrying;
 use crate::replica::s3::{Probe, S3};
@@ -235,6 +236,7 @@ impl Session {
             filter: Arc::clone(&self.filter),
             scope: task.only.clone().map_or(Scope::Whole, Scope::Below),
             assumed: None,
+            waits_ns: None,
             budget: task.options.max_delete,
             overwrites: task.options.max_overwrite,
             trash: task.trash(),
@@ -247,6 +249,28 @@ impl Session {
             lease: None,
             shelf: Shelf { state_dir: &self.state_dir, pair: &self.pair, origin: &self.origin },
         }
+    }
+
+    /// Watches a side that is a directory, with the rules of the task.
+    ///
+    /// # Errors
+    /// It can't be opened.
+    pub async fn watch(&self, task: &Task, side: Side) -> Result<Box<dyn Watcher>, Failure> {
+        let end = match side {
+            Side::Source => &task.source,
+            Side::Dest => &task.dest,
+        };
+        let Location::Local(path) = &end.location else {
+            return Err(Failure::usage(format!("{} is no directory to watch", end.location.display())));
+        };
+        let (filter, links) = (Arc::clone(&self.filter), task.options.files.symlinks);
+        Ok(Box::new(watch::watch(watch::Spec { path: path.clone(), filter, links }).await?))
+    }
+
+    /// Nothing is done for a while: what is held open is given back. A disk that is in use can't be unmounted.
+    pub fn rest(&self) {
+        self.source.replica.rest();
+        self.dest.replica.rest();
     }
 
     /// Remembers what the servers were seen to do, and how people call both sides.

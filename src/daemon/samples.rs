@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Done, JobState, SECOND};
+use super::settle::Clock;
+use super::state::{Board, Done, JobState, SECOND};
 
 /// A point of the charts stands for this much time.
 pub const BUCKET_NS: i64 = 5 * 60 * SECOND;
@@ -38,6 +39,20 @@ impl JobState {
             last.changes += done.changes();
             last.bytes += done.bytes;
         }
+    }
+}
+
+/// Notes once a stretch how each job stands, so that silence can be told from a daemon that did not run. Never ends.
+pub async fn keep(board: &Board, clock: Clock) {
+    loop {
+        let now = clock.now_ns();
+        board.change(|state| {
+            for job in &mut state.jobs {
+                let lag = job.lag_s(now).unwrap_or(0);
+                job.note(now, lag, Done::default());
+            }
+        });
+        tokio::time::sleep_until(clock.at(now - now.rem_euclid(BUCKET_NS) + BUCKET_NS)).await;
     }
 }
 

@@ -4,10 +4,11 @@
 //! them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::board::Board;
 pub use super::samples::{BUCKET_NS, BUCKETS, Sample};
 
 /// A second in nanoseconds.
@@ -397,34 +398,10 @@ impl JobState {
     }
 }
 
-/// Where all jobs write how they stand. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Board(Arc<Mutex<DaemonState>>);
-
-impl Board {
-    /// A board without jobs.
-    pub fn new(state: DaemonState) -> Self {
-        Self(Arc::new(Mutex::new(state)))
-    }
-
-    /// What stands on it now.
-    pub fn look(&self) -> DaemonState {
-        self.lock().clone()
-    }
-
-    /// Changes what stands on it.
-    pub fn change<T>(&self, change: impl FnOnce(&mut DaemonState) -> T) -> T {
-        change(&mut self.lock())
-    }
-
-    /// Changes how a job stands; nothing if there is no such job.
-    pub fn job<T>(&self, name: &str, change: impl FnOnce(&mut JobState) -> T) -> Option<T> {
-        self.lock().jobs.iter_mut().find(|job| job.name == name).map(change)
-    }
-
-    /// Plain values stay behind after a panic elsewhere.
-    fn lock(&self) -> std::sync::MutexGuard<'_, DaemonState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Running {
+    /// A cycle that begins.
+    pub fn new(look: Look, since_ns: i64) -> Self {
+        Self { look, since_ns, actions: 0, actions_done: 0, bytes_to_send: 0, bytes_sent: 0 }
     }
 }
 

@@ -195,12 +195,22 @@ impl Manifest {
         })
     }
 
-    /// Everything was looked at, by a scan that began at `mark`.
+    /// Everything was looked at, by a scan that began at `mark`. Lines that were not due then stay: what they name was
+    /// left alone.
     ///
     /// # Errors
     /// [`ManifestError`].
     pub fn dirty_reset(&self, mark: Mark) -> Result<(), ManifestError> {
-        self.write("write", |conn| conn.execute("DELETE FROM dirty WHERE mark <= ?1", [mark.number]).map(drop))
+        let sql = "DELETE FROM dirty WHERE mark <= ?1 AND due <= ?2";
+        self.write("write", |conn| conn.execute(sql, (mark.number, mark.now_ns)).map(drop))
+    }
+
+    /// A process begins, and looks at everything first: what an earlier one saw, by its own clock, is of no use.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_begin(&self) -> Result<(), ManifestError> {
+        self.write("write", |conn| conn.execute("DELETE FROM dirty", []).map(drop))
     }
 
     /// How many lines there are.
@@ -220,13 +230,33 @@ impl Manifest {
         self.read("read", |conn| conn.query_row("SELECT min(since) FROM dirty", [], |row| row.get(0)))
     }
 
-    /// Whether a key has to be left alone for now: its file is being written, or it is away and may come back.
+    /// Whether a key has to be left alone for now: its file is being written, or it is away, or a directory above it, and
+    /// may come back.
     ///
     /// # Errors
     /// [`ManifestError`].
     pub fn dirty_waits(&self, key: &Key, now_ns: i64) -> Result<bool, ManifestError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM dirty WHERE key = ?1 AND below = 0 AND due > ?2)";
-        self.read("read", |conn| conn.prepare_cached(sql)?.query_row((key.as_str(), now_ns), |row| row.get(0)))
+        let sql = "SELECT EXISTS (SELECT 1 FROM dirty WHERE key = ?1 AND below = ?2 AND due > ?3)";
+        self.read("read", |conn| {
+            let mut waits = conn.prepare_cached(sql)?;
+            let text = key.as_str();
+            let above = text.match_indices('/').map(|(at, _)| (&text[..at], true));
+            for (key, below) in above.chain([(text, false)]) {
+                if waits.query_row((key, below, now_ns), |row| row.get(0))? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// Whether any key does.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_waiting(&self, now_ns: i64) -> Result<bool, ManifestError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM dirty WHERE due > ?1)";
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row([now_ns], |row| row.get(0)))
     }
 
     /// Whether a sign of this key came after `mark`: what was seen of it before may be wrong by now.
@@ -396,12 +426,15 @@ mod tests {
                 Manifest::open(state.path(), &Pair::new("file:///a", "s3://b"), Orientation::Forward).unwrap();
             manifest
         };
-        note(&open(), &itself("before"), When::At(1_000), 1_000);
+        note(&open(), &itself("before"), When::At(5), 1_000);
+        note(&open(), &itself("later"), When::At(1_000), 1_000);
         let manifest = open();
         let scan = manifest.dirty_mark(10).unwrap();
-        note(&manifest, &itself("meanwhile"), When::At(11), 11);
+        note(&manifest, &itself("meanwhile"), When::At(10), 10);
         manifest.dirty_reset(scan).unwrap();
-        assert_eq!(due(&manifest, 2_000), [itself("meanwhile")]);
+        assert_eq!(due(&manifest, 2_000), [itself("later"), itself("meanwhile")], "what was not due was left alone");
+        manifest.dirty_begin().unwrap();
+        assert_eq!(due(&manifest, 2_000), []);
     }
 
     #[test]

@@ -134,6 +134,17 @@ impl Manifest {
         })
     }
 
+    /// A run that ended goes on: its line is one of a run under way.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn reopen_run(&self, run: RunId) -> Result<(), ManifestError> {
+        self.write("begin a run in", |conn| {
+            let mut reopen = conn.prepare_cached("UPDATE runs SET ended = NULL, ending = NULL WHERE id = ?1")?;
+            reopen.execute([run.0]).map(drop)
+        })
+    }
+
     /// Takes a run out of the journal again: one that never began to do anything.
     ///
     /// # Errors

@@ -212,6 +212,22 @@ impl Counts {
         }
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn with(&self, more: &Self) -> Self {
+        Self {
+            creates: self.creates.saturating_add(more.creates),
+            overwrites: self.overwrites.saturating_add(more.overwrites),
+            copies: self.copies.saturating_add(more.copies),
+            deletes: self.deletes.saturating_add(more.deletes),
+            rename_deletes: self.rename_deletes.saturating_add(more.rename_deletes),
+            extra_deletes: self.extra_deletes.saturating_add(more.extra_deletes),
+            records: self.records.saturating_add(more.records),
+            bytes_sent: self.bytes_sent.saturating_add(more.bytes_sent),
+            bytes_deleted: self.bytes_deleted.saturating_add(more.bytes_deleted),
+        }
+    }
+
     fn apply(&mut self, side: Side, action: &Action, change: fn(u64, u64) -> u64) {
         let bump = |count: &mut u64, by: u64| *count = change(*count, by);
         if let Verb::KeepBoth { .. } = action.verb {

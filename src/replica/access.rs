@@ -85,6 +85,10 @@ impl Replica for Guarded {
         self.inner.connect(contact).await
     }
 
+    fn rest(&self) {
+        self.inner.rest();
+    }
+
     fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
         self.inner.list(only, filter)
     }

@@ -73,6 +73,10 @@ impl Replica for Fenced {
         }
     }
 
+    fn rest(&self) {
+        self.inner.rest();
+    }
+
     fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
         self.inner.list(only, filter)
     }

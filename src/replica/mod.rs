@@ -96,6 +96,9 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
     /// [`Cause::Stop`] with what to do when it is missing, unreachable or refuses us.
     async fn connect(&self, contact: Contact) -> Result<Connected, Error>;
 
+    /// Gives back what it holds open: nothing is asked of it for a while, and [`Replica::connect`] comes first then.
+    fn rest(&self) {}
+
     /// Everything in scope, as a stream in key order (if [`Capabilities::ordered`] says so).
     ///
     /// `filter` may be used to avoid descending into what is out of scope anyway; every item outside it may still

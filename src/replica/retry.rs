@@ -149,6 +149,10 @@ impl Replica for Retrying {
     }
 
     /// A stream can't be begun again here: replicas repeat their own pages.
+    fn rest(&self) {
+        self.inner.rest();
+    }
+
     fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
         self.inner.list(only, filter)
     }

@@ -194,7 +194,7 @@ fn foreign_types_stop_where_they_belong() {
     only_in("anyhow", "::", &["src/cli/", "src/main.rs"]);
     only_in("indicatif", "::", &["src/cli/"]);
     only_in("tracing_subscriber", "::", &["src/cli/"]);
-    only_in("rustix", "::", &["src/replica/local/", "src/manifest/", "src/daemon/manager.rs", "src/lease/clock.rs"]);
+    only_in("rustix", "::", &["src/replica/local/", "src/manifest/", "src/daemon/", "src/lease/clock.rs"]);
     only_in("notify", "::", &["src/replica/local/watch/"]);
     for (path, text) in sources() {
         let told = |other| format!("{path} knows {other}: replicas know one another only through the trait");

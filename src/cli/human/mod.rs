@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::output::Halted;
+use super::teller::Halted;
 use super::totals::Totals;
 use crate::model::{
     Action, Conflict, Counts, Entry, Keep, Problem, ProblemKind, Reach, Reason, Replaced, Side, SkipReason, Verb,

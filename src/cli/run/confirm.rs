@@ -4,8 +4,9 @@
 use async_trait::async_trait;
 
 use crate::cli::human;
-use crate::cli::output::{Output, Teller};
+use crate::cli::output::Output;
 use crate::cli::resolve::Task;
+use crate::cli::teller::Teller;
 use crate::cli::wire::Session;
 use crate::model::{Action, Conflict, Counts, Problem};
 use crate::replica::access::Access;

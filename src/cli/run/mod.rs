@@ -6,18 +6,20 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::client::{self, Reached};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::human::Ways;
 use super::interrupt::or_interrupted;
 use super::json;
-use super::output::{About, Halted, Output, Teller};
+use super::output::Output;
 use super::pairs::{self, Known};
 use super::place::End;
 use super::progress::Bars;
 use super::resolve::{JobTask, Task, Wish};
 use super::setup::Setup;
 use super::shell::{self, Kept};
+use super::teller::{About, Halted, Teller};
 use super::totals::{Totals, needed};
 use super::wire::{Purpose, Session, pair};
 use crate::apply;
@@ -75,6 +77,11 @@ pub async fn one(task: &Task, setup: &Setup, work: Work<'_>) -> Exit {
 
 async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Failure> {
     let output = &*setup.output;
+    let _loan = match client::reach(task, setup, work).await? {
+        Reached::Ran(exit) => return Ok(exit),
+        Reached::Lent(loan) => Some(loan),
+        Reached::Nobody => None,
+    };
     let teller = Teller { output, job: task.job.as_deref(), about: about(task, setup) };
     output.say(&first_line(task));
     if let Some(line) = who_may_read(task) {

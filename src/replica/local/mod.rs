@@ -224,6 +224,10 @@ impl Replica for Local {
         Ok(Connected { identity, notices: Vec::new(), findings: None })
     }
 
+    fn rest(&self) {
+        *self.root.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
         let (sender, items) = mpsc::channel(BATCHES);
         let refused = only.and_then(|only| self.accepts(only).err().map(|why| (only, why)));

@@ -76,6 +76,10 @@ impl Replica for Throttled {
     }
 
     /// A listing has one request under way at a time and holds no pass while its pages are consumed.
+    fn rest(&self) {
+        self.inner.rest();
+    }
+
     fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
         self.inner.list(only, filter)
     }

@@ -1,0 +1,133 @@
+//! What a command does about a daemon that holds its pair: the daemon runs what it would run anyway, and lends the pair
+//! for everything else.
+
+use super::exit::Exit;
+use super::failure::Failure;
+use super::human::Colour;
+use super::output::{Format, Output, Stream, Verbosity};
+use super::resolve::{self, Task, Wish};
+use super::run::Work;
+use super::setup::{Setup, shown};
+use super::wire;
+use crate::daemon::control::{Answer, Ask, How, Line};
+use crate::sync::Approval;
+
+/// What came of asking.
+#[derive(Debug)]
+pub enum Reached {
+    /// No daemon holds the pair.
+    Nobody,
+    /// The pair is free for as long as this is kept.
+    Lent(Line),
+    /// The daemon ran it.
+    Ran(Exit),
+}
+
+/// What two processes compare to know that they mean the same by a job's name. Holds no secret: that is how tasks are
+/// written out.
+pub fn fingerprint(task: &Task) -> String {
+    let task = Task { command: "", ..task.clone() };
+    blake3::hash(format!("{task:?}").as_bytes()).to_hex().to_string()
+}
+
+/// Finds out whether a daemon holds the pair of a task that is to be carried out.
+///
+/// # Errors
+/// A daemon is there and can't be asked.
+pub async fn reach(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Reached, Failure> {
+    if task.run != Wish::Execute || setup.is_served() {
+        return Ok(Reached::Nobody);
+    }
+    let unreachable = |error: std::io::Error| {
+        Failure::error(format!("can't ask the daemon of {}: {error}", shown(&setup.state_dir)))
+            .hint("its socket is for the daemon's user and group; stop the daemon to work without it")
+    };
+    let pair = wire::pair(&task.source, &task.dest);
+    if let Some(ask) = as_it_is(task, setup, work, pair.id()) {
+        let Some(mut line) = Line::ask(&setup.state_dir, ask).await.map_err(unreachable)? else {
+            return Ok(Reached::Nobody);
+        };
+        match listen(&mut line, &setup.output).await.map_err(unreachable)? {
+            Heard::Exit(exit) => return Ok(Reached::Ran(exit)),
+            Heard::NotMine | Heard::Done => {}
+        }
+    }
+    lend(setup, pair.id()).await
+}
+
+/// Borrows a pair from a daemon that holds it.
+///
+/// # Errors
+/// A daemon is there and can't be asked.
+pub async fn lend(setup: &Setup, pair: &str) -> Result<Reached, Failure> {
+    if setup.is_served() {
+        return Ok(Reached::Nobody);
+    }
+    let unreachable = |error: std::io::Error| {
+        Failure::error(format!("can't ask the daemon of {}: {error}", shown(&setup.state_dir)))
+            .hint("its socket is for the daemon's user and group; stop the daemon to work without it")
+    };
+    let ask = Ask::Lend { pair: pair.to_owned() };
+    let Some(mut line) = Line::ask(&setup.state_dir, ask).await.map_err(unreachable)? else {
+        return Ok(Reached::Nobody);
+    };
+    match listen(&mut line, &setup.output).await.map_err(unreachable)? {
+        Heard::Done => Ok(Reached::Lent(line)),
+        Heard::NotMine | Heard::Exit(_) => Ok(Reached::Nobody),
+    }
+}
+
+/// What is asked if the task is what the daemon would run by itself.
+fn as_it_is(task: &Task, setup: &Setup, work: Work<'_>, pair: &str) -> Option<Ask> {
+    let job = task.job.clone()?;
+    let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let plain = resolve::job_task(setup.config.job(&job)?, &super::args::RunArgs::default(), setup.world(&env)).ok()?;
+    let how = how(&setup.output);
+    let meant = fingerprint(&plain);
+    match work {
+        Work::Cycle if fingerprint(task) == meant => Some(Ask::Run { job, meant, how }),
+        Work::Apply(path, Approval::Given) => {
+            let plan = path.file_stem()?.to_str()?.to_owned();
+            let stored =
+                crate::manifest::PlanFile::path(&setup.state_dir, &wire::pair(&task.source, &task.dest), &plan);
+            (stored == path && !pair.is_empty()).then_some(Ask::Approve { job, meant, plan, how })
+        }
+        Work::Cycle | Work::Apply(..) | Work::Resolve(..) => None,
+    }
+}
+
+fn how(output: &Output) -> How {
+    let verbosity = match output.verbosity() {
+        Verbosity::Quiet => -1,
+        Verbosity::Normal => 0,
+        Verbosity::Verbose => 1,
+    };
+    How { json: output.format() == Format::Json, verbosity, colour: output.colour() == Colour::On }
+}
+
+/// How a conversation ended.
+enum Heard {
+    Exit(Exit),
+    Done,
+    NotMine,
+}
+
+/// Prints what is told until something is decided.
+async fn listen(line: &mut Line, output: &Output) -> std::io::Result<Heard> {
+    loop {
+        let answer = tokio::select! {
+            answer = line.next() => answer?,
+            () = super::interrupt::signalled() => return Ok(Heard::Exit(Exit::Interrupted)),
+        };
+        match answer {
+            Some(Answer::Out { text }) => output.pass_on(Stream::Out, &text),
+            Some(Answer::Err { text }) => output.pass_on(Stream::Err, &text),
+            Some(Answer::Exit { code }) => return Ok(Heard::Exit(Exit::of_code(code))),
+            Some(Answer::Done) => return Ok(Heard::Done),
+            Some(Answer::NotMine) => return Ok(Heard::NotMine),
+            Some(Answer::Refused { message, .. }) => return Err(std::io::Error::other(message)),
+            Some(Answer::State { .. }) => {}
+            None => return Err(std::io::Error::other("it ended before it answered")),
+        }
+    }
+}

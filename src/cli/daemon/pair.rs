@@ -1,0 +1,344 @@
+//! The pair of a job, for the daemon: opened as a run opens it, its cycles written into the journal of runs.
+//!
+//! Cycles over what changed come many times an hour. They share one line of the journal until something is kept in the
+//! trash: what one line kept can be put back by its name, and no second cycle may mix with that.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::cli::args::Cmd;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::resolve::{self, Task};
+use crate::cli::setup::Setup;
+use crate::cli::totals::Totals;
+use crate::cli::wire::{Purpose, Session};
+use crate::cli::{json, pairs, parse, shell, wire};
+
+use crate::daemon::runner::{Failed, Held, Other, Outcome, Runner, Sight, Then};
+use crate::daemon::state::{Done, Look};
+use crate::lease::Claim;
+use crate::location::Location;
+use crate::manifest::{Manifest, RunId};
+use crate::model::{Action, Conflict, Counts, Key, Problem, Side};
+use crate::replica::access::Access;
+use crate::replica::local::watch::Watcher;
+use crate::replica::throttle::Commons;
+use crate::sync::{Ending, Observer, Progress, Report, Run, Stage, run_cycle};
+
+/// A line of the journal that further cycles may share is closed after this time, ns.
+const LONGEST_LINE: i64 = 3_600_000_000_000;
+
+/// Opens the pair of a job.
+#[derive(Debug)]
+pub(super) struct Pairs {
+    /// The configuration, the state, the printer.
+    pub(super) setup: Rc<Setup>,
+    /// The job's name.
+    pub(super) job: String,
+    /// Of several hosts with this job, one at a time changes something; it remembers what it saw of the others.
+    pub(super) claim: Option<Rc<Claim>>,
+    /// The limits of all jobs.
+    pub(super) commons: Rc<Commons>,
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        let then = if failure.exit == Exit::Held { Then::StandBy } else { Then::Retry };
+        let hint = (!failure.hints.is_empty()).then(|| failure.hints.join("; "));
+        Self { message: failure.message, hint, then }
+    }
+}
+
+impl Pairs {
+    /// What the job is now: variables, files and commands that hold DSNs are read anew.
+    ///
+    /// # Errors
+    /// It can't run.
+    pub(super) fn task(&self) -> Result<Task, Failure> {
+        let typed = parse::parse(["mediasync", "sync", "--", &self.job].map(Into::into))
+            .map_err(|error| Failure::error(error.to_string()))?;
+        let Cmd::Sync(args) = typed.command else { return Err(Failure::error("sync is no command any more")) };
+        let (_, task) = resolve::sync(&args, self.setup.world(&env))?.remove(0);
+        let task = Task { command: "daemon", ..task? };
+        if let Some((_, end)) =
+            task.ends().into_iter().find(|(side, end)| task.writes.contains(side) && end.access == Access::Confirm)
+        {
+            let remote = end.name.as_deref().unwrap_or("the remote");
+            let message = format!("{remote} has access = \"confirm\", and nobody can be asked by a service");
+            return Err(Failure::usage(message)
+                .hint(format!("set access = \"write\" for {remote}, or run it by hand: mediasync sync {}", self.job)));
+        }
+        Ok(task)
+    }
+
+    /// When both sides were last looked at.
+    pub(super) fn last_started(&self) -> Option<Timestamp> {
+        let task = self.task().ok()?;
+        let pair = wire::pair(&task.source, &task.dest);
+        let orientation = pair.orientation(&task.source.location.canonical());
+        let manifest = Manifest::open_read_only(&self.setup.state_dir, &pair, orientation).ok()??;
+        Timestamp::from_nanosecond(manifest.whole_run().ok()??.started_ns.into()).ok()
+    }
+}
+
+#[async_trait(?Send)]
+impl Runner for Pairs {
+    async fn open(&self) -> Result<Rc<dyn Held>, Failed> {
+        let task = self.task()?;
+        let session = Session::open_within(&task, &self.setup.state_dir, Purpose::Change, Some(&self.commons))?;
+        for text in task.source.warnings.iter().chain(&task.dest.warnings).chain(&session.notices) {
+            tracing::warn!(job = %self.job, "{text}");
+        }
+        pairs::remember(&self.setup.state_dir, &pairs::Known::of(&task))?;
+        let requests = Cell::new(0);
+        let repeated = self.setup.repeated.clone();
+        let claim = self.claim.clone();
+        Ok(Rc::new(Open { task, session, claim, repeated, requests, line: RefCell::default() }))
+    }
+}
+
+/// An open pair.
+#[derive(Debug)]
+struct Open {
+    task: Task,
+    session: Session,
+    claim: Option<Rc<Claim>>,
+    /// What a command has to repeat to find the same configuration.
+    repeated: String,
+    /// Requests made before the cycle.
+    requests: Cell<u64>,
+    line: RefCell<Option<Line>>,
+}
+
+/// A line of the journal that cycles share.
+#[derive(Debug)]
+struct Line {
+    run: RunId,
+    began_ns: i64,
+    /// What they did so far.
+    report: Report,
+    state: LineState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LineState {
+    /// A cycle is under way.
+    Open,
+    /// The next one may go on with it.
+    Shared,
+    /// The next one has its own.
+    Closed,
+}
+
+impl Open {
+    fn job(&self) -> &str {
+        self.task.job.as_deref().unwrap_or_default()
+    }
+
+    /// The line of the journal for a cycle.
+    fn begin(&self, look: Look, now_ns: i64) -> Result<RunId, Failure> {
+        let manifest = &self.session.manifest;
+        let mut slot = self.line.borrow_mut();
+        if let Some(line) = slot.as_mut().filter(|line| {
+            look == Look::Changes && line.state == LineState::Shared && now_ns - line.began_ns < LONGEST_LINE
+        }) {
+            manifest.reopen_run(line.run)?;
+            line.state = LineState::Open;
+            return Ok(line.run);
+        }
+        let (source, dest) = (self.task.source.location.display(), self.task.dest.location.display());
+        let run = manifest.begin_run(self.task.command, &source, &dest, now_ns)?;
+        if look == Look::Both {
+            manifest.set_whole_run(run)?;
+        }
+        *slot = Some(Line { run, began_ns: now_ns, report: Report::empty(), state: LineState::Open });
+        Ok(run)
+    }
+
+    /// Writes down how a cycle ended.
+    fn end(&self, look: Look, report: &Report) -> Result<(), Failure> {
+        let manifest = &self.session.manifest;
+        let mut slot = self.line.borrow_mut();
+        let Some(line) = slot.as_mut() else { return Ok(()) };
+        line.report.follow(report);
+        let halted = report.ending != Ending::Finished;
+        // A look that found nothing is no news.
+        if look != Look::Both && line.report.done == Counts::default() && line.report.is_clean() {
+            manifest.strike_run(line.run)?;
+            *slot = None;
+            return Ok(());
+        }
+        let ending = match Exit::of(&line.report) {
+            Exit::Halted => "halted",
+            Exit::Problems => "problems",
+            _ => "finished",
+        };
+        let totals = Totals { made: self.session.requests(), ..Totals::of(&line.report, Stage::Done) };
+        manifest.finish_run(line.run, ending, &json::record(&totals), now_ns())?;
+        let shared = look == Look::Changes && !halted && report.trash.kept == 0;
+        line.state = if shared { LineState::Shared } else { LineState::Closed };
+        Ok(())
+    }
+
+    /// Writes down that a cycle failed, or was dropped.
+    fn broke(&self, ending: &str, failure: &Failure) {
+        if let Some(line) = self.line.borrow_mut().take() {
+            let noted = self.session.manifest.finish_run(line.run, ending, &json::failed(failure), now_ns());
+            // What ended the cycle matters more than that its line could not be written.
+            if let Err(error) = noted {
+                tracing::warn!(job = %self.job(), "{}", error.message);
+            }
+        }
+    }
+
+    fn outcome(&self, report: Report) -> Result<Outcome, Failure> {
+        let before = self.requests.get();
+        let requests = self.session.requests().into_iter().map(|(_, count)| count).sum();
+        self.requests.set(requests);
+        let halt = match &report.ending {
+            Ending::Finished => None,
+            Ending::Halted(halt) => {
+                let approve = halt
+                    .plan
+                    .as_ref()
+                    .map(|plan| format!("mediasync approve {} {plan}{}", shell::word(self.job()), self.repeated));
+                Some((halt.message.clone(), halt.plan.clone(), approve))
+            }
+        };
+        let done = Done {
+            creates: report.done.creates,
+            overwrites: report.done.overwrites,
+            copies: report.done.copies,
+            deletes: report.done.deletes,
+            bytes: report.done.bytes_sent,
+        };
+        Ok(Outcome {
+            done,
+            problem_count: report.problem_count,
+            problems: report.problems,
+            conflict_count: report.conflict_count,
+            conflicts: report.conflicts,
+            halt,
+            synced: self.session.manifest.base_totals()?,
+            requests: requests - before,
+        })
+    }
+}
+
+#[async_trait(?Send)]
+impl Held for Open {
+    fn manifest(&self) -> &Manifest {
+        &self.session.manifest
+    }
+
+    async fn watch(&self) -> Result<Box<dyn Watcher>, Failed> {
+        let (side, _) = self.watched()?;
+        Ok(self.session.watch(&self.task, side).await?)
+    }
+
+    async fn cycle(&self, sight: &Sight, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
+        let run = self.begin(sight.look, now_ns())?;
+        let mut cycle = self.session.cycle(&self.task, Run::Execute(run), Arc::clone(progress), now_ns());
+        cycle.scope = sight.scope.clone();
+        if sight.other == Other::Assumed {
+            cycle.assumed = Some(self.watched()?.0.other());
+        }
+        cycle.waits_ns = Some(sight.now_ns);
+        cycle.lease = self.claim.as_deref();
+        let ears = Ears { job: self.job().to_owned() };
+        // On the heap: the engine's futures are large, and every caller would carry them.
+        let result = Box::pin(run_cycle(cycle, &ears)).await;
+        self.session.rest();
+        match result {
+            Ok(report) => {
+                if sight.look == Look::Both {
+                    self.session.remember()?;
+                }
+                self.end(sight.look, &report)?;
+                Ok(self.outcome(report)?)
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                self.broke("failed", &failure);
+                Err(failure.into())
+            }
+        }
+    }
+
+    fn interrupted(&self) {
+        self.session.rest();
+        self.broke("interrupted", &Failure::error("interrupted"));
+    }
+}
+
+impl Open {
+    /// The side that is watched: the source, or of a two-way job the one that is a directory.
+    fn watched(&self) -> Result<(Side, &Location), Failure> {
+        let follows = self.task.mode.follows();
+        let local = |side: &&Side| {
+            let end = match side {
+                Side::Source => &self.task.source,
+                Side::Dest => &self.task.dest,
+            };
+            matches!(end.location, Location::Local(_))
+        };
+        let side = follows.iter().find(local).copied();
+        let side = side.ok_or_else(|| Failure::usage(format!("{}: no side is a directory to watch", self.job())))?;
+        let end = if side == Side::Source { &self.task.source } else { &self.task.dest };
+        Ok((side, &end.location))
+    }
+}
+
+fn now_ns() -> i64 {
+    i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+/// What a cycle tells, as events of the log.
+struct Ears {
+    job: String,
+}
+
+impl Observer for Ears {
+    fn action(&self, action: &Action, stage: Stage) {
+        if stage == Stage::Done && action.verb.changes_a_replica() {
+            let (what, key) = (verb(action), escaped(&action.key));
+            tracing::debug!(job = %self.job, "{what} {key}");
+        }
+    }
+
+    fn problem(&self, problem: &Problem) {
+        tracing::warn!(job = %self.job, "{}", problem.message);
+    }
+
+    fn conflict(&self, conflict: &Conflict) {
+        tracing::warn!(job = %self.job, "conflict: {}", escaped(&conflict.key));
+    }
+
+    fn notice(&self, text: &str) {
+        tracing::info!(job = %self.job, "{text}");
+    }
+}
+
+fn escaped(key: &Key) -> String {
+    key.to_string()
+}
+
+fn verb(action: &Action) -> &'static str {
+    use crate::model::Verb;
+    match action.verb {
+        Verb::Create => "created",
+        Verb::Overwrite => "overwrote",
+        Verb::Copy { .. } => "copied",
+        Verb::Delete => "deleted",
+        _ => "kept both of",
+    }
+}

@@ -1,0 +1,70 @@
+//! Where all jobs write how they stand, and whoever asks reads it.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::state::{DaemonState, JobState};
+use crate::sync::Progress;
+
+/// Where all jobs write how they stand. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Board(Arc<Mutex<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    state: DaemonState,
+    /// Of the cycles under way, by job.
+    progress: HashMap<String, Arc<Progress>>,
+}
+
+impl Board {
+    /// A board.
+    pub fn new(state: DaemonState) -> Self {
+        Self(Arc::new(Mutex::new(Shared { state, progress: HashMap::new() })))
+    }
+
+    /// What stands on it now.
+    pub fn look(&self) -> DaemonState {
+        let shared = self.lock();
+        let mut state = shared.state.clone();
+        for job in &mut state.jobs {
+            if let (Some(running), Some(progress)) = (&mut job.running, shared.progress.get(&job.name)) {
+                running.actions = progress.actions.load(Relaxed);
+                running.actions_done = progress.actions_done.load(Relaxed);
+                running.bytes_to_send = progress.bytes_to_send.load(Relaxed);
+                running.bytes_sent = progress.sent.bytes();
+            }
+        }
+        state
+    }
+
+    /// Changes what stands on it.
+    pub fn change<T>(&self, change: impl FnOnce(&mut DaemonState) -> T) -> T {
+        change(&mut self.lock().state)
+    }
+
+    /// Changes how a job stands; nothing if there is no such job.
+    pub fn job<T>(&self, name: &str, change: impl FnOnce(&mut JobState) -> T) -> Option<T> {
+        self.lock().state.jobs.iter_mut().find(|job| job.name == name).map(change)
+    }
+
+    /// A cycle of a job is under way.
+    pub fn under_way(&self, name: &str, progress: Arc<Progress>) {
+        self.lock().progress.insert(name.to_owned(), progress);
+    }
+
+    /// It is not any more.
+    pub fn done(&self, name: &str) {
+        let mut shared = self.lock();
+        shared.progress.remove(name);
+        if let Some(job) = shared.state.jobs.iter_mut().find(|job| job.name == name) {
+            job.running = None;
+        }
+    }
+
+    /// Plain values stay behind after a panic elsewhere.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,93 @@
+//! A job opens its pair, watches it, and writes down what the watcher says.
+
+use std::rc::Rc;
+
+use super::Job;
+use crate::daemon::runner::Held;
+use crate::daemon::settle::note;
+use crate::daemon::state::Look;
+use crate::replica::local::watch::{Missed, Sign};
+
+impl Job {
+    /// Writes down what the watcher saw.
+    pub(super) fn hear(&mut self, signs: &[Sign]) {
+        let now = self.now();
+        let Some(held) = &self.held else {
+            // Nothing can be written down: all of it is looked at once the pair is open.
+            self.agenda.rescan(now);
+            return;
+        };
+        match note(held.manifest(), signs, now) {
+            Ok(noted) => {
+                if let Some(why) = noted.rescan {
+                    tracing::info!(job = %self.parts.name, "looking at everything, because {why}");
+                    self.lost = None;
+                    self.agenda.rescan(now);
+                    if why == Missed::Rules {
+                        (self.held, self.watcher) = (None, None);
+                        self.agenda.want(Look::Both, now);
+                        return;
+                    }
+                }
+                if let Some(lost) = noted.lost {
+                    tracing::warn!(job = %self.parts.name, "{}", lost.message);
+                    self.lost = Some(lost);
+                    // The engine looks who is there, and says what to do.
+                    self.agenda.want(Look::Both, now);
+                }
+                self.agenda.dirty(noted.next_ns, now);
+            }
+            Err(error) => {
+                tracing::warn!(job = %self.parts.name, "{}; everything is looked at again", error.message);
+                self.agenda.rescan(now);
+            }
+        }
+        self.cover();
+        self.count_dirty();
+    }
+
+    /// Opens what is not open. `None` after a failure, which is told.
+    pub(super) async fn open(&mut self, look: Look) -> Option<Rc<dyn Held>> {
+        if let Some(held) = &self.held {
+            return Some(Rc::clone(held));
+        }
+        match self.parts.runner.open().await {
+            Ok(held) => {
+                self.held = Some(Rc::clone(&held));
+                if !self.began {
+                    if let Err(error) = held.manifest().dirty_begin() {
+                        self.failed(look, error.into());
+                        return None;
+                    }
+                    self.began = true;
+                }
+                Some(held)
+            }
+            Err(failed) => {
+                self.failed(look, failed);
+                None
+            }
+        }
+    }
+
+    /// Watches before it looks: what happens in between is seen by one of them.
+    pub(super) async fn watch(&mut self, held: &Rc<dyn Held>, look: Look) -> Option<()> {
+        let lost = std::mem::take(&mut self.lost);
+        if self.parts.rhythm.scan_ns.is_none() || (self.watcher.is_some() && lost.is_none()) {
+            return Some(());
+        }
+        match held.watch().await {
+            Ok(watcher) => {
+                self.watcher = Some(watcher);
+                self.cover();
+            }
+            // The engine says better what is the matter with a root that is lost.
+            Err(_) if lost.is_some() => self.lost = lost,
+            Err(failed) => {
+                self.failed(look, failed);
+                return None;
+            }
+        }
+        Some(())
+    }
+}

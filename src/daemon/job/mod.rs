@@ -1,0 +1,387 @@
+//! One job: what a watcher saw, what the clock says and what people want become cycles, one after the other.
+//!
+//! The job never waits without listening: while a cycle runs, signs are written down and orders are heard. Whatever it
+//! can't know (signs that were lost, a pair that was lent) it looks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::agenda::{Agenda, Next, Rhythm};
+use super::runner::{Failed, Held, Other, Outcome, Runner, Sight};
+use super::settle::Clock;
+use super::state::{Board, Look, Phase, Told};
+use crate::manifest::{Dirty, Due};
+use crate::model::{Key, Scope};
+use crate::replica::local::watch::{Lost, Sign, Watcher};
+use crate::schedule::{Due as Slot, Schedule};
+use crate::sync::Progress;
+
+mod listen;
+mod tell;
+
+const SECOND: i64 = 1_000_000_000;
+/// Keys of one cycle; the rest comes right after it.
+const MOST: usize = 2_000;
+/// A key that could not be handled is tried again after this time, and after twice as long each further time.
+const FIRST_AGAIN: i64 = SECOND / 5;
+const LAST_AGAIN: i64 = 300 * SECOND;
+/// Keys that are remembered as failing; what is beyond is found by the next scan.
+const REMEMBERED: usize = 1_000;
+
+/// What people want of a job.
+#[derive(Debug)]
+pub enum Order {
+    /// Look at both sides now.
+    Run,
+    /// Do nothing until somebody says so.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Let somebody else work on the pair.
+    Lend(oneshot::Sender<Loan>),
+}
+
+/// The right to work on the pair of a job, which waits until this is dropped.
+#[derive(Debug)]
+pub struct Loan(#[expect(dead_code, reason = "dropping it gives the pair back")] oneshot::Sender<()>);
+
+/// Tells the time of day.
+pub type Wall = Rc<dyn Fn() -> Timestamp>;
+
+/// What a job is made of.
+pub struct Parts {
+    /// Its name on the board.
+    pub name: String,
+    /// Where it says how it stands.
+    pub board: Board,
+    /// The daemon's clock.
+    pub clock: Clock,
+    /// The time of day.
+    pub wall: Wall,
+    /// Its pair.
+    pub runner: Box<dyn Runner>,
+    /// How often all is looked at.
+    pub rhythm: Rhythm,
+    /// When both sides are looked at besides.
+    pub schedule: Option<Schedule>,
+    /// When both sides were last looked at, as its journal has it.
+    pub last_started: Option<Timestamp>,
+    /// What people want; it ends when nobody can want anything any more.
+    pub orders: mpsc::Receiver<Order>,
+    /// How long a cycle may go on after that.
+    pub deadline: Duration,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("name", &self.name).field("rhythm", &self.rhythm).finish_non_exhaustive()
+    }
+}
+
+/// A job that runs.
+pub struct Job {
+    parts: Parts,
+    agenda: Agenda,
+    held: Option<Rc<dyn Held>>,
+    /// Whether the pair was open before.
+    began: bool,
+    watcher: Option<Box<dyn Watcher>>,
+    lost: Option<Lost>,
+    /// When both sides were last begun to be looked at by this process.
+    last_both_ns: Option<i64>,
+    /// Keys that could not be handled, and how often.
+    again: BTreeMap<Key, u32>,
+    /// What is told of keys until they are looked at again.
+    left: BTreeMap<Key, Told>,
+    conflicts: BTreeSet<Key>,
+    /// Problems that belong to no single key, of the last look at all.
+    others: Vec<Told>,
+    /// Problems and conflicts that were too many to be told.
+    uncounted: u64,
+    uncounted_conflicts: u64,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("parts", &self.parts).field("agenda", &self.agenda).finish_non_exhaustive()
+    }
+}
+
+/// How a job goes on.
+#[derive(Debug)]
+enum Flow {
+    On,
+    End,
+    /// With nothing, until somebody gives the pair back.
+    Lend(oneshot::Sender<Loan>),
+}
+
+/// Whether a lent pair came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Back {
+    Here,
+    /// The daemon ends.
+    Never,
+}
+
+/// How a cycle was left.
+enum Left {
+    Ended(Result<Outcome, Failed>),
+    Interrupted(Flow),
+}
+
+impl Job {
+    /// A job that has not begun.
+    pub fn new(mut parts: Parts) -> Self {
+        // A line of cron that never ran waits for its next time from now on.
+        if let (Some(Schedule::Cron(_)), None) = (&parts.schedule, parts.last_started) {
+            parts.last_started = Some((parts.wall)());
+        }
+        let agenda = Agenda::new(parts.rhythm, parts.clock.now_ns());
+        Self {
+            parts,
+            agenda,
+            held: None,
+            began: false,
+            watcher: None,
+            lost: None,
+            last_both_ns: None,
+            again: BTreeMap::new(),
+            left: BTreeMap::new(),
+            conflicts: BTreeSet::new(),
+            others: Vec::new(),
+            uncounted: 0,
+            uncounted_conflicts: 0,
+        }
+    }
+
+    /// Runs until nobody can give it orders any more.
+    pub async fn run(mut self) {
+        loop {
+            self.plan_slot();
+            let flow = match self.agenda.next(self.now()) {
+                Next::Do(look) => self.perform(look).await,
+                Next::Wait(until) => {
+                    self.rest();
+                    let until = until.map_or_else(far, |at| self.parts.clock.at(at)).min(self.nap());
+                    tokio::select! {
+                        biased;
+                        order = self.parts.orders.recv() => self.obey(order),
+                        signs = heard(&mut self.watcher) => {
+                            self.hear(&signs);
+                            Flow::On
+                        }
+                        () = sleep_until(until) => Flow::On,
+                    }
+                }
+            };
+            match flow {
+                Flow::On => {}
+                Flow::End => return,
+                Flow::Lend(reply) => {
+                    if self.lend(reply).await == Back::Never {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> i64 {
+        self.parts.clock.now_ns()
+    }
+
+    /// When the schedule wants it, by the daemon's clock.
+    fn plan_slot(&mut self) {
+        let Some(schedule) = &self.parts.schedule else { return };
+        let (wall, now) = ((self.parts.wall)(), self.now());
+        let wait = match (schedule, self.last_both_ns) {
+            // The clock on the wall may be set; this one can't.
+            (Schedule::Every(every), Some(last)) => {
+                last.saturating_add(i64::try_from(every.as_nanos()).unwrap_or(i64::MAX)).saturating_sub(now)
+            }
+            _ => match schedule.due(self.parts.last_started, wall) {
+                Slot::Now(_) => 0,
+                Slot::At(slot) => i64::try_from(slot.as_nanosecond() - wall.as_nanosecond()).unwrap_or(i64::MAX),
+            },
+        };
+        let wait = wait.max(0);
+        self.agenda.set_slot(Some(now.saturating_add(wait)));
+        let slot = i64::try_from(wall.as_nanosecond()).unwrap_or(i64::MAX).saturating_add(wait);
+        self.told(|job| job.next_ns = Some(slot));
+    }
+
+    /// The clock on the wall may be set: a schedule is looked at again before long.
+    fn nap(&self) -> Instant {
+        match &self.parts.schedule {
+            Some(_) => Instant::now() + crate::schedule::LONGEST_NAP,
+            None => far(),
+        }
+    }
+
+    fn obey(&mut self, order: Option<Order>) -> Flow {
+        match order {
+            None => return Flow::End,
+            Some(Order::Run) => self.agenda.now(self.now()),
+            Some(Order::Pause) => self.agenda.set_paused(true),
+            Some(Order::Resume) => self.agenda.set_paused(false),
+            Some(Order::Lend(reply)) => return Flow::Lend(reply),
+        }
+        Flow::On
+    }
+
+    /// Gives the pair away until it comes back; then it looks at both sides, since anything may have happened.
+    async fn lend(&mut self, reply: oneshot::Sender<Loan>) -> Back {
+        self.held = None;
+        self.told(|job| job.phase = Phase::Lent);
+        let (loan, mut returned) = oneshot::channel();
+        if reply.send(Loan(loan)).is_err() {
+            return Back::Here;
+        }
+        loop {
+            tokio::select! {
+                biased;
+                order = self.parts.orders.recv() => match order {
+                    None => return Back::Never,
+                    Some(Order::Pause) => self.agenda.set_paused(true),
+                    Some(Order::Resume) => self.agenda.set_paused(false),
+                    // What comes back is looked at anyway; and nobody borrows what is lent: the reply is dropped.
+                    Some(Order::Run | Order::Lend(_)) => {}
+                },
+                _ = &mut returned => break,
+                // What happens meanwhile is found by the look at both sides.
+                _ = heard(&mut self.watcher) => {}
+            }
+        }
+        self.agenda.now(self.now());
+        Back::Here
+    }
+
+    /// One cycle.
+    async fn perform(&mut self, look: Look) -> Flow {
+        let Some(held) = self.open(look).await else { return Flow::On };
+        if self.watch(&held, look).await.is_none() {
+            return Flow::On;
+        }
+        let began = self.now();
+        let (sight, due) = match self.sight(&held, look) {
+            Ok(Some(sight)) => sight,
+            Ok(None) => {
+                self.count_dirty();
+                return Flow::On;
+            }
+            Err(failed) => {
+                self.failed(look, failed);
+                return Flow::On;
+            }
+        };
+        let started = (self.parts.wall)();
+        if look == Look::Both {
+            (self.parts.last_started, self.last_both_ns) = (Some(started), Some(began));
+        }
+        let progress = Arc::new(Progress::default());
+        self.begins(look, &progress);
+        let left = self.attend(&held, &sight, &progress).await;
+        self.parts.board.done(&self.parts.name);
+        match left {
+            Left::Ended(Ok(outcome)) => {
+                let settled = self.settled(&held, &sight, &due, &outcome);
+                let now = self.now();
+                match &outcome.halt {
+                    Some(_) => self.agenda.halted(look, began, now),
+                    None => self.agenda.finished(look, began, now),
+                }
+                if let Err(failed) = settled {
+                    self.failed(look, failed);
+                    return Flow::On;
+                }
+                self.ended(look, started, began, &outcome);
+                // A job that nobody watches leaves its pair to others until its time comes.
+                if self.parts.rhythm.scan_ns.is_none() {
+                    self.held = None;
+                }
+                Flow::On
+            }
+            Left::Ended(Err(failed)) => {
+                self.failed(look, failed);
+                Flow::On
+            }
+            Left::Interrupted(flow) => {
+                held.interrupted();
+                if look != Look::Changes {
+                    self.agenda.want(look, self.now());
+                }
+                flow
+            }
+        }
+    }
+
+    /// What a cycle looks at; `None` if nothing is due any more.
+    fn sight(&self, held: &Rc<dyn Held>, look: Look) -> Result<Option<(Sight, Due)>, Failed> {
+        let (manifest, now_ns) = (held.manifest(), self.now());
+        let sight = |scope, other| Sight { look, scope, other, now_ns };
+        let other = match look {
+            Look::Both => Other::Asked,
+            Look::Watched => Other::Assumed,
+            Look::Changes => {
+                let mut due = manifest.dirty_due(now_ns, MOST)?;
+                // What failed before is looked at on both sides, by itself.
+                let failing = |dirty: &Dirty| self.again.contains_key(&dirty.key);
+                let asked = due.dirty.iter().any(failing);
+                due.dirty.retain(|dirty| failing(dirty) == asked);
+                let scope = Scope::of_keys(due.dirty.iter().map(|dirty| dirty.key.clone()));
+                let other = if asked { Other::Asked } else { Other::Assumed };
+                return Ok((!due.dirty.is_empty()).then(|| (sight(scope, other), due)));
+            }
+        };
+        let nothing = Due { dirty: Vec::new(), mark: manifest.dirty_mark(now_ns)? };
+        Ok(Some((sight(Scope::Whole, other), nothing)))
+    }
+
+    /// Runs a cycle and listens meanwhile.
+    async fn attend(&mut self, held: &Rc<dyn Held>, sight: &Sight, progress: &Arc<Progress>) -> Left {
+        let cycle = held.cycle(sight, progress);
+        tokio::pin!(cycle);
+        let mut ends: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                done = &mut cycle => {
+                    return Left::Ended(done);
+                }
+                order = self.parts.orders.recv(), if ends.is_none() => match order {
+                    // The cycle may end; what is left then waits for the next start.
+                    None => ends = Some(Instant::now() + self.parts.deadline),
+                    Some(Order::Run) => self.agenda.now(self.now()),
+                    Some(Order::Resume) => self.agenda.set_paused(false),
+                    Some(Order::Pause) => {
+                        self.agenda.set_paused(true);
+                        return Left::Interrupted(Flow::On);
+                    }
+                    Some(Order::Lend(reply)) => return Left::Interrupted(Flow::Lend(reply)),
+                },
+                signs = heard(&mut self.watcher) => self.hear(&signs),
+                () = sleep_until(ends.unwrap_or_else(far)), if ends.is_some() => return Left::Interrupted(Flow::End),
+            }
+        }
+    }
+}
+
+async fn heard(watcher: &mut Option<Box<dyn Watcher>>) -> Vec<Sign> {
+    match watcher {
+        Some(watcher) => watcher.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(365 * 24 * 60 * 60)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! What a job concludes from a cycle, and what it says of itself on the board and in the log.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{FIRST_AGAIN, Job, LAST_AGAIN, REMEMBERED};
+use crate::daemon::runner::{Failed, Held, Outcome, Sight, Then};
+use crate::daemon::state::{
+    Coverage as Seen, Done, Ended, Failing, Halted, JobState, LISTED, Last, Look, Phase, Told, Watching,
+};
+use crate::manifest::{Dirty, Due, ManifestError};
+use crate::model::{Key, Problem, Reach};
+use crate::replica::local::watch::Coverage;
+use crate::sync::Progress;
+
+impl From<ManifestError> for Failed {
+    fn from(error: ManifestError) -> Self {
+        Self { message: error.message, hint: error.hint, then: Then::Retry }
+    }
+}
+
+/// The key that a problem is about, if it is about one.
+fn key_of(problem: &Problem) -> Option<&Key> {
+    match &problem.reach {
+        Some(Reach::Key(key)) => Some(key),
+        Some(Reach::Below(_) | Reach::All) | None => None,
+    }
+}
+
+impl Job {
+    /// Takes what was looked at out of the dirty set, and puts back what has to be looked at again.
+    pub(super) fn settled(
+        &mut self,
+        held: &Rc<dyn Held>,
+        sight: &Sight,
+        due: &Due,
+        outcome: &Outcome,
+    ) -> Result<(), Failed> {
+        let (manifest, now) = (held.manifest(), self.now());
+        // Nothing was done: all of it stays as it is.
+        if outcome.halt.is_some() {
+            return Ok(());
+        }
+        let mut failing: Vec<Key> = outcome.problems.iter().filter_map(key_of).cloned().collect();
+        failing.sort_unstable();
+        failing.dedup();
+        failing.truncate(REMEMBERED);
+        match sight.look {
+            Look::Changes => manifest.dirty_clear(&due.dirty, due.mark)?,
+            Look::Watched | Look::Both => manifest.dirty_reset(due.mark)?,
+        }
+        self.again.retain(|key, _| !sight.scope.holds(key) || failing.binary_search(key).is_ok());
+        for key in failing {
+            let tries = self.again.get(&key).copied().unwrap_or(0);
+            let wait = FIRST_AGAIN.saturating_mul(1 << tries.min(20)).min(LAST_AGAIN);
+            if self.again.len() >= REMEMBERED && tries == 0 {
+                break;
+            }
+            // A look that begins now may be the one that a sign meanwhile asks for; both come.
+            manifest.dirty_defer([&Dirty::itself(key.clone())], due.mark, now + wait)?;
+            self.again.insert(key, tries + 1);
+        }
+        // More problems than were told of belong to keys that nobody remembers: the next scan finds them.
+        self.agenda.set_dirty(manifest.dirty_next()?);
+        self.remember(sight, outcome);
+        Ok(())
+    }
+
+    /// What is left, for people.
+    fn remember(&mut self, sight: &Sight, outcome: &Outcome) {
+        let told = |problem: &Problem| Told { message: problem.message.clone(), hint: problem.hint.clone() };
+        self.left.retain(|key, _| !sight.scope.holds(key));
+        if sight.look != Look::Watched {
+            self.conflicts.retain(|key| !sight.scope.holds(key));
+        }
+        let by_key = outcome.problems.iter().filter_map(|problem| Some((key_of(problem)?.clone(), told(problem))));
+        self.left.extend(by_key.take(REMEMBERED));
+        self.conflicts.extend(outcome.conflicts.iter().map(|conflict| conflict.key.clone()).take(REMEMBERED));
+        if sight.look != Look::Changes {
+            self.others = outcome.problems.iter().filter(|problem| key_of(problem).is_none()).map(told).collect();
+            self.uncounted = outcome.problem_count.saturating_sub(outcome.problems.len() as u64);
+            if sight.look == Look::Both {
+                self.uncounted_conflicts = outcome.conflict_count.saturating_sub(outcome.conflicts.len() as u64);
+            }
+        }
+    }
+
+    fn problem_count(&self) -> u64 {
+        (self.left.len() + self.others.len()) as u64 + self.uncounted
+    }
+
+    fn conflict_count(&self) -> u64 {
+        self.conflicts.len() as u64 + self.uncounted_conflicts
+    }
+
+    /// Changes how it stands on the board.
+    pub(super) fn told<T>(&self, change: impl FnOnce(&mut JobState) -> T) -> Option<T> {
+        self.parts.board.job(&self.parts.name, change)
+    }
+
+    /// It waits.
+    pub(super) fn rest(&self) {
+        let paused = self.agenda.is_paused().then_some(Phase::Paused);
+        self.told(|job| {
+            job.phase = match (paused, job.phase) {
+                (None, Phase::Running | Phase::Paused | Phase::Lent) if job.halt.is_some() => Phase::Halted,
+                (None, Phase::Running | Phase::Paused | Phase::Lent) if job.error.is_some() => Phase::Failing,
+                (None, Phase::Running | Phase::Paused | Phase::Lent) => Phase::Idle,
+                // A job that goes by its schedule waits for it.
+                (None, Phase::Starting) if self.parts.rhythm.list_ns.is_none() => Phase::Idle,
+                (Some(phase), _) | (None, phase) => phase,
+            };
+        });
+    }
+
+    /// A cycle begins.
+    pub(super) fn begins(&self, look: Look, progress: &Arc<Progress>) {
+        let now = self.now();
+        self.parts.board.under_way(&self.parts.name, Arc::clone(progress));
+        self.told(|job| {
+            if job.phase != Phase::Starting {
+                job.phase = Phase::Running;
+            }
+            job.running = Some(crate::daemon::state::Running::new(look, now));
+        });
+    }
+
+    /// A cycle ended, well or with a halt.
+    pub(super) fn ended(&mut self, look: Look, started: Timestamp, began: i64, outcome: &Outcome) {
+        let now = self.now();
+        let ending = match (outcome.ending(), self.problem_count() + self.conflict_count()) {
+            (Ended::Halted, _) => Ended::Halted,
+            (_, 0) => Ended::Finished,
+            (_, _) => Ended::Problems,
+        };
+        let name = &self.parts.name;
+        if let Some((message, plan, _)) = &outcome.halt {
+            tracing::warn!(job = %name, plan = plan.as_deref(), "halted: {message}");
+        } else if outcome.done.changes() > 0 || outcome.problem_count > 0 {
+            tracing::info!(job = %name, "{}", summary(&outcome.done, outcome.problem_count));
+        }
+        let last = Last {
+            look,
+            started_ns: i64::try_from(started.as_nanosecond()).unwrap_or(i64::MAX),
+            took_ms: u64::try_from((now - began) / 1_000_000).unwrap_or(0),
+            ending,
+            done: outcome.done,
+        };
+        let oldest = self.oldest();
+        let (problems, conflicts) = (self.problem_count(), self.conflict_count());
+        let listed: Vec<Told> = self.others.iter().chain(self.left.values()).take(LISTED).cloned().collect();
+        let halt = outcome.halt.clone();
+        let handled = outcome.problem_count;
+        let requests = outcome.requests;
+        let synced = outcome.synced;
+        self.told(|job| {
+            let waited =
+                job.dirty_since_ns.map_or(0, |since| u64::try_from((now - since) / 1_000_000_000).unwrap_or(0));
+            let was = job.halt.take();
+            (job.running, job.error) = (None, None);
+            (job.problem_count, job.conflict_count, job.problems) = (problems, conflicts, listed);
+            job.halt = halt.map(|(message, plan, command)| {
+                let since_ns = was.map_or(now, |was| was.since_ns);
+                Halted { message, plan, command, since_ns }
+            });
+            job.phase = if job.halt.is_some() { Phase::Halted } else { Phase::Idle };
+            if job.halt.is_none() {
+                job.synced = synced;
+                // What was seen to change since is the lag.
+                if problems + conflicts == 0 && (look != Look::Changes || oldest.is_none()) {
+                    job.fresh_ns = Some(began);
+                }
+            }
+            job.note(now, waited, last.done);
+            if look != Look::Changes || last.done.changes() > 0 || handled > 0 || last.ending == Ended::Halted {
+                job.count(last, requests, handled);
+            }
+        });
+        self.cover();
+        self.count_dirty();
+    }
+
+    fn oldest(&self) -> Option<i64> {
+        self.held.as_ref().and_then(|held| held.manifest().dirty_oldest().ok().flatten())
+    }
+
+    /// A try failed: the pair is closed, so that the next one finds everything out anew.
+    pub(super) fn failed(&mut self, look: Look, failed: Failed) {
+        let now = self.now();
+        self.held = None;
+        let retry_ns = match failed.then {
+            Then::Retry => self.agenda.failed(look, now),
+            Then::StandBy => self.agenda.stand_by(look, now),
+        };
+        let tries = self.agenda.tries();
+        let phase = match failed.then {
+            Then::Retry if self.lost.is_some() => Phase::Lost,
+            Then::Retry => Phase::Failing,
+            Then::StandBy => Phase::Standby,
+        };
+        let (name, message) = (&self.parts.name, &failed.message);
+        match failed.then {
+            Then::Retry => tracing::warn!(job = %name, "failed, tries again: {message}"),
+            Then::StandBy => tracing::info!(job = %name, "stands by: {message}"),
+        }
+        self.told(|job| {
+            let same = job.error.as_ref().filter(|error| error.message == failed.message).map(|error| error.since_ns);
+            job.phase = phase;
+            job.running = None;
+            job.error = Some(Failing {
+                message: failed.message,
+                hint: failed.hint,
+                since_ns: same.unwrap_or(now),
+                retry_ns: Some(retry_ns),
+                tries,
+            });
+            if failed.then == Then::Retry {
+                job.totals.failures += 1;
+            }
+        });
+    }
+
+    /// How it is watched.
+    pub(super) fn cover(&mut self) {
+        let Some(watcher) = &self.watcher else { return };
+        let coverage = watcher.coverage();
+        let sees_all = self.lost.is_none() && matches!(coverage, Coverage::Full { .. });
+        let watching = match (&self.lost, coverage) {
+            (Some(lost), _) => Watching { coverage: Seen::Lost, directories: 0, why: Some(lost.message.clone()) },
+            (None, Coverage::Full { directories }) => Watching { coverage: Seen::Full, directories, why: None },
+            (None, Coverage::Degraded { watched, directories, why }) => Watching {
+                coverage: Seen::Degraded,
+                directories: watched,
+                why: Some(format!("{watched} of {directories} directories: {why}")),
+            },
+            (None, Coverage::Polling { why }) => Watching { coverage: Seen::Polling, directories: 0, why: Some(why) },
+        };
+        let now = self.now();
+        self.agenda.set_sees_all(sees_all, now);
+        self.told(|job| {
+            if job.watch.as_ref().is_none_or(|was| was.coverage != watching.coverage)
+                && let Some(why) = &watching.why
+            {
+                tracing::warn!(job = %job.name, "{why}");
+            }
+            job.watch = Some(watching);
+        });
+    }
+
+    /// How much was seen to change and is not done.
+    pub(super) fn count_dirty(&self) {
+        let Some(held) = &self.held else { return };
+        if let (Ok(dirty), Ok(since)) = (held.manifest().dirty_count(), held.manifest().dirty_oldest()) {
+            self.told(|job| (job.dirty, job.dirty_since_ns) = (dirty, since));
+        }
+    }
+}
+
+/// `created 3, overwrote 1 (12 bytes sent), deleted 2; 1 problem`.
+fn summary(done: &Done, problems: u64) -> String {
+    let words = [
+        ("created", done.creates),
+        ("overwrote", done.overwrites),
+        ("copied", done.copies),
+        ("deleted", done.deletes),
+        ("bytes sent", done.bytes),
+        ("problems", problems),
+    ];
+    let parts: Vec<String> = words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}")).collect();
+    parts.join(", ")
+}

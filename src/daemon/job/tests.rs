@@ -1,0 +1,428 @@
+//! Whole jobs over replicas in memory, with the clock of the runtime.
+
+use std::sync::Mutex;
+
+use tokio::task::LocalSet;
+use tokio::time::{advance, sleep};
+
+use super::*;
+use crate::apply::{Origin, Shelf};
+use crate::daemon::runner::Then;
+use crate::daemon::state::{Coverage as Seen, DaemonState, Done, Health, JobState};
+use crate::manifest::{Manifest, Orientation, Pair};
+use crate::model::{Action, Conflict, Filter, Problem, Side, TrashRule};
+use crate::plan::{Budget, Compare, Mode, OnConflict, Policy};
+use crate::replica::Buffers;
+use crate::replica::local::watch::Missed;
+use crate::replica::local::watch::scripted::{Script, scripted};
+use crate::replica::memory::{Fault, Memory, Role};
+use crate::sync::{Cycle, Ending, Observer, Run, Stage, run_cycle};
+
+/// A pair in memory, and its job.
+struct Rig {
+    source: Arc<Memory>,
+    dest: Arc<Memory>,
+    script: Arc<Mutex<Option<Script>>>,
+    board: Board,
+    orders: mpsc::Sender<Order>,
+    _state: tempfile::TempDir,
+}
+
+#[derive(Clone)]
+struct Opener {
+    source: Arc<Memory>,
+    dest: Arc<Memory>,
+    script: Arc<Mutex<Option<Script>>>,
+    state: std::path::PathBuf,
+    mode: Mode,
+}
+
+struct Open {
+    opener: Opener,
+    manifest: Manifest,
+}
+
+struct Deaf;
+
+impl Observer for Deaf {
+    fn action(&self, _: &Action, _: Stage) {}
+    fn problem(&self, _: &Problem) {}
+    fn conflict(&self, _: &Conflict) {}
+    fn notice(&self, _: &str) {}
+}
+
+#[async_trait::async_trait(?Send)]
+impl Runner for Opener {
+    async fn open(&self) -> Result<Rc<dyn Held>, Failed> {
+        let manifest = Manifest::open(&self.state, &Pair::new("source", "dest"), Orientation::Forward)?.manifest;
+        Ok(Rc::new(Open { opener: self.clone(), manifest }))
+    }
+}
+
+#[async_trait::async_trait(?Send)]
+impl Held for Open {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    async fn watch(&self) -> Result<Box<dyn Watcher>, Failed> {
+        let (watcher, script) = scripted();
+        *self.opener.script.lock().unwrap() = Some(script);
+        Ok(Box::new(watcher))
+    }
+
+    async fn cycle(&self, sight: &Sight, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
+        let Opener { source, dest, state, mode, .. } = &self.opener;
+        let (pair, origin) = (
+            Pair::new("source", "dest"),
+            Origin { job: None, source: None, dest: None, names: ("source".into(), "dest".into()), acl: None },
+        );
+        let now_ns = 1_800_000_000_000_000_000;
+        let run = Run::Execute(self.manifest.begin_run("test", "source", "dest", now_ns)?);
+        let cycle = Cycle {
+            source: Arc::clone(source) as _,
+            dest: Arc::clone(dest) as _,
+            manifest: &self.manifest,
+            policy: Policy { mode: *mode, on_conflict: OnConflict::Report, compare: Compare::Metadata },
+            writes: mode.writes(),
+            dest_label: "dest",
+            filter: Arc::new(Filter::default()),
+            scope: sight.scope.clone(),
+            assumed: (sight.other == Other::Assumed).then_some(Side::Dest),
+            waits_ns: Some(sight.now_ns),
+            lease: None,
+            budget: Budget::Sliding,
+            overwrites: Budget::Sliding,
+            trash: TrashRule::default(),
+            run,
+            concurrency: 4,
+            buffers: Buffers::new(24 << 20),
+            progress: Arc::clone(progress),
+            now_ns,
+            scratch: state,
+            shelf: Shelf { state_dir: state, pair: &pair, origin: &origin },
+        };
+        let report = Box::pin(run_cycle(cycle, &Deaf)).await.map_err(|error| Failed {
+            message: error.message,
+            hint: error.hint,
+            then: Then::Retry,
+        })?;
+        Ok(Outcome {
+            done: Done {
+                creates: report.done.creates,
+                overwrites: report.done.overwrites,
+                copies: report.done.copies,
+                deletes: report.done.deletes,
+                bytes: report.done.bytes_sent,
+            },
+            problem_count: report.problem_count,
+            problems: report.problems,
+            conflict_count: report.conflict_count,
+            conflicts: report.conflicts,
+            halt: match report.ending {
+                Ending::Finished => None,
+                Ending::Halted(halt) => Some((halt.message, halt.plan, None)),
+            },
+            synced: self.manifest.base_totals()?,
+            requests: 0,
+        })
+    }
+
+    fn interrupted(&self) {}
+}
+
+const HOUR: i64 = 3_600 * SECOND;
+
+fn key(text: &str) -> Key {
+    Key::new(text).unwrap()
+}
+
+impl Rig {
+    /// A watched job over so many files, after its first look.
+    async fn watching(files: usize) -> Self {
+        Self::begin(files, Rhythm { scan_ns: Some(HOUR), list_ns: Some(24 * HOUR) }, None).await
+    }
+
+    async fn begin(files: usize, rhythm: Rhythm, schedule: Option<Schedule>) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let (source, dest) =
+            (Arc::new(Memory::new("source", Role::Directory)), Arc::new(Memory::new("dest", Role::Bucket)));
+        for n in 0..files {
+            source.write(&key(&format!("dir/{n}.jpg")), format!("content {n}"));
+        }
+        let script = Arc::new(Mutex::new(None));
+        let job = JobState::new("media", ("source", "dest"), "copy", 600);
+        let board = Board::new(DaemonState {
+            pid: 1,
+            version: String::new(),
+            started_ns: 0,
+            config: None,
+            state_dir: String::new(),
+            reload_error: None,
+            jobs: vec![job],
+        });
+        let (orders, inbox) = mpsc::channel(4);
+        let opener = Opener {
+            source: Arc::clone(&source),
+            dest: Arc::clone(&dest),
+            script: Arc::clone(&script),
+            state: state.path().to_owned(),
+            mode: Mode::CopyAndDelete,
+        };
+        let (clock, began) = (Clock::start(), Instant::now());
+        let parts = Parts {
+            name: "media".into(),
+            board: board.clone(),
+            clock,
+            wall: Rc::new(move || Timestamp::from_second(1_800_000_000).unwrap() + began.elapsed()),
+            runner: Box::new(opener),
+            rhythm,
+            schedule,
+            last_started: None,
+            orders: inbox,
+            deadline: Duration::from_secs(20),
+        };
+        tokio::task::spawn_local(Job::new(parts).run());
+        let rig = Self { source, dest, script, board, orders, _state: state };
+        rig.later(1).await;
+        rig
+    }
+
+    async fn later(&self, seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    fn tell(&self, signs: impl IntoIterator<Item = Sign>) {
+        self.script.lock().unwrap().as_ref().unwrap().tell(signs);
+    }
+
+    fn job(&self) -> JobState {
+        self.board.look().jobs.remove(0)
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.dest.take_calls().into_iter().map(|call| call.operation.to_owned()).collect()
+    }
+
+    fn is_equal(&self) -> bool {
+        self.source.contents() == self.dest.contents()
+    }
+}
+
+async fn local(test: impl Future<Output = ()>) {
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_day_asks_for_nothing_but_its_listing() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        assert!(rig.is_equal());
+        assert_eq!(rig.job().health(0, 0), Health::InSync);
+        rig.calls();
+        rig.source.take_calls();
+        rig.later(24 * 3_600 - 60).await;
+        assert_eq!(rig.calls(), Vec::<String>::new(), "a day without a request");
+        let scans = rig.source.take_calls().into_iter().filter(|call| call.operation == "list").count();
+        assert_eq!(scans, 23);
+        let totals = rig.job().totals;
+        assert_eq!((totals.cycles_changes, totals.cycles_watched, totals.cycles_both), (0, 23, 1));
+        rig.later(120).await;
+        assert_eq!(rig.calls().iter().filter(|op| *op == "list").count(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_is_sent_at_once_and_nothing_else_is_asked() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        rig.calls();
+        rig.source.write(&key("new.jpg"), "new");
+        rig.tell([Sign::Finished(key("new.jpg"))]);
+        sleep(Duration::from_millis(50)).await;
+        assert!(rig.is_equal());
+        assert_eq!(rig.calls(), ["put"]);
+        // Gone, and back before anybody was told.
+        let bytes = rig.source.contents()[&key("dir/1.jpg")].clone();
+        rig.source.remove(&key("dir/1.jpg"));
+        rig.tell([Sign::Gone(key("dir/1.jpg"))]);
+        sleep(Duration::from_secs(1)).await;
+        rig.source.write(&key("dir/1.jpg"), bytes);
+        rig.tell([Sign::Finished(key("dir/1.jpg"))]);
+        rig.later(60).await;
+        assert_eq!(rig.calls(), Vec::<String>::new());
+        // Gone for good.
+        rig.source.remove(&key("dir/2.jpg"));
+        rig.tell([Sign::Gone(key("dir/2.jpg"))]);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((rig.job().dirty, rig.calls().len()), (1, 0));
+        rig.later(5).await;
+        assert!(rig.is_equal());
+        assert_eq!((rig.job().dirty, rig.job().health(i64::MAX, 0)), (0, Health::InSync));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_leaves_alone_what_is_away_for_a_moment() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        rig.calls();
+        rig.source.remove(&key("dir/1.jpg"));
+        rig.source.remove(&key("dir/2.jpg"));
+        rig.tell([Sign::Gone(key("dir/1.jpg"))]);
+        sleep(Duration::from_millis(500)).await;
+        rig.orders.send(Order::Run).await.unwrap();
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(rig.dest.contents().len(), 29, "nobody said that the second one may come back");
+        rig.later(5).await;
+        assert!(rig.is_equal(), "and what was left alone is not forgotten");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_down_is_asked_again_and_nothing_is_forgotten() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        rig.dest.inject(|_| Fault::Before(crate::replica::Error::new(crate::replica::Cause::Stop, "down")));
+        rig.source.write(&key("new.jpg"), "new");
+        rig.tell([Sign::Finished(key("new.jpg"))]);
+        rig.later(60).await;
+        let job = rig.job();
+        assert!(!rig.is_equal());
+        assert_eq!(job.phase, Phase::Failing, "{job:?}");
+        assert!(job.error.is_some_and(|error| error.tries > 3));
+        rig.dest.heal();
+        rig.later(61).await;
+        assert!(rig.is_equal());
+        assert_eq!((rig.job().phase, rig.job().error), (Phase::Idle, None));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_wrote_there_is_a_conflict_and_stays() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        rig.dest.write(&key("dir/1.jpg"), "theirs");
+        rig.source.write(&key("dir/1.jpg"), "ours");
+        rig.tell([Sign::Finished(key("dir/1.jpg"))]);
+        rig.later(10).await;
+        assert_eq!(rig.dest.contents()[&key("dir/1.jpg")], "theirs");
+        let job = rig.job();
+        assert_eq!((job.conflict_count, job.problem_count, job.health(0, 0)), (1, 0, Health::Problems), "{job:?}");
+        rig.source.write(&key("dir/1.jpg"), "theirs");
+        rig.tell([Sign::Finished(key("dir/1.jpg"))]);
+        rig.later(10).await;
+        assert_eq!((rig.job().conflict_count, rig.job().health(0, 0)), (0, Health::InSync));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_deletions_halt_and_putting_them_right_ends_that() {
+    local(async {
+        let rig = Rig::watching(100).await;
+        let before = rig.source.contents();
+        for n in 0..60 {
+            rig.source.remove(&key(&format!("dir/{n}.jpg")));
+        }
+        rig.tell((0..60).map(|n| Sign::Gone(key(&format!("dir/{n}.jpg")))));
+        rig.later(10).await;
+        let job = rig.job();
+        assert_eq!((job.phase, job.health(0, 0)), (Phase::Halted, Health::Halted), "{job:?}");
+        assert!(job.halt.is_some_and(|halt| halt.plan.is_some()));
+        assert_eq!(rig.dest.contents().len(), 100);
+        // New files wait too: a halt changes nothing.
+        rig.source.write(&key("new.jpg"), "new");
+        rig.tell([Sign::Finished(key("new.jpg"))]);
+        rig.later(10).await;
+        assert_eq!(rig.dest.contents().len(), 100);
+        for (key, bytes) in before.iter().take(58) {
+            rig.source.write(key, bytes.clone());
+        }
+        rig.tell(before.keys().take(58).map(|key| Sign::Finished(key.clone())));
+        rig.later(120).await;
+        assert!(rig.is_equal(), "{:?}", rig.job());
+        assert_eq!(rig.job().phase, Phase::Idle);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_directory_in_the_place_of_the_root_halts() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        rig.source.change_identity("another");
+        for n in 0..30 {
+            rig.source.remove(&key(&format!("dir/{n}.jpg")));
+        }
+        rig.tell([Sign::Lost(Lost { message: "the root was replaced".into(), hint: String::new() })]);
+        rig.later(10).await;
+        let job = rig.job();
+        assert_eq!((job.phase, rig.dest.contents().len()), (Phase::Halted, 30), "{job:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_is_looked_for_when_it_is_quiet() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        rig.calls();
+        rig.source.write(&key("unseen.jpg"), "new");
+        rig.tell([Sign::Rescan(Missed::Overflow)]);
+        rig.later(3).await;
+        assert!(rig.is_equal());
+        assert_eq!((rig.calls(), rig.job().totals.cycles_watched), (vec!["put".to_owned()], 1));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lent_pair_is_left_alone_until_it_comes_back() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        let (reply, loan) = oneshot::channel();
+        rig.orders.send(Order::Lend(reply)).await.unwrap();
+        let loan = loan.await.unwrap();
+        assert_eq!(rig.job().phase, Phase::Lent);
+        rig.source.write(&key("new.jpg"), "new");
+        rig.tell([Sign::Finished(key("new.jpg"))]);
+        rig.later(100).await;
+        assert!(!rig.is_equal());
+        drop(loan);
+        rig.later(1).await;
+        assert!(rig.is_equal());
+        rig.orders.send(Order::Pause).await.unwrap();
+        rig.source.write(&key("newer.jpg"), "new");
+        rig.tell([Sign::Finished(key("newer.jpg"))]);
+        rig.later(100).await;
+        assert_eq!((rig.is_equal(), rig.job().phase, rig.job().dirty), (false, Phase::Paused, 1));
+        rig.orders.send(Order::Resume).await.unwrap();
+        rig.later(1).await;
+        assert!(rig.is_equal());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_nobody_watches_runs_at_its_times() {
+    local(async {
+        let every = Schedule::Every(Duration::from_secs(900));
+        let rig = Rig::begin(3, Rhythm { scan_ns: None, list_ns: None }, Some(every)).await;
+        assert!(rig.is_equal(), "it never ran, so it runs at once");
+        advance(Duration::from_secs(1)).await;
+        for round in 0..4 {
+            rig.source.write(&key(&format!("new/{round}")), "new");
+            rig.later(890).await;
+            rig.later(12).await;
+        }
+        assert!(rig.is_equal());
+        assert_eq!(rig.job().totals.cycles_both, 5);
+        assert_eq!(rig.job().watch.map(|watch| watch.coverage), None::<Seen>);
+    })
+    .await;
+}
