@@ -32,6 +32,8 @@ mod cycle_deletions;
 mod cycle_keys;
 mod cycle_lease;
 mod cycle_trash;
+mod daemon_watch;
+mod daemon_watch_saves;
 mod live;
 mod model;
 mod model_two_way;

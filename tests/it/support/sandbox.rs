@@ -425,6 +425,11 @@ impl Running {
         status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
     }
 
+    /// Whether it is over.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()

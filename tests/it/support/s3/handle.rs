@@ -1,6 +1,7 @@
 //! Direct access to a bucket: what somebody else did, and what is there, without a request.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use s3s::S3Result;
@@ -104,6 +105,11 @@ impl Handle {
             bucket.delete(key, now);
             existed
         })
+    }
+
+    /// Keys that were deleted, in order, and when by the real clock; then forgets them.
+    pub(crate) fn take_erased(&self) -> Vec<(String, SystemTime)> {
+        self.with(|bucket| std::mem::take(&mut bucket.erased))
     }
 
     /// Unfinished uploads, by key and age.

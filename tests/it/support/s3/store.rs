@@ -125,6 +125,8 @@ pub(crate) struct Bucket {
     folders: BTreeSet<String>,
     history: BTreeMap<String, Vec<Version>>,
     versioning: Versioning,
+    /// Keys that were deleted, one by one or many at once, and when by the real clock.
+    pub(crate) erased: Vec<(String, SystemTime)>,
 }
 
 impl Bucket {
@@ -132,6 +134,7 @@ impl Bucket {
     pub(crate) fn new(created: SystemTime) -> Self {
         Self {
             created,
+            erased: Vec::new(),
             cors: None,
             uploads: BTreeMap::new(),
             objects: BTreeMap::new(),
@@ -214,7 +217,9 @@ impl Bucket {
     /// Deletes a key and returns the id of the delete marker, if versions are kept.
     pub(crate) fn delete(&mut self, key: &str, now: SystemTime) -> Option<String> {
         let version = self.new_version();
-        self.objects.remove(key);
+        if self.objects.remove(key).is_some() {
+            self.erased.push((key.to_owned(), SystemTime::now()));
+        }
         if self.versioning != Versioning::Off {
             let id = version.clone().unwrap_or_else(|| NULL_VERSION.to_owned());
             self.remember(key, Version::Marker { id, modified: now });
