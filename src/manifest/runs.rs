@@ -53,7 +53,7 @@ pub struct Spent {
 
 impl Manifest {
     /// Writes down that a run begins, and drops what is too old to keep: runs after 90 days beyond the last 100,
-    /// budgets after a week, memo lines after 30 days without use.
+    /// and all beyond the last 10,000, budgets after a week, memo lines after 30 days without use.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -65,6 +65,11 @@ impl Manifest {
                          AND id NOT IN ({WHOLE})"
                 ),
                 [now_ns.saturating_sub(90 * DAY_NS)],
+            )?;
+            // A daemon that mirrors writes a line a minute.
+            conn.execute(
+                &format!("DELETE FROM runs WHERE id < (SELECT max(id) FROM runs) - 10000 AND id NOT IN ({WHOLE})"),
+                [],
             )?;
             conn.execute("DELETE FROM spent WHERE at < ?1", [now_ns.saturating_sub(7 * DAY_NS)])?;
             Self::prune_memo(conn, now_ns)?;
