@@ -46,7 +46,13 @@ pub enum When {
     },
     /// When it is to be looked at anyway, else at this time.
     Anyway(i64),
+    /// It is away: together with all others that are, when the last of them has waited until its time, or the first one
+    /// for [`LONGEST_AWAY`]. So a directory that is being deleted is one deletion, which the guard sees as a whole.
+    Away(i64),
 }
+
+/// The longest that something that is away waits for others, ns.
+pub const LONGEST_AWAY: i64 = 30_000_000_000;
 
 /// Up to where signs are known: those that came earlier have it or a smaller one, later ones a greater one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,19 +99,21 @@ impl Manifest {
         self.write("write", |conn| {
             let mark = self.next_mark(conn, now_ns)?;
             let mut add = conn.prepare_cached(
-                "INSERT INTO dirty (key, below, due, since, mark) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET mark = excluded.mark, due = CASE
+                "INSERT INTO dirty (key, below, due, since, mark, away) VALUES (?1, ?2, ?3, ?4, ?5, ?7)
+                 ON CONFLICT DO UPDATE SET mark = excluded.mark,
+                     away = CASE WHEN ?6 IS NULL THEN dirty.away ELSE excluded.away END, due = CASE
                      WHEN ?6 IS NULL THEN dirty.due
                      ELSE min(excluded.due, dirty.since + ?6) END",
             )?;
             for (dirty, when) in lines {
                 let (key, below) = dirty.row();
-                let (due, most) = match when {
-                    When::At(at) => (at, Some(i64::MAX / 2)),
-                    When::Quiet { at_ns, most_ns } => (at_ns, Some(most_ns)),
-                    When::Anyway(at) => (at, None),
+                let (due, most, away) = match when {
+                    When::At(at) => (at, Some(i64::MAX / 2), false),
+                    When::Quiet { at_ns, most_ns } => (at_ns, Some(most_ns), false),
+                    When::Anyway(at) => (at, None, false),
+                    When::Away(at) => (at, Some(i64::MAX / 2), true),
                 };
-                add.execute((key, below, due, now_ns, mark, most))?;
+                add.execute((key, below, due, now_ns, mark, most, away))?;
             }
             Ok(())
         })
@@ -119,9 +127,13 @@ impl Manifest {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let (number, mut dirty) = self.read("read", |conn| {
             let number = self.last_mark(conn)?;
-            let sql = "SELECT key, below FROM dirty WHERE due <= ?1 ORDER BY due LIMIT ?2";
+            let sql = "SELECT key, below FROM (
+                     SELECT key, below, due FROM dirty WHERE away = 0 AND due <= ?1
+                     UNION ALL SELECT key, below, due FROM dirty WHERE away = 1 AND due <= ?1 AND ?3
+                 ) ORDER BY due LIMIT ?2";
+            let rows = (now_ns, most, are_over(conn, now_ns)?);
             let rows: Vec<Dirty> =
-                conn.prepare_cached(sql)?.query_map((now_ns, most), dirty)?.collect::<rusqlite::Result<_>>()?;
+                conn.prepare_cached(sql)?.query_map(rows, dirty)?.collect::<rusqlite::Result<_>>()?;
             Ok((number, rows))
         })?;
         dirty.sort_unstable();
@@ -133,7 +145,11 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn dirty_next(&self) -> Result<Option<i64>, ManifestError> {
-        self.read("read", |conn| conn.prepare_cached("SELECT min(due) FROM dirty")?.query_row([], |row| row.get(0)))
+        self.read("read", |conn| {
+            let sql = "SELECT min(due) FROM dirty WHERE away = 0";
+            let next: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok([next, over_at(conn)?].into_iter().flatten().min())
+        })
     }
 
     /// Where signs stand now: what begins to look at everything takes it first, for [`Manifest::dirty_reset`].
@@ -184,8 +200,8 @@ impl Manifest {
     ) -> Result<(), ManifestError> {
         self.write("write", |conn| {
             let mut defer = conn.prepare_cached(
-                "INSERT INTO dirty (key, below, due, since, mark) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET due = excluded.due WHERE dirty.mark <= excluded.mark",
+                "INSERT INTO dirty (key, below, due, since, mark, away) VALUES (?1, ?2, ?3, ?4, ?5, 0)
+                 ON CONFLICT DO UPDATE SET due = excluded.due, away = 0 WHERE dirty.mark <= excluded.mark",
             )?;
             for dirty in again {
                 let (key, below) = dirty.row();
@@ -201,8 +217,11 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn dirty_reset(&self, mark: Mark) -> Result<(), ManifestError> {
-        let sql = "DELETE FROM dirty WHERE mark <= ?1 AND due <= ?2";
-        self.write("write", |conn| conn.execute(sql, (mark.number, mark.now_ns)).map(drop))
+        let sql = "DELETE FROM dirty WHERE mark <= ?1 AND due <= ?2 AND (away = 0 OR ?3)";
+        self.write("write", |conn| {
+            let over = are_over(conn, mark.now_ns)?;
+            conn.execute(sql, (mark.number, mark.now_ns, over)).map(drop)
+        })
     }
 
     /// A process begins, and looks at everything first: what an earlier one saw, by its own clock, is of no use.
@@ -236,13 +255,15 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn dirty_waits(&self, key: &Key, now_ns: i64) -> Result<bool, ManifestError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM dirty WHERE key = ?1 AND below = ?2 AND due > ?3)";
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM dirty WHERE key = ?1 AND below = ?2 AND (due > ?3 OR (away = 1 AND NOT ?4)))";
         self.read("read", |conn| {
+            let over = are_over(conn, now_ns)?;
             let mut waits = conn.prepare_cached(sql)?;
             let text = key.as_str();
             let above = text.match_indices('/').map(|(at, _)| (&text[..at], true));
             for (key, below) in above.chain([(text, false)]) {
-                if waits.query_row((key, below, now_ns), |row| row.get(0))? {
+                if waits.query_row((key, below, now_ns, over), |row| row.get(0))? {
                     return Ok(true);
                 }
             }
@@ -255,8 +276,11 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn dirty_waiting(&self, now_ns: i64) -> Result<bool, ManifestError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM dirty WHERE due > ?1)";
-        self.read("read", |conn| conn.prepare_cached(sql)?.query_row([now_ns], |row| row.get(0)))
+        let sql = "SELECT EXISTS (SELECT 1 FROM dirty WHERE due > ?1 OR (away = 1 AND NOT ?2))";
+        self.read("read", |conn| {
+            let over = are_over(conn, now_ns)?;
+            conn.prepare_cached(sql)?.query_row((now_ns, over), |row| row.get(0))
+        })
     }
 
     /// Whether a sign of this key came after `mark`: what was seen of it before may be wrong by now.
@@ -302,6 +326,16 @@ impl Manifest {
         self.last_mark.store(last, Ordering::Relaxed);
         Ok(last)
     }
+}
+
+/// When all that is away has waited long enough, if anything is away.
+fn over_at(conn: &Connection) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT min(max(due), min(since) + ?1) FROM dirty WHERE away = 1";
+    conn.prepare_cached(sql)?.query_row([LONGEST_AWAY], |row| row.get(0))
+}
+
+fn are_over(conn: &Connection, now_ns: i64) -> rusqlite::Result<bool> {
+    Ok(over_at(conn)?.is_some_and(|at| at <= now_ns))
 }
 
 /// The keys below a directory lie between these two, and no others: `0` follows `/`.
@@ -353,6 +387,35 @@ mod tests {
         assert_eq!(due(&manifest, 12), [itself("a"), below("a"), itself("b")]);
         assert_eq!(manifest.dirty_due(12, 2).unwrap().dirty, [itself("a"), below("a")], "the longest waiting first");
         assert_eq!(manifest.dirty_count().unwrap(), 3);
+    }
+
+    #[test]
+    fn what_is_away_waits_for_the_last_of_it_but_not_for_ever() {
+        let manifest = empty();
+        note(&manifest, &itself("a"), When::Away(20), 0);
+        note(&manifest, &itself("b"), When::Away(25), 5);
+        note(&manifest, &itself("c"), When::At(21), 5);
+        assert_eq!((due(&manifest, 22), manifest.dirty_next().unwrap()), (vec![itself("c")], Some(21)));
+        let all = manifest.dirty_mark(22).unwrap();
+        let waits = |text: &str, now| manifest.dirty_waits(&Key::new(text).unwrap(), now).unwrap();
+        assert!(waits("a", 22) && waits("b", 22) && !waits("c", 22) && !waits("a", 25));
+        manifest.dirty_reset(all).unwrap();
+        assert_eq!(manifest.dirty_next().unwrap(), Some(25), "what was away was left alone");
+        assert_eq!(due(&manifest, 25), [itself("a"), itself("b")]);
+        // What is back waits for nobody, and nobody for it.
+        note(&manifest, &itself("b"), When::At(30), 26);
+        assert_eq!(due(&manifest, 26), [itself("a")]);
+        // One that goes every second does not hold up the others for ever.
+        for second in 1..40 {
+            let now = second * 1_000_000_000;
+            note(&manifest, &itself("d"), When::Away(now + 2_000_000_000), now);
+        }
+        assert_eq!(due(&manifest, LONGEST_AWAY - 1), [itself("b")]);
+        assert_eq!(due(&manifest, LONGEST_AWAY), [itself("a"), itself("b")]);
+        // What failed is tried at its own time.
+        let cycle = manifest.dirty_due(LONGEST_AWAY, 9).unwrap();
+        manifest.dirty_defer([&itself("d")], cycle.mark, i64::MAX / 2).unwrap();
+        assert!(manifest.dirty_next().unwrap().is_some_and(|next| next <= LONGEST_AWAY));
     }
 
     #[test]

@@ -145,7 +145,8 @@ fn v3(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// The set of dirty keys, which nobody filled before. A line is a key or (`below`) all keys below it; `due` and `since` are
-/// times of the daemon's clock, `mark` is the number of the last sign.
+/// times of the daemon's clock, `mark` is the number of the last sign. What is
+/// `away` waits for one another.
 fn v4(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(
         "DROP TABLE dirty;
@@ -155,9 +156,10 @@ fn v4(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              due   INTEGER NOT NULL,
              since INTEGER NOT NULL,
              mark  INTEGER NOT NULL,
+             away  INTEGER NOT NULL,
              PRIMARY KEY (key, below)
          ) WITHOUT ROWID, STRICT;
-         CREATE INDEX dirty_by_due ON dirty (due);",
+         CREATE INDEX dirty_by_due ON dirty (away, due, since);",
     )
 }
 

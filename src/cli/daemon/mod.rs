@@ -143,7 +143,7 @@ impl Crew {
     async fn change(&mut self, setup: Rc<Setup>) -> Result<(), Failure> {
         Fleet::check(&setup, &self.names)?;
         // Both may want the same port.
-        self.outside = Outside::default();
+        self.outside.stop().await;
         match Outside::start(&setup, &self.board, self.clock).await {
             Ok(outside) => self.outside = outside,
             Err(failure) => {

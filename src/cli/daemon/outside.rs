@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{JoinHandle, spawn_local};
 
 use super::env;
 use crate::cli::failure::Failure;
@@ -14,15 +14,9 @@ use crate::daemon::settle::Clock;
 use crate::daemon::state::{Board, Now};
 use crate::secret::Secret;
 
-/// The tasks of one configuration; they end with it.
+/// The tasks of one configuration.
 #[derive(Debug, Default)]
-pub(super) struct Outside(Vec<AbortHandle>);
-
-impl Drop for Outside {
-    fn drop(&mut self) {
-        self.0.iter().for_each(AbortHandle::abort);
-    }
-}
+pub(super) struct Outside(Vec<JoinHandle<()>>);
 
 impl Outside {
     /// Starts what the configuration names.
@@ -51,7 +45,16 @@ impl Outside {
     }
 
     fn keep(&mut self, task: impl Future<Output = ()> + 'static) {
-        self.0.push(spawn_local(task).abort_handle());
+        self.0.push(spawn_local(task));
+    }
+
+    /// Ends them; afterwards the port is free.
+    pub(super) async fn stop(&mut self) {
+        for task in self.0.drain(..) {
+            task.abort();
+            // It was told to end, and did.
+            task.await.unwrap_or_default();
+        }
     }
 }
 

@@ -352,6 +352,21 @@ async fn too_many_deletions_halt_and_putting_them_right_ends_that() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_directory_that_is_deleted_slowly_is_one_deletion_for_the_guard() {
+    local(async {
+        let rig = Rig::watching(100).await;
+        for n in 0..60 {
+            rig.source.remove(&key(&format!("dir/{n}.jpg")));
+            rig.tell([Sign::Gone(key(&format!("dir/{n}.jpg")))]);
+            sleep(Duration::from_millis(100)).await;
+        }
+        rig.later(40).await;
+        assert_eq!((rig.job().phase, rig.dest.contents().len()), (Phase::Halted, 100), "nothing of it was done");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_directory_in_the_place_of_the_root_halts() {
     local(async {
         let rig = Rig::watching(30).await;

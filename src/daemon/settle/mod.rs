@@ -5,7 +5,7 @@
 //! | finished | at once, but for [`GRACE_NS`], in which a rename right after the close comes |
 //! | being written | after [`QUIET_NS`] of quiet, at most [`LONGEST_NS`] after the first sign |
 //! | touched | when it is to be looked at anyway, else after a settling round |
-//! | gone | after a settling round, with all that was synced below it |
+//! | gone | after a settling round in which nothing else went, with all that was synced below it; at most [`crate::manifest::LONGEST_AWAY`] after the first that went |
 //! | moved | the new name at once if the old one was never synced: a temporary file that was moved into place. Else both after a settling round, so that a rename is seen as one, and an editor's backup as nothing |
 //! | a name that looks temporary | after a settling round |
 //! | a directory appeared | all below it at once |
@@ -102,11 +102,12 @@ pub fn note(manifest: &Manifest, signs: &[Sign], now_ns: i64) -> Result<Noted, M
 /// The lines of one sign.
 fn settle(sign: &Sign, now_ns: i64, manifest: &Manifest, lines: &mut Vec<(Dirty, When)>) -> Result<(), ManifestError> {
     let (soon, round) = (When::At(now_ns + GRACE_NS), When::At(now_ns + QUIET_NS));
+    let away = When::Away(now_ns + QUIET_NS);
     let whole = |key: &Key| if looks_temporary(key.name()) { round } else { soon };
     let gone = |key: &Key, lines: &mut Vec<(Dirty, When)>| {
-        lines.push((Dirty::itself(key.clone()), round));
+        lines.push((Dirty::itself(key.clone()), away));
         if manifest.has_base_below(key)? {
-            lines.push((Dirty::below(key.clone()), round));
+            lines.push((Dirty::below(key.clone()), away));
         }
         Ok::<_, ManifestError>(())
     };
