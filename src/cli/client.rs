@@ -38,16 +38,10 @@ pub async fn reach(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Reached
     if task.run != Wish::Execute || setup.is_served() {
         return Ok(Reached::Nobody);
     }
-    let unreachable = |error: std::io::Error| {
-        Failure::error(format!("can't ask the daemon of {}: {error}", shown(&setup.state_dir)))
-            .hint("its socket is for the daemon's user and group; stop the daemon to work without it")
-    };
     let pair = wire::pair(&task.source, &task.dest);
     if let Some(ask) = as_it_is(task, setup, work, pair.id()) {
-        let Some(mut line) = Line::ask(&setup.state_dir, ask).await.map_err(unreachable)? else {
-            return Ok(Reached::Nobody);
-        };
-        match listen(&mut line, &setup.output).await.map_err(unreachable)? {
+        let Some(mut line) = asked(setup, ask).await? else { return Ok(Reached::Nobody) };
+        match listen(&mut line, setup).await? {
             Heard::Exit(exit) => return Ok(Reached::Ran(exit)),
             Heard::NotMine | Heard::Done => {}
         }
@@ -63,15 +57,9 @@ pub async fn lend(setup: &Setup, pair: &str) -> Result<Reached, Failure> {
     if setup.is_served() {
         return Ok(Reached::Nobody);
     }
-    let unreachable = |error: std::io::Error| {
-        Failure::error(format!("can't ask the daemon of {}: {error}", shown(&setup.state_dir)))
-            .hint("its socket is for the daemon's user and group; stop the daemon to work without it")
-    };
     let ask = Ask::Lend { pair: pair.to_owned() };
-    let Some(mut line) = Line::ask(&setup.state_dir, ask).await.map_err(unreachable)? else {
-        return Ok(Reached::Nobody);
-    };
-    match listen(&mut line, &setup.output).await.map_err(unreachable)? {
+    let Some(mut line) = asked(setup, ask).await? else { return Ok(Reached::Nobody) };
+    match listen(&mut line, setup).await? {
         Heard::Done => Ok(Reached::Lent(line)),
         Heard::NotMine | Heard::Exit(_) => Ok(Reached::Nobody),
     }
@@ -112,11 +100,23 @@ enum Heard {
     NotMine,
 }
 
+async fn asked(setup: &Setup, ask: Ask) -> Result<Option<Line>, Failure> {
+    Line::ask(&setup.state_dir, ask).await.map_err(|error| {
+        Failure::error(format!("can't ask the daemon of {}: {error}", shown(&setup.state_dir)))
+            .hint("its socket is for the daemon's user and group; stop the daemon to work without it")
+    })
+}
+
 /// Prints what is told until something is decided.
-async fn listen(line: &mut Line, output: &Output) -> std::io::Result<Heard> {
+async fn listen(line: &mut Line, setup: &Setup) -> Result<Heard, Failure> {
+    let output = &setup.output;
+    let ended = |why: &str| {
+        Failure::error(format!("the daemon of {} {why}", shown(&setup.state_dir)))
+            .hint("what was done is recorded; run it again to do the rest")
+    };
     loop {
         let answer = tokio::select! {
-            answer = line.next() => answer?,
+            answer = line.next() => answer.map_err(|error| ended(&format!("broke off: {error}")))?,
             () = super::interrupt::signalled() => return Ok(Heard::Exit(Exit::Interrupted)),
         };
         match answer {
@@ -125,9 +125,12 @@ async fn listen(line: &mut Line, output: &Output) -> std::io::Result<Heard> {
             Some(Answer::Exit { code }) => return Ok(Heard::Exit(Exit::of_code(code))),
             Some(Answer::Done) => return Ok(Heard::Done),
             Some(Answer::NotMine) => return Ok(Heard::NotMine),
-            Some(Answer::Refused { message, .. }) => return Err(std::io::Error::other(message)),
+            Some(Answer::Refused { message, hint }) => {
+                let failure = Failure { exit: Exit::Held, ..Failure::error(message) };
+                return Err(hint.into_iter().fold(failure, Failure::hint));
+            }
             Some(Answer::State { .. }) => {}
-            None => return Err(std::io::Error::other("it ended before it answered")),
+            None => return Err(ended("ended before it answered")),
         }
     }
 }

@@ -31,6 +31,8 @@ const LONGEST: u64 = 64 * 1024;
 const GUESTS: usize = 32;
 /// How long a question may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer may wait for its reader. A run goes no further meanwhile, and nobody else gets its pair.
+const UNREAD: Duration = Duration::from_secs(60);
 /// The longest path of a socket that systems take, bytes (`sockaddr_un`, with room for macOS).
 const LONGEST_PATH: usize = 100;
 
@@ -295,7 +297,7 @@ async fn streamed(
 async fn say(write: &mut OwnedWriteHalf, answer: &Answer) -> io::Result<()> {
     let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
-    write.write_all(&line).await
+    tokio::time::timeout(UNREAD, write.write_all(&line)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 fn refused(message: &str) -> Answer {

@@ -51,6 +51,9 @@ pub struct JobState {
     pub dest: String,
     /// `copy`, `copy-and-delete`, `mirror`, `two-way`.
     pub mode: String,
+    /// Since when the daemon has it.
+    #[serde(default)]
+    pub since_ns: i64,
     /// What it does now.
     pub phase: Phase,
     /// How it is watched; `None` if it is not.
@@ -313,6 +316,7 @@ impl JobState {
             source: places.0.to_owned(),
             dest: places.1.to_owned(),
             mode: mode.to_owned(),
+            since_ns: 0,
             phase: Phase::Starting,
             watch: None,
             dirty: 0,
@@ -356,9 +360,9 @@ impl JobState {
     }
 
     /// Whether it is as it should be. `started_ns` is when the daemon began: a job that was never fresh may take its
-    /// time for that.
+    /// time for that, from then on or since the daemon has it.
     pub fn health(&self, now_ns: i64, started_ns: i64) -> Health {
-        let waited = u64::try_from((now_ns - started_ns) / SECOND).unwrap_or(0);
+        let waited = u64::try_from((now_ns - started_ns.max(self.since_ns)) / SECOND).unwrap_or(0);
         let lag = self.lag_s(now_ns);
         if self.halt.is_some() {
             Health::Halted
@@ -373,6 +377,17 @@ impl JobState {
         } else {
             Health::InSync
         }
+    }
+
+    /// How this job stands under another configuration: what was found out stays, if it is the same job.
+    #[must_use]
+    pub fn following(self, before: &[Self]) -> Self {
+        let is_same = |old: &&Self| {
+            (&old.name, &old.source, &old.dest, &old.mode) == (&self.name, &self.source, &self.dest, &self.mode)
+        };
+        let Some(old) = before.iter().find(is_same) else { return self };
+        let phase = if old.phase == Phase::Paused { Phase::Paused } else { Phase::Starting };
+        Self { max_age_s: self.max_age_s, phase, running: None, next_ns: None, ..old.clone() }
     }
 
     /// Counts a cycle that ended.

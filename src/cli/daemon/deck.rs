@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{RwLock, mpsc, oneshot};
 
 use super::env;
 use super::fleet::{Fleet, Handle};
@@ -28,6 +28,8 @@ use crate::daemon::state::{Board, DaemonState};
 pub(super) struct Jobs {
     pub(super) board: Board,
     pub(super) fleet: Rc<RefCell<Fleet>>,
+    /// Read by each run for somebody else: the daemon ends after them.
+    pub(super) served: Rc<RwLock<()>>,
 }
 
 impl Jobs {
@@ -90,6 +92,9 @@ impl Deck for Jobs {
             Ok(loan) => loan,
             Err(refused) => return refused,
         };
+        let _served = self.served.read().await;
+        // The job may be told to stop meanwhile: by the end of all handles.
+        drop(handle);
         let exit = match plan {
             None => run::one(&task, &setup, Work::Cycle).await,
             Some(hash) => {

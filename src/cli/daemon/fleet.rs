@@ -14,9 +14,9 @@ use crate::cli::setup::Setup;
 use crate::cli::wire;
 use crate::config;
 use crate::daemon::agenda::Rhythm;
-use crate::daemon::job::{Job, Order, Parts};
+use crate::daemon::job::{Begins, Job, Order, Parts, Peers};
 use crate::daemon::settle::Clock;
-use crate::daemon::state::{Board, JobState};
+use crate::daemon::state::{Board, JobState, Phase};
 use crate::lease::{Claim, Foreign};
 use crate::plan::Mode;
 use crate::replica::throttle::{Commons, Rates};
@@ -62,18 +62,31 @@ impl Fleet {
     /// Starts the jobs of a configuration, and puts them on the board.
     pub(super) fn start(setup: &Rc<Setup>, names: &[String], board: &Board, clock: Clock) -> Result<Self, Failure> {
         let jobs = jobs(setup, names)?;
-        let states = jobs.iter().map(|job| state(job, setup)).collect();
-        board.change(|state| state.jobs = states);
         let deadline = setup.config.daemon.shutdown_deadline;
         let commons = Rc::new(commons(&setup.config.daemon));
-        let ships = jobs
+        // Commands that print DSNs are run here: only then can be told where a job's places are.
+        let opened: Vec<_> = jobs
             .into_iter()
             .map(|job| {
-                let pair = resolve::job_ends(job, setup.world(&super::env))
-                    .map(|(source, dest)| wire::pair(&source, &dest).id().to_owned());
                 let claim = job.daemon.lease.then(|| Rc::new(Claim::new(Foreign::StandBy)));
                 let pairs =
                     Pairs { setup: Rc::clone(setup), job: job.name.clone(), claim, commons: Rc::clone(&commons) };
+                let past = pairs.past();
+                (job, pairs, past)
+            })
+            .collect();
+        let now = clock.now_ns();
+        let states: Vec<JobState> = opened.iter().map(|(job, ..)| state(job, setup, now)).collect();
+        board.change(|state| {
+            let before = std::mem::take(&mut state.jobs);
+            state.jobs = states.into_iter().map(|job| job.following(&before)).collect();
+        });
+        let ships = opened
+            .into_iter()
+            .map(|(job, pairs, past)| {
+                let pair = resolve::job_ends(job, setup.world(&super::env))
+                    .map(|(source, dest)| wire::pair(&source, &dest).id().to_owned());
+                let was_paused = board.job(&job.name, |job| job.phase == Phase::Paused) == Some(true);
                 let (orders, inbox) = mpsc::channel(ORDERS);
                 let parts = Parts {
                     name: job.name.clone(),
@@ -82,7 +95,9 @@ impl Fleet {
                     wall: Rc::new(wall),
                     rhythm: rhythm(job),
                     schedule: job.daemon.schedule.clone(),
-                    last_started: pairs.last_started(),
+                    past,
+                    peers: if job.daemon.lease { Peers::Hosts } else { Peers::None },
+                    begins: if was_paused { Begins::Paused } else { Begins::AtOnce },
                     runner: Box::new(pairs),
                     orders: inbox,
                     deadline,
@@ -152,7 +167,7 @@ fn rhythm(job: &config::Job) -> Rhythm {
 }
 
 /// A job before it begins; places that can't be told yet are told as they are written, if that holds no secret.
-fn state(job: &config::Job, setup: &Setup) -> JobState {
+fn state(job: &config::Job, setup: &Setup, now_ns: i64) -> JobState {
     let (source, dest) = match resolve::job_ends(job, setup.world(&super::env)) {
         Ok((source, dest)) => (source.location.display(), dest.location.display()),
         Err(_) => ("?".to_owned(), "?".to_owned()),
@@ -164,5 +179,5 @@ fn state(job: &config::Job, setup: &Setup) -> JobState {
         Mode::TwoWay => "two-way",
     };
     let max_age = job.daemon.max_age.unwrap_or(MAX_AGE).as_secs();
-    JobState::new(&job.name, (&source, &dest), mode, max_age)
+    JobState { since_ns: now_ns, ..JobState::new(&job.name, (&source, &dest), mode, max_age) }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::RwLock;
 use tokio::task::spawn_local;
 
 use super::args::Global;
@@ -76,9 +77,10 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
         jobs: Vec::new(),
     });
     let fleet = Rc::new(RefCell::new(Fleet::start(&setup, &args.jobs, &board, clock)?));
+    let served = Rc::new(RwLock::new(()));
     match control::listen(&setup.state_dir) {
         Ok(listener) => {
-            let jobs = Jobs { board: board.clone(), fleet: Rc::clone(&fleet) };
+            let jobs = Jobs { board: board.clone(), fleet: Rc::clone(&fleet), served: Rc::clone(&served) };
             spawn_local(control::serve(listener, Rc::new(jobs)));
         }
         Err(error) => tracing::error!("nobody can ask this daemon: {}: {error}", shown(&setup.state_dir)),
@@ -103,7 +105,15 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
                 Told::Stop => break,
                 Told::Reload => {
                     manager.reloading();
-                    reload(global, first, &mut crew).await;
+                    let reloaded = reload(global, first, &mut crew);
+                    tokio::pin!(reloaded);
+                    loop {
+                        tokio::select! {
+                            () = &mut reloaded => break,
+                            // Cycles under way may take their time to end.
+                            () = heart.asked() => heart.beat(),
+                        }
+                    }
                     manager.ready(&summary(&board, clock));
                 }
             },
@@ -116,7 +126,8 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
     manager.stopping("stopping");
     let stopped = fleet.borrow_mut().stop();
     tokio::select! {
-        () = stopped => {}
+        // Whoever had a run here is told how far it came.
+        _ = async { tokio::join!(stopped, served.write()) } => {}
         // Whoever asks twice does not want to wait.
         _ = signals.next() => {}
         () = tokio::time::sleep(deadline + Duration::from_secs(5)) => {}
@@ -141,19 +152,29 @@ struct Crew {
 impl Crew {
     /// Goes on by another configuration; by this one if that can't be.
     async fn change(&mut self, setup: Rc<Setup>) -> Result<(), Failure> {
+        if setup.state_dir != self.setup.state_dir {
+            let dir = shown(&setup.state_dir);
+            return Err(Failure::usage(format!("the state directory {dir} is another one: that takes a restart")));
+        }
         Fleet::check(&setup, &self.names)?;
         // Both may want the same port.
         self.outside.stop().await;
         match Outside::start(&setup, &self.board, self.clock).await {
             Ok(outside) => self.outside = outside,
             Err(failure) => {
-                self.outside = Outside::start(&self.setup, &self.board, self.clock).await.unwrap_or_default();
+                self.outside = Outside::start(&self.setup, &self.board, self.clock).await?;
                 return Err(failure);
             }
         }
         let stopped = self.fleet.borrow_mut().stop();
         stopped.await;
-        let fleet = Fleet::start(&setup, &self.names, &self.board, self.clock)?;
+        let fleet = match Fleet::start(&setup, &self.names, &self.board, self.clock) {
+            Ok(fleet) => fleet,
+            Err(failure) => {
+                *self.fleet.borrow_mut() = Fleet::start(&self.setup, &self.names, &self.board, self.clock)?;
+                return Err(failure);
+            }
+        };
         tracing::info!("configuration read again: {}", fleet.names());
         *self.fleet.borrow_mut() = fleet;
         self.setup = setup;

@@ -19,11 +19,12 @@ use crate::cli::totals::Totals;
 use crate::cli::wire::{Purpose, Session};
 use crate::cli::{json, pairs, parse, shell, wire};
 
+use crate::daemon::job::Past;
 use crate::daemon::runner::{Failed, Held, Other, Outcome, Runner, Sight, Then};
 use crate::daemon::state::{Done, Look};
 use crate::lease::Claim;
 use crate::location::Location;
-use crate::manifest::{Manifest, RunId};
+use crate::manifest::{self, Manifest, RunId};
 use crate::model::{Action, Conflict, Counts, Key, Problem, Side};
 use crate::replica::access::Access;
 use crate::replica::local::watch::Watcher;
@@ -80,13 +81,22 @@ impl Pairs {
         Ok(task)
     }
 
-    /// When both sides were last looked at.
-    pub(super) fn last_started(&self) -> Option<Timestamp> {
+    /// What the journal says of the last look at both sides. A run that failed, was killed or waits for somebody was not
+    /// done: its slot has passed, and nobody would hear of it before the next one.
+    pub(super) fn past(&self) -> Past {
+        let Some(run) = self.last_whole() else { return Past::Never };
+        let Ok(at) = Timestamp::from_nanosecond(run.started_ns.into()) else { return Past::Never };
+        match run.ending.as_deref() {
+            Some("finished" | "problems") => Past::Done(at),
+            _ => Past::Undone(at),
+        }
+    }
+
+    fn last_whole(&self) -> Option<manifest::Run> {
         let task = self.task().ok()?;
         let pair = wire::pair(&task.source, &task.dest);
         let orientation = pair.orientation(&task.source.location.canonical());
-        let manifest = Manifest::open_read_only(&self.setup.state_dir, &pair, orientation).ok()??;
-        Timestamp::from_nanosecond(manifest.whole_run().ok()??.started_ns.into()).ok()
+        Manifest::open_read_only(&self.setup.state_dir, &pair, orientation).ok()??.whole_run().ok()?
     }
 }
 

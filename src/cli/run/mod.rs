@@ -23,11 +23,12 @@ use super::teller::{About, Halted, Teller};
 use super::totals::{Totals, needed};
 use super::wire::{Purpose, Session, pair};
 use crate::apply;
+use crate::lease::{Claim, Foreign};
 use crate::location::Location;
 use crate::manifest::{Manifest, PlanFile, RunId};
 use crate::model::{Counts, Key};
 use crate::plan::{Mode, Take};
-use crate::sync::{Approval, Binned, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
+use crate::sync::{Approval, Binned, Cycle, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
 
 mod confirm;
 mod deletions;
@@ -104,9 +105,9 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     let began = Instant::now();
     let mut answer = Answer::Unasked;
     let (report, stage) = match &task.run {
-        Wish::DryRun => (drive(task, &session, Run::DryRun, &teller, work).await?, Stage::Planned),
+        Wish::DryRun => (drive(task, &session, (Run::DryRun, None), &teller, work).await?, Stage::Planned),
         Wish::SavePlan(file) => {
-            let report = drive(task, &session, Run::SavePlan(file.clone()), &teller, work).await?;
+            let report = drive(task, &session, (Run::SavePlan(file.clone()), None), &teller, work).await?;
             (report, Stage::Planned)
         }
         Wish::Execute => {
@@ -361,7 +362,8 @@ async fn with_approval(
     run: RunId,
     work: Work<'_>,
 ) -> Result<(Report, Answer), Failure> {
-    let report = drive(task, session, Run::Execute(run), teller, work).await?;
+    let claim = claim(task, setup);
+    let report = drive(task, session, (Run::Execute(run), claim.as_ref()), teller, work).await?;
     let Ending::Halted(halt) = &report.ending else { return Ok((report, Answer::Unasked)) };
     let asks = teller.output.can_ask() && !report.planned.is_nothing();
     let Some(path) = approvable(work, halt, setup, session).filter(|_| asks) else {
@@ -376,21 +378,28 @@ async fn with_approval(
     }
     // Who agrees to exactly this need not be asked whether the place may be changed.
     session.confirm();
-    let report = drive(task, session, Run::Execute(run), teller, Work::Apply(&path, Approval::Given)).await?;
+    let run = (Run::Execute(run), claim.as_ref());
+    let report = drive(task, session, run, teller, Work::Apply(&path, Approval::Given)).await?;
     Ok((report, Answer::Yes))
+}
+
+/// What a job with `lease = true` takes the lease by. Whoever else holds it is waited for, as long as that may last.
+fn claim(task: &Task, setup: &Setup) -> Option<Claim> {
+    let job = setup.config.job(task.job.as_deref()?)?;
+    job.daemon.lease.then(|| Claim::new(Foreign::Watch))
 }
 
 /// One call of the engine, with progress bars and Ctrl-C.
 async fn drive(
     task: &Task,
     session: &Session,
-    run: Run,
+    (run, claim): (Run, Option<&Claim>),
     teller: &Teller<'_>,
     work: Work<'_>,
 ) -> Result<Report, Failure> {
     let progress = Arc::new(Progress::default());
     let dry = matches!(run, Run::DryRun);
-    let cycle = session.cycle(task, run, Arc::clone(&progress), now_ns());
+    let cycle = Cycle { lease: claim, ..session.cycle(task, run, Arc::clone(&progress), now_ns()) };
     let bars = teller.output.shows_progress().then(|| Bars::start(teller.output, progress));
     let asking = confirm::Asking { teller, task, session };
     let done = or_interrupted(async {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::Job;
+use super::{Job, UNHEARD};
 use crate::daemon::runner::Held;
 use crate::daemon::settle::note;
 use crate::daemon::state::Look;
@@ -15,6 +15,7 @@ impl Job {
         let Some(held) = &self.held else {
             // Nothing can be written down: all of it is looked at once the pair is open.
             self.agenda.rescan(now);
+            self.keep(signs);
             return;
         };
         match note(held.manifest(), signs, now) {
@@ -46,6 +47,18 @@ impl Job {
         self.count_dirty();
     }
 
+    /// Remembers what the watcher saw until the pair is open: what is away for a moment must not be taken for gone by the
+    /// look that follows.
+    pub(super) fn keep(&mut self, signs: &[Sign]) {
+        // Rules are read when the pair is opened; a watcher by the old ones would be deaf to some.
+        if signs.contains(&Sign::Rescan(Missed::Rules)) {
+            self.watcher = None;
+        }
+        let room = UNHEARD.saturating_sub(self.unheard.len());
+        let kept = signs.iter().filter(|sign| !matches!(sign, Sign::Rescan(_)));
+        self.unheard.extend(kept.take(room).cloned());
+    }
+
     /// Opens what is not open. `None` after a failure, which is told.
     pub(super) async fn open(&mut self, look: Look) -> Option<Rc<dyn Held>> {
         if let Some(held) = &self.held {
@@ -60,6 +73,10 @@ impl Job {
                         return None;
                     }
                     self.began = true;
+                }
+                let unheard = std::mem::take(&mut self.unheard);
+                if !unheard.is_empty() {
+                    self.hear(&unheard);
                 }
                 Some(held)
             }

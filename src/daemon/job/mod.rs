@@ -33,6 +33,8 @@ const FIRST_AGAIN: i64 = SECOND / 5;
 const LAST_AGAIN: i64 = 300 * SECOND;
 /// Keys that are remembered as failing; what is beyond is found by the next scan.
 const REMEMBERED: usize = 1_000;
+/// Signs that are kept while the pair is not open; what is beyond is found by the look that follows.
+const UNHEARD: usize = 10_000;
 
 /// What people want of a job.
 #[derive(Debug)]
@@ -70,12 +72,46 @@ pub struct Parts {
     pub rhythm: Rhythm,
     /// When both sides are looked at besides.
     pub schedule: Option<Schedule>,
-    /// When both sides were last looked at, as its journal has it.
-    pub last_started: Option<Timestamp>,
+    /// What its journal says of the last look at both sides.
+    pub past: Past,
+    /// Whether it begins by itself.
+    pub begins: Begins,
+    /// Who else may change what nobody watches.
+    pub peers: Peers,
     /// What people want; it ends when nobody can want anything any more.
     pub orders: mpsc::Receiver<Order>,
     /// How long a cycle may go on after that.
     pub deadline: Duration,
+}
+
+/// The last look at both sides that a journal knows of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// There was none.
+    Never,
+    /// It began at this time, and was carried out.
+    Done(Timestamp),
+    /// It began at this time, and failed, was halted or never came to its end: it is made up for.
+    Undone(Timestamp),
+}
+
+/// Who else runs a job of the same places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peers {
+    /// Nobody: what both sides held is assumed of the other one.
+    None,
+    /// Daemons of other hosts see the same changes and may have sent them: the other side is asked, for an object that is
+    /// there need not be sent to be refused.
+    Hosts,
+}
+
+/// Whether a job begins by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// It does.
+    AtOnce,
+    /// A person had paused it.
+    Paused,
 }
 
 impl std::fmt::Debug for Parts {
@@ -92,7 +128,11 @@ pub struct Job {
     /// Whether the pair was open before.
     began: bool,
     watcher: Option<Box<dyn Watcher>>,
+    /// What the watcher saw while the pair was not open.
+    unheard: Vec<Sign>,
     lost: Option<Lost>,
+    /// When both sides were last looked at, as its journal has it or as it was done since.
+    last_started: Option<Timestamp>,
     /// When both sides were last begun to be looked at by this process.
     last_both_ns: Option<i64>,
     /// Keys that could not be handled, and how often.
@@ -138,19 +178,29 @@ enum Left {
 
 impl Job {
     /// A job that has not begun.
-    pub fn new(mut parts: Parts) -> Self {
-        // A line of cron that never ran waits for its next time from now on.
-        if let (Some(Schedule::Cron(_)), None) = (&parts.schedule, parts.last_started) {
-            parts.last_started = Some((parts.wall)());
-        }
-        let agenda = Agenda::new(parts.rhythm, parts.clock.now_ns());
+    pub fn new(parts: Parts) -> Self {
+        let now = parts.clock.now_ns();
+        let mut agenda = Agenda::new(parts.rhythm, now);
+        let last_started = match (parts.past, &parts.schedule) {
+            (Past::Done(at), _) => Some(at),
+            (Past::Undone(at), _) => {
+                agenda.want(Look::Both, now);
+                Some(at)
+            }
+            // A line of cron that never ran waits for its next time from now on.
+            (Past::Never, Some(Schedule::Cron(_))) => Some((parts.wall)()),
+            (Past::Never, _) => None,
+        };
+        agenda.set_paused(parts.begins == Begins::Paused);
         Self {
             parts,
             agenda,
             held: None,
             began: false,
             watcher: None,
+            unheard: Vec::new(),
             lost: None,
+            last_started,
             last_both_ns: None,
             again: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -206,7 +256,7 @@ impl Job {
             (Schedule::Every(every), Some(last)) => {
                 last.saturating_add(i64::try_from(every.as_nanos()).unwrap_or(i64::MAX)).saturating_sub(now)
             }
-            _ => match schedule.due(self.parts.last_started, wall) {
+            _ => match schedule.due(self.last_started, wall) {
                 Slot::Now(_) => 0,
                 Slot::At(slot) => i64::try_from(slot.as_nanosecond() - wall.as_nanosecond()).unwrap_or(i64::MAX),
             },
@@ -233,6 +283,7 @@ impl Job {
             Some(Order::Resume) => self.agenda.set_paused(false),
             Some(Order::Lend(reply)) => return Flow::Lend(reply),
         }
+        self.rest();
         Flow::On
     }
 
@@ -256,7 +307,7 @@ impl Job {
                 },
                 _ = &mut returned => break,
                 // What happens meanwhile is found by the look at both sides.
-                _ = heard(&mut self.watcher) => {}
+                signs = heard(&mut self.watcher) => self.keep(&signs),
             }
         }
         self.agenda.now(self.now());
@@ -283,7 +334,7 @@ impl Job {
         };
         let started = (self.parts.wall)();
         if look == Look::Both {
-            (self.parts.last_started, self.last_both_ns) = (Some(started), Some(began));
+            (self.last_started, self.last_both_ns) = (Some(started), Some(began));
         }
         let progress = Arc::new(Progress::default());
         self.begins(look, &progress);
@@ -328,7 +379,7 @@ impl Job {
         let sight = |scope, other| Sight { look, scope, other, now_ns };
         let other = match look {
             Look::Both => Other::Asked,
-            Look::Watched => Other::Assumed,
+            Look::Watched => self.assumed(),
             Look::Changes => {
                 let mut due = manifest.dirty_due(now_ns, MOST)?;
                 // What failed before is looked at on both sides, by itself.
@@ -336,12 +387,19 @@ impl Job {
                 let asked = due.dirty.iter().any(failing);
                 due.dirty.retain(|dirty| failing(dirty) == asked);
                 let scope = Scope::of_keys(due.dirty.iter().map(|dirty| dirty.key.clone()));
-                let other = if asked { Other::Asked } else { Other::Assumed };
+                let other = if asked { Other::Asked } else { self.assumed() };
                 return Ok((!due.dirty.is_empty()).then(|| (sight(scope, other), due)));
             }
         };
         let nothing = Due { dirty: Vec::new(), mark: manifest.dirty_mark(now_ns)? };
         Ok(Some((sight(Scope::Whole, other), nothing)))
+    }
+
+    fn assumed(&self) -> Other {
+        match self.parts.peers {
+            Peers::None => Other::Assumed,
+            Peers::Hosts => Other::Asked,
+        }
     }
 
     /// Runs a cycle and listens meanwhile.

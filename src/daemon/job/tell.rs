@@ -104,13 +104,18 @@ impl Job {
     pub(super) fn rest(&self) {
         let paused = self.agenda.is_paused().then_some(Phase::Paused);
         self.told(|job| {
-            job.phase = match (paused, job.phase) {
-                (None, Phase::Running | Phase::Paused | Phase::Lent) if job.halt.is_some() => Phase::Halted,
-                (None, Phase::Running | Phase::Paused | Phase::Lent) if job.error.is_some() => Phase::Failing,
-                (None, Phase::Running | Phase::Paused | Phase::Lent) => Phase::Idle,
+            let waits = match job.phase {
+                Phase::Running | Phase::Paused | Phase::Lent => true,
                 // A job that goes by its schedule waits for it.
-                (None, Phase::Starting) if self.parts.rhythm.list_ns.is_none() => Phase::Idle,
-                (Some(phase), _) | (None, phase) => phase,
+                Phase::Starting => self.parts.rhythm.list_ns.is_none(),
+                _ => false,
+            };
+            job.phase = match (paused, waits) {
+                (Some(phase), _) => phase,
+                (None, false) => job.phase,
+                (None, true) if job.halt.is_some() => Phase::Halted,
+                (None, true) if job.error.is_some() => Phase::Failing,
+                (None, true) => Phase::Idle,
             };
         });
     }

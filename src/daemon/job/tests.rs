@@ -25,6 +25,8 @@ struct Rig {
     script: Arc<Mutex<Option<Script>>>,
     board: Board,
     orders: mpsc::Sender<Order>,
+    /// How far the clock on the wall is off, in seconds.
+    skew: Rc<std::cell::Cell<i64>>,
     _state: tempfile::TempDir,
 }
 
@@ -132,6 +134,8 @@ impl Held for Open {
 }
 
 const HOUR: i64 = 3_600 * SECOND;
+/// 2027-01-15T08:00:00Z.
+const HOUR_SHARP: i64 = 1_800_000_000;
 
 fn key(text: &str) -> Key {
     Key::new(text).unwrap()
@@ -144,6 +148,10 @@ impl Rig {
     }
 
     async fn begin(files: usize, rhythm: Rhythm, schedule: Option<Schedule>) -> Self {
+        Self::begin_after(files, rhythm, schedule, Past::Never).await
+    }
+
+    async fn begin_after(files: usize, rhythm: Rhythm, schedule: Option<Schedule>, past: Past) -> Self {
         let state = tempfile::tempdir().unwrap();
         let (source, dest) =
             (Arc::new(Memory::new("source", Role::Directory)), Arc::new(Memory::new("dest", Role::Bucket)));
@@ -170,20 +178,24 @@ impl Rig {
             mode: Mode::CopyAndDelete,
         };
         let (clock, began) = (Clock::start(), Instant::now());
+        let skew = Rc::new(std::cell::Cell::new(0));
+        let off = Rc::clone(&skew);
         let parts = Parts {
             name: "media".into(),
             board: board.clone(),
             clock,
-            wall: Rc::new(move || Timestamp::from_second(1_800_000_000).unwrap() + began.elapsed()),
+            wall: Rc::new(move || Timestamp::from_second(HOUR_SHARP + off.get()).unwrap() + began.elapsed()),
             runner: Box::new(opener),
             rhythm,
             schedule,
-            last_started: None,
+            past,
+            begins: Begins::AtOnce,
+            peers: Peers::None,
             orders: inbox,
             deadline: Duration::from_secs(20),
         };
         tokio::task::spawn_local(Job::new(parts).run());
-        let rig = Self { source, dest, script, board, orders, _state: state };
+        let rig = Self { source, dest, script, board, orders, skew, _state: state };
         rig.later(1).await;
         rig
     }
@@ -438,6 +450,73 @@ async fn a_job_that_nobody_watches_runs_at_its_times() {
         assert!(rig.is_equal());
         assert_eq!(rig.job().totals.cycles_both, 5);
         assert_eq!(rig.job().watch.map(|watch| watch.coverage), None::<Seen>);
+    })
+    .await;
+}
+
+const BY_ITSELF: Rhythm = Rhythm { scan_ns: None, list_ns: None };
+
+fn hourly() -> Schedule {
+    Schedule::cron("0 * * * *", jiff::tz::TimeZone::UTC).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduled_run_that_was_not_carried_out_is_made_up_at_once() {
+    local(async {
+        let this_hour = Timestamp::from_second(HOUR_SHARP).unwrap();
+        let rig = Rig::begin_after(3, BY_ITSELF, Some(hourly()), Past::Done(this_hour)).await;
+        assert_eq!((rig.job().totals.cycles_both, rig.job().phase), (0, Phase::Idle));
+        let rig = Rig::begin_after(3, BY_ITSELF, Some(hourly()), Past::Undone(this_hour)).await;
+        assert!(rig.is_equal());
+        rig.later(3_500).await;
+        assert_eq!(rig.job().totals.cycles_both, 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_an_hour_repeats_no_run_and_stops_none() {
+    local(async {
+        let this_hour = Timestamp::from_second(HOUR_SHARP).unwrap();
+        let rig = Rig::begin_after(3, BY_ITSELF, Some(hourly()), Past::Done(this_hour)).await;
+        rig.later(3_600).await;
+        assert_eq!(rig.job().totals.cycles_both, 1, "09:00");
+        rig.skew.set(-3_600);
+        rig.later(3_700).await;
+        assert_eq!(rig.job().totals.cycles_both, 1, "09:00 for the second time");
+        rig.later(3_600).await;
+        assert_eq!(rig.job().totals.cycles_both, 2, "10:00");
+        // What goes by its own rhythm does not look at the wall.
+        let every = Schedule::Every(Duration::from_secs(900));
+        let rig = Rig::begin(3, BY_ITSELF, Some(every)).await;
+        rig.skew.set(-3_600);
+        rig.later(3_610).await;
+        assert_eq!(rig.job().totals.cycles_both, 5);
+        let rig = Rig::watching(3).await;
+        rig.skew.set(-3_600);
+        rig.source.write(&key("new.jpg"), "new");
+        rig.tell([Sign::Finished(key("new.jpg"))]);
+        rig.later(1).await;
+        assert!(rig.is_equal());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_went_away_while_the_pair_was_lent_is_not_taken_for_gone_at_once() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        let (reply, loan) = oneshot::channel();
+        rig.orders.send(Order::Lend(reply)).await.unwrap();
+        let loan = loan.await.unwrap();
+        rig.source.remove(&key("dir/1.jpg"));
+        rig.tell([Sign::Gone(key("dir/1.jpg"))]);
+        sleep(Duration::from_millis(100)).await;
+        drop(loan);
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!((rig.job().totals.cycles_both, rig.dest.contents().len()), (2, 30), "an editor may be saving");
+        rig.later(5).await;
+        assert!(rig.is_equal());
     })
     .await;
 }
