@@ -33,6 +33,8 @@ pub(crate) struct Quirks {
     /// Bytes that every part but the last must have.
     pub(crate) min_part_size: u64,
     pub(crate) region: Region,
+    /// The only access key, if it is not the usual one: who has that one gets 403.
+    pub(crate) access_key: Option<&'static str>,
     /// Seconds that the server's clock is ahead.
     pub(crate) clock_ahead: i64,
     /// Waits this long before each request is handled.
@@ -59,6 +61,7 @@ impl Default for Quirks {
             max_parts: 10_000,
             min_part_size: 5 * 1024 * 1024,
             region: Region::Any,
+            access_key: None,
             clock_ahead: 0,
             latency: Duration::ZERO,
         }

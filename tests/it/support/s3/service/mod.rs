@@ -39,12 +39,12 @@ use s3s::{Body, S3, S3Request, S3Response, S3Result, TrailingHeaders, s3_error};
 use super::body::Segments;
 use super::quirks::{Conditional, Folders};
 use super::store::{Acl, Attributes, Bucket, StoredObject};
-use super::{ACCESS_KEY, SECRET_KEY, Shared};
+use super::{ACCESS_KEY, SECRET_KEY, Shared, lock};
 
 /// The operations with signature checks, ready to serve.
 pub(super) fn build(shared: &Arc<Shared>) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Operations(Arc::clone(shared)));
-    builder.set_auth(Keys);
+    builder.set_auth(Keys(Arc::clone(shared)));
     builder.set_access(Access(Arc::clone(shared)));
     // The skew of clocks is checked against the server's own clock before s3s sees a request.
     let mut config = S3Config::default();
@@ -53,12 +53,13 @@ pub(super) fn build(shared: &Arc<Shared>) -> S3Service {
     builder.build()
 }
 
-struct Keys;
+struct Keys(Arc<Shared>);
 
 #[async_trait::async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        if access_key == ACCESS_KEY {
+        let rotated = lock(&self.0.quirks).access_key;
+        if access_key == rotated.unwrap_or(ACCESS_KEY) {
             return Ok(SecretKey::from(SECRET_KEY));
         }
         Err(s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records."))
