@@ -111,4 +111,17 @@ pub enum Budget {
     Sliding,
     /// `--max-delete`, `--max-overwrite`: this many in this run, whatever happened before.
     ThisRun(Limit),
+    /// The same for a job that runs all day in many cycles: this many in 24 hours.
+    Daily(Limit),
+}
+
+impl Budget {
+    /// What it means where a run is one of many cycles of a day.
+    #[must_use]
+    pub fn of_a_day(self) -> Self {
+        match self {
+            Self::ThisRun(limit) => Self::Daily(limit),
+            Self::Sliding | Self::Daily(_) => self,
+        }
+    }
 }

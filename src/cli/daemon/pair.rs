@@ -112,7 +112,9 @@ impl Runner for Pairs {
         let requests = Cell::new(0);
         let repeated = self.setup.repeated.clone();
         let claim = self.claim.clone();
-        Ok(Rc::new(Open { task, session, claim, repeated, requests, line: RefCell::default() }))
+        let watch = self.setup.config.job(&self.job).is_some_and(|job| job.daemon.watch);
+        let cycles = if watch { Cycles::AllDay } else { Cycles::AtTimes };
+        Ok(Rc::new(Open { task, session, claim, cycles, repeated, requests, line: RefCell::default() }))
     }
 }
 
@@ -122,11 +124,19 @@ struct Open {
     task: Task,
     session: Session,
     claim: Option<Rc<Claim>>,
+    cycles: Cycles,
     /// What a command has to repeat to find the same configuration.
     repeated: String,
     /// Requests made before the cycle.
     requests: Cell<u64>,
     line: RefCell<Option<Line>>,
+}
+
+/// When cycles come: what a job says of one run holds for a day of a job that has them all day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cycles {
+    AllDay,
+    AtTimes,
 }
 
 /// A line of the journal that cycles share.
@@ -261,6 +271,9 @@ impl Held for Open {
         cycle.scope = sight.scope.clone();
         if sight.other == Other::Assumed {
             cycle.assumed = Some(self.watched()?.0.other());
+        }
+        if self.cycles == Cycles::AllDay {
+            (cycle.budget, cycle.overwrites) = (cycle.budget.of_a_day(), cycle.overwrites.of_a_day());
         }
         cycle.waits_ns = Some(sight.now_ns);
         cycle.lease = self.claim.as_deref();

@@ -158,7 +158,7 @@ fn emptied(situation: &Situation) -> Option<String> {
 }
 
 fn shrunk(situation: &Situation) -> Option<String> {
-    if let Budget::ThisRun(_) = situation.budget {
+    if situation.budget != Budget::Sliding {
         return None;
     }
     let base_keys = situation.base_keys;
@@ -203,6 +203,17 @@ fn deletions(situation: &Situation) -> Option<String> {
         Budget::ThisRun(limit) => {
             let allowed = limit.of(situation.base_keys);
             (planned > allowed).then(|| format!("The plan deletes {}; --max-delete allows {allowed}", keys(planned)))
+        }
+        Budget::Daily(limit) => {
+            let (allowed, total) = (limit.of(situation.base_keys), planned + situation.spent.deletes);
+            (total > allowed).then(|| {
+                format!(
+                    "The plan deletes {}, which makes {} in 24 hours; max_delete of the job allows {allowed}. If that is \
+                     meant, approve this plan",
+                    keys(planned),
+                    keys(total)
+                )
+            })
         }
         Budget::Sliding => {
             let allowed = DELETIONS_FLOOR.max(known * DELETIONS_PERCENT / 100);
@@ -253,6 +264,15 @@ fn overwrites(situation: &Situation) -> Option<String> {
         let allowed = limit.of(situation.base_keys);
         let why = format!("The plan overwrites {}; --max-overwrite allows {allowed}", keys(planned));
         return (planned > allowed).then_some(why);
+    }
+    if let Budget::Daily(limit) = situation.overwrites {
+        let (allowed, total) = (limit.of(situation.base_keys), planned + situation.spent.overwrites);
+        let why = format!(
+            "The plan overwrites {}, which makes {total} in 24 hours; max_overwrite of the job allows {allowed}. If that \
+             is meant, approve this plan",
+            keys(planned)
+        );
+        return (total > allowed).then_some(why);
     }
     let (floor, percent) = match situation.mode {
         Mode::TwoWay => OVERWRITES_BOTH_WAYS,

@@ -66,6 +66,19 @@ fn the_deletion_budget_counts_keys_over_a_day() {
 }
 
 #[test]
+fn the_limits_of_a_job_are_those_of_a_day_where_a_day_has_many_cycles() {
+    let limit = |keys| Budget::ThisRun(Limit::Keys(keys)).of_a_day();
+    let spent = Spent { deletes: 9, overwrites: 9, ..Spent::default() };
+    let one = Situation { planned: deleting(1), spent, ..calm() };
+    proceeds(&Situation { budget: limit(10), ..one.clone() });
+    halts(&Situation { budget: limit(9), ..one }, "10 keys in 24 hours; max_delete of the job allows 9");
+    let planned = Counts { overwrites: 1, ..Counts::default() };
+    proceeds(&Situation { planned, spent, overwrites: limit(10), ..calm() });
+    halts(&Situation { planned, spent, overwrites: limit(9), ..calm() }, "makes 10 in 24 hours; max_overwrite");
+    assert_eq!(Budget::Sliding.of_a_day(), Budget::Sliding);
+}
+
+#[test]
 fn the_deletion_budget_counts_bytes() {
     let planned = Counts { deletes: 60, bytes_deleted: 600_000, ..Counts::default() };
     halts(&Situation { planned, ..calm() }, "bytes");
