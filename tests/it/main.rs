@@ -34,6 +34,7 @@ mod cycle_lease;
 mod cycle_trash;
 mod daemon_service;
 mod daemon_watch;
+mod daemon_watch_roots;
 mod daemon_watch_saves;
 mod live;
 mod model;

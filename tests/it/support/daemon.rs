@@ -117,6 +117,11 @@ pub(crate) struct Daemon<'a> {
 }
 
 impl Daemon<'_> {
+    /// Its socket is somewhere else, as seen from here.
+    pub(crate) fn reach_by(&mut self, socket: &Path) {
+        socket.clone_into(&mut self.socket);
+    }
+
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.running.as_ref().expect("it runs").id()
