@@ -14,6 +14,9 @@ const LAST_RETRY: i64 = 60 * SECOND;
 const STAND_BY: i64 = 10 * SECOND;
 /// After a halt, changes are looked at again at most this often: somebody may have put right what was wrong.
 const RECONSIDER: i64 = 60 * SECOND;
+/// And at least this often, though nothing changed here: what was wrong may have been at the other side. A halt that
+/// was found by looking at both sides is looked at again this often, since each time is a listing.
+const RECONSIDER_ALL: i64 = 600 * SECOND;
 /// Where not all changes are seen, the watched side is looked at this often.
 const BLIND_SCAN: i64 = 5 * 60 * SECOND;
 /// A rescan waits for as much quiet, and at most for so long: what overflowed is still going on.
@@ -63,8 +66,26 @@ struct Retry {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Halted {
-    until_ns: i64,
+    since_ns: i64,
     stirred: bool,
+    /// What found it. A smaller look that finds nothing wrong says nothing about it.
+    look: Look,
+}
+
+impl Halted {
+    /// When it is looked at again, and at what.
+    fn again(&self) -> (i64, Look) {
+        match (self.look, self.stirred) {
+            (Look::Both, _) => (self.since_ns + RECONSIDER_ALL, Look::Both),
+            (_, true) => (self.since_ns + RECONSIDER, Look::Watched),
+            (_, false) => (self.since_ns + RECONSIDER_ALL, Look::Watched),
+        }
+    }
+
+    /// The look that is taken instead of another one, so that it can end the halt.
+    fn at_least(&self, look: Look) -> Look {
+        if self.look == Look::Both { Look::Both } else { look }
+    }
 }
 
 /// What is next.
@@ -107,7 +128,7 @@ impl Agenda {
         let changes = match self.halted {
             None => self.dirty_at.map(|at| (at, Look::Changes)),
             // Nothing of it is done by itself until all of it may be.
-            Some(halted) => halted.stirred.then_some((halted.until_ns, Look::Watched)),
+            Some(halted) => Some(halted.again()),
         };
         let mut all = vec![(self.list_at, Look::Both), (self.scan_at, Look::Watched)];
         all.extend(wanted(Look::Both).map(|at| (at, Look::Both)));
@@ -116,7 +137,7 @@ impl Agenda {
         all.extend(changes);
         let due = all.iter().filter(|(at, _)| *at <= now_ns).map(|(_, look)| *look).max_by_key(|look| weight(*look));
         match due {
-            Some(look) => Next::Do(look),
+            Some(look) => Next::Do(self.halted.map_or(look, |halted| halted.at_least(look))),
             None => Next::Wait(all.into_iter().map(|(at, _)| at).min().filter(|at| *at < i64::MAX)),
         }
     }
@@ -130,7 +151,7 @@ impl Agenda {
     /// A guard refused a cycle that began at `began_ns`.
     pub fn halted(&mut self, look: Look, began_ns: i64, now_ns: i64) {
         self.retry = None;
-        self.halted = Some(Halted { until_ns: now_ns + RECONSIDER, stirred: false });
+        self.halted = Some(Halted { since_ns: now_ns, stirred: false, look });
         self.looked(look, began_ns, now_ns);
     }
 
@@ -323,13 +344,27 @@ mod tests {
         let mut agenda = watching();
         agenda.dirty(Some(10), 5);
         agenda.halted(Look::Changes, 10, 10);
-        assert_eq!(agenda.next(20), Next::Wait(Some(HOUR)), "what is dirty stays so");
+        assert_eq!(agenda.next(20), Next::Wait(Some(10 + RECONSIDER_ALL)), "what is dirty stays so");
         agenda.dirty(Some(10), 30);
         assert_eq!(agenda.next(40), Next::Wait(Some(10 + RECONSIDER)));
         assert_eq!(agenda.next(10 + RECONSIDER), Next::Do(Look::Watched));
         agenda.finished(Look::Watched, 11 + RECONSIDER, 11 + RECONSIDER);
         agenda.dirty(Some(12 + RECONSIDER), 12 + RECONSIDER);
         assert_eq!(agenda.next(12 + RECONSIDER), Next::Do(Look::Changes));
+    }
+
+    #[test]
+    fn a_halt_of_both_sides_is_ended_by_a_look_at_both_only() {
+        let mut agenda = watching();
+        agenda.halted(Look::Both, 10, 10);
+        agenda.dirty(Some(20), 20);
+        assert_eq!(agenda.next(30), Next::Wait(Some(10 + RECONSIDER_ALL)));
+        assert_eq!(agenda.next(10 + RECONSIDER_ALL), Next::Do(Look::Both));
+        agenda.rescan(30);
+        assert_eq!(agenda.next(30 + CALM), Next::Do(Look::Both), "as soon as something else wants a look");
+        agenda.finished(Look::Both, 30 + CALM, 30 + CALM);
+        agenda.rescan(40 + CALM);
+        assert_eq!(agenda.next(40 + 2 * CALM), Next::Do(Look::Watched));
     }
 
     #[test]
