@@ -77,19 +77,15 @@ Examples:
     /// Run jobs for good: changes at once, schedules at their times
     #[command(after_help = help(super::daemon::args::HELP))]
     Daemon(super::daemon::args::Daemon),
-    /// Show the last run of each job, and what is left to do by hand
-    #[command(after_help = "\
-Examples:
-  mediasync status
-  mediasync status media --json
-
-Exit status:
-  0    every job is in sync
-  1    an error
-  2    the command line or the configuration is wrong
-  3    stale, or problems or conflicts are left
-  4    halted by a guard")]
-    Status(Status),
+    /// Show how each job stands, and what is left to do by hand
+    #[command(after_help = super::status::args::HELP)]
+    Status(super::status::args::Status),
+    /// Tell the daemon to leave a job alone, or all
+    #[command(after_help = help(super::pause::HELP_PAUSE))]
+    Pause(super::pause::Which),
+    /// Tell the daemon to go on with a job, or with all
+    #[command(after_help = help(super::pause::HELP_RESUME))]
+    Resume(super::pause::Which),
     /// List the runs so far
     #[command(after_help = help("\
 Examples:
@@ -208,16 +204,6 @@ pub struct Sync {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the command's")]
     pub run: RunArgs,
-}
-
-/// `status [JOB]`.
-#[derive(Debug, Args)]
-pub struct Status {
-    /// Name of a job (default: all of them)
-    pub job: Option<String>,
-    /// Print JSON, one line a job
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `history [JOB]`.

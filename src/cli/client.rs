@@ -1,6 +1,9 @@
 //! What a command does about a daemon that holds its pair: the daemon runs what it would run anyway, and lends the pair
 //! for everything else.
 
+use std::path::Path;
+use std::time::Duration;
+
 use super::exit::Exit;
 use super::failure::Failure;
 use super::human::Colour;
@@ -10,7 +13,11 @@ use super::run::Work;
 use super::setup::{Setup, shown};
 use super::wire;
 use crate::daemon::control::{Answer, Ask, How, Line};
+use crate::daemon::state::DaemonState;
 use crate::sync::Approval;
+
+/// How long a daemon may take for an answer that it has at hand.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came of asking.
 #[derive(Debug)]
@@ -40,7 +47,7 @@ pub async fn reach(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Reached
     }
     let pair = wire::pair(&task.source, &task.dest);
     if let Some(ask) = as_it_is(task, setup, work, pair.id()) {
-        let Some(mut line) = asked(setup, ask).await? else { return Ok(Reached::Nobody) };
+        let Some(mut line) = reached(setup, ask).await? else { return Ok(Reached::Nobody) };
         match listen(&mut line, setup).await? {
             Heard::Exit(exit) => return Ok(Reached::Ran(exit)),
             Heard::NotMine | Heard::Done => {}
@@ -58,7 +65,7 @@ pub async fn lend(setup: &Setup, pair: &str) -> Result<Reached, Failure> {
         return Ok(Reached::Nobody);
     }
     let ask = Ask::Lend { pair: pair.to_owned() };
-    let Some(mut line) = asked(setup, ask).await? else { return Ok(Reached::Nobody) };
+    let Some(mut line) = reached(setup, ask).await? else { return Ok(Reached::Nobody) };
     match listen(&mut line, setup).await? {
         Heard::Done => Ok(Reached::Lent(line)),
         Heard::NotMine | Heard::Exit(_) => Ok(Reached::Nobody),
@@ -100,11 +107,8 @@ enum Heard {
     NotMine,
 }
 
-async fn asked(setup: &Setup, ask: Ask) -> Result<Option<Line>, Failure> {
-    Line::ask(&setup.state_dir, ask).await.map_err(|error| {
-        Failure::error(format!("can't ask the daemon of {}: {error}", shown(&setup.state_dir)))
-            .hint("its socket is for the daemon's user and group; stop the daemon to work without it")
-    })
+async fn reached(setup: &Setup, ask: Ask) -> Result<Option<Line>, Failure> {
+    Line::ask(&setup.state_dir, ask).await.map_err(|error| unreachable(&setup.state_dir, &error))
 }
 
 /// Prints what is told until something is decided.
@@ -125,12 +129,88 @@ async fn listen(line: &mut Line, setup: &Setup) -> Result<Heard, Failure> {
             Some(Answer::Exit { code }) => return Ok(Heard::Exit(Exit::of_code(code))),
             Some(Answer::Done) => return Ok(Heard::Done),
             Some(Answer::NotMine) => return Ok(Heard::NotMine),
-            Some(Answer::Refused { message, hint }) => {
-                let failure = Failure { exit: Exit::Held, ..Failure::error(message) };
-                return Err(hint.into_iter().fold(failure, Failure::hint));
-            }
+            Some(Answer::Refused { message, hint }) => return Err(refused(message, hint)),
             Some(Answer::State { .. }) => {}
             None => return Err(ended("ended before it answered")),
         }
     }
+}
+
+/// Asks what has one answer, at once.
+///
+/// # Errors
+/// A daemon is there and can't be asked, does not answer, or refuses.
+async fn asked(state_dir: &Path, ask: Ask) -> Result<Option<Answer>, Failure> {
+    let conversation = async {
+        let Some(mut line) = Line::ask(state_dir, ask).await? else { return Ok(None) };
+        Ok(Some(line.next().await?))
+    };
+    let answer = match tokio::time::timeout(PATIENCE, conversation).await {
+        Err(_) => return Err(silent(state_dir)),
+        Ok(Err(error)) => return Err(unreachable(state_dir, &error)),
+        Ok(Ok(None)) => return Ok(None),
+        Ok(Ok(Some(answer))) => answer,
+    };
+    match answer {
+        None => Err(silent(state_dir)),
+        Some(Answer::Refused { message, hint }) => Err(refused(message, hint)),
+        Some(answer) => Ok(Some(answer)),
+    }
+}
+
+/// How everything stands; `None` if no daemon works with this state directory.
+///
+/// # Errors
+/// A daemon is there and can't be asked.
+pub async fn state(state_dir: &Path) -> Result<Option<DaemonState>, Failure> {
+    match asked(state_dir, Ask::Status).await? {
+        Some(Answer::State { state }) => Ok(Some(*state)),
+        Some(_) => Err(silent(state_dir)),
+        None => Ok(None),
+    }
+}
+
+/// What came of telling a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obeyed {
+    /// It does so.
+    Yes,
+    /// It has no such job.
+    NotMine,
+    /// There is no daemon.
+    Nobody,
+}
+
+/// Tells the daemon something that it does at once.
+///
+/// # Errors
+/// A daemon is there and can't be asked.
+pub async fn tell(state_dir: &Path, ask: Ask) -> Result<Obeyed, Failure> {
+    match asked(state_dir, ask).await? {
+        Some(Answer::Done) => Ok(Obeyed::Yes),
+        Some(Answer::NotMine) => Ok(Obeyed::NotMine),
+        Some(_) => Err(silent(state_dir)),
+        None => Ok(Obeyed::Nobody),
+    }
+}
+
+fn unreachable(state_dir: &Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::error(format!("can't ask the daemon of {}: {error}", shown(state_dir)));
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            failure.hint("its socket is for the daemon's user: run this as that user or as root, or stop the daemon to work without it")
+        }
+        _ => failure.hint("the program and its daemon may be of different versions: restart the daemon"),
+    }
+}
+
+fn silent(state_dir: &Path) -> Failure {
+    Failure::error(format!("the daemon of {} does not answer", shown(state_dir)))
+        .hint("its log says what it does; restart it if it hangs")
+}
+
+/// The daemon is there and can't do it now.
+fn refused(message: String, hint: Option<String>) -> Failure {
+    let failure = Failure { exit: Exit::Held, ..Failure::error(message) };
+    hint.into_iter().fold(failure, Failure::hint)
 }

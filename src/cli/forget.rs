@@ -1,6 +1,8 @@
-//! `forget PAIR`: what this host remembers of a pair goes. Contacts nobody, and touches neither files nor objects.
+//! `forget PAIR`: what this host remembers of a pair goes. Contacts no place, and touches neither files nor objects. A
+//! daemon that holds the pair lends it meanwhile, and then looks at it as for the first time.
 
 use super::args::Forget;
+use super::client;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::pairs;
@@ -14,11 +16,12 @@ use crate::replica::Journal;
 ///
 /// # Errors
 /// There is no such pair, it runs now, or large uploads are in progress that nobody would know of any more.
-pub fn forget(args: &Forget, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
+pub async fn forget(args: &Forget, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
     let pair = pairs::named(&args.pair, setup, world)?;
     if !pair.dir(&setup.state_dir).is_dir() {
         return Err(Failure::usage(format!("nothing is remembered of {}: it never ran", args.pair)));
     }
+    let _loan = client::lend(setup, pair.id()).await?;
     let lock = Lock::take(&setup.state_dir, &pair, "forget")?;
     if !args.leave_uploads {
         refuse_orphans(setup, &pair).map_err(|failure| {
@@ -107,7 +110,9 @@ mod tests {
                 config: &self.setup.config,
                 repeated: "",
             };
-            forget(&Forget { pair: pair.to_owned(), leave_uploads }, &self.setup, world)
+            let args = Forget { pair: pair.to_owned(), leave_uploads };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(forget(&args, &self.setup, world))
         }
     }
 

@@ -25,6 +25,7 @@ pub mod output;
 pub mod ownership;
 pub mod pairs;
 pub mod parse;
+pub mod pause;
 pub mod place;
 pub mod progress;
 pub mod resolve;
@@ -47,6 +48,8 @@ use failure::Failure;
 use output::{Format, Output, Verbosity};
 use run::Work;
 use setup::Setup;
+
+use crate::daemon::control::Pausing;
 
 /// The whole program: from its arguments to its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -81,7 +84,7 @@ fn format(command: &Cmd) -> Format {
         Cmd::Approve(args) => args.json,
         Cmd::Apply(args) => args.json,
         Cmd::Resolve(args) => args.json,
-        Cmd::Daemon(_) | Cmd::Forget(_) | Cmd::Service(_) => false,
+        Cmd::Daemon(_) | Cmd::Pause(_) | Cmd::Resume(_) | Cmd::Forget(_) | Cmd::Service(_) => false,
         Cmd::Trash(args) => match &args.command {
             trash::args::Cmd::List(args) => args.json,
             trash::args::Cmd::Restore(args) => args.json,
@@ -123,12 +126,14 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
             Ok(run::all(tasks, setup).await)
         }
         Cmd::Daemon(args) => daemon::daemon(args, &cli.global, setup).await,
-        Cmd::Status(args) => status::status(args.job.as_deref(), setup, world),
+        Cmd::Status(args) => status::status(args, setup, world).await,
+        Cmd::Pause(args) => pause::pause(args, Pausing::Pause, setup).await,
+        Cmd::Resume(args) => pause::pause(args, Pausing::Resume, setup).await,
         Cmd::History(args) => status::history(args.job.as_deref(), args.limit, setup, world),
         Cmd::Approve(args) => approve::approve(args, setup, world).await,
         Cmd::Apply(args) => approve::apply(args, setup, world).await,
         Cmd::Resolve(args) => settle::settle(args, setup, world).await,
-        Cmd::Forget(args) => forget::forget(args, setup, world),
+        Cmd::Forget(args) => forget::forget(args, setup, world).await,
         Cmd::Service(args) => service::service(args, cli.global.state_dir.as_deref(), setup, world),
         Cmd::Trash(args) => trash::trash(args, setup, world).await,
     }

@@ -221,6 +221,12 @@ impl Output {
         here && self.format == Format::Human && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
+    /// The rows and columns of the terminal that stdout is; `None` if it is none.
+    pub fn screen(&self) -> Option<(u16, u16)> {
+        let screen = console::Term::stdout();
+        (self.place == Place::Here && screen.is_term()).then(|| screen.size())
+    }
+
     /// Waits until somebody closes stdout.
     pub async fn closed(&self) {
         self.closed.notified().await;

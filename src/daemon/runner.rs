@@ -67,11 +67,16 @@ pub enum Other {
     Assumed,
 }
 
+/// So many changed keys are named where a run is told in one line.
+pub const NAMED: usize = 3;
+
 /// What came of a cycle.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// What was done.
     pub done: Done,
+    /// The names of the first [`NAMED`] keys that were changed, escaped.
+    pub named: Box<[String]>,
     /// The first problems.
     pub problems: Vec<Problem>,
     /// How many there were.

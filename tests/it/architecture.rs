@@ -264,13 +264,14 @@ fn every_integration_test_is_part_of_the_program() {
 }
 
 /// The documents for people.
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/backup.md",
     "docs/daemon-http.md",
+    "docs/daemon.md",
     "docs/filters.md",
     "docs/json.md",
     "docs/providers.md",

@@ -20,6 +20,7 @@ mod cli_pull;
 mod cli_pull_harm;
 mod cli_safety;
 mod cli_service;
+mod cli_status_daemon;
 mod cli_trash;
 mod cli_trash_restore;
 mod cli_trash_sides;

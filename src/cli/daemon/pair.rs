@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use crate::cli::wire::{Purpose, Session};
 use crate::cli::{json, pairs, parse, shell, wire};
 
 use crate::daemon::job::Past;
-use crate::daemon::runner::{Failed, Held, Other, Outcome, Runner, Sight, Then};
+use crate::daemon::runner::{Failed, Held, NAMED, Other, Outcome, Runner, Sight, Then};
 use crate::daemon::state::{Done, Look};
 use crate::lease::Claim;
 use crate::location::Location;
@@ -220,7 +220,7 @@ impl Open {
         }
     }
 
-    fn outcome(&self, report: Report) -> Result<Outcome, Failure> {
+    fn outcome(&self, report: Report, named: Box<[String]>) -> Result<Outcome, Failure> {
         let before = self.requests.get();
         let requests = self.session.requests().into_iter().map(|(_, count)| count).sum();
         self.requests.set(requests);
@@ -243,6 +243,7 @@ impl Open {
         };
         Ok(Outcome {
             done,
+            named,
             problem_count: report.problem_count,
             problems: report.problems,
             conflict_count: report.conflict_count,
@@ -277,7 +278,7 @@ impl Held for Open {
         }
         cycle.waits_ns = Some(sight.now_ns);
         cycle.lease = self.claim.as_deref();
-        let ears = Ears { job: self.job().to_owned() };
+        let ears = Ears { job: self.job().to_owned(), named: Mutex::default() };
         // On the heap: the engine's futures are large, and every caller would carry them.
         let result = Box::pin(run_cycle(cycle, &ears)).await;
         self.session.rest();
@@ -287,7 +288,7 @@ impl Held for Open {
                     self.session.remember()?;
                 }
                 self.end(sight.look, &report)?;
-                Ok(self.outcome(report)?)
+                Ok(self.outcome(report, ears.named())?)
             }
             Err(error) => {
                 let failure = Failure::from(error);
@@ -328,6 +329,14 @@ fn now_ns() -> i64 {
 /// What a cycle tells, as events of the log.
 struct Ears {
     job: String,
+    /// The first keys that were changed.
+    named: Mutex<Vec<String>>,
+}
+
+impl Ears {
+    fn named(self) -> Box<[String]> {
+        self.named.into_inner().unwrap_or_else(PoisonError::into_inner).into()
+    }
 }
 
 impl Observer for Ears {
@@ -335,6 +344,10 @@ impl Observer for Ears {
         if stage == Stage::Done && action.verb.changes_a_replica() {
             let (what, key) = (verb(action), escaped(&action.key));
             tracing::debug!(job = %self.job, "{what} {key}");
+            let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+            if named.len() < NAMED {
+                named.push(key);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Subject, done, kept, record, run_line, subjects, took};
+use super::{Subject, done, kept, lines, record, subjects, took};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
@@ -20,11 +20,16 @@ const HEAD: [&str; 8] = ["when", "command", "ended", "took", "created", "overwro
 /// An unknown job.
 pub fn history(job: Option<&str>, limit: u32, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
     let output = &*setup.output;
-    let (subjects, mut worst) = subjects(job, setup, world)?;
+    let (subjects, missed) = subjects(job, &[], setup, world)?;
+    let mut worst = Exit::Done;
+    for (job, failure) in &missed {
+        worst = worst.max(failure.exit);
+        output.failure(job.as_deref(), failure);
+    }
     for subject in &subjects {
         match runs(subject, limit, setup) {
             Ok((runs, older)) => match output.format() {
-                Format::Json => runs.iter().for_each(|run| output.data(&run_line(subject, run).to_string())),
+                Format::Json => runs.iter().for_each(|run| output.data(&lines::run(subject, run).to_string())),
                 Format::Human => output.data(&table(subject, &runs, older, output.zone())),
             },
             Err(failure) => {

@@ -1,27 +1,33 @@
-//! `status` and `history`: what the manifests say. Contacts nobody and keeps nobody waiting.
+//! `status` and `history`: what the daemon of this state directory says, and for the rest what the manifests do. Contacts
+//! no place and keeps nobody waiting.
 
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::exit::Exit;
 use super::failure::Failure;
 use super::human::{self, Ways};
-use super::json::{Record, time};
-use super::output::Format;
+use super::json::Record;
 use super::pairs;
 use super::place::World;
 use super::resolve;
-use super::setup::{Setup, shown};
+use super::setup::Setup;
 use super::shell::{Kept, Settled};
 use super::wire;
+use crate::daemon::state::JobState;
 use crate::manifest::{Lock, Manifest, Pair, Run};
 use crate::model::RunName;
 use crate::plan::Mode;
 
+pub mod args;
 mod history;
+mod lines;
+mod live;
+mod look;
+mod watch;
 
 pub use history::history;
 
@@ -115,47 +121,30 @@ impl State {
 ///
 /// # Errors
 /// An unknown job.
-pub fn status(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
-    let output = &*setup.output;
-    let (subjects, mut worst) = subjects(job, setup, world)?;
-    for subject in &subjects {
-        let seen = match subject.look(setup) {
-            Ok(seen) => seen,
-            Err(failure) => {
-                worst = worst.max(failure.exit);
-                output.failure(subject.job.as_deref(), &subject.unreadable(failure, &setup.repeated));
-                continue;
-            }
-        };
-        worst = worst.max(State::of(&seen).exit());
-        match output.format() {
-            Format::Json => output.data(&status_line(subject, &seen, setup).to_string()),
-            Format::Human => output.data(&told(subject, &seen, output.zone(), &setup.repeated)),
-        }
+pub async fn status(args: &args::Status, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
+    if args.watch {
+        return watch::watch(args, setup, world).await;
     }
-    if output.format() == Format::Human {
-        if subjects.is_empty() && worst == Exit::Done {
-            output.data("nothing has run yet, and there are no jobs");
-        }
-        let config = setup.config_file.as_deref().map_or_else(|| "none found".to_owned(), shown);
-        output.data(&format!("config: {config}\nstate:  {}", shown(&setup.state_dir)));
-    }
-    Ok(worst)
+    let sight = look::look(args.job.as_deref(), setup, world).await?;
+    sight.print(&setup.output);
+    Ok(sight.exit)
 }
 
-/// The jobs, and the pairs that no job names; with a name only that. Jobs whose places can't be resolved are told, and
-/// the worst of their exits is returned.
-fn subjects(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<(Vec<Subject>, Exit), Failure> {
+/// Jobs and pairs, and which jobs could not be told, by their names.
+type Found = (Vec<Subject>, Vec<(Option<String>, Failure)>);
+
+/// The jobs, and the pairs that no job names; with a name only that. Jobs whose places can't be resolved are given back
+/// with the reason, but for those that the daemon speaks for: it may have variables and credentials of its own.
+fn subjects(job: Option<&str>, run_by_it: &[JobState], setup: &Setup, world: World<'_>) -> Result<Found, Failure> {
     let known = pairs::known(&setup.state_dir);
+    let spoken_for = |name: &str| run_by_it.iter().any(|job| job.name == name);
     let jobs = match job {
-        Some(name) => match known.iter().find(|known| known.pair().id() == name) {
-            Some(_) => Vec::new(),
-            None => resolve::jobs(&[name.to_owned()], world)?,
-        },
+        Some(name) if known.iter().any(|known| known.pair().id() == name) => Vec::new(),
+        Some(name) if setup.config.job(name).is_none() && spoken_for(name) => Vec::new(),
+        Some(name) => resolve::jobs(&[name.to_owned()], world)?,
         None => setup.config.jobs.iter().collect(),
     };
-    let mut found = Vec::new();
-    let mut worst = Exit::Done;
+    let (mut found, mut missed) = (Vec::new(), Vec::new());
     for job in jobs {
         match resolve::job_ends(job, world) {
             Ok((source, dest)) => found.push(Subject {
@@ -166,10 +155,8 @@ fn subjects(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<(Vec<S
                 spelled: (source.spelled, dest.spelled),
                 mode: Some(job.mode),
             }),
-            Err(failure) => {
-                setup.output.failure(Some(&job.name), &failure);
-                worst = worst.max(failure.exit);
-            }
+            Err(_) if spoken_for(&job.name) => {}
+            Err(failure) => missed.push((Some(job.name.clone()), failure)),
         }
     }
     for known in known {
@@ -180,7 +167,7 @@ fn subjects(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<(Vec<S
             found.push(Subject { job: None, pair, source_canonical, names, spelled, mode: None });
         }
     }
-    Ok((found, worst))
+    Ok((found, missed))
 }
 
 fn record(run: &Run) -> Option<Record> {
@@ -300,11 +287,15 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
         format!("\n  then, of a part: {}, {ending}{}", when(part, zone), did(self::record(part).as_ref()))
     });
     let (when, did, part) = (when(run, zone), did(record.as_ref()), part.unwrap_or_default());
-    let trash = kept(run).map_or_else(String::new, |(name, files, at_source)| {
-        let way = subject.kept_where(run, at_source).restore(name, repeated);
-        format!("\n  in the trash: {}: {way}", human::kept_files(files, at_source))
-    });
+    let trash = trash(subject, run, repeated).map_or_else(String::new, |line| format!("\n{line}"));
     format!("{head}\n  {what}\n  {synced}\n  last run: {when}{did}{trash}{part}")
+}
+
+/// What a run put into the trash, and how it comes back.
+fn trash(subject: &Subject, run: &Run, repeated: &str) -> Option<String> {
+    let (name, files, at_source) = kept(run)?;
+    let way = subject.kept_where(run, at_source).restore(name, repeated);
+    Some(format!("  in the trash: {}: {way}", human::kept_files(files, at_source)))
 }
 
 /// The name of a run in the trash, what it put there, and how much of this at the source.
@@ -362,50 +353,6 @@ fn when(run: &Run, zone: &TimeZone) -> String {
 fn took(run: &Run) -> Option<Duration> {
     let ns = run.ended_ns?.saturating_sub(run.started_ns);
     u64::try_from(ns).ok().map(Duration::from_nanos)
-}
-
-/// A subject for scripts.
-fn status_line(subject: &Subject, seen: &Seen, setup: &Setup) -> Value {
-    json!({
-        "v": 1,
-        "type": "status",
-        "job": subject.job,
-        "pair": subject.pair.id(),
-        "source": subject.names.0,
-        "destination": subject.names.1,
-        "state": State::of(seen),
-        "files": seen.synced.0,
-        "bytes": seen.synced.1,
-        "run": seen.run.as_ref().map(run_fields),
-        "whole_run": seen.whole.as_ref().map(run_fields),
-        "config": setup.config_file.as_deref().map(shown),
-        "state_dir": shown(&setup.state_dir),
-    })
-}
-
-/// A run for scripts.
-fn run_line(subject: &Subject, run: &Run) -> Value {
-    let mut line = json!({ "v": 1, "type": "run", "job": subject.job, "pair": subject.pair.id() });
-    if let (Some(line), Value::Object(fields)) = (line.as_object_mut(), run_fields(run)) {
-        line.extend(fields);
-    }
-    line
-}
-
-fn run_fields(run: &Run) -> Value {
-    let record = record(run);
-    json!({
-        "command": run.command,
-        "source": run.source,
-        "destination": run.dest,
-        "started": time(run.started_ns),
-        "ended": run.ended_ns.and_then(time),
-        "ending": run.ending,
-        "summary": record.as_ref().and_then(|record| record.summary.clone()),
-        "halt": record.as_ref().and_then(|record| record.halt.clone()),
-        "plan": record.as_ref().and_then(|record| record.plan.clone()),
-        "error": record.as_ref().and_then(|record| record.error.clone()),
-    })
 }
 
 #[cfg(test)]

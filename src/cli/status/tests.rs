@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::cli::exit::Exit;
-use crate::cli::json as lines;
+use crate::cli::json as records;
 use crate::cli::totals::Totals;
 use crate::plan::Mode;
 use crate::sync::{Ending, Halt, Report, Stage};
@@ -57,7 +57,7 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
     done.in_sync = 1;
     done.done.creates = 2;
     done.done.deletes = 1000;
-    let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
+    let run = ended("finished", &records::record(&Totals::of(&done, Stage::Done)));
     assert_eq!(State::of(&seen(Some(&run))).exit(), Exit::Done);
     let expected = "media: /data/media -> s3://bucket
   in sync
@@ -65,13 +65,13 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
   last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s; created 2, deleted 1,000";
     assert_eq!(text(Some("media"), Some(&run)), expected);
     done.trash.kept = 1000;
-    let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
+    let run = ended("finished", &records::record(&Totals::of(&done, Stage::Done)));
     let name = run.name.as_ref().unwrap();
     let way = format!("\n  in the trash: 1,000 files: mediasync trash restore media --run {name} --state-dir s");
     assert_eq!(text(Some("media"), Some(&run)), format!("{expected}{way}"));
-    let idle = ended("finished", &lines::record(&Totals::of(&Report::empty(), Stage::Done)));
+    let idle = ended("finished", &records::record(&Totals::of(&Report::empty(), Stage::Done)));
     assert!(text(None, Some(&idle)).ends_with("took 1 min 0 s; nothing changed"));
-    let failed = ended("failed", &lines::failed(&Failure::error("no bucket")));
+    let failed = ended("failed", &records::failed(&Failure::error("no bucket")));
     let told = text(None, Some(&failed));
     assert!(told.ends_with("took 1 min 0 s"), "nothing is claimed about a run that failed");
     assert!(
@@ -83,7 +83,7 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
 
 #[test]
 fn a_place_in_which_nothing_was_ever_found_is_pointed_at() {
-    let run = ended("finished", &lines::record(&Totals::of(&Report::empty(), Stage::Done)));
+    let run = ended("finished", &records::record(&Totals::of(&Report::empty(), Stage::Done)));
     let nothing = Seen { synced: (0, 0), ..seen(Some(&run)) };
     let told = told(&subject(Some("media")), &nothing, &TimeZone::UTC, "");
     assert!(
@@ -97,7 +97,7 @@ fn a_place_in_which_nothing_was_ever_found_is_pointed_at() {
 fn a_halt_comes_with_the_command_that_resolves_it() {
     let mut halted = Report::empty();
     halted.ending = Ending::Halted(Halt { message: "The source is empty.".into(), plan: Some("abc123".into()) });
-    let run = ended("halted", &lines::record(&Totals::of(&halted, Stage::Done)));
+    let run = ended("halted", &records::record(&Totals::of(&halted, Stage::Done)));
     assert_eq!(State::of(&seen(Some(&run))).exit(), Exit::Halted);
     let told = text(Some("media"), Some(&run));
     assert!(
@@ -115,9 +115,9 @@ fn problems_failures_and_unfinished_runs_are_stale() {
     let mut left = Report::empty();
     left.problem_count = 2;
     left.conflict_count = 1;
-    let problems = ended("problems", &lines::record(&Totals::of(&left, Stage::Done)));
-    let failed = ended("failed", &lines::failed(&Failure::error("no bucket")));
-    let interrupted = ended("interrupted", &lines::failed(&Failure::error("interrupted")));
+    let problems = ended("problems", &records::record(&Totals::of(&left, Stage::Done)));
+    let failed = ended("failed", &records::failed(&Failure::error("no bucket")));
+    let interrupted = ended("interrupted", &records::failed(&Failure::error("interrupted")));
     let unfinished = run_that(|_, _| {});
     for (run, part) in [
         (Some(&problems), "left: 2 problems, 1 conflict\n  hint: mediasync sync media --state-dir s shows them"),
@@ -141,8 +141,8 @@ fn problems_failures_and_unfinished_runs_are_stale() {
 fn scripts_get_the_same_as_json() {
     let mut done = Report::empty();
     done.in_sync = 5;
-    let run = ended("finished", &lines::record(&Totals::of(&done, Stage::Done)));
-    let line = run_line(&subject(Some("media")), &run);
+    let run = ended("finished", &records::record(&Totals::of(&done, Stage::Done)));
+    let line = lines::run(&subject(Some("media")), &run);
     assert_eq!((&line["v"], &line["type"], &line["job"]), (&1.into(), &"run".into(), &"media".into()));
     assert_eq!(line["started"], "2023-11-14T22:13:20Z");
     assert_eq!(line["ended"], "2023-11-14T22:14:20Z");

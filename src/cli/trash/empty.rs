@@ -35,7 +35,7 @@ pub(super) async fn empty(args: &Empty, setup: &Setup, world: World<'_>) -> Resu
         }
     }
     let ends: Vec<&End> = all.iter().map(|meant| &meant.end).collect();
-    let books = Books::open(&setup.state_dir, &ends, purpose)?;
+    let books = Books::open(setup, &ends, purpose).await?;
     let mut worst = Exit::Done;
     let mut found = false;
     for meant in &all {

@@ -48,7 +48,7 @@ pub(super) async fn list(args: &List, setup: &Setup, world: World<'_>) -> Result
 /// What one place keeps; with its `side` in each line where both sides are listed.
 async fn one(job: Option<&str>, meant: &Meant, side: Option<Side>, args: &List, setup: &Setup) -> Result<(), Failure> {
     let output = &*setup.output;
-    let books = Books::open(&setup.state_dir, &[&meant.end], Purpose::Look)?;
+    let books = Books::open(setup, &[&meant.end], Purpose::Look).await?;
     let place = Place::contact(&meant.end, &books, Purpose::Look).await?;
     let name = if side.is_some() { meant.name() } else { meant.end.location.display() };
     let (mut count, mut bytes) = (0, 0);

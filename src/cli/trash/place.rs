@@ -1,14 +1,15 @@
 //! A place whose trash is looked at or changed: its replica, and what this host remembers of the pairs that it belongs
 //! to.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::args::SideArg;
+use crate::cli::client::{self, Reached};
 use crate::cli::failure::Failure;
 use crate::cli::pairs;
 use crate::cli::place::{End, World, end};
 use crate::cli::resolve;
+use crate::cli::setup::Setup;
 use crate::cli::wire::{self, Purpose};
 use crate::manifest::{KeptLine, Lock, Manifest};
 use crate::model::{Key, RunName, Side};
@@ -78,11 +79,15 @@ struct Book {
     source: String,
     dest: String,
     _lock: Option<Lock>,
+    /// Dropped last: the daemon takes the pair up again.
+    _loan: Reached,
 }
 
 impl Books {
-    /// Opens them; with [`Purpose::Change`] nobody else works on these pairs meanwhile.
-    pub(super) fn open(state_dir: &Path, ends: &[&End], purpose: Purpose) -> Result<Self, Failure> {
+    /// Opens them; with [`Purpose::Change`] nobody else works on these pairs meanwhile, and a daemon lends those that it
+    /// holds.
+    pub(super) async fn open(setup: &Setup, ends: &[&End], purpose: Purpose) -> Result<Self, Failure> {
+        let state_dir = &*setup.state_dir;
         let canonical: Vec<String> = ends.iter().map(|end| end.location.canonical()).collect();
         let mut books = Vec::new();
         for known in pairs::known(state_dir) {
@@ -91,17 +96,18 @@ impl Books {
             }
             let pair = known.pair();
             let orientation = pair.orientation(&known.source);
-            let (manifest, lock) = match purpose {
+            let (manifest, lock, loan) = match purpose {
                 Purpose::Look => match Manifest::open_read_only(state_dir, &pair, orientation)? {
-                    Some(manifest) => (manifest, None),
+                    Some(manifest) => (manifest, None, Reached::Nobody),
                     None => continue,
                 },
                 Purpose::Change => {
+                    let loan = client::lend(setup, pair.id()).await?;
                     let lock = Lock::take(state_dir, &pair, "trash")?;
-                    (Manifest::open(state_dir, &pair, orientation)?.manifest, Some(lock))
+                    (Manifest::open(state_dir, &pair, orientation)?.manifest, Some(lock), loan)
                 }
             };
-            books.push(Book { manifest, source: known.source, dest: known.dest, _lock: lock });
+            books.push(Book { manifest, source: known.source, dest: known.dest, _lock: lock, _loan: loan });
         }
         Ok(Self(books))
     }

@@ -56,7 +56,7 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
             may_change(end, Consent::of(args.wish.yes), output).await?;
         }
     }
-    let books = Books::open(&setup.state_dir, &ends, purpose)?;
+    let books = Books::open(setup, &ends, purpose).await?;
     let other = match &to {
         Some(to) => Some(Place::contact(to, &books, purpose).await?),
         None => None,

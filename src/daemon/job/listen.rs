@@ -98,7 +98,8 @@ impl Job {
                 self.watcher = Some(watcher);
                 self.cover();
                 let directories = self.told(|job| job.watch.as_ref().map_or(0, |watch| watch.directories)).unwrap_or(0);
-                tracing::info!(job = %self.parts.name, "watching {directories} directories");
+                let word = if directories == 1 { "directory" } else { "directories" };
+                tracing::info!(job = %self.parts.name, "watching {directories} {word}");
             }
             // The engine says better what is the matter with a root that is lost.
             Err(_) if lost.is_some() => self.lost = lost,

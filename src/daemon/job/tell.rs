@@ -144,7 +144,7 @@ impl Job {
         if let Some((message, plan, _)) = &outcome.halt {
             tracing::warn!(job = %name, plan = plan.as_deref(), "halted: {message}");
         } else if outcome.done.changes() > 0 || outcome.problem_count > 0 {
-            tracing::info!(job = %name, "{}", summary(&outcome.done, outcome.problem_count));
+            tracing::info!(job = %name, "{}", summary(&outcome.done, outcome.problem_count, &outcome.named));
         }
         let last = Last {
             look,
@@ -263,16 +263,48 @@ impl Job {
     }
 }
 
-/// `created 3, overwrote 1 (12 bytes sent), deleted 2; 1 problem`.
-fn summary(done: &Done, problems: u64) -> String {
-    let words = [
-        ("created", done.creates),
-        ("overwrote", done.overwrites),
-        ("copied", done.copies),
-        ("deleted", done.deletes),
-        ("bytes sent", done.bytes),
-        ("problems", problems),
-    ];
-    let parts: Vec<String> = words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}")).collect();
-    parts.join(", ")
+/// `created 1, overwrote 1, 12.0 KiB sent, 1 problem: a.jpg, b.jpg`; many keys are counted only.
+fn summary(done: &Done, problems: u64, named: &[String]) -> String {
+    let words =
+        [("created", done.creates), ("overwrote", done.overwrites), ("copied", done.copies), ("deleted", done.deletes)];
+    let mut parts: Vec<String> = words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}")).collect();
+    if done.bytes > 0 {
+        parts.push(format!("{} sent", size(done.bytes)));
+    }
+    match problems {
+        0 => {}
+        1 => parts.push("1 problem".to_owned()),
+        n => parts.push(format!("{n} problems")),
+    }
+    let names = if done.changes() == named.len() as u64 { named.join(", ") } else { String::new() };
+    format!("{}{}{names}", parts.join(", "), if names.is_empty() { "" } else { ": " })
+}
+
+/// `12.3 MiB`.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // In tenths, so that no float decides what is shown.
+    let mut tenths = u128::from(bytes) * 10 / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_has_sizes_for_people() {
+        let done = Done { creates: 3, overwrites: 1, bytes: 12 << 10, ..Done::default() };
+        assert_eq!(summary(&done, 1, &["a".to_owned()]), "created 3, overwrote 1, 12.0 KiB sent, 1 problem");
+        assert_eq!(summary(&Done { deletes: 1, ..Done::default() }, 0, &["a".to_owned()]), "deleted 1: a");
+        assert_eq!((size(6), size(1_500_000_000)), ("6 B".to_owned(), "1.3 GiB".to_owned()));
+    }
 }

@@ -117,6 +117,7 @@ impl Held for Open {
                 deletes: report.done.deletes,
                 bytes: report.done.bytes_sent,
             },
+            named: Box::default(),
             problem_count: report.problem_count,
             problems: report.problems,
             conflict_count: report.conflict_count,

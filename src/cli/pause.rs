@@ -1,0 +1,90 @@
+//! `pause` and `resume`: tells the daemon to leave a job alone, or to go on with it. Contacts nobody else.
+
+use clap::Args;
+
+use super::client::{self, Obeyed};
+use super::exit::Exit;
+use super::failure::Failure;
+use super::setup::{Setup, shown};
+use super::shell;
+use crate::daemon::control::{Ask, Pausing};
+
+/// The end of the help of `pause`.
+pub const HELP_PAUSE: &str = "\
+A run under way is stopped in order. What changes meanwhile is noted, and done after resume. A pause
+ends with the daemon: a restart goes on with all jobs.
+
+Examples:
+  mediasync pause media
+  mediasync pause                            all jobs";
+
+/// The end of the help of `resume`.
+pub const HELP_RESUME: &str = "\
+Examples:
+  mediasync resume media
+  mediasync resume                           all jobs";
+
+/// `pause [JOB]`, `resume [JOB]`.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Name of a job (default: all that the daemon runs)
+    pub job: Option<String>,
+}
+
+/// `pause [JOB]` and `resume [JOB]`.
+///
+/// # Errors
+/// No daemon is there, it can't be asked, or it does not run this job.
+pub async fn pause(args: &Which, pausing: Pausing, setup: &Setup) -> Result<Exit, Failure> {
+    let job = args.job.clone();
+    let ask = match pausing {
+        Pausing::Pause => Ask::Pause { job },
+        Pausing::Resume => Ask::Resume { job },
+    };
+    let (dir, output) = (&*setup.state_dir, &*setup.output);
+    match client::tell(dir, ask).await? {
+        Obeyed::Yes => {}
+        Obeyed::Nobody => return Err(nobody(setup)),
+        Obeyed::NotMine => {
+            let names = client::state(dir).await?.map(|state| names(state.jobs.iter().map(|job| &*job.name)));
+            return Err(unknown(args.job.as_deref(), names.as_deref(), setup));
+        }
+    }
+    let what = match &args.job {
+        Some(job) => shell::word(job),
+        None => match client::state(dir).await? {
+            Some(state) => names(state.jobs.iter().map(|job| &*job.name)),
+            None => "all jobs".to_owned(),
+        },
+    };
+    let job = args.job.as_deref().map_or_else(String::new, |job| format!(" {}", shell::word(job)));
+    let repeated = &setup.repeated;
+    output.say(&match pausing {
+        Pausing::Pause => format!(
+            "paused: {what}; nothing is done until mediasync resume{job}{repeated}, what changes meanwhile is noted"
+        ),
+        Pausing::Resume => format!("resumed: {what}; what changed meanwhile is done now"),
+    });
+    Ok(Exit::Done)
+}
+
+fn names<'a>(jobs: impl Iterator<Item = &'a str>) -> String {
+    jobs.map(shell::word).collect::<Vec<_>>().join(", ")
+}
+
+fn nobody(setup: &Setup) -> Failure {
+    Failure::error(format!("no daemon runs with the state directory {}", shown(&setup.state_dir)))
+        .hint(format!("start it: mediasync daemon{}", setup.repeated))
+        .hint("a service may have another state directory and configuration: give --state-dir or --config as it does")
+}
+
+fn unknown(job: Option<&str>, runs: Option<&str>, setup: &Setup) -> Failure {
+    let runs = runs.filter(|runs| !runs.is_empty()).unwrap_or("no job");
+    let job = job.unwrap_or("any job");
+    if setup.config.job(job).is_some() {
+        return Failure::usage(format!("the daemon does not run {}; it runs {runs}", shell::word(job))).hint(
+            "it runs jobs with watch, every or cron, of the configuration that it read at its start or last SIGHUP",
+        );
+    }
+    Failure::usage(format!("no job is called {job:?}; the daemon runs {runs}"))
+}

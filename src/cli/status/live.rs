@@ -1,0 +1,262 @@
+//! How a job stands that a daemon runs, for people.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::cli::exit::Exit;
+use crate::cli::human;
+use crate::cli::shell;
+use crate::daemon::state::{
+    Coverage, DaemonState, Done, Ended, Failing, Health, JobState, Last, Look, Phase, Running, SECOND, Told, Watching,
+};
+
+/// Problems that are told with their words.
+const LISTED: usize = 5;
+
+/// When and for whom it is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Teller<'a> {
+    /// The daemon's state.
+    pub(super) daemon: &'a DaemonState,
+    pub(super) now_ns: i64,
+    pub(super) zone: &'a TimeZone,
+    /// The flags that a later command has to repeat.
+    pub(super) repeated: &'a str,
+}
+
+/// What a job that stands so makes `status` exit with: changes that are on their way, and not late, are fine.
+pub(super) fn exit(job: &JobState, health: Health) -> Exit {
+    let was_fresh = job.fresh_ns.is_some() && job.phase != Phase::Failing;
+    match health {
+        Health::InSync => Exit::Done,
+        Health::Syncing | Health::Paused if was_fresh => Exit::Done,
+        Health::Syncing | Health::Paused | Health::Stale | Health::Problems => Exit::Problems,
+        Health::Halted => Exit::Halted,
+    }
+}
+
+impl Teller<'_> {
+    /// The lines about a job, below the one that names it.
+    pub(super) fn job(&self, job: &JobState) -> Vec<String> {
+        let mut lines = vec![self.health(job)];
+        lines.extend(self.halt(job));
+        lines.extend(self.now_doing(job));
+        lines.extend(job.error.as_ref().map(|error| self.failing(error, job.phase)));
+        lines.extend(self.problems(job));
+        lines.extend(job.watch.as_ref().map(watched));
+        let (files, bytes) = job.synced;
+        lines.push(format!("equal on both sides: {}, {}", human::files(files), human::size(bytes)));
+        lines.extend(job.last.as_ref().map(|last| self.last(last)));
+        lines.extend(job.next_ns.map(|at| format!("next run: {}{}", self.time(at), self.until(at))));
+        lines.iter().map(|line| format!("  {}", plain(line).replace('\n', "\n  "))).collect()
+    }
+
+    /// Whether it is in sync, and since when.
+    fn health(&self, job: &JobState) -> String {
+        let lag = job.lag_s(self.now_ns);
+        let known = match job.fresh_ns {
+            Some(at) => format!("last known to be in sync at {}, {} ago", self.time(at), self.ago(at)),
+            None => "not known to be in sync yet".to_owned(),
+        };
+        match job.health(self.now_ns, self.daemon.started_ns) {
+            Health::InSync if lag == Some(0) => match job.fresh_ns {
+                Some(at) => format!("in sync, since {}", self.time(at)),
+                None => "in sync".to_owned(),
+            },
+            Health::InSync => format!(
+                "in sync, as it was looked at {} ago ({})",
+                self.ago(job.fresh_ns.unwrap_or(self.now_ns)),
+                self.time(job.fresh_ns.unwrap_or(self.now_ns))
+            ),
+            Health::Syncing if job.dirty > 0 => format!("syncing: {}{}", changed(job.dirty), behind(lag)),
+            Health::Syncing if job.fresh_ns.is_none() => "syncing: it has not looked at both sides yet".to_owned(),
+            Health::Syncing => format!("syncing: {known}"),
+            Health::Paused if job.dirty > 0 => format!("paused; {} meanwhile{}", changed(job.dirty), behind(lag)),
+            Health::Paused => format!("paused; {known}"),
+            Health::Stale => {
+                let dirty = if job.dirty > 0 { format!("; {}", changed(job.dirty)) } else { String::new() };
+                format!("stale: {known}; at most {} is allowed{dirty}", seconds(job.max_age_s))
+            }
+            Health::Problems => {
+                let (problems, conflicts) = (job.problem_count, job.conflict_count);
+                format!("left: {}, {}", super::left(problems, "problem"), super::left(conflicts, "conflict"))
+            }
+            Health::Halted => format!("halted; {known}"),
+        }
+    }
+
+    fn halt(&self, job: &JobState) -> Option<String> {
+        let halt = job.halt.as_ref()?;
+        let command = halt.command.as_ref().map(|command| format!("\nhint: to do exactly that: {command}"));
+        Some(format!("halted at {}: {}{}", self.time(halt.since_ns), halt.message, command.unwrap_or_default()))
+    }
+
+    /// What it does at this moment, where that is no matter of course.
+    fn now_doing(&self, job: &JobState) -> Option<String> {
+        let name = shell::word(&job.name);
+        match (job.phase, &job.running) {
+            (_, Some(running)) => Some(self.running(running)),
+            (Phase::Paused, None) => Some(format!("hint: mediasync resume {name}{} goes on", self.repeated)),
+            (Phase::Lent, None) => Some("now: a command works on it; the daemon goes on afterwards".to_owned()),
+            (_, None) => None,
+        }
+    }
+
+    fn running(&self, running: &Running) -> String {
+        let what = look(running.look);
+        let since = self.ago(running.since_ns);
+        if running.actions == 0 {
+            return format!("now: looking at {what}, for {since}");
+        }
+        let (done, all) = (human::count(running.actions_done), human::count(running.actions));
+        let bytes = if running.bytes_to_send > 0 {
+            format!(", {} of {} sent", human::size(running.bytes_sent), human::size(running.bytes_to_send))
+        } else {
+            String::new()
+        };
+        format!("now: {done} of {all} changes done{bytes}, for {since}")
+    }
+
+    fn failing(&self, error: &Failing, phase: Phase) -> String {
+        let since = self.time(error.since_ns);
+        let what = match (phase, error.tries) {
+            (Phase::Standby, _) => format!("stands by since {since}"),
+            (_, 1) => format!("failing since {since} (1 try)"),
+            (_, tries) => format!("failing since {since} ({tries} tries)"),
+        };
+        let next = error
+            .retry_ns
+            .map_or_else(String::new, |at| format!("\nnext try: {}", self.until(at).trim_start_matches(", ")));
+        let hint = error.hint.as_ref().map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+        format!("{what}: {}{hint}{next}", error.message)
+    }
+
+    /// The first problems, each hint once.
+    fn problems(&self, job: &JobState) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut hints: Vec<&str> = Vec::new();
+        for Told { message, hint } in job.problems.iter().take(LISTED) {
+            lines.push(format!("problem: {message}"));
+            if let Some(hint) = hint.as_deref().filter(|hint| !hints.contains(hint)) {
+                lines.push(format!("  hint: {hint}"));
+                hints.push(hint);
+            }
+        }
+        let told = job.problems.len().min(LISTED) as u64;
+        if told > 0 && job.problem_count > told {
+            lines.push(format!("and {} more", super::left(job.problem_count - told, "problem")));
+        }
+        if job.conflict_count > 0 {
+            let name = shell::word(&job.name);
+            lines.push(format!(
+                "hint: mediasync sync {name}{} names the conflicts, and how to settle them",
+                self.repeated
+            ));
+        }
+        lines
+    }
+
+    fn last(&self, last: &Last) -> String {
+        let took = human::duration(Duration::from_millis(last.took_ms));
+        let how = match last.ending {
+            Ended::Finished => "",
+            Ended::Problems => ", with problems",
+            Ended::Halted => ", halted",
+            Ended::Failed => ", failed",
+            Ended::Interrupted => ", interrupted",
+        };
+        let (when, looked) = (self.time(last.started_ns), look(last.look));
+        format!("last run: {when}, of {looked}, took {took}{how}; {}", did(&last.done))
+    }
+
+    fn time(&self, ns: i64) -> String {
+        human::time(ns, self.zone)
+    }
+
+    fn ago(&self, ns: i64) -> String {
+        seconds(u64::try_from((self.now_ns - ns) / SECOND).unwrap_or(0))
+    }
+
+    fn until(&self, ns: i64) -> String {
+        match u64::try_from((ns - self.now_ns) / SECOND) {
+            Ok(0) | Err(_) => ", now".to_owned(),
+            Ok(left) => format!(", in {}", seconds(left)),
+        }
+    }
+}
+
+/// The lines about the daemon itself.
+pub(super) fn daemon(state: &DaemonState, config: Option<&str>, zone: &TimeZone) -> String {
+    let since = human::time(state.started_ns, zone);
+    let mut text = format!("daemon: process {}, version {}, since {since}", state.pid, state.version);
+    if state.config.as_deref() != config {
+        let by = state.config.as_deref().unwrap_or("none");
+        text = format!("{text}\n  its configuration: {by}");
+    }
+    if let Some(error) = &state.reload_error {
+        text = format!(
+            "{text}\n  the configuration was read again and is not used, the one before stays in force: {error}\n  \
+             hint: correct it, then: kill -HUP {}",
+            state.pid
+        );
+    }
+    plain(&text)
+}
+
+fn watched(watching: &Watching) -> String {
+    let why = watching.why.as_deref().unwrap_or("for an unknown reason");
+    match watching.coverage {
+        Coverage::Full => {
+            let n = watching.directories;
+            format!("watched: {} {}", human::count(n), if n == 1 { "directory" } else { "directories" })
+        }
+        Coverage::Degraded => format!("watched in part, {why}; the rest is looked at every few minutes"),
+        Coverage::Polling => format!("not watched, but looked at every few minutes: {why}"),
+        Coverage::Lost => format!("the directory is lost: {why}"),
+    }
+}
+
+fn look(look: Look) -> &'static str {
+    match look {
+        Look::Both => "both sides",
+        Look::Watched => "the watched side",
+        Look::Changes => "what changed",
+    }
+}
+
+fn changed(keys: u64) -> String {
+    format!("{} changed", human::files(keys))
+}
+
+fn behind(lag: Option<u64>) -> String {
+    lag.map_or_else(String::new, |lag| format!(", the oldest {} ago", seconds(lag)))
+}
+
+fn did(done: &Done) -> String {
+    let words =
+        [("created", done.creates), ("overwrote", done.overwrites), ("copied", done.copies), ("deleted", done.deletes)];
+    let mut parts: Vec<String> =
+        words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {}", human::count(*n))).collect();
+    if done.bytes > 0 {
+        parts.push(format!("{} sent", human::size(done.bytes)));
+    }
+    if parts.is_empty() { "nothing changed".to_owned() } else { parts.join(", ") }
+}
+
+/// Whole seconds as people say them.
+fn seconds(seconds: u64) -> String {
+    match seconds {
+        0..10 => format!("{seconds} s"),
+        _ => human::duration(Duration::from_secs(seconds)),
+    }
+}
+
+/// What another process said, without what a terminal would obey.
+pub(super) fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    shown
+}

@@ -1,0 +1,186 @@
+//! One look at everything: the daemon is asked, the manifests say the rest, and both become what is printed.
+
+use std::fmt::Write as _;
+
+use super::{State, Subject, lines, live, subjects, told, trash};
+use crate::cli::client;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::{Format, Output};
+use crate::cli::place::World;
+use crate::cli::setup::{Setup, shown};
+use crate::config;
+use crate::daemon::state::{DaemonState, JobState};
+
+/// What one look at everything found.
+#[derive(Debug)]
+pub(super) struct Sight {
+    /// What can't be told, and of which job.
+    failures: Vec<(Option<String>, Failure)>,
+    /// Texts for people, or lines for scripts.
+    blocks: Vec<String>,
+    pub(super) exit: Exit,
+    /// Changes when there is something to tell.
+    pub(super) gist: String,
+}
+
+impl Sight {
+    pub(super) fn print(&self, output: &Output) {
+        for (job, failure) in &self.failures {
+            output.failure(job.as_deref(), failure);
+        }
+        for block in &self.blocks {
+            output.data(block);
+        }
+    }
+
+    /// All of it for people.
+    pub(super) fn text(&self) -> String {
+        let failed = self.failures.iter().map(|(_, failure)| {
+            let hints = failure.hints.iter().map(|hint| format!("  hint: {hint}"));
+            let lines = std::iter::once(format!("error: {}", failure.message)).chain(hints);
+            live::plain(&lines.collect::<Vec<_>>().join("\n"))
+        });
+        failed.chain(self.blocks.iter().cloned()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn now_ns() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+/// Looks at a job, or at all. A daemon that can't be asked is told, and the manifests say what they know.
+pub(super) async fn look(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Sight, Failure> {
+    let mut failures = Vec::new();
+    let daemon = client::state(&setup.state_dir).await.unwrap_or_else(|failure| {
+        failures.push((None, failure.hint("what follows is what the last runs left")));
+        None
+    });
+    let run_by_it = daemon.as_ref().map_or(&[][..], |daemon| &daemon.jobs);
+    let (subjects, missed) = subjects(job, run_by_it, setup, world)?;
+    let mut exit = missed.iter().map(|(_, failure)| failure.exit).max().unwrap_or(Exit::Done);
+    failures.extend(missed);
+    let mut told = Told { setup, daemon: daemon.as_ref(), now_ns: now_ns(), blocks: Vec::new(), gist: String::new() };
+    for subject in &subjects {
+        match told.subject(subject) {
+            Ok(one) => exit = exit.max(one),
+            Err(failure) => {
+                exit = exit.max(failure.exit);
+                failures.push((subject.job.clone(), subject.unreadable(failure, &setup.repeated)));
+            }
+        }
+    }
+    let strange = |state: &&JobState| subjects.iter().all(|subject| subject.job.as_deref() != Some(&state.name));
+    for state in run_by_it.iter().filter(strange).filter(|state| job.is_none_or(|job| job == state.name)) {
+        exit = exit.max(told.job(state, None));
+    }
+    if setup.output.format() == Format::Human {
+        if told.blocks.is_empty() && exit == Exit::Done {
+            told.blocks.push("nothing has run yet, and there are no jobs".to_owned());
+        }
+        told.end();
+    }
+    let Told { blocks, mut gist, .. } = told;
+    gist.extend(failures.iter().map(|(_, failure)| &*failure.message));
+    Ok(Sight { failures, blocks, exit, gist })
+}
+
+/// What is to be printed.
+struct Told<'a> {
+    setup: &'a Setup,
+    daemon: Option<&'a DaemonState>,
+    now_ns: i64,
+    blocks: Vec<String>,
+    gist: String,
+}
+
+impl Told<'_> {
+    /// Something whose change is news.
+    fn note(&mut self, news: &dyn std::fmt::Debug) {
+        write!(self.gist, "{news:?};").expect("writing to a String does not fail");
+    }
+
+    /// A subject: by the daemon if that runs it, else by its manifest.
+    fn subject(&mut self, subject: &Subject) -> Result<Exit, Failure> {
+        let setup = self.setup;
+        let job = subject.job.as_ref().and_then(|name| self.daemon?.jobs.iter().find(|job| job.name == *name));
+        if let Some(job) = job {
+            return Ok(self.job(job, Some(subject)));
+        }
+        let seen = subject.look(setup)?;
+        self.note(&(State::of(&seen), seen.run.as_ref().map(|run| run.id)));
+        self.blocks.push(match setup.output.format() {
+            Format::Json => lines::status(subject, &seen, None, setup).to_string(),
+            Format::Human => told(subject, &seen, setup.output.zone(), &setup.repeated),
+        });
+        Ok(State::of(&seen).exit())
+    }
+
+    /// A job that the daemon runs. What its manifest knows besides is left out if that can't be read: it may be another
+    /// user's.
+    fn job(&mut self, job: &JobState, subject: Option<&Subject>) -> Exit {
+        let Some(daemon) = self.daemon else { return Exit::Done };
+        let (setup, now_ns, zone) = (self.setup, self.now_ns, self.setup.output.zone());
+        let seen = subject.and_then(|subject| subject.look(setup).ok()).unwrap_or_default();
+        let health = job.health(now_ns, daemon.started_ns);
+        self.gist.push_str(&gist(job, health.name()));
+        let block = match setup.output.format() {
+            Format::Json => {
+                let live = lines::daemon(daemon, job, now_ns);
+                match subject {
+                    Some(subject) => lines::status(subject, &seen, Some(&live), setup).to_string(),
+                    None => lines::unknown(job, &live, setup).to_string(),
+                }
+            }
+            Format::Human => {
+                let teller = live::Teller { daemon, now_ns, zone, repeated: &setup.repeated };
+                let arrow = if job.mode == "two-way" { "<->" } else { "->" };
+                let mut text = vec![live::plain(&format!("{}: {} {arrow} {}", job.name, job.source, job.dest))];
+                text.extend(teller.job(job));
+                if let Some((subject, run)) = subject.zip(seen.run.as_ref()) {
+                    text.extend(trash(subject, run, &setup.repeated));
+                }
+                let moved = subject.filter(|subject| (&subject.names.0, &subject.names.1) != (&job.source, &job.dest));
+                text.extend(moved.map(|subject| {
+                    let hint = format!("the daemon read it before that: kill -HUP {}", daemon.pid);
+                    format!("  the configuration now says {}\n  hint: {hint}", subject.head())
+                }));
+                text.join("\n")
+            }
+        };
+        self.blocks.push(block);
+        live::exit(job, health)
+    }
+
+    /// What is told at the end: the daemon, and where everything lies.
+    fn end(&mut self) {
+        let (setup, zone) = (self.setup, self.setup.output.zone());
+        let config = setup.config_file.as_deref().map(shown);
+        match self.daemon {
+            Some(daemon) => {
+                self.note(&(daemon.pid, &daemon.reload_error));
+                self.blocks.push(live::daemon(daemon, config.as_deref(), zone));
+            }
+            None if setup.config.jobs.iter().any(has_a_time) => {
+                self.blocks.push(format!("daemon: none runs; mediasync daemon{} starts it", setup.repeated));
+            }
+            None => {}
+        }
+        let config = config.unwrap_or_else(|| "none found".to_owned());
+        self.blocks.push(format!("config: {config}\nstate:  {}", shown(&setup.state_dir)));
+    }
+}
+
+/// Whether a daemon has something to do for it.
+fn has_a_time(job: &config::Job) -> bool {
+    job.daemon.watch || job.daemon.schedule.is_some()
+}
+
+/// What of a job is news.
+fn gist(job: &JobState, health: &str) -> String {
+    let last = job.last.as_ref().map(|last| (last.started_ns, last.done));
+    let error = job.error.as_ref().map(|error| &error.message);
+    let coverage = job.watch.as_ref().map(|watch| watch.coverage);
+    let counts = (job.problem_count, job.conflict_count, job.synced);
+    format!("{} {health} {:?} {counts:?} {last:?} {error:?} {coverage:?} {:?};", job.name, job.phase, job.halt)
+}

@@ -1,0 +1,146 @@
+//! `status`, `pause`, `resume`, `forget` and `trash` while a daemon runs: the daemon is asked, and lends its pair.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::support::sandbox::{Ran, Running, Sandbox};
+
+/// Nothing may take longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn configured(more: &str) -> Sandbox {
+    let sandbox = Sandbox::with(&[("a.txt", "one"), ("b.txt", "two")]);
+    let media = sandbox.path("media");
+    let config = format!(
+        "[[job]]\nname = \"media\"\nsource = {media:?}\ndestination = \"env:DEFAULT_STORAGE_DSN\"\nmode = \"copy\"\n\
+         delete = true\nwatch = true\n{more}\n"
+    );
+    std::fs::write(sandbox.path("work/mediasync.toml"), config).expect("a file");
+    sandbox
+}
+
+/// Asks until the answer of the job is as it should be.
+fn until(sandbox: &Sandbox, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let ran = sandbox.run(&["status", "media", "--json"]);
+        let line: Value = serde_json::from_str(ran.stdout.lines().next().unwrap_or("null")).expect("JSON");
+        if is(&line) {
+            return line;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}: {ran:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn fresh(sandbox: &Sandbox) -> Value {
+    until(sandbox, "in sync", |line| line["daemon"]["health"] == "in-sync" && line["daemon"]["phase"] == "idle")
+}
+
+fn stop(daemon: Running) -> Ran {
+    let id = i32::try_from(daemon.id()).expect("a process");
+    kill_process(Pid::from_raw(id).expect("a process"), Signal::TERM).expect("it runs");
+    daemon.wait()
+}
+
+#[test]
+fn status_is_what_the_daemon_says_and_without_one_what_the_last_run_left() {
+    let sandbox = configured("max_age = \"1h\"");
+    let before = sandbox.run(&["status"]).exits(3);
+    assert!(before.stdout.contains("daemon: none runs; mediasync daemon"), "{before:?}");
+    let daemon = sandbox.start(&["daemon"]);
+    let line = fresh(&sandbox);
+    let live = &line["daemon"];
+    assert_eq!((&live["pid"], &live["lag_seconds"], &live["dirty_keys"]), (&daemon.id().into(), &0.into(), &0.into()));
+    assert_eq!((&live["watch"]["coverage"], &live["max_age_seconds"]), (&"full".into(), &3600.into()), "{line}");
+    assert_eq!((&line["files"], &line["bytes"], &line["state"]), (&2.into(), &6.into(), &"in-sync".into()));
+    let told = sandbox.run(&["status"]).exits(0).stdout;
+    for part in [
+        "\n  in sync, since 2",
+        "\n  watched: 1 directory\n",
+        "\n  equal on both sides: 2 files, 6 B\n",
+        "created 2, 6 B sent",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(told.contains(&format!("\ndaemon: process {}, version ", daemon.id())), "{told}");
+    stop(daemon).exits(0);
+    let after = sandbox.run(&["status", "--json"]).exits(0);
+    assert!(after.stdout.contains("\"daemon\":null"), "{after:?}");
+}
+
+#[test]
+fn a_paused_job_notes_what_changes_and_goes_on() {
+    let sandbox = configured("");
+    let lonely = sandbox.run(&["pause", "media"]).exits(1);
+    assert!(lonely.stderr.contains("no daemon runs") && lonely.stderr.contains("mediasync daemon"), "{lonely:?}");
+    let daemon = sandbox.start(&["daemon"]);
+    fresh(&sandbox);
+    let unknown = sandbox.run(&["pause", "medai"]).exits(2);
+    assert!(unknown.stderr.contains("the daemon runs media"), "{unknown:?}");
+    let paused = sandbox.run(&["pause"]).exits(0);
+    assert!(paused.all().contains("paused: media; nothing is done until mediasync resume"), "{paused:?}");
+    until(&sandbox, "paused", |line| line["daemon"]["phase"] == "paused");
+    sandbox.write("c.txt", "three");
+    until(&sandbox, "noted", |line| line["daemon"]["dirty_keys"] == 1);
+    let told = sandbox.run(&["status"]).exits(0).stdout;
+    assert!(told.contains("paused; 1 file changed meanwhile") && told.contains("mediasync resume media"), "{told}");
+    assert_eq!(sandbox.remote().len(), 2);
+    sandbox.run(&["resume", "media"]).exits(0);
+    until(&sandbox, "done", |line| line["daemon"]["health"] == "in-sync" && line["files"] == 3);
+    sandbox.assert_equal();
+    stop(daemon).exits(0);
+}
+
+#[test]
+fn a_halt_is_told_with_the_command_that_resolves_it() {
+    let sandbox = configured("max_delete = 0");
+    let daemon = sandbox.start(&["daemon"]);
+    fresh(&sandbox);
+    sandbox.remove("a.txt");
+    until(&sandbox, "halted", |line| line["daemon"]["health"] == "halted");
+    let told = sandbox.run(&["status"]).exits(4);
+    let approved = sandbox.paste(&told, "mediasync approve media ").exits(0);
+    assert!(approved.all().contains("deleted 1"), "{approved:?}");
+    fresh(&sandbox);
+    sandbox.assert_equal();
+    stop(daemon).exits(0);
+}
+
+#[test]
+fn trash_and_forget_borrow_the_pair() {
+    let sandbox = configured("");
+    let daemon = sandbox.start(&["daemon"]);
+    fresh(&sandbox);
+    sandbox.remove("a.txt");
+    until(&sandbox, "deleted", |line| line["files"] == 1 && line["daemon"]["health"] == "in-sync");
+    sandbox.run(&["trash", "restore", "media", "a.txt"]).exits(0);
+    assert_eq!(&sandbox.content("a.txt")[..], b"one");
+    fresh(&sandbox);
+    sandbox.run(&["trash", "empty", "media", "--yes"]).exits(0);
+    sandbox.run(&["forget", "media"]).exits(0);
+    fresh(&sandbox);
+    assert_eq!(&sandbox.content("b.txt")[..], b"two");
+    stop(daemon).exits(0);
+}
+
+#[test]
+fn a_look_that_goes_on_is_printed_when_it_says_something_else_and_ends_with_its_exit_code() {
+    let sandbox = configured("max_delete = 0");
+    let daemon = sandbox.start(&["daemon"]);
+    fresh(&sandbox);
+    let watch = sandbox.start(&["status", "--watch"]);
+    // So that it looked once before.
+    std::thread::sleep(Duration::from_millis(1500));
+    sandbox.remove("a.txt");
+    until(&sandbox, "halted", |line| line["daemon"]["health"] == "halted");
+    std::thread::sleep(Duration::from_millis(2500));
+    let told = stop(watch).exits(4).stdout;
+    let looks = told.matches("daemon: process").count();
+    assert!((2..=4).contains(&looks), "{looks}: {told}");
+    assert!(told.contains("in sync, since") && told.contains("hint: to do exactly that: mediasync approve"), "{told}");
+    assert!(!told.contains('\u{1b}'), "{told}");
+    stop(daemon).exits(0);
+}
