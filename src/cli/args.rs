@@ -501,8 +501,8 @@ mod tests {
         assert_eq!(
             names,
             [
-                "push", "pull", "mirror", "sync", "daemon", "status", "history", "approve", "resolve", "trash",
-                "forget", "service", "apply"
+                "push", "pull", "mirror", "sync", "daemon", "status", "pause", "resume", "history", "approve",
+                "resolve", "trash", "forget", "service", "apply"
             ]
         );
     }
