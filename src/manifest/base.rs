@@ -202,7 +202,7 @@ impl Span {
         let key = key.as_str();
         [
             Self { after: key.to_owned(), inclusive: true, before: Some(format!("{key}\0")) },
-            Self { after: format!("{key}/"), inclusive: false, before: Some(format!("{key}0")) },
+            Self { after: format!("{key}/"), inclusive: true, before: Some(format!("{key}0")) },
         ]
     }
 }
