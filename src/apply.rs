@@ -17,9 +17,7 @@ use crate::plan_store::PlanStore;
 use crate::recover::recover;
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{
-    Approval, Cycle, Ending, Halt, Looked, Observer, Report, Run, binned, carry_out, note_direction, spent,
-};
+use crate::sync::{Approval, Cycle, Ending, Halt, Looked, Observer, Report, binned, carry_out, note_direction, spent};
 
 /// Where the plans of a pair are kept, and how a stored plan names its places.
 #[derive(Debug, Clone, Copy)]
@@ -237,10 +235,6 @@ pub async fn apply(
     let gone = report.done.deletes == report.planned.deletes;
     if approval == Approval::Given && report.planned.extra_deletes > 0 && gone {
         cycle.manifest.approve_mirror()?;
-    }
-    // A day has more deletions than the one that somebody agreed to.
-    if let (Run::Execute(run), Approval::Given) = (&cycle.run, approval) {
-        cycle.manifest.unspend(*run)?;
     }
     watcher.into_report(&mut report);
     report.count(&cycle.progress);

@@ -213,14 +213,6 @@ impl Manifest {
         })
     }
 
-    /// A person agreed to all that a run did: it is no part of what may be done unasked.
-    ///
-    /// # Errors
-    /// [`ManifestError`].
-    pub fn unspend(&self, run: RunId) -> Result<(), ManifestError> {
-        self.write("spend of the budget in", |conn| conn.execute("DELETE FROM spent WHERE run = ?1", [run.0]).map(drop))
-    }
-
     /// What all runs spent since a time.
     ///
     /// # Errors
