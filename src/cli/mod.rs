@@ -60,7 +60,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let output = Arc::new(Output::new(format(&cli.command), verbosity(&cli), output::colours(env)));
     match &cli.command {
-        Cmd::Daemon(args) => daemon::start_logs(args, &cli.global, &output, &env),
+        Cmd::Daemon(args) => {
+            daemon::become_thrifty(&env);
+            daemon::start_logs(args, &cli.global, &output, &env);
+        }
         _ => logging::start(&output, cli.global.verbose),
     }
     let exit = match Setup::new(&cli.global, Arc::clone(&output), &env).and_then(|setup| start(&cli, &setup, &env)) {
@@ -102,10 +105,14 @@ fn verbosity(cli: &Cli) -> Verbosity {
     }
 }
 
+/// A thread that nothing is left to read or write for ends after this time: what it had is free memory then.
+const THREAD_REST: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// One thread: the work is bound by the network and the disk, and two would fight over the allocator.
 fn start(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_keep_alive(THREAD_REST)
         .build()
         .map_err(|error| Failure::error(format!("can't start: {error}")))?;
     let exit = runtime.block_on(tokio::task::LocalSet::new().run_until(dispatch(cli, setup, env)));

@@ -116,10 +116,12 @@ pub enum Budget {
 }
 
 impl Budget {
-    /// What it means where a run is one of many cycles of a day.
+    /// What it means where a run is one of many cycles of a day. All keys is no limit: a file may be written many times
+    /// a day.
     #[must_use]
     pub fn of_a_day(self) -> Self {
         match self {
+            Self::ThisRun(Limit::Percent(percent)) if percent >= 100.0 => self,
             Self::ThisRun(limit) => Self::Daily(limit),
             Self::Sliding | Self::Daily(_) => self,
         }

@@ -33,6 +33,7 @@ mod cycle_deletions;
 mod cycle_keys;
 mod cycle_lease;
 mod cycle_trash;
+mod daemon_memory;
 mod daemon_service;
 mod daemon_watch;
 mod daemon_watch_roots;

@@ -36,11 +36,14 @@ mod fleet;
 mod lock;
 mod outside;
 mod pair;
+mod thrift;
 
 use deck::Jobs;
 use fleet::Fleet;
 use lock::DaemonLock;
 use outside::Outside;
+
+pub use thrift::become_thrifty;
 
 fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -76,6 +76,9 @@ fn the_limits_of_a_job_are_those_of_a_day_where_a_day_has_many_cycles() {
     proceeds(&Situation { planned, spent, overwrites: limit(10), ..calm() });
     halts(&Situation { planned, spent, overwrites: limit(9), ..calm() }, "makes 10 in 24 hours; max_overwrite");
     assert_eq!(Budget::Sliding.of_a_day(), Budget::Sliding);
+    let all = Budget::ThisRun(Limit::Percent(100.0)).of_a_day();
+    let spent = Spent { deletes: 9_000, overwrites: 9_000, ..Spent::default() };
+    proceeds(&Situation { planned, spent, overwrites: all, budget: all, ..calm() });
 }
 
 #[test]
