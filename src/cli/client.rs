@@ -75,8 +75,8 @@ pub async fn lend(setup: &Setup, pair: &str) -> Result<Reached, Failure> {
 /// What is asked if the task is what the daemon would run by itself.
 fn as_it_is(task: &Task, setup: &Setup, work: Work<'_>, pair: &str) -> Option<Ask> {
     let job = task.job.clone()?;
-    let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let plain = resolve::job_task(setup.config.job(&job)?, &super::args::RunArgs::default(), setup.world(&env)).ok()?;
+    let plain =
+        resolve::job_task(setup.config.job(&job)?, &super::args::RunArgs::default(), setup.world(&super::env)).ok()?;
     let how = how(&setup.output);
     let meant = fingerprint(&plain);
     match work {

@@ -5,10 +5,10 @@
 //! a login can be told about; its standard input is closed.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::dsn::{self, Place};
@@ -42,10 +42,18 @@ impl Commands {
     /// # Errors
     /// It can't be run, fails, takes longer than a minute, or prints no DSN.
     pub fn dsn(&self, command: &[String]) -> Result<Secret, UsageError> {
+        self.dsn_on(&Leash::default(), command)
+    }
+
+    /// The same; the command ends when somebody else lets go of the leash.
+    ///
+    /// # Errors
+    /// As [`Self::dsn`].
+    pub fn dsn_on(&self, leash: &Leash, command: &[String]) -> Result<Secret, UsageError> {
         if let Ok(known) = self.known(command) {
             return Ok(known);
         }
-        let dsn = run(command, &self.dir)?;
+        let dsn = run(command, &self.dir, leash)?;
         self.printed.lock().unwrap_or_else(PoisonError::into_inner).insert(command.to_vec(), dsn.clone());
         Ok(dsn)
     }
@@ -91,7 +99,7 @@ impl Commands {
     ) -> Renewal<C> {
         let (command, dir) = (command.to_vec(), self.dir.clone());
         Renewal::new(move || {
-            let dsn = run(&command, &dir).map_err(|error| error.to_string())?;
+            let dsn = run(&command, &dir, &Leash::default()).map_err(|error| error.to_string())?;
             let printed = dsn::parse(dsn.reveal(), None).map_err(|error| error.to_string())?.place;
             match pick(printed) {
                 // Below a remote the prefix is longer than that of the DSN.
@@ -111,7 +119,55 @@ fn name_of(command: &[String]) -> String {
     command.first().map(|program| program.escape_debug().to_string()).unwrap_or_default()
 }
 
-fn run(command: &[String], dir: &Path) -> Result<Secret, UsageError> {
+/// What a running command is held by.
+#[derive(Debug, Clone, Default)]
+pub struct Leash(Arc<Mutex<Led>>);
+
+#[derive(Debug, Default)]
+enum Led {
+    #[default]
+    Nobody,
+    Running(Child),
+    /// Whatever is begun is ended at once.
+    Never,
+}
+
+impl Leash {
+    fn led(&self) -> MutexGuard<'_, Led> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leads(&self, child: Child) {
+        let mut led = self.led();
+        let is_cut = matches!(*led, Led::Never);
+        *led = Led::Running(child);
+        if is_cut {
+            end(&mut led);
+        }
+    }
+
+    fn ended(&self) -> io::Result<Option<ExitStatus>> {
+        match &mut *self.led() {
+            Led::Running(child) => child.try_wait(),
+            Led::Nobody | Led::Never => Err(io::Error::other("the program ends")),
+        }
+    }
+
+    /// Ends what runs, and whatever would be begun.
+    pub fn cut(&self) {
+        end(&mut self.led());
+    }
+}
+
+fn end(led: &mut Led) {
+    if let Led::Running(child) = led {
+        // It may have ended this very moment.
+        child.kill().and_then(|()| child.wait()).ok();
+    }
+    *led = Led::Never;
+}
+
+fn run(command: &[String], dir: &Path, leash: &Leash) -> Result<Secret, UsageError> {
     let name = name_of(command);
     let failed = |why: String| {
         UsageError::new(format!("dsn_command: `{name}` {why}"), "run it by hand to see what it prints: a DSN, or JSON")
@@ -133,12 +189,12 @@ fn run(command: &[String], dir: &Path) -> Result<Secret, UsageError> {
         stdout.read_to_string(&mut text).map(|_| text)
     });
     let began = Instant::now();
+    leash.leads(child);
     let status = loop {
-        match child.try_wait().map_err(|error| failed(format!("can't be waited for: {error}")))? {
+        match leash.ended().map_err(|error| failed(format!("can't be waited for: {error}")))? {
             Some(status) => break status,
             None if began.elapsed() >= PATIENCE => {
-                // It may have ended this very moment.
-                child.kill().and_then(|()| child.wait()).ok();
+                leash.cut();
                 return Err(failed(format!("did not end within {} seconds", PATIENCE.as_secs())));
             }
             None => std::thread::sleep(LOOK),

@@ -43,7 +43,7 @@ pub(super) fn setup(dir: &Path) -> Setup {
         state_dir: dir.join("state"),
         repeated: String::new(),
         project: None,
-        commands: Commands::default(),
+        commands: Arc::new(Commands::default()),
         texts: Texts::default(),
         master: Master::Person,
     }

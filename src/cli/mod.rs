@@ -51,13 +51,17 @@ use setup::Setup;
 
 use crate::daemon::control::Pausing;
 
+/// A variable of the environment; one that is empty is not set.
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// The whole program: from its arguments to its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match parse::parse(args) {
         Ok(cli) => cli,
         Err(error) => return output::clap(&error),
     };
-    let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let output = Arc::new(Output::new(format(&cli.command), verbosity(&cli), output::colours(env)));
     match &cli.command {
         Cmd::Daemon(args) => {

@@ -1,18 +1,22 @@
 //! `pause` and `resume`: tells the daemon to leave a job alone, or to go on with it. Contacts nobody else.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use super::client::{self, Obeyed};
+use super::daemon::DaemonLock;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::setup::{Setup, shown};
 use super::shell;
 use crate::daemon::control::{Ask, Pausing};
+use crate::daemon::pauses::{self, Pauses};
 
 /// The end of the help of `pause`.
 pub const HELP_PAUSE: &str = "\
 A run under way is stopped in order. What changes meanwhile is noted, and done after resume. A pause
-ends with the daemon: a restart goes on with all jobs.
+outlives the daemon: after a restart the job waits for resume, too. Commands of a person are carried out.
 
 Examples:
   mediasync pause media
@@ -20,6 +24,8 @@ Examples:
 
 /// The end of the help of `resume`.
 pub const HELP_RESUME: &str = "\
+Without a daemon it says that the next one may go on with the job.
+
 Examples:
   mediasync resume media
   mediasync resume                           all jobs";
@@ -44,7 +50,7 @@ pub async fn pause(args: &Which, pausing: Pausing, setup: &Setup) -> Result<Exit
     let (dir, output) = (&*setup.state_dir, &*setup.output);
     match client::tell(dir, ask).await? {
         Obeyed::Yes => {}
-        Obeyed::Nobody => return Err(nobody(setup)),
+        Obeyed::Nobody => return without_daemon(args, pausing, setup).await,
         Obeyed::NotMine => {
             let names = client::state(dir).await?.map(|state| names(state.jobs.iter().map(|job| &*job.name)));
             return Err(unknown(args.job.as_deref(), names.as_deref(), setup));
@@ -65,6 +71,37 @@ pub async fn pause(args: &Which, pausing: Pausing, setup: &Setup) -> Result<Exit
         ),
         Pausing::Resume => format!("resumed: {what}; what changed meanwhile is done now"),
     });
+    Ok(Exit::Done)
+}
+
+/// A pause that an earlier daemon left ends. Beginning one is refused: somebody who means a daemon with another state
+/// would take that for done.
+async fn without_daemon(args: &Which, pausing: Pausing, setup: &Setup) -> Result<Exit, Failure> {
+    let paused = pauses::read(&setup.state_dir);
+    let is_left = paused.is_err()
+        || paused.is_ok_and(|paused| match &args.job {
+            Some(job) => paused.contains(job),
+            None => !paused.is_empty(),
+        });
+    if pausing == Pausing::Pause || !is_left {
+        return Err(nobody(setup));
+    }
+    // None starts meanwhile.
+    let _lock = DaemonLock::take(&setup.state_dir)?;
+    let pauses = Pauses::load(&setup.state_dir, setup.config.jobs.iter().map(|job| job.name.clone()));
+    let kept = match &args.job {
+        Some(job) => {
+            pauses
+                .change(|paused| {
+                    paused.remove(job);
+                })
+                .await
+        }
+        None => pauses.change(BTreeSet::clear).await,
+    };
+    kept.map_err(|error| Failure::error(format!("can't write {}: {error}", shown(&pauses.path()))))?;
+    let what = args.job.as_deref().map_or_else(|| "all jobs".to_owned(), shell::word);
+    setup.output.say(&format!("resumed: {what}; no daemon runs, the next one goes on"));
     Ok(Exit::Done)
 }
 

@@ -198,6 +198,15 @@ pub fn named<'a>(text: &str, world: World<'a>) -> Option<(&'a str, &'a Remote)> 
     world.config.remotes.get_key_value(name).map(|(name, remote)| (name.as_str(), remote))
 }
 
+/// The remote of a text whose place only a command tells, and that command.
+pub fn told_by_command<'a>(text: &Secret, world: World<'a>) -> Option<(&'a str, &'a [String])> {
+    let (name, remote) = named(text.reveal(), world)?;
+    match &remote.at {
+        RemoteAt::Command(command) => Some((name, command)),
+        RemoteAt::Dsn(_) | RemoteAt::Url(_) => None,
+    }
+}
+
 /// The strictest access of all remotes that share a key with a place, so that `s3://bucket` and `env:NAME` are as
 /// protected as the remote's own name. A remote that can't be resolved now protects only its name.
 fn access(place: &Location, own: Option<&str>, world: World<'_>) -> (Access, Option<String>) {
@@ -233,7 +242,7 @@ fn is_dsn_of_a_directory(text: &str, location: &Location) -> bool {
 }
 
 /// A mistake says in which remote it is: other lines name that one.
-fn told_of(name: &str, remote: &Remote, why: UsageError) -> UsageError {
+pub fn told_of(name: &str, remote: &Remote, why: UsageError) -> UsageError {
     let message = match why.message.strip_prefix("dsn_command:") {
         Some(rest) => format!("remote.{name}.dsn_command:{rest}"),
         None => format!("remote.{name} (line {}): {}", remote.line, why.message),

@@ -32,7 +32,7 @@ pub struct Setup {
     /// The root of the project around the current directory.
     pub project: Option<PathBuf>,
     /// The commands that print DSNs.
-    pub commands: Commands,
+    pub commands: Arc<Commands>,
     /// Texts that hold DSNs.
     pub texts: Texts,
     /// For whom it works.
@@ -73,7 +73,7 @@ impl Setup {
         };
         let state_dir = state_dir(global, &config, origin, env)?;
         let (repeated, master) = (repeated(global), Master::Person);
-        let (commands, config_file) = (Commands::new(config.base()), found.map(|_| config.path.clone()));
+        let (commands, config_file) = (Arc::new(Commands::new(config.base())), found.map(|_| config.path.clone()));
         Ok(Self {
             output,
             config_file,
@@ -97,7 +97,7 @@ impl Setup {
             state_dir: self.state_dir.clone(),
             repeated: self.repeated.clone(),
             project: self.project.clone(),
-            commands: Commands::new(self.config.base()),
+            commands: Arc::new(Commands::new(self.config.base())),
             texts: Texts::default(),
             master: Master::Daemon,
         }

@@ -10,6 +10,7 @@
 //! | `job` | one job: signs, times and orders become cycles |
 //! | `manager` | what a service manager is told |
 //! | `names` | what states are called |
+//! | `pauses` | which jobs a person paused |
 //! | `runner` | what a job needs from outside |
 //! | `samples` | the last day of a job |
 //! | `settle` | when what a watcher saw is to be looked at |
@@ -24,6 +25,7 @@ pub mod http;
 pub mod job;
 pub mod manager;
 mod names;
+pub mod pauses;
 pub mod runner;
 pub mod samples;
 pub mod settle;

@@ -87,6 +87,9 @@ pub struct JobState {
     pub halt: Option<Halted>,
     /// Why the last try failed.
     pub error: Option<Failing>,
+    /// Why it counts as paused although nobody is known to have paused it.
+    #[serde(default)]
+    pub unsure: Option<String>,
     /// Since the daemon began.
     pub totals: Totals,
     /// The last day, the oldest first; without gaps from its first point on only where something was noted.
@@ -333,6 +336,7 @@ impl JobState {
             conflict_count: 0,
             halt: None,
             error: None,
+            unsure: None,
             totals: Totals::default(),
             samples: VecDeque::new(),
         }
@@ -386,8 +390,8 @@ impl JobState {
             (&old.name, &old.source, &old.dest, &old.mode) == (&self.name, &self.source, &self.dest, &self.mode)
         };
         let Some(old) = before.iter().find(is_same) else { return self };
-        let phase = if old.phase == Phase::Paused { Phase::Paused } else { Phase::Starting };
-        Self { max_age_s: self.max_age_s, phase, running: None, next_ns: None, ..old.clone() }
+        let (max_age_s, phase) = (self.max_age_s, self.phase);
+        Self { max_age_s, phase, running: None, next_ns: None, unsure: self.unsure, ..old.clone() }
     }
 
     /// Counts a cycle that ended.

@@ -9,18 +9,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{RwLock, mpsc, oneshot};
 
-use super::env;
-use super::fleet::{Fleet, Handle};
+use super::fleet::Fleet;
+use super::launch::{self, Handle};
 use crate::cli::args::{self, RunArgs};
 use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
 use crate::cli::human::Colour;
 use crate::cli::output::{Format, Output, Stream, Verbosity};
 use crate::cli::run::{self, Work};
-use crate::cli::setup::Setup;
-use crate::cli::{approve, client, resolve};
+use crate::cli::setup::shown;
+use crate::cli::{approve, client, env, resolve};
 use crate::daemon::control::{Answer, Deck, How, Pausing, Wanted};
 use crate::daemon::job::{Loan, Order};
+use crate::daemon::pauses::Pauses;
 use crate::daemon::state::{Board, DaemonState};
 
 /// The jobs, as others may speak to them.
@@ -28,6 +28,7 @@ use crate::daemon::state::{Board, DaemonState};
 pub(super) struct Jobs {
     pub(super) board: Board,
     pub(super) fleet: Rc<RefCell<Fleet>>,
+    pub(super) pauses: Rc<Pauses>,
     /// Read by each run for somebody else: the daemon ends after them.
     pub(super) served: Rc<RwLock<()>>,
 }
@@ -55,24 +56,53 @@ impl Deck for Jobs {
     }
 
     async fn pause(&self, job: Option<&str>, pause: Pausing) -> Answer {
-        let handles = self.handles(|handle| job.is_none_or(|job| handle.name == job));
-        if handles.is_empty() {
+        let meant = |name: &str| job.is_none_or(|job| job == name);
+        // Those of the board: while a configuration is read anew, no job may be there to hear it.
+        let names = self.board.change(|state| {
+            let jobs = state.jobs.iter_mut().filter(|job| meant(&job.name));
+            jobs.map(|job| {
+                job.unsure = None;
+                job.name.clone()
+            })
+            .collect::<Vec<_>>()
+        });
+        if names.is_empty() {
             return Answer::NotMine;
         }
-        for handle in handles {
-            let order = match pause {
-                Pausing::Pause => Order::Pause,
-                Pausing::Resume => Order::Resume,
-            };
-            tracing::info!(job = %handle.name, "{}", if pause == Pausing::Pause { "paused" } else { "resumed" });
-            // A job that ended needs no order.
-            handle.orders.send(order).await.unwrap_or_default();
+        let told = if pause == Pausing::Pause { "paused" } else { "resumed" };
+        for name in &names {
+            tracing::info!(job = %name, "{told}");
         }
-        Answer::Done
+        let kept = self.pauses.change(|paused| match (pause, job) {
+            (Pausing::Pause, _) => paused.extend(names),
+            (Pausing::Resume, Some(job)) => {
+                paused.remove(job);
+            }
+            (Pausing::Resume, None) => paused.clear(),
+        });
+        let obeyed = async {
+            for handle in self.handles(|handle| meant(&handle.name)) {
+                let order = match pause {
+                    Pausing::Pause => Order::Pause,
+                    Pausing::Resume => Order::Resume,
+                };
+                // A job that ended needs no order.
+                handle.orders.send(order).await.unwrap_or_default();
+            }
+        };
+        match tokio::join!(kept, obeyed).0 {
+            Ok(()) => Answer::Done,
+            Err(error) => {
+                let file = shown(&self.pauses.path());
+                let message = format!("{told}, but the next start of the daemon will not know it: {file}: {error}");
+                tracing::error!("{message}");
+                Answer::Refused { message, hint: Some("make room there, and say it again".to_owned()) }
+            }
+        }
     }
 
     async fn lend(&self, pair: &str) -> Result<Box<dyn Any>, Answer> {
-        let Some(handle) = self.handles(|handle| handle.pair.as_deref() == Some(pair)).pop() else {
+        let Some(handle) = self.handles(|handle| handle.pair.borrow().as_deref() == Some(pair)).pop() else {
             return Err(Answer::NotMine);
         };
         Ok(Box::new(self.lend_job(&handle).await?))
@@ -83,7 +113,11 @@ impl Deck for Jobs {
         let Some(handle) = self.handles(|handle| handle.name == job).pop() else { return Answer::NotMine };
         let output = Arc::new(output(how, &out));
         let setup = handle.setup.telling(Arc::clone(&output));
-        let Ok(task) = task(&setup, job) else { return Answer::NotMine };
+        let Some(known) = setup.config.job(job) else { return Answer::NotMine };
+        if launch::ask_commands(known, &setup).await.is_err() {
+            return Answer::NotMine;
+        }
+        let Ok(task) = resolve::job_task(known, &RunArgs::default(), setup.world(&env)) else { return Answer::NotMine };
         // By another configuration the same name means something else.
         if client::fingerprint(&task) != meant {
             return Answer::NotMine;
@@ -112,11 +146,6 @@ impl Deck for Jobs {
         drop(loan);
         Answer::Exit { code: Exit::code(exit) }
     }
-}
-
-fn task(setup: &Setup, job: &str) -> Result<resolve::Task, Failure> {
-    let job = setup.config.job(job).ok_or_else(|| Failure::usage("no such job"))?;
-    resolve::job_task(job, &RunArgs::default(), setup.world(&env))
 }
 
 fn output(how: &How, out: &mpsc::UnboundedSender<Answer>) -> Output {

@@ -3,28 +3,29 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::pair::Pairs;
-use super::wall;
+use super::launch::{Alive, Handle, Slip};
 use crate::cli::failure::Failure;
-use crate::cli::resolve;
 use crate::cli::setup::Setup;
-use crate::cli::wire;
+use crate::cli::{env, place, resolve};
 use crate::config;
-use crate::daemon::agenda::Rhythm;
-use crate::daemon::job::{Begins, Job, Order, Parts, Peers};
+use crate::daemon::job::Begins;
+use crate::daemon::pauses::Pauses;
 use crate::daemon::settle::Clock;
 use crate::daemon::state::{Board, JobState, Phase};
-use crate::lease::{Claim, Foreign};
 use crate::plan::Mode;
 use crate::replica::throttle::{Commons, Rates};
+use crate::secret::Secret;
 
 /// Orders that wait for a job.
 const ORDERS: usize = 16;
 /// How old a job may become that says nothing of it.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3_600);
+
+/// A place that can't be told now.
+const UNKNOWN: &str = "?";
 
 /// The jobs that run.
 #[derive(Debug)]
@@ -36,21 +37,10 @@ pub(super) struct Fleet {
 /// One job that runs.
 #[derive(Debug)]
 struct Ship {
-    /// `None` once it was told to stop.
-    handle: Option<Handle>,
+    /// `None` once it was told to stop: it ends by the end of both.
+    handle: Option<(Handle, Alive)>,
     name: String,
     task: JoinHandle<()>,
-}
-
-/// How a job is reached.
-#[derive(Debug, Clone)]
-pub(super) struct Handle {
-    pub(super) name: String,
-    /// Its pair, if its places could be told at the start.
-    pub(super) pair: Option<String>,
-    pub(super) orders: mpsc::Sender<Order>,
-    /// What it runs by.
-    pub(super) setup: Rc<Setup>,
 }
 
 impl Fleet {
@@ -59,54 +49,46 @@ impl Fleet {
         jobs(setup, names).map(drop)
     }
 
-    /// Starts the jobs of a configuration, and puts them on the board.
-    pub(super) fn start(setup: &Rc<Setup>, names: &[String], board: &Board, clock: Clock) -> Result<Self, Failure> {
+    /// Starts the jobs of a configuration, and puts them on the board. What a command has to tell first is told later.
+    pub(super) fn start(
+        setup: &Rc<Setup>,
+        names: &[String],
+        (board, clock): (&Board, Clock),
+        pauses: &Pauses,
+    ) -> Result<Self, Failure> {
         let jobs = jobs(setup, names)?;
         let deadline = setup.config.daemon.shutdown_deadline;
         let commons = Rc::new(commons(&setup.config.daemon));
-        // Commands that print DSNs are run here: only then can be told where a job's places are.
-        let opened: Vec<_> = jobs
-            .into_iter()
-            .map(|job| {
-                let claim = job.daemon.lease.then(|| Rc::new(Claim::new(Foreign::StandBy)));
-                let pairs =
-                    Pairs { setup: Rc::clone(setup), job: job.name.clone(), claim, commons: Rc::clone(&commons) };
-                let past = pairs.past();
-                (job, pairs, past)
-            })
-            .collect();
-        let now = clock.now_ns();
-        let states: Vec<JobState> = opened.iter().map(|(job, ..)| state(job, setup, now)).collect();
-        board.change(|state| {
-            let before = std::mem::take(&mut state.jobs);
-            state.jobs = states.into_iter().map(|job| job.following(&before)).collect();
+        let (now, unsure) = (clock.now_ns(), pauses.unread());
+        let begins = |job: &config::Job| if pauses.holds(&job.name) { Begins::Paused } else { Begins::AtOnce };
+        let before: Rc<[JobState]> = board.look().jobs.into();
+        let states = jobs.iter().map(|job| {
+            let phase = if begins(job) == Begins::Paused { Phase::Paused } else { Phase::Starting };
+            let unsure = unsure.clone().filter(|_| phase == Phase::Paused);
+            let known = JobState { since_ns: now, unsure, ..state(job, setup) };
+            JobState { phase, ..at_known_places(known, &before).following(&before) }
         });
-        let ships = opened
-            .into_iter()
-            .map(|(job, pairs, past)| {
-                let pair = resolve::job_ends(job, setup.world(&super::env))
-                    .map(|(source, dest)| wire::pair(&source, &dest).id().to_owned());
-                let was_paused = board.job(&job.name, |job| job.phase == Phase::Paused) == Some(true);
-                let (orders, inbox) = mpsc::channel(ORDERS);
-                let parts = Parts {
-                    name: job.name.clone(),
-                    board: board.clone(),
-                    clock,
-                    wall: Rc::new(wall),
-                    rhythm: rhythm(job),
-                    schedule: job.daemon.schedule.clone(),
-                    past,
-                    peers: if job.daemon.lease { Peers::Hosts } else { Peers::None },
-                    begins: if was_paused { Begins::Paused } else { Begins::AtOnce },
-                    runner: Box::new(pairs),
-                    orders: inbox,
-                    deadline,
-                };
-                let handle = Handle { name: job.name.clone(), pair: pair.ok(), orders, setup: Rc::clone(setup) };
-                Ship { handle: Some(handle), name: job.name.clone(), task: spawn_local(Job::new(parts).run()) }
-            })
-            .collect();
-        Ok(Self { ships, deadline })
+        let states = states.collect();
+        board.change(|state| state.jobs = states);
+        let ships = jobs.into_iter().map(|job| {
+            let (orders, inbox) = mpsc::channel(ORDERS);
+            let handle = Handle { name: job.name.clone(), pair: Rc::default(), orders, setup: Rc::clone(setup) };
+            let (alive, ended) = oneshot::channel();
+            let slip = Slip {
+                job: job.clone(),
+                setup: Rc::clone(setup),
+                board: board.clone(),
+                clock,
+                commons: Rc::clone(&commons),
+                before: Rc::clone(&before),
+                begins: begins(job),
+                deadline,
+                pair: Rc::clone(&handle.pair),
+            };
+            let task = spawn_local(slip.run(inbox, ended));
+            Ship { handle: Some((handle, alive)), name: job.name.clone(), task }
+        });
+        Ok(Self { ships: ships.collect(), deadline })
     }
 
     /// How long a cycle under way may go on.
@@ -122,7 +104,7 @@ impl Fleet {
 
     /// How the jobs that run are reached.
     pub(super) fn handles(&self) -> impl Iterator<Item = Handle> {
-        self.ships.iter().filter_map(|ship| ship.handle.clone())
+        self.ships.iter().filter_map(|ship| Some(ship.handle.as_ref()?.0.clone()))
     }
 
     /// Tells all jobs to stop. What comes ends when the last one has.
@@ -140,7 +122,7 @@ impl Fleet {
 
 /// The jobs of these names; without names those that have something to do for a daemon.
 fn jobs<'a>(setup: &'a Setup, names: &[String]) -> Result<Vec<&'a config::Job>, Failure> {
-    let world = setup.world(&super::env);
+    let world = setup.world(&env);
     let has_work = |job: &config::Job| job.daemon.watch || job.daemon.schedule.is_some();
     let jobs = resolve::jobs(names, world)?;
     if let Some(idle) = jobs.iter().find(|job| !names.is_empty() && !has_work(job)) {
@@ -152,7 +134,7 @@ fn jobs<'a>(setup: &'a Setup, names: &[String]) -> Result<Vec<&'a config::Job>, 
         return Err(Failure::usage("no job has anything to do for a daemon")
             .hint("add watch = true, every = \"15m\" or cron = \"0 3 * * *\" to a job"));
     }
-    resolve::check_jobs(setup.world(&super::env))?;
+    resolve::check_jobs(setup.world(&env))?;
     Ok(with_work)
 }
 
@@ -161,17 +143,11 @@ fn commons(daemon: &config::Daemon) -> Commons {
     Commons::new(daemon.transfers, Rates::local(daemon.bwlimit.as_ref(), daemon.timezone.as_ref()))
 }
 
-fn rhythm(job: &config::Job) -> Rhythm {
-    let ns = |duration: Duration| job.daemon.watch.then(|| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX));
-    Rhythm { scan_ns: ns(job.daemon.full_scan_interval), list_ns: ns(job.daemon.full_listing_interval) }
-}
-
-/// A job before it begins; places that can't be told yet are told as they are written, if that holds no secret.
-fn state(job: &config::Job, setup: &Setup, now_ns: i64) -> JobState {
-    let (source, dest) = match resolve::job_ends(job, setup.world(&super::env)) {
-        Ok((source, dest)) => (source.location.display(), dest.location.display()),
-        Err(_) => ("?".to_owned(), "?".to_owned()),
-    };
+/// A job before it begins, as its configuration has it.
+pub(super) fn state(job: &config::Job, setup: &Setup) -> JobState {
+    let world = setup.world(&env);
+    let shown =
+        |place: &Secret| place::known(place, world).map_or_else(|_| UNKNOWN.to_owned(), |end| end.location.display());
     let mode = match job.mode {
         Mode::Copy => "copy",
         Mode::CopyAndDelete => "copy-and-delete",
@@ -179,5 +155,12 @@ fn state(job: &config::Job, setup: &Setup, now_ns: i64) -> JobState {
         Mode::TwoWay => "two-way",
     };
     let max_age = job.daemon.max_age.unwrap_or(MAX_AGE).as_secs();
-    JobState { since_ns: now_ns, ..JobState::new(&job.name, (&source, &dest), mode, max_age) }
+    JobState::new(&job.name, (&shown(&job.source), &shown(&job.destination)), mode, max_age)
+}
+
+/// A place that nobody knows yet is taken for the one of the configuration before.
+fn at_known_places(job: JobState, before: &[JobState]) -> JobState {
+    let Some(old) = before.iter().find(|old| (&old.name, &old.mode) == (&job.name, &job.mode)) else { return job };
+    let place = |place: String, old: &String| if place == UNKNOWN { old.clone() } else { place };
+    JobState { source: place(job.source.clone(), &old.source), dest: place(job.dest.clone(), &old.dest), ..job }
 }

@@ -10,11 +10,14 @@ use crate::cli::setup::shown;
 
 /// The right to be the daemon of a state directory.
 #[derive(Debug)]
-pub(super) struct DaemonLock(#[expect(dead_code, reason = "the lock ends with the file")] File);
+pub struct DaemonLock(#[expect(dead_code, reason = "the lock ends with the file")] File);
 
 impl DaemonLock {
     /// Takes it; the directory is made if it is missing.
-    pub(super) fn take(state_dir: &Path) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// A daemon has it, or the directory can't be used.
+    pub fn take(state_dir: &Path) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| {
             Failure::error(format!("can't use the state directory {}: {error}", shown(state_dir)))
                 .hint("name another one with --state-dir or [state] dir")

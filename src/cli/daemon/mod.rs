@@ -17,6 +17,7 @@ use tokio::sync::RwLock;
 use tokio::task::spawn_local;
 
 use super::args::Global;
+use super::env;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::logging::{self, LogFormat, Logs, Loudness};
@@ -26,6 +27,7 @@ use super::stderr::Stderr;
 use crate::config::places::Env;
 use crate::daemon::control;
 use crate::daemon::manager::{Heart, Manager};
+use crate::daemon::pauses::Pauses;
 use crate::daemon::samples;
 use crate::daemon::settle::Clock;
 use crate::daemon::state::{Board, DaemonState, Health};
@@ -33,6 +35,7 @@ use crate::daemon::state::{Board, DaemonState, Health};
 pub mod args;
 mod deck;
 mod fleet;
+mod launch;
 mod lock;
 mod outside;
 mod pair;
@@ -40,14 +43,10 @@ mod thrift;
 
 use deck::Jobs;
 use fleet::Fleet;
-use lock::DaemonLock;
+pub use lock::DaemonLock;
 use outside::Outside;
 
 pub use thrift::become_thrifty;
-
-fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
 
 /// The logs of a daemon.
 pub fn start_logs(args: &args::Daemon, global: &Global, output: &Arc<Output>, env: Env<'_>) {
@@ -79,11 +78,14 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
         reload_error: None,
         jobs: Vec::new(),
     });
-    let fleet = Rc::new(RefCell::new(Fleet::start(&setup, &args.jobs, &board, clock)?));
+    let pauses = pauses(&setup);
+    let fleet = Fleet::start(&setup, &args.jobs, (&board, clock), &pauses)?;
+    let fleet = Rc::new(RefCell::new(fleet));
     let served = Rc::new(RwLock::new(()));
     match control::listen(&setup.state_dir) {
         Ok(listener) => {
-            let jobs = Jobs { board: board.clone(), fleet: Rc::clone(&fleet), served: Rc::clone(&served) };
+            let (board, fleet, pauses) = (board.clone(), Rc::clone(&fleet), Rc::clone(&pauses));
+            let jobs = Jobs { board, fleet, pauses, served: Rc::clone(&served) };
             spawn_local(control::serve(listener, Rc::new(jobs)));
         }
         Err(error) => tracing::error!("nobody can ask this daemon: {}: {error}", shown(&setup.state_dir)),
@@ -94,7 +96,7 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
     }
     let outside = Outside::start(&setup, &board, clock).await?;
     let (names, shown) = (args.jobs.clone(), board.clone());
-    let mut crew = Crew { setup, fleet: Rc::clone(&fleet), outside, board: shown, clock, names };
+    let mut crew = Crew { setup, fleet: Rc::clone(&fleet), outside, board: shown, clock, names, pauses };
     let charted = board.clone();
     spawn_local(async move { samples::keep(&charted, clock).await });
     let (mut heart, pulse) = Heart::new();
@@ -142,6 +144,17 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
     Ok(Exit::Done)
 }
 
+/// What people paused before.
+fn pauses(setup: &Setup) -> Rc<Pauses> {
+    let jobs = setup.config.jobs.iter().map(|job| job.name.clone());
+    let pauses = Pauses::load(&setup.state_dir, jobs);
+    if let Some(why) = pauses.unread() {
+        let file = shown(&pauses.path());
+        tracing::error!("which jobs were paused can't be read in {file}: {why}; all are, until mediasync resume");
+    }
+    Rc::new(pauses)
+}
+
 /// What runs by one configuration.
 struct Crew {
     setup: Rc<Setup>,
@@ -150,6 +163,7 @@ struct Crew {
     board: Board,
     clock: Clock,
     names: Vec<String>,
+    pauses: Rc<Pauses>,
 }
 
 impl Crew {
@@ -171,10 +185,11 @@ impl Crew {
         }
         let stopped = self.fleet.borrow_mut().stop();
         stopped.await;
-        let fleet = match Fleet::start(&setup, &self.names, &self.board, self.clock) {
+        let start = |setup| Fleet::start(setup, &self.names, (&self.board, self.clock), &self.pauses);
+        let fleet = match start(&setup) {
             Ok(fleet) => fleet,
             Err(failure) => {
-                *self.fleet.borrow_mut() = Fleet::start(&self.setup, &self.names, &self.board, self.clock)?;
+                *self.fleet.borrow_mut() = start(&self.setup)?;
                 return Err(failure);
             }
         };

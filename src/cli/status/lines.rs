@@ -9,7 +9,12 @@ use crate::daemon::state::{DaemonState, JobState};
 use crate::manifest::Run;
 
 /// A subject for scripts.
-pub(super) fn status(subject: &Subject, seen: &Seen, daemon: Option<&Value>, setup: &Setup) -> Value {
+pub(super) fn status(
+    subject: &Subject,
+    seen: &Seen,
+    (daemon, paused): (Option<&Value>, Option<bool>),
+    setup: &Setup,
+) -> Value {
     json!({
         "v": 1,
         "type": "status",
@@ -22,6 +27,7 @@ pub(super) fn status(subject: &Subject, seen: &Seen, daemon: Option<&Value>, set
         "bytes": seen.synced.1,
         "run": seen.run.as_ref().map(run_fields),
         "whole_run": seen.whole.as_ref().map(run_fields),
+        "paused": paused,
         "daemon": daemon,
         "config": setup.config_file.as_deref().map(shown),
         "state_dir": shown(&setup.state_dir),
@@ -29,7 +35,7 @@ pub(super) fn status(subject: &Subject, seen: &Seen, daemon: Option<&Value>, set
 }
 
 /// A job that only the daemon knows.
-pub(super) fn unknown(job: &JobState, daemon: &Value, setup: &Setup) -> Value {
+pub(super) fn unknown(job: &JobState, (daemon, paused): (&Value, Option<bool>), setup: &Setup) -> Value {
     json!({
         "v": 1,
         "type": "status",
@@ -42,6 +48,7 @@ pub(super) fn unknown(job: &JobState, daemon: &Value, setup: &Setup) -> Value {
         "bytes": job.synced.1,
         "run": null,
         "whole_run": null,
+        "paused": paused,
         "daemon": daemon,
         "config": setup.config_file.as_deref().map(shown),
         "state_dir": shown(&setup.state_dir),

@@ -97,7 +97,13 @@ impl Teller<'_> {
         let name = shell::word(&job.name);
         match (job.phase, &job.running) {
             (_, Some(running)) => Some(self.running(running)),
-            (Phase::Paused, None) => Some(format!("hint: mediasync resume {name}{} goes on", self.repeated)),
+            (Phase::Paused, None) => {
+                let why = job
+                    .unsure
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!("paused because nobody can know whether it was: {why}\n"));
+                Some(format!("{why}hint: to go on: mediasync resume {name}{}", self.repeated))
+            }
             (Phase::Lent, None) => Some("now: a command works on it; the daemon goes on afterwards".to_owned()),
             (_, None) => None,
         }

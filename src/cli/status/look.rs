@@ -1,5 +1,6 @@
 //! One look at everything: the daemon is asked, the manifests say the rest, and both become what is printed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::{State, Subject, lines, live, subjects, told, trash};
@@ -9,7 +10,9 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{Format, Output};
 use crate::cli::place::World;
 use crate::cli::setup::{Setup, shown};
+use crate::cli::shell;
 use crate::config;
+use crate::daemon::pauses;
 use crate::daemon::state::{DaemonState, JobState};
 
 /// What one look at everything found.
@@ -56,11 +59,21 @@ pub(super) async fn look(job: Option<&str>, setup: &Setup, world: World<'_>) -> 
         failures.push((None, failure.hint("what follows is what the last runs left")));
         None
     });
+    let paused = match pauses::read(&setup.state_dir) {
+        Ok(paused) => Some(paused),
+        Err(error) if daemon.is_none() => {
+            failures.push((None, unread(&error, setup)));
+            None
+        }
+        // It may be of another user; the daemon knows.
+        Err(_) => None,
+    };
     let run_by_it = daemon.as_ref().map_or(&[][..], |daemon| &daemon.jobs);
     let (subjects, missed) = subjects(job, run_by_it, setup, world)?;
     let mut exit = missed.iter().map(|(_, failure)| failure.exit).max().unwrap_or(Exit::Done);
     failures.extend(missed);
-    let mut told = Told { setup, daemon: daemon.as_ref(), now_ns: now_ns(), blocks: Vec::new(), gist: String::new() };
+    let (daemon, blocks) = (daemon.as_ref(), Vec::new());
+    let mut told = Told { setup, daemon, paused, now_ns: now_ns(), blocks, gist: String::new() };
     for subject in &subjects {
         match told.subject(subject) {
             Ok(one) => exit = exit.max(one),
@@ -89,6 +102,8 @@ pub(super) async fn look(job: Option<&str>, setup: &Setup, world: World<'_>) -> 
 struct Told<'a> {
     setup: &'a Setup,
     daemon: Option<&'a DaemonState>,
+    /// The jobs that a person paused; `None` if nobody can know.
+    paused: Option<BTreeSet<String>>,
     now_ns: i64,
     blocks: Vec<String>,
     gist: String,
@@ -110,8 +125,11 @@ impl Told<'_> {
         let seen = subject.look(setup)?;
         self.note(&(State::of(&seen), seen.run.as_ref().map(|run| run.id)));
         self.blocks.push(match setup.output.format() {
-            Format::Json => lines::status(subject, &seen, None, setup).to_string(),
-            Format::Human => told(subject, &seen, setup.output.zone(), &setup.repeated),
+            Format::Json => lines::status(subject, &seen, (None, self.is_paused(subject)), setup).to_string(),
+            Format::Human => {
+                let text = told(subject, &seen, setup.output.zone(), &setup.repeated);
+                if self.is_paused(subject) == Some(true) { text + &self.pause_of(subject) } else { text }
+            }
         });
         Ok(State::of(&seen).exit())
     }
@@ -127,9 +145,11 @@ impl Told<'_> {
         let block = match setup.output.format() {
             Format::Json => {
                 let live = lines::daemon(daemon, job, now_ns);
-                match subject {
-                    Some(subject) => lines::status(subject, &seen, Some(&live), setup).to_string(),
-                    None => lines::unknown(job, &live, setup).to_string(),
+                if let Some(subject) = subject {
+                    lines::status(subject, &seen, (Some(&live), self.is_paused(subject)), setup).to_string()
+                } else {
+                    let paused = self.paused.as_ref().map(|paused| paused.contains(&job.name));
+                    lines::unknown(job, (&live, paused), setup).to_string()
                 }
             }
             Format::Human => {
@@ -152,6 +172,20 @@ impl Told<'_> {
         live::exit(job, health)
     }
 
+    fn is_paused(&self, subject: &Subject) -> Option<bool> {
+        let Some(job) = &subject.job else { return Some(false) };
+        self.paused.as_ref().map(|paused| paused.contains(job))
+    }
+
+    /// What a pause means while no daemon runs.
+    fn pause_of(&self, subject: &Subject) -> String {
+        let job = shell::word(subject.handle());
+        let repeated = &self.setup.repeated;
+        format!(
+            "\n  paused: a daemon that starts leaves it alone\n  hint: to end that: mediasync resume {job}{repeated}"
+        )
+    }
+
     /// What is told at the end: the daemon, and where everything lies.
     fn end(&mut self) {
         let (setup, zone) = (self.setup, self.setup.output.zone());
@@ -169,6 +203,13 @@ impl Told<'_> {
         let config = config.unwrap_or_else(|| "none found".to_owned());
         self.blocks.push(format!("config: {config}\nstate:  {}", shown(&setup.state_dir)));
     }
+}
+
+/// Why nobody knows which jobs are paused, and what that means.
+fn unread(error: &std::io::Error, setup: &Setup) -> Failure {
+    let file = shown(&setup.state_dir.join(pauses::NAME));
+    let message = format!("can't read which jobs were paused: {file}: {error}; a daemon that starts leaves all alone");
+    Failure::error(message).hint(format!("to end that for all of them: mediasync resume{}", setup.repeated))
 }
 
 /// Whether a daemon has something to do for it.

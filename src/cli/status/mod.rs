@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::human::{self, Ways};
 use super::json::Record;
 use super::pairs;
-use super::place::World;
+use super::place::{self, World};
 use super::resolve;
 use super::setup::Setup;
 use super::shell::{Kept, Settled};
@@ -146,6 +146,13 @@ fn subjects(job: Option<&str>, run_by_it: &[JobState], setup: &Setup, world: Wor
     };
     let (mut found, mut missed) = (Vec::new(), Vec::new());
     for job in jobs {
+        let by_command = [&job.source, &job.destination].iter().any(|at| place::told_by_command(at, world).is_some());
+        if by_command && spoken_for(&job.name) {
+            // Commands may take a minute, and the daemon ran them: they are not run again only to tell how things stand.
+            let pair = known.iter().find(|known| known.job.as_deref() == Some(&job.name)).cloned();
+            found.extend(pair.map(|pair| Subject { mode: Some(job.mode), job: pair.job.clone(), ..Subject::of(pair) }));
+            continue;
+        }
         match resolve::job_ends(job, world) {
             Ok((source, dest)) => found.push(Subject {
                 job: Some(job.name.clone()),
@@ -163,8 +170,7 @@ fn subjects(job: Option<&str>, run_by_it: &[JobState], setup: &Setup, world: Wor
         let pair = known.pair();
         let wanted = job.is_none_or(|name| pair.id() == name);
         if wanted && known.job.is_none() && found.iter().all(|subject| subject.pair != pair) {
-            let (source_canonical, names, spelled) = (known.source, known.names, known.spelled);
-            found.push(Subject { job: None, pair, source_canonical, names, spelled, mode: None });
+            found.push(Subject::of(known));
         }
     }
     Ok((found, missed))
@@ -175,6 +181,12 @@ fn record(run: &Run) -> Option<Record> {
 }
 
 impl Subject {
+    /// A pair as the last command named it, without its job.
+    fn of(known: pairs::Known) -> Self {
+        let pair = known.pair();
+        Self { job: None, pair, source_canonical: known.source, names: known.names, spelled: known.spelled, mode: None }
+    }
+
     /// Its manifest; `None` before its first run.
     fn manifest(&self, setup: &Setup) -> Result<Option<Manifest>, Failure> {
         let orientation = self.pair.orientation(&self.source_canonical);

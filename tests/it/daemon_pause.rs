@@ -1,0 +1,121 @@
+//! A pause outlives the daemon: somebody saw that something is wrong, and a restart does not put that right.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::support::daemon::Daemon;
+use super::support::sandbox::Sandbox;
+
+fn watched() -> Sandbox {
+    let sandbox = Sandbox::with(&[("a.txt", "one"), ("b.txt", "two")]);
+    sandbox.configure("");
+    sandbox
+}
+
+/// It is paused, and stays so although there is something to do.
+fn stays_paused(sandbox: &Sandbox, daemon: &mut Daemon<'_>) {
+    daemon.until("paused", |job| job["phase"] == "paused");
+    sandbox.server.clear_log();
+    daemon.ask(&json!({"v": 1, "ask": "status"})).unwrap();
+    daemon.until("paused still", |job| job["phase"] == "paused");
+    assert_eq!(sandbox.server.requests().len(), 0, "nobody is asked for anything");
+}
+
+#[test]
+fn a_pause_outlives_the_daemon_and_ends_when_somebody_says_so() {
+    let sandbox = watched();
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    sandbox.by_config(&["pause", "media"]).exits(0);
+    daemon.kill();
+    sandbox.write("c.txt", "three");
+    // Without a daemon.
+    let told = sandbox.by_config(&["status"]);
+    let told =
+        told.says(&["paused: a daemon that starts leaves it alone", "hint: to end that: mediasync resume media"]);
+    assert_eq!(sandbox.by_config(&["status", "--json"]).line("status")["paused"], true, "{told:?}");
+    // By another one, twice, and by another configuration.
+    for _ in 0..2 {
+        let mut daemon = sandbox.daemon();
+        stays_paused(&sandbox, &mut daemon);
+        sandbox.configure("concurrency = 3");
+        daemon.signal(rustix::process::Signal::HUP);
+        stays_paused(&sandbox, &mut daemon);
+        daemon.stop().exits(0);
+    }
+    assert!(!sandbox.remote().contains_key("c.txt"));
+    let mut daemon = sandbox.daemon();
+    stays_paused(&sandbox, &mut daemon);
+    sandbox.by_config(&["status"]).says(&["paused;", "hint: to go on: mediasync resume media"]);
+    // A person may run it all the same.
+    sandbox.by_config(&["sync", "media"]).exits(0);
+    sandbox.assert_equal();
+    stays_paused(&sandbox, &mut daemon);
+    sandbox.write("d.txt", "four");
+    sandbox.by_config(&["resume"]).exits(0);
+    daemon.until_equal();
+    assert_eq!(sandbox.by_config(&["status", "--json"]).exits(0).line("status")["paused"], false);
+    daemon.kill();
+    sandbox.write("e.txt", "five");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    daemon.stop().exits(0);
+}
+
+#[test]
+fn a_pause_that_a_daemon_left_can_be_ended_without_one_and_none_can_be_begun() {
+    let sandbox = watched();
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    sandbox.by_config(&["pause"]).exits(0);
+    daemon.stop().exits(0);
+    for args in [&["pause", "media"][..], &["resume", "other"], &["pause"]] {
+        sandbox.by_config(args).exits(1).says(&["no daemon runs"]);
+    }
+    let printed = sandbox.by_config(&["status"]);
+    sandbox.paste(&printed, "mediasync resume media ").exits(0).says(&["resumed: media; no daemon runs"]);
+    sandbox.by_config(&["resume", "media"]).exits(1).says(&["no daemon runs"]);
+    sandbox.by_config(&["status"]).exits(0).never_says("paused");
+    sandbox.write("c.txt", "three");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    daemon.stop().exits(0);
+}
+
+#[test]
+fn where_nobody_knows_which_jobs_were_paused_all_are() {
+    let sandbox = watched();
+    sandbox.by_config(&["sync", "media"]).exits(0);
+    sandbox.write("c.txt", "three");
+    fs::write(sandbox.path("state/paused.json"), "{\"v\":1,\"jo").unwrap();
+    sandbox.by_config(&["status"]).says(&["can't read which jobs were paused", "paused.json", "mediasync resume"]);
+    let mut daemon = sandbox.daemon();
+    stays_paused(&sandbox, &mut daemon);
+    sandbox.by_config(&["status"]).says(&["nobody can know whether it was", "mediasync resume media"]);
+    sandbox.by_config(&["resume", "media"]).exits(0);
+    daemon.until_equal();
+    sandbox.by_config(&["status"]).exits(0).never_says("nobody can know");
+    let ran = daemon.stop().exits(0);
+    assert!(ran.stderr.contains("ERROR which jobs were paused can't be read in "), "{ran:?}");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    daemon.stop().exits(0);
+}
+
+#[test]
+fn a_pause_that_can_not_be_written_down_is_one_and_says_so() {
+    let sandbox = watched();
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    fs::create_dir(sandbox.path("state/paused.json.tmp")).unwrap();
+    let said = &["paused, but the next start of the daemon will not know it", "paused.json"];
+    sandbox.by_config(&["pause", "media"]).exits(5).says(said);
+    stays_paused(&sandbox, &mut daemon);
+    fs::remove_dir(sandbox.path("state/paused.json.tmp")).unwrap();
+    sandbox.by_config(&["pause", "media"]).exits(0);
+    daemon.kill();
+    let mut daemon = sandbox.daemon();
+    stays_paused(&sandbox, &mut daemon);
+    daemon.stop().exits(0);
+}
