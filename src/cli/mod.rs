@@ -20,6 +20,7 @@ pub mod forget;
 pub mod human;
 pub mod interrupt;
 pub mod json;
+mod lease;
 pub mod logging;
 pub mod output;
 pub mod ownership;

@@ -10,8 +10,8 @@ const SECOND: i64 = 1_000_000_000;
 const FIRST_RETRY: i64 = SECOND;
 /// But never longer.
 const LAST_RETRY: i64 = 60 * SECOND;
-/// How long it waits for others who work on the pair.
-const STAND_BY: i64 = 10 * SECOND;
+/// How long it waits for another process that works on the pair.
+pub const STAND_BY: i64 = 10 * SECOND;
 /// After a halt, changes are looked at again at most this often: somebody may have put right what was wrong.
 const RECONSIDER: i64 = 60 * SECOND;
 /// And at least this often, though nothing changed here: what was wrong may have been at the other side. A halt that
@@ -176,10 +176,10 @@ impl Agenda {
         self.again(look, now_ns, Retry { at_ns: now_ns + wait, tries })
     }
 
-    /// Others work on the pair. Returns when it is tried again.
-    pub fn stand_by(&mut self, look: Look, now_ns: i64) -> i64 {
+    /// Others work on the pair, and are waited for so long, ns. Returns when it is tried again.
+    pub fn stand_by(&mut self, look: Look, now_ns: i64, wait: i64) -> i64 {
         let tries = self.retry.map_or(0, |retry| retry.tries);
-        self.again(look, now_ns, Retry { at_ns: now_ns + STAND_BY, tries })
+        self.again(look, now_ns, Retry { at_ns: now_ns.saturating_add(wait), tries })
     }
 
     fn again(&mut self, look: Look, now_ns: i64, retry: Retry) -> i64 {

@@ -27,7 +27,8 @@ impl Coverage {
 
 impl Health {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::InSync, Self::Syncing, Self::Paused, Self::Stale, Self::Problems, Self::Halted];
+    pub const ALL: [Self; 7] =
+        [Self::InSync, Self::Syncing, Self::Paused, Self::Standby, Self::Stale, Self::Problems, Self::Halted];
 
     /// As `serde` writes it.
     pub fn name(self) -> &'static str {
@@ -35,6 +36,7 @@ impl Health {
             Self::InSync => "in-sync",
             Self::Syncing => "syncing",
             Self::Paused => "paused",
+            Self::Standby => "standby",
             Self::Stale => "stale",
             Self::Problems => "problems",
             Self::Halted => "halted",
@@ -45,7 +47,7 @@ impl Health {
     pub fn fails(self) -> bool {
         match self {
             Self::Stale | Self::Halted => true,
-            Self::InSync | Self::Syncing | Self::Paused | Self::Problems => false,
+            Self::InSync | Self::Syncing | Self::Paused | Self::Standby | Self::Problems => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -122,6 +123,17 @@ pub struct Failed {
 pub enum Then {
     /// It tries again by itself, less often each time.
     Retry,
-    /// Another process or host works on the pair: it tries again soon.
+    /// Another process works on the pair: it tries again soon.
     StandBy,
+    /// Another host holds the lease and does the work: it looks again soon whether it still does.
+    Leased(Seen),
+}
+
+/// What was seen of a lease that another host holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// How long ago it changed for the last time: so long ago its holder lived for sure.
+    pub changed_ago: Duration,
+    /// When to look again.
+    pub again: Duration,
 }

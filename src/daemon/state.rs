@@ -87,9 +87,15 @@ pub struct JobState {
     pub halt: Option<Halted>,
     /// Why the last try failed.
     pub error: Option<Failing>,
+<<<<<<< HEAD
     /// Why it counts as paused although nobody is known to have paused it.
     #[serde(default)]
     pub unsure: Option<String>,
+=======
+    /// While another host holds the lease: when that was last seen to live, by a change of its lease.
+    #[serde(default)]
+    pub peer_seen_ns: Option<i64>,
+>>>>>>> 1cab715 (wip: lease)
     /// Since the daemon began.
     pub totals: Totals,
     /// The last day, the oldest first; without gaps from its first point on only where something was noted.
@@ -303,6 +309,8 @@ pub enum Health {
     Syncing,
     /// A person paused it, and it is not late yet.
     Paused,
+    /// Another host holds the lease, lives and does the work: how late that is, it says itself.
+    Standby,
     /// Not fresh for longer than it may be.
     Stale,
     /// Some keys could not be handled, or are in conflict.
@@ -336,7 +344,11 @@ impl JobState {
             conflict_count: 0,
             halt: None,
             error: None,
+<<<<<<< HEAD
             unsure: None,
+=======
+            peer_seen_ns: None,
+>>>>>>> 1cab715 (wip: lease)
             totals: Totals::default(),
             samples: VecDeque::new(),
         }
@@ -346,6 +358,13 @@ impl JobState {
     fn is_watching(&self) -> bool {
         self.watch.as_ref().is_some_and(|watch| watch.coverage == Coverage::Full)
             && !matches!(self.phase, Phase::Starting | Phase::Paused | Phase::Lent | Phase::Lost | Phase::Failing)
+    }
+
+    /// Whether another host does the work and was seen to live within the time that this job may be behind. A person who
+    /// paused this one, or works on its pair, has the last word.
+    fn stands_by(&self, now_ns: i64) -> bool {
+        let seen_s = self.peer_seen_ns.map(|seen| u64::try_from((now_ns - seen) / SECOND).unwrap_or(0));
+        seen_s.is_some_and(|seen| seen <= self.max_age_s) && !matches!(self.phase, Phase::Paused | Phase::Lent)
     }
 
     /// For how many seconds both sides are not known to be equal: 0 while a watched job has nothing to do. `None` before
@@ -368,14 +387,17 @@ impl JobState {
     pub fn health(&self, now_ns: i64, started_ns: i64) -> Health {
         let waited = u64::try_from((now_ns - started_ns.max(self.since_ns)) / SECOND).unwrap_or(0);
         let lag = self.lag_s(now_ns);
+        let stands_by = self.stands_by(now_ns);
         if self.halt.is_some() {
             Health::Halted
-        } else if self.phase == Phase::Lost || lag.unwrap_or(waited) > self.max_age_s {
+        } else if self.phase == Phase::Lost || (!stands_by && lag.unwrap_or(waited) > self.max_age_s) {
             Health::Stale
         } else if self.problem_count + self.conflict_count > 0 {
             Health::Problems
         } else if self.phase == Phase::Paused {
             Health::Paused
+        } else if stands_by {
+            Health::Standby
         } else if lag.is_none() || self.dirty > 0 || self.error.is_some() || self.phase == Phase::Starting {
             Health::Syncing
         } else {
@@ -458,6 +480,23 @@ mod tests {
         (job.phase, job.fresh_ns) = (Phase::Idle, Some(100 * SECOND));
         assert_eq!((job.lag_s(150 * SECOND), job.health(150 * SECOND, 0)), (Some(50), Health::InSync));
         assert_eq!(job.health(701 * SECOND, 0), Health::Stale);
+    }
+
+    #[test]
+    fn a_host_that_stands_by_is_well_as_long_as_the_other_one_lives() {
+        let mut job = JobState { peer_seen_ns: Some(4_990 * SECOND), phase: Phase::Standby, ..job() };
+        assert_eq!((job.lag_s(5_000 * SECOND), job.health(5_000 * SECOND, 0)), (None, Health::Standby), "never looked");
+        (job.fresh_ns, job.dirty, job.dirty_since_ns) = (Some(10 * SECOND), 3, Some(20 * SECOND));
+        assert_eq!(job.health(5_000 * SECOND, 0), Health::Standby, "it is the other one who is late");
+        job.phase = Phase::Running;
+        assert_eq!(job.health(5_000 * SECOND, 0), Health::Standby, "while it asks whether that is still so");
+        assert_eq!(job.health(5_591 * SECOND, 0), Health::Stale, "nobody was seen to live for max_age");
+        job.phase = Phase::Paused;
+        assert_eq!(job.health(5_000 * SECOND, 0), Health::Stale, "a paused one takes over from nobody");
+        (job.phase, job.problem_count) = (Phase::Standby, 1);
+        assert_eq!(job.health(5_000 * SECOND, 0), Health::Problems);
+        job.phase = Phase::Lost;
+        assert_eq!(job.health(5_000 * SECOND, 0), Health::Stale);
     }
 
     #[test]

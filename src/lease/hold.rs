@@ -34,6 +34,20 @@ pub(crate) async fn while_held<T>(
     done
 }
 
+/// For a host that saw another one hold the lease: whether it still does. One request, and nothing is written: the place
+/// is not contacted first, since it was when the lease was seen.
+///
+/// # Errors
+/// [`Cause::Leased`] if it does; else what the place says.
+pub async fn stand_by(cycle: &Cycle<'_>, claim: &Claim) -> Result<(), Error> {
+    if claim.seen().is_none() {
+        return Ok(());
+    }
+    let replica = place(cycle);
+    let Some(leases) = replica.leases() else { return Ok(()) };
+    claim.look(leases, replica.name(), &cycle.manifest.lease_holders()?).await
+}
+
 /// Where the lease lies: at the side that is written; of two at the one that other hosts see as well.
 fn place<'a>(cycle: &'a Cycle<'_>) -> &'a Arc<dyn Replica> {
     let is_shared = |side: &Side| cycle.of(*side).capabilities().read_cost == ReadCost::Transfer;

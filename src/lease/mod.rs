@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::clock::{Boot, Clock, Runtime};
+pub use self::hold::stand_by;
 pub(crate) use self::hold::while_held;
 use crate::model::{Expect, Version};
 use crate::replica::fence::Permit;
@@ -37,9 +38,21 @@ pub struct Terms {
     pub margin: Duration,
 }
 
+impl Terms {
+    /// Of a lease that is over after this time.
+    pub fn of(ttl: Duration) -> Self {
+        Self { ttl, renewal: ttl / 3, margin: ttl / 6 }
+    }
+
+    /// How long who stands by waits until he looks again.
+    pub fn again(&self) -> Duration {
+        self.ttl / 6
+    }
+}
+
 impl Default for Terms {
     fn default() -> Self {
-        Self { ttl: Duration::from_mins(1), renewal: Duration::from_secs(20), margin: Duration::from_secs(10) }
+        Self::of(Duration::from_mins(1))
     }
 }
 
@@ -101,14 +114,34 @@ impl Words {
 }
 
 impl Claim {
-    /// With the usual terms and the kernel's clock.
-    pub fn new(foreign: Foreign) -> Self {
-        Self::with(Terms::default(), Arc::new(Boot), foreign)
-    }
-
     /// With these.
     pub fn with(terms: Terms, clock: Arc<dyn Clock>, foreign: Foreign) -> Self {
         Self { terms, clock, foreign, sighting: Mutex::default() }
+    }
+
+    /// How long ago the lease of another host was seen to change for the last time, which proves that its holder lived;
+    /// `None` if nobody else has it, as far as was seen.
+    pub fn seen(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        self.sighting().as_ref().map(|seen| now.saturating_sub(seen.since))
+    }
+
+    /// How long who stands by waits until he looks again.
+    pub fn again(&self) -> Duration {
+        self.terms.again()
+    }
+
+    /// Whether the lease may be taken now, as far as one look tells: one request, and nothing is written.
+    ///
+    /// # Errors
+    /// [`Cause::Leased`] if another host holds it; else what the place says.
+    pub async fn look(&self, leases: &dyn Leases, name: &str, own: &[String]) -> Result<(), Error> {
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        let found = leases.read().await?;
+        if found.is_none() {
+            *self.sighting() = None;
+        }
+        self.passed_over(leases, found, &own, name).await.map(drop)
     }
 
     /// A name for a holder: to be written down before [`Claim::take`] writes it at the place.
@@ -195,6 +228,9 @@ impl Claim {
             let words = Words::read(&there.text);
             let generation = words.as_ref().map_or(0, |words| words.generation);
             let is_free = there.text.is_empty() || words.as_ref().is_some_and(|words| own.contains(&&*words.holder));
+            if is_free {
+                *self.sighting() = None;
+            }
             if is_free || self.is_abandoned(&there.version, words.as_ref()) {
                 return Ok(Some(Open { version: there.version, generation }));
             }

@@ -184,3 +184,35 @@ async fn what_this_host_left_is_taken_at_once_and_what_nobody_can_read_after_a_w
     tokio::time::advance(seconds(60)).await;
     take(&one, &place).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_by_asks_for_the_lease_alone_and_forgets_it_once_it_is_free() {
+    let (place, other) = (place(), claim(Foreign::StandBy));
+    assert_eq!(other.seen(), None);
+    let lease = take(&claim(Foreign::StandBy), &place).await.unwrap();
+    assert_eq!(cause(take(&other, &place).await), Cause::Leased);
+    place.take_calls();
+    let looks = async {
+        for _ in 0..30 {
+            tokio::time::sleep(other.again()).await;
+            assert_eq!(cause(other.look(&*place, NAME, &[]).await), Cause::Leased);
+            assert!(other.seen().is_some_and(|ago| ago <= seconds(20)), "each renewal is seen: {:?}", other.seen());
+        }
+    };
+    tokio::select! {
+        error = lease.keep(&*place) => panic!("{error}"),
+        () = looks => {}
+    }
+    let calls = place.take_calls();
+    assert_eq!(calls.iter().filter(|call| call.operation == "read lease").count(), 30);
+    assert_eq!(calls.len(), 30 + 15, "and nothing but the renewals of the other one");
+    lease.give_back(&*place).await.unwrap();
+    other.look(&*place, NAME, &[]).await.unwrap();
+    assert_eq!(other.seen(), None);
+
+    let dead = take(&claim(Foreign::StandBy), &place).await.unwrap();
+    assert_eq!(cause(take(&other, &place).await), Cause::Leased);
+    tokio::time::advance(seconds(60)).await;
+    other.look(&*place, NAME, &[]).await.unwrap();
+    assert!(take(&other, &place).await.is_ok() && dead.check().is_err(), "what was seen is still known");
+}

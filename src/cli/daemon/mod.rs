@@ -39,6 +39,7 @@ mod launch;
 mod lock;
 mod outside;
 mod pair;
+mod standby;
 mod thrift;
 
 use deck::Jobs;
@@ -221,6 +222,7 @@ fn summary(board: &Board, clock: Clock) -> String {
         (Health::InSync, "in sync"),
         (Health::Syncing, "syncing"),
         (Health::Paused, "paused"),
+        (Health::Standby, "standing by"),
         (Health::Problems, "with problems"),
         (Health::Stale, "STALE"),
         (Health::Halted, "HALTED"),

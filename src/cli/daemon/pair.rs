@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::standby;
 use crate::cli::args::Cmd;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -24,8 +25,9 @@ use crate::daemon::runner::{Failed, Held, NAMED, Other, Outcome, Runner, Sight, 
 use crate::daemon::state::{Done, Look};
 use crate::lease::Claim;
 use crate::location::Location;
-use crate::manifest::{self, Manifest, RunId};
+use crate::manifest::{self, Manifest, ManifestError, RunId};
 use crate::model::{Action, Conflict, Counts, Key, Problem, Side};
+use crate::replica::Cause;
 use crate::replica::access::Access;
 use crate::replica::local::watch::Watcher;
 use crate::replica::throttle::Commons;
@@ -197,13 +199,7 @@ impl Open {
             *slot = None;
             return Ok(());
         }
-        let ending = match Exit::of(&line.report) {
-            Exit::Halted => "halted",
-            Exit::Problems => "problems",
-            _ => "finished",
-        };
-        let totals = Totals { made: self.session.requests(), ..Totals::of(&line.report, Stage::Done) };
-        manifest.finish_run(line.run, ending, &json::record(&totals), now_ns())?;
+        self.finish(line)?;
         let shared = look == Look::Changes && !halted && report.trash.kept == 0;
         line.state = if shared { LineState::Shared } else { LineState::Closed };
         Ok(())
@@ -218,6 +214,31 @@ impl Open {
                 tracing::warn!(job = %self.job(), "{}", error.message);
             }
         }
+    }
+
+    /// Another host does the work: that is no failure, and hosts leave it to each other all day. Only of a look at both
+    /// sides it stays on record that it is still to be made.
+    fn leave(&self, look: Look, failure: &Failure) {
+        if look == Look::Both {
+            return self.broke("failed", failure);
+        }
+        let Some(line) = self.line.borrow_mut().take() else { return };
+        let is_news = line.report.done != Counts::default() || !line.report.is_clean();
+        let noted = if is_news { self.finish(&line) } else { self.session.manifest.strike_run(line.run) };
+        if let Err(error) = noted {
+            tracing::warn!(job = %self.job(), "{}", error.message);
+        }
+    }
+
+    /// Closes a line with what its cycles did.
+    fn finish(&self, line: &Line) -> Result<(), ManifestError> {
+        let ending = match Exit::of(&line.report) {
+            Exit::Halted => "halted",
+            Exit::Problems => "problems",
+            _ => "finished",
+        };
+        let totals = Totals { made: self.session.requests(), ..Totals::of(&line.report, Stage::Done) };
+        self.session.manifest.finish_run(line.run, ending, &json::record(&totals), now_ns())
     }
 
     fn outcome(&self, report: Report, named: Box<[String]>) -> Result<Outcome, Failure> {
@@ -267,6 +288,10 @@ impl Held for Open {
     }
 
     async fn cycle(&self, sight: &Sight, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
+        if let Some(claim) = self.claim.as_deref() {
+            let cycle = self.session.cycle(&self.task, Run::DryRun, Arc::clone(progress), now_ns());
+            standby::look(&cycle, claim).await?;
+        }
         let run = self.begin(sight.look, now_ns())?;
         let mut cycle = self.session.cycle(&self.task, Run::Execute(run), Arc::clone(progress), now_ns());
         cycle.scope = sight.scope.clone();
@@ -291,9 +316,13 @@ impl Held for Open {
                 Ok(self.outcome(report, ears.named())?)
             }
             Err(error) => {
+                let seen = self.claim.as_deref().filter(|_| error.cause == Cause::Leased).and_then(standby::seen);
                 let failure = Failure::from(error);
-                self.broke("failed", &failure);
-                Err(failure.into())
+                match seen {
+                    Some(_) => self.leave(sight.look, &failure),
+                    None => self.broke("failed", &failure),
+                }
+                Err(standby::left(failure.into(), seen))
             }
         }
     }

@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::human::Ways;
 use super::interrupt::or_interrupted;
 use super::json;
+use super::lease;
 use super::output::Output;
 use super::pairs::{self, Known};
 use super::place::End;
@@ -385,8 +386,7 @@ async fn with_approval(
 
 /// What a job with `lease = true` takes the lease by. Whoever else holds it is waited for, as long as that may last.
 fn claim(task: &Task, setup: &Setup) -> Option<Claim> {
-    let job = setup.config.job(task.job.as_deref()?)?;
-    job.daemon.lease.then(|| Claim::new(Foreign::Watch))
+    lease::claim(setup.config.job(task.job.as_deref()?)?, Foreign::Watch)
 }
 
 /// One call of the engine, with progress bars and Ctrl-C.

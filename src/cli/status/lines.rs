@@ -117,6 +117,7 @@ pub(super) fn daemon(state: &DaemonState, job: &JobState, now_ns: i64) -> Value 
         "problem_keys": job.problem_count,
         "problems": problems,
         "conflict_keys": job.conflict_count,
+        "other_host_seen": job.peer_seen_ns.and_then(time),
         "halt": halt,
         "failure": failure,
     })

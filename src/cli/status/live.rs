@@ -29,7 +29,7 @@ pub(super) struct Teller<'a> {
 pub(super) fn exit(job: &JobState, health: Health) -> Exit {
     let was_fresh = job.fresh_ns.is_some() && job.phase != Phase::Failing;
     match health {
-        Health::InSync => Exit::Done,
+        Health::InSync | Health::Standby => Exit::Done,
         Health::Syncing | Health::Paused if was_fresh => Exit::Done,
         Health::Syncing | Health::Paused | Health::Stale | Health::Problems => Exit::Problems,
         Health::Halted => Exit::Halted,
@@ -74,6 +74,12 @@ impl Teller<'_> {
             Health::Syncing => format!("syncing: {known}"),
             Health::Paused if job.dirty > 0 => format!("paused; {} meanwhile{}", changed(job.dirty), behind(lag)),
             Health::Paused => format!("paused; {known}"),
+            Health::Standby => {
+                let dirty =
+                    if job.dirty > 0 { format!("; {}{}", changed(job.dirty), behind(lag)) } else { String::new() };
+                let seen = self.ago(job.peer_seen_ns.unwrap_or(self.now_ns));
+                format!("standby: another host does the work, and was seen to live {seen} ago{dirty}")
+            }
             Health::Stale => {
                 let dirty = if job.dirty > 0 { format!("; {}", changed(job.dirty)) } else { String::new() };
                 format!("stale: {known}; at most {} is allowed{dirty}", seconds(job.max_age_s))

@@ -159,7 +159,10 @@ impl Watchkeeper {
 /// Whether all jobs are well, for the dead-man URL: as `/healthz` has it, and each was in sync once since the daemon
 /// began; else a daemon that dies and begins again before it did anything would count as well.
 pub(super) fn is_well(state: &DaemonState, now_ns: i64) -> bool {
-    let well = |job: &JobState| job.lag_s(now_ns).is_some() && !job.health(now_ns, state.started_ns).fails();
+    let well = |job: &JobState| match job.health(now_ns, state.started_ns) {
+        Health::Standby => true,
+        health => job.lag_s(now_ns).is_some() && !health.fails(),
+    };
     !state.jobs.is_empty() && state.jobs.iter().all(well)
 }
 
@@ -168,6 +171,7 @@ fn way(job: &JobState, health: Health) -> Option<Way> {
         Health::Halted => Some(Way::Halted),
         _ if job.phase == Phase::Lost => Some(Way::Lost),
         Health::Stale => Some(Way::Stale),
+        Health::Standby => None,
         _ if job.error.is_some() => Some(Way::Failing),
         Health::Problems => Some(Way::Left),
         Health::InSync | Health::Syncing | Health::Paused => None,
@@ -197,7 +201,7 @@ fn is_due(job: &JobState, way: Way, since: i64, now_ns: i64) -> bool {
 fn is_proven(job: &JobState, health: Health, since: i64) -> bool {
     match health {
         Health::InSync => true,
-        Health::Syncing | Health::Paused => job.fresh_ns.is_some_and(|fresh| fresh > since),
+        Health::Syncing | Health::Paused | Health::Standby => job.fresh_ns.is_some_and(|fresh| fresh > since),
         Health::Stale | Health::Problems | Health::Halted => false,
     }
 }
@@ -409,6 +413,16 @@ mod tests {
         assert_eq!(keeper.observe(&stands(left(0)), START * SECOND), []);
         let keys = keeper.observe(&stands(left(0)), (START + 300) * SECOND).remove(0);
         assert_eq!(keys.message, "1 key could not be handled, 0 keys in conflict; first: a: too long");
+    }
+
+    #[test]
+    fn a_host_that_stands_by_is_no_failure_and_the_dead_man_hears_of_it() {
+        let stands_by =
+            |at: i64| JobState { peer_seen_ns: Some((START + at) * SECOND), fresh_ns: None, ..failing(0, 0) };
+        let story: Vec<(i64, JobState)> = (0..100).map(|n| (n * 100, stands_by(n * 100 - 20))).collect();
+        assert_eq!(told(&ALL, &story, 9_950), []);
+        assert!(is_well(&state(vec![stands_by(0)]), (START + 10) * SECOND));
+        assert!(!is_well(&state(vec![stands_by(-700)]), (START + 10) * SECOND), "nobody was seen to live");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{FIRST_AGAIN, Job, LAST_AGAIN, REMEMBERED};
+use crate::daemon::agenda::STAND_BY;
 use crate::daemon::runner::{Failed, Held, Outcome, Sight, Then};
 use crate::daemon::state::{
     Coverage as Seen, Done, Ended, Failing, Halted, JobState, LISTED, Last, Look, Phase, Told, Watching,
@@ -164,7 +166,7 @@ impl Job {
             let waited =
                 job.dirty_since_ns.map_or(0, |since| u64::try_from((now - since) / 1_000_000_000).unwrap_or(0));
             let was = job.halt.take();
-            (job.running, job.error) = (None, None);
+            (job.running, job.error, job.peer_seen_ns) = (None, None, None);
             (job.problem_count, job.conflict_count, job.problems) = (problems, conflicts, listed);
             job.halt = halt.map(|(message, plan, command)| {
                 let since_ns = was.map_or(now, |was| was.since_ns);
@@ -194,26 +196,37 @@ impl Job {
     /// A try failed: the pair is closed, so that the next one finds everything out anew.
     pub(super) fn failed(&mut self, look: Look, failed: Failed) {
         let now = self.now();
-        self.held = None;
+        // Where only the lease is missing, what is seen meanwhile can be written down: no scan has to find it.
+        if !matches!(failed.then, Then::Leased(_)) || self.parts.rhythm.scan_ns.is_none() {
+            self.held = None;
+        }
         let retry_ns = match failed.then {
             Then::Retry => self.agenda.failed(look, now),
-            Then::StandBy => self.agenda.stand_by(look, now),
+            Then::StandBy => self.agenda.stand_by(look, now, STAND_BY),
+            Then::Leased(seen) => self.agenda.stand_by(look, now, ns(seen.again)),
         };
         let tries = self.agenda.tries();
         let phase = match failed.then {
             Then::Retry if self.lost.is_some() => Phase::Lost,
             Then::Retry => Phase::Failing,
-            Then::StandBy => Phase::Standby,
+            Then::StandBy | Then::Leased(_) => Phase::Standby,
         };
-        let (name, message) = (&self.parts.name, &failed.message);
-        match failed.then {
-            Then::Retry => tracing::warn!(job = %name, "failed, tries again: {message}"),
-            Then::StandBy => tracing::info!(job = %name, "stands by: {message}"),
-        }
+        let peer = match failed.then {
+            Then::Leased(seen) => Some(now.saturating_sub(ns(seen.changed_ago))),
+            Then::Retry | Then::StandBy => None,
+        };
         self.told(|job| {
             let same = job.error.as_ref().filter(|error| error.message == failed.message).map(|error| error.since_ns);
+            let (name, message) = (&job.name, &failed.message);
+            match failed.then {
+                Then::Retry => tracing::warn!(job = %name, "failed, tries again: {message}"),
+                // It looks again every few seconds, for hours if need be.
+                Then::StandBy | Then::Leased(_) if same.is_some() => {}
+                Then::StandBy | Then::Leased(_) => tracing::info!(job = %name, "stands by: {message}"),
+            }
             job.phase = phase;
             job.running = None;
+            job.peer_seen_ns = peer;
             job.error = Some(Failing {
                 message: failed.message,
                 hint: failed.hint,
@@ -261,6 +274,10 @@ impl Job {
             self.told(|job| (job.dirty, job.dirty_since_ns) = (dirty, since));
         }
     }
+}
+
+fn ns(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// `created 1, overwrote 1, 12.0 KiB sent, 1 problem: a.jpg, b.jpg`; many keys are counted only.

@@ -7,7 +7,7 @@ use tokio::time::{advance, sleep};
 
 use super::*;
 use crate::apply::{Origin, Shelf};
-use crate::daemon::runner::Then;
+use crate::daemon::runner::{self, Then};
 use crate::daemon::state::{Coverage as Seen, DaemonState, Done, Health, JobState};
 use crate::manifest::{Manifest, Orientation, Pair};
 use crate::model::{Action, Conflict, Filter, Problem, Side, TrashRule};
@@ -27,6 +27,7 @@ struct Rig {
     orders: mpsc::Sender<Order>,
     /// How far the clock on the wall is off, in seconds.
     skew: Rc<std::cell::Cell<i64>>,
+    leased: Rc<std::cell::Cell<bool>>,
     _state: tempfile::TempDir,
 }
 
@@ -37,6 +38,8 @@ struct Opener {
     script: Arc<Mutex<Option<Script>>>,
     state: std::path::PathBuf,
     mode: Mode,
+    /// Another host has the lease.
+    leased: Rc<std::cell::Cell<bool>>,
 }
 
 struct Open {
@@ -75,6 +78,10 @@ impl Held for Open {
 
     async fn cycle(&self, sight: &Sight, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
         let Opener { source, dest, state, mode, .. } = &self.opener;
+        if self.opener.leased.get() {
+            let seen = runner::Seen { changed_ago: Duration::from_secs(4), again: Duration::from_secs(10) };
+            return Err(Failed { message: "leased".into(), hint: None, then: Then::Leased(seen) });
+        }
         let (pair, origin) = (
             Pair::new("source", "dest"),
             Origin { job: None, source: None, dest: None, names: ("source".into(), "dest".into()), acl: None },
@@ -152,7 +159,17 @@ impl Rig {
         Self::begin_after(files, rhythm, schedule, Past::Never).await
     }
 
+    /// As [`Rig::watching`], of several hosts with this job.
+    async fn among_hosts(files: usize) -> Self {
+        let rhythm = Rhythm { scan_ns: Some(HOUR), list_ns: Some(24 * HOUR) };
+        Self::begin_among(Peers::Hosts, files, rhythm, None, Past::Never).await
+    }
+
     async fn begin_after(files: usize, rhythm: Rhythm, schedule: Option<Schedule>, past: Past) -> Self {
+        Self::begin_among(Peers::None, files, rhythm, schedule, past).await
+    }
+
+    async fn begin_among(peers: Peers, files: usize, rhythm: Rhythm, schedule: Option<Schedule>, past: Past) -> Self {
         let state = tempfile::tempdir().unwrap();
         let (source, dest) =
             (Arc::new(Memory::new("source", Role::Directory)), Arc::new(Memory::new("dest", Role::Bucket)));
@@ -177,7 +194,9 @@ impl Rig {
             script: Arc::clone(&script),
             state: state.path().to_owned(),
             mode: Mode::CopyAndDelete,
+            leased: Rc::default(),
         };
+        let leased = Rc::clone(&opener.leased);
         let (clock, began) = (Clock::start(), Instant::now());
         let skew = Rc::new(std::cell::Cell::new(0));
         let off = Rc::clone(&skew);
@@ -191,12 +210,12 @@ impl Rig {
             schedule,
             past,
             begins: Begins::AtOnce,
-            peers: Peers::None,
+            peers,
             orders: inbox,
             deadline: Duration::from_secs(20),
         };
         tokio::task::spawn_local(Job::new(parts).run());
-        let rig = Self { source, dest, script, board, orders, skew, _state: state };
+        let rig = Self { source, dest, script, board, orders, skew, leased, _state: state };
         rig.later(1).await;
         rig
     }
@@ -451,6 +470,32 @@ async fn a_job_that_nobody_watches_runs_at_its_times() {
         assert!(rig.is_equal());
         assert_eq!(rig.job().totals.cycles_both, 5);
         assert_eq!(rig.job().watch.map(|watch| watch.coverage), None::<Seen>);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_seen_while_another_host_has_the_lease_is_done_afterwards_without_a_scan() {
+    local(async {
+        let rig = Rig::watching(3).await;
+        let before = rig.job().totals;
+        rig.leased.set(true);
+        for n in 0..5 {
+            let new = key(&format!("new/{n}.jpg"));
+            rig.source.write(&new, "new");
+            rig.tell([Sign::Finished(new)]);
+            rig.later(60).await;
+            let job = rig.job();
+            assert_eq!((job.phase, job.dirty, job.totals.failures), (Phase::Standby, n + 1, 0));
+            assert_eq!(job.health(job.peer_seen_ns.unwrap() + 14 * SECOND, 0), Health::Standby);
+        }
+        rig.leased.set(false);
+        rig.later(11).await;
+        let job = rig.job();
+        assert!(rig.is_equal());
+        assert_eq!((job.phase, job.peer_seen_ns, job.error), (Phase::Idle, None, None));
+        let looks = (job.totals.cycles_watched - before.cycles_watched, job.totals.cycles_both - before.cycles_both);
+        assert_eq!(looks, (0, 0), "the changes are known");
     })
     .await;
 }

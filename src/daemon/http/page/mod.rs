@@ -113,6 +113,8 @@ impl Answer {
                 Tone::Still,
                 format!("In sync, but for {} that {} paused", jobs(number(Health::Paused)), is(number(Health::Paused))),
             )
+        } else if number(Health::Standby) > 0 {
+            (Tone::Still, format!("Another host works on {}", jobs(number(Health::Standby))))
         } else {
             (Tone::Good, "Everything is in sync".to_owned())
         };
@@ -142,6 +144,7 @@ fn detail(state: &DaemonState, healths: &[Health], clock: &Clock) -> Markup {
             @if all > 1 { span.name { (shown(&job.name)) } " is " } @else { "It is " }
             @match job.lag_s(clock.now_ns) {
                 Some(lag) => { (duration(lag)) " behind" @if all > 1 { ", the most of all" } "." }
+                None if job.peer_seen_ns.is_some() => { "left to another host: this one has not looked at both sides yet." }
                 None => { "not in sync yet: the first look at both sides is under way." }
             }
         }

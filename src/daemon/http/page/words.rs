@@ -119,7 +119,7 @@ impl Tone {
             Health::InSync => Self::Good,
             Health::Syncing if job.phase == Phase::Failing => Self::Warn,
             Health::Syncing => Self::Busy,
-            Health::Paused => Self::Still,
+            Health::Paused | Health::Standby => Self::Still,
             Health::Problems => Self::Warn,
             Health::Stale | Health::Halted => Self::Bad,
         }
@@ -176,7 +176,7 @@ pub(super) fn state(job: &JobState, health: Health) -> &'static str {
         (_, Phase::Failing) => "Retrying",
         (Health::Problems, _) => "Problems",
         (Health::Paused, _) => "Paused",
-        (_, Phase::Standby) => "Standby",
+        (Health::Standby, _) | (_, Phase::Standby) => "Standby",
         (_, Phase::Lent) => "Run by hand",
         (Health::Syncing, Phase::Starting) => "Starting",
         (Health::Syncing, _) => "Syncing",
