@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{FIRST_AGAIN, Job, LAST_AGAIN, REMEMBERED};
+use super::{FIRST_AGAIN, Job, LAST_AGAIN, Peers, REMEMBERED};
 use crate::daemon::agenda::STAND_BY;
 use crate::daemon::runner::{Failed, Held, Outcome, Sight, Then};
 use crate::daemon::state::{
@@ -46,6 +46,10 @@ impl Job {
             return Ok(());
         }
         let mut failing: Vec<Key> = outcome.problems.iter().filter_map(key_of).cloned().collect();
+        // What is in conflict with what another host wrote is settled by that host.
+        if self.parts.peers == Peers::Hosts {
+            failing.extend(outcome.conflicts.iter().map(|conflict| conflict.key.clone()));
+        }
         failing.sort_unstable();
         failing.dedup();
         failing.truncate(REMEMBERED);

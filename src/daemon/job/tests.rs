@@ -500,6 +500,27 @@ async fn what_is_seen_while_another_host_has_the_lease_is_done_afterwards_withou
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_conflict_that_another_host_settles_is_over() {
+    local(async {
+        for (rig, left) in [(Rig::among_hosts(3).await, 0), (Rig::watching(3).await, 1)] {
+            let edited = key("dir/1.jpg");
+            rig.dest.write(&edited, "sent by the other host, of which this one heard nothing");
+            rig.source.write(&edited, "edited again");
+            rig.tell([Sign::Finished(edited.clone())]);
+            rig.later(2).await;
+            // Who looks at the source alone finds the other side as it is not: that is a problem, and then a conflict.
+            assert_eq!(rig.job().conflict_count, 1);
+            let both = rig.job().totals.cycles_both;
+            rig.later(100).await;
+            rig.dest.write(&edited, "edited again");
+            rig.later(300).await;
+            assert_eq!((rig.job().conflict_count, rig.job().totals.cycles_both), (left, both));
+        }
+    })
+    .await;
+}
+
 const BY_ITSELF: Rhythm = Rhythm { scan_ns: None, list_ns: None };
 
 fn hourly() -> Schedule {
