@@ -87,15 +87,12 @@ pub struct JobState {
     pub halt: Option<Halted>,
     /// Why the last try failed.
     pub error: Option<Failing>,
-<<<<<<< HEAD
     /// Why it counts as paused although nobody is known to have paused it.
     #[serde(default)]
     pub unsure: Option<String>,
-=======
     /// While another host holds the lease: when that was last seen to live, by a change of its lease.
     #[serde(default)]
     pub peer_seen_ns: Option<i64>,
->>>>>>> 1cab715 (wip: lease)
     /// Since the daemon began.
     pub totals: Totals,
     /// The last day, the oldest first; without gaps from its first point on only where something was noted.
@@ -344,11 +341,8 @@ impl JobState {
             conflict_count: 0,
             halt: None,
             error: None,
-<<<<<<< HEAD
             unsure: None,
-=======
             peer_seen_ns: None,
->>>>>>> 1cab715 (wip: lease)
             totals: Totals::default(),
             samples: VecDeque::new(),
         }

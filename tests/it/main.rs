@@ -33,11 +33,8 @@ mod cycle_deletions;
 mod cycle_keys;
 mod cycle_lease;
 mod cycle_trash;
-<<<<<<< HEAD
 mod daemon_dsn_command;
-=======
 mod daemon_lease;
->>>>>>> 1cab715 (wip: lease)
 mod daemon_memory;
 mod daemon_pause;
 mod daemon_service;

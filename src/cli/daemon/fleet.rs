@@ -8,11 +8,6 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use super::launch::{Alive, Handle, Slip};
 use crate::cli::failure::Failure;
-<<<<<<< HEAD
-=======
-use crate::cli::lease;
-use crate::cli::resolve;
->>>>>>> 1cab715 (wip: lease)
 use crate::cli::setup::Setup;
 use crate::cli::{env, place, resolve};
 use crate::config;
@@ -20,10 +15,6 @@ use crate::daemon::job::Begins;
 use crate::daemon::pauses::Pauses;
 use crate::daemon::settle::Clock;
 use crate::daemon::state::{Board, JobState, Phase};
-<<<<<<< HEAD
-=======
-use crate::lease::Foreign;
->>>>>>> 1cab715 (wip: lease)
 use crate::plan::Mode;
 use crate::replica::throttle::{Commons, Rates};
 use crate::secret::Secret;
@@ -68,7 +59,6 @@ impl Fleet {
         let jobs = jobs(setup, names)?;
         let deadline = setup.config.daemon.shutdown_deadline;
         let commons = Rc::new(commons(&setup.config.daemon));
-<<<<<<< HEAD
         let (now, unsure) = (clock.now_ns(), pauses.unread());
         let begins = |job: &config::Job| if pauses.holds(&job.name) { Begins::Paused } else { Begins::AtOnce };
         let before: Rc<[JobState]> = board.look().jobs.into();
@@ -77,24 +67,6 @@ impl Fleet {
             let unsure = unsure.clone().filter(|_| phase == Phase::Paused);
             let known = JobState { since_ns: now, unsure, ..state(job, setup) };
             JobState { phase, ..at_known_places(known, &before).following(&before) }
-=======
-        // Commands that print DSNs are run here: only then can be told where a job's places are.
-        let opened: Vec<_> = jobs
-            .into_iter()
-            .map(|job| {
-                let claim = lease::claim(job, Foreign::StandBy).map(Rc::new);
-                let pairs =
-                    Pairs { setup: Rc::clone(setup), job: job.name.clone(), claim, commons: Rc::clone(&commons) };
-                let past = pairs.past();
-                (job, pairs, past)
-            })
-            .collect();
-        let now = clock.now_ns();
-        let states: Vec<JobState> = opened.iter().map(|(job, ..)| state(job, setup, now)).collect();
-        board.change(|state| {
-            let before = std::mem::take(&mut state.jobs);
-            state.jobs = states.into_iter().map(|job| job.following(&before)).collect();
->>>>>>> 1cab715 (wip: lease)
         });
         let states = states.collect();
         board.change(|state| state.jobs = states);

@@ -16,14 +16,14 @@ use super::wall;
 use crate::cli::commands::Leash;
 use crate::cli::failure::Failure;
 use crate::cli::setup::Setup;
-use crate::cli::{env, place, resolve, wire};
+use crate::cli::{env, lease, place, resolve, wire};
 use crate::config;
 use crate::daemon::agenda::Rhythm;
 use crate::daemon::job::{Begins, Job, Order, Parts, Past, Peers};
 use crate::daemon::runner::{Failed, Held, Runner};
 use crate::daemon::settle::Clock;
 use crate::daemon::state::{Board, JobState};
-use crate::lease::{Claim, Foreign};
+use crate::lease::Foreign;
 use crate::replica::throttle::Commons;
 
 /// Dropping it ends a job that has not begun; one that has ends when nobody can give it orders any more.
@@ -103,7 +103,7 @@ impl Slip {
         if asked.is_ok() {
             self.find_pair();
         }
-        let claim = self.job.daemon.lease.then(|| Rc::new(Claim::new(Foreign::StandBy)));
+        let claim = lease::claim(&self.job, Foreign::StandBy).map(Rc::new);
         let (setup, commons) = (Rc::clone(&self.setup), Rc::clone(&self.commons));
         let pairs = Pairs { setup, job: self.job.name.clone(), claim, commons };
         let past = match asked {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{FIRST_AGAIN, Job, LAST_AGAIN, Peers, REMEMBERED};
 use crate::daemon::agenda::STAND_BY;
-use crate::daemon::runner::{Failed, Held, Outcome, Sight, Then};
+use crate::daemon::runner::{Failed, Held, Other, Outcome, Sight, Then};
 use crate::daemon::state::{
     Coverage as Seen, Done, Ended, Failing, Halted, JobState, LISTED, Last, Look, Phase, Told, Watching,
 };
@@ -78,7 +78,8 @@ impl Job {
     fn remember(&mut self, sight: &Sight, outcome: &Outcome) {
         let told = |problem: &Problem| Told { message: problem.message.clone(), hint: problem.hint.clone() };
         self.left.retain(|key, _| !sight.scope.holds(key));
-        if sight.look != Look::Watched {
+        let sees_conflicts = sight.look != Look::Watched || sight.other == Other::Asked;
+        if sees_conflicts {
             self.conflicts.retain(|key| !sight.scope.holds(key));
         }
         let by_key = outcome.problems.iter().filter_map(|problem| Some((key_of(problem)?.clone(), told(problem))));
@@ -87,7 +88,7 @@ impl Job {
         if sight.look != Look::Changes {
             self.others = outcome.problems.iter().filter(|problem| key_of(problem).is_none()).map(told).collect();
             self.uncounted = outcome.problem_count.saturating_sub(outcome.problems.len() as u64);
-            if sight.look == Look::Both {
+            if sees_conflicts {
                 self.uncounted_conflicts = outcome.conflict_count.saturating_sub(outcome.conflicts.len() as u64);
             }
         }
