@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory, Parser};
 use mediasync::cli::args::Cli;
+use mediasync::config::Config;
 use mediasync::model::{JUNK_AT_ROOT, JUNK_DIRECTORIES, JUNK_FILES};
 
 /// The parts of the crate that one part may use besides itself. `cli` may use all.
@@ -264,7 +265,7 @@ fn every_integration_test_is_part_of_the_program() {
 }
 
 /// The documents for people.
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -274,7 +275,9 @@ const DOCUMENTS: [&str; 12] = [
     "docs/daemon.md",
     "docs/filters.md",
     "docs/json.md",
+    "docs/projects.md",
     "docs/providers.md",
+    "docs/servers.md",
     "docs/service.md",
     "docs/symlinks.md",
 ];
@@ -321,6 +324,46 @@ fn documented_command_lines_can_be_typed() {
         }
     }
     assert!(seen > 5, "the README has examples");
+}
+
+/// The fenced blocks of a language, each with the line that it begins after.
+fn blocks<'t>(text: &'t str, language: &str) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut fence: Option<&'t str> = None;
+    for (number, line) in text.lines().enumerate() {
+        match (line.trim_start().strip_prefix("```"), fence) {
+            (Some(_), Some(_)) => fence = None,
+            (Some(begun), None) => {
+                fence = Some(begun);
+                found.extend((begun == language).then(|| (number + 1, String::new())));
+            }
+            (None, Some(begun)) if begun == language => {
+                found.last_mut().expect("a block began").1.extend([line, "\n"]);
+            }
+            (None, _) => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn documented_configurations_have_no_mistakes() {
+    let mut jobs = 0;
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(DOCUMENTS.contains(&&*format!("docs/{name}")) || !name.ends_with(".md"), "docs/{name} is not checked");
+    }
+    for path in DOCUMENTS {
+        for (line, text) in blocks(&read(path), "toml") {
+            let config = Config::parse(&text, Path::new("/etc/mediasync/config.toml"));
+            jobs += config.unwrap_or_else(|mistakes| panic!("{path}, after line {line}: {mistakes:?}")).jobs.len();
+        }
+    }
+    assert!(jobs >= 2, "the README has examples");
+    // Its examples are comments.
+    let example = read("config.example.toml");
+    let parsed = Config::parse(&example, Path::new("/etc/mediasync/config.toml"));
+    assert_eq!(parsed.unwrap().jobs.len(), 1);
 }
 
 #[test]
