@@ -386,7 +386,7 @@ fn writer(root: &Path, name: &str, seed: u64, stop: &Arc<AtomicBool>) -> JoinHan
                     written.gone.insert(name);
                 }
             }
-            sleep(Duration::from_millis(random.u64(10..60)));
+            sleep(Duration::from_millis(random.u64(50..200)));
         }
         written
     })
