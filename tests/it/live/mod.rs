@@ -18,6 +18,7 @@ mod bucket;
 mod cli;
 mod container;
 mod foreign;
+mod lease;
 mod place;
 
 pub(crate) use azure::{AzureServer, RawContainer, azure_servers};
