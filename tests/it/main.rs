@@ -35,6 +35,7 @@ mod cycle_lease;
 mod cycle_trash;
 mod daemon_dsn_command;
 mod daemon_lease;
+mod daemon_logs;
 mod daemon_memory;
 mod daemon_pause;
 mod daemon_service;

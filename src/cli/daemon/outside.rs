@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::env;
+use crate::cli::env;
 use crate::cli::failure::Failure;
 use crate::cli::setup::Setup;
 use crate::config::{Http, Notify, NotifyOn};

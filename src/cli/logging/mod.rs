@@ -1,5 +1,6 @@
 //! Logs to stderr. A command logs warnings; `-v` adds what is rare and worth knowing, `-vv` details, `-vvv` everything of
-//! ours. A service logs one level more, in a form for whoever reads its stderr, and no flood of one sentence.
+//! ours. A service logs one level more, in a form for whoever reads its stderr, and no flood of one sentence that nobody
+//! asked for by `-v`.
 //!
 //! Promises: an event is one line, whatever names it holds; no credentials of a URL are in it, even if another crate's
 //! error has them. Other crates never get beyond warnings: the AWS crates log requests with their headers, session tokens
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::span::{Attributes, Id};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -190,7 +191,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Reader {
             }
             Line::new(*event.metadata().level(), event.metadata().target(), fields)
         };
-        let Some(mut flood) = logs.flood() else { return logs.print(&line()) };
+        // Somebody asked for these by -v, and wants all of them: each file is one.
+        let is_asked_for = *event.metadata().level() > Level::INFO;
+        let Some(mut flood) = logs.flood().filter(|_| !is_asked_for) else { return logs.print(&line()) };
         match flood.take(event.metadata().callsite(), Instant::now(), line) {
             Taken::Told(line) => {
                 drop(flood);

@@ -159,6 +159,21 @@ async fn a_flood_of_one_sentence_is_counted_and_told_once_a_minute() {
 }
 
 #[test]
+fn what_somebody_asked_for_is_told_all() {
+    let work = || {
+        (0..100).for_each(|n| tracing::debug!("created {n}"));
+        (0..100).for_each(|n| tracing::trace!("a detail {n}"));
+        (0..100).for_each(|n| tracing::warn!("busy {n}"));
+    };
+    for shape in SERVICE {
+        let lines = told(shape, work);
+        let counted =
+            ["created", "a detail", "busy"].map(|word| lines.iter().filter(|line| line.contains(word)).count());
+        assert_eq!(counted, [100, 100, usize::try_from(flood::MOST).unwrap()], "{shape:?}");
+    }
+}
+
+#[test]
 fn what_is_held_back_is_told_at_the_end() {
     let (logs, paper) = on_paper(SERVICE[2]);
     with_default(tracing_subscriber::registry().with(Reader(Arc::clone(&logs))), || {
