@@ -14,7 +14,7 @@ fn with_v_each_file_is_named() {
     daemon.until_equal();
     let log = daemon.stop().exits(0).stderr;
     for n in 0..120 {
-        let line = format!(" DEBUG created dir/{n:03}.jpg");
+        let line = format!(" DEBUG media: created dir/{n:03}.jpg");
         assert_eq!(log.lines().filter(|said| said.contains(&line)).count(), 1, "{line}:\n{log}");
     }
     assert!(!log.contains("more like this"), "{log}");

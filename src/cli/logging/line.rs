@@ -10,6 +10,9 @@ use tracing::field::{Field, Visit};
 
 use crate::dsn;
 
+/// The field that says which job an event is about.
+const JOB: &str = "job";
+
 /// What an event says beside where it comes from.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Fields {
@@ -146,8 +149,11 @@ impl Line {
     }
 
     fn text(&self) -> String {
-        let mut text = self.message();
-        for (name, _, value) in &self.fields.others {
+        // What people look for first, in a log of several jobs.
+        let job = self.fields.others.iter().find(|(name, ..)| *name == JOB);
+        let job = job.map_or_else(String::new, |(_, job, _)| format!("{}: ", job.as_str().unwrap_or_default()));
+        let mut text = job + &self.message();
+        for (name, _, value) in self.fields.others.iter().filter(|(name, ..)| *name != JOB) {
             let separator = if text.is_empty() { "" } else { " " };
             write!(text, "{separator}{name}={value}").expect("a string takes everything");
         }

@@ -85,7 +85,7 @@ fn a_command_says_level_and_text() {
     assert_eq!(
         told(Shape::Command, events),
         [
-            r#" WARN a\u{1b}[31mred\u{202e}name attempt=2 key="a b" error=no\u{a}way job="media""#,
+            r#" WARN media: a\u{1b}[31mred\u{202e}name attempt=2 key="a b" error=no\u{a}way"#,
             "ERROR over fine=true"
         ]
     );
@@ -93,7 +93,7 @@ fn a_command_says_level_and_text() {
 
 #[test]
 fn a_service_logs_in_the_form_of_its_reader() {
-    let text = r#"a\u{1b}[31mred\u{202e}name attempt=2 key="a b" error=no\u{a}way job="media""#;
+    let text = r#"media: a\u{1b}[31mred\u{202e}name attempt=2 key="a b" error=no\u{a}way"#;
     assert_eq!(
         told(SERVICE[0], events),
         [format!("2001-09-09 01:46:40  WARN {text}"), "2001-09-09 01:46:40 ERROR over fine=true".to_owned()]
