@@ -1,10 +1,9 @@
-//! The daemon as a service: servers that fail, credentials that change, kills at any moment, leases, reloads, and
-//! whoever asks it by its socket. After each of these both sides are equal, nothing is deleted that should not be, and
-//! nothing is sent twice.
+//! The daemon as a service: kills at any moment, leases, reloads, and whoever asks it by its socket. After each of these
+//! both sides are equal, nothing is deleted that should not be, and nothing is sent twice.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -18,14 +17,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Daemon, JOB, ask};
-use crate::support::front::{Front, Then};
 use crate::support::s3::{Effect, Faults, Moment, Rule};
 use crate::support::sandbox::{Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
 
 /// A job of the media directory to a place, as a table of the configuration.
-fn job(sandbox: &Sandbox, name: &str, destination: &str, more: &str) -> String {
+pub(super) fn job(sandbox: &Sandbox, name: &str, destination: &str, more: &str) -> String {
     let media = sandbox.path("media");
     format!(
         "[[job]]\nname = {name:?}\nsource = {:?}\ndestination = {destination:?}\nmode = \"copy\"\ndelete = true\n{more}\n",
@@ -33,7 +31,7 @@ fn job(sandbox: &Sandbox, name: &str, destination: &str, more: &str) -> String {
     )
 }
 
-fn watched(sandbox: &Sandbox, more: &str) {
+pub(super) fn watched(sandbox: &Sandbox, more: &str) {
     sandbox.configure(more);
 }
 
@@ -46,293 +44,8 @@ fn sent(sandbox: &Sandbox, name: &str) -> usize {
     sandbox.requested("PutObject").iter().filter(|key| *key == name).count()
 }
 
-/// A way to a server that can be closed: then nobody listens, and connections break.
-struct Way {
-    at: std::net::SocketAddr,
-    to: std::net::SocketAddr,
-    open: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
-}
-
-impl Way {
-    fn to(endpoint: &str) -> Self {
-        let to = endpoint.trim_start_matches("http://").parse().unwrap();
-        let mut way = Self { at: "127.0.0.1:0".parse().unwrap(), to, open: None };
-        way.open();
-        way
-    }
-
-    fn open(&mut self) {
-        let listener = TcpListener::bind(self.at).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        self.at = listener.local_addr().unwrap();
-        let (open, to) = (Arc::new(AtomicBool::new(true)), self.to);
-        let inner = Arc::clone(&open);
-        let thread = std::thread::spawn(move || {
-            let mut lines: Vec<TcpStream> = Vec::new();
-            while inner.load(Relaxed) {
-                let Ok((near, _)) = listener.accept() else {
-                    sleep(Duration::from_millis(1));
-                    continue;
-                };
-                near.set_nonblocking(false).unwrap();
-                let far = TcpStream::connect(to).unwrap();
-                for line in [&near, &far] {
-                    line.set_nodelay(true).unwrap();
-                    lines.push(line.try_clone().unwrap());
-                }
-                for (mut from, mut into) in
-                    [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far.try_clone().unwrap(), near)]
-                {
-                    std::thread::spawn(move || {
-                        io::copy(&mut from, &mut into).ok();
-                        into.shutdown(Shutdown::Write).ok();
-                    });
-                }
-            }
-            for line in lines {
-                line.shutdown(Shutdown::Both).ok();
-            }
-        });
-        self.open = Some((open, thread));
-    }
-
-    fn close(&mut self) {
-        if let Some((open, thread)) = self.open.take() {
-            open.store(false, Relaxed);
-            thread.join().unwrap();
-        }
-    }
-}
-
-impl Drop for Way {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-/// While the server fails: files are added, edited and removed. Then it is well again.
-fn catches_up(sandbox: &Sandbox, daemon: &mut Daemon<'_>, says: &[&str], heal: impl FnOnce()) -> Vec<String> {
-    sandbox.write("new/1.jpg", "one");
-    sandbox.write("new/2.jpg", "two");
-    sandbox.write("edited.jpg", "edited");
-    sandbox.remove("removed.jpg");
-    // A server that answers may do so for some keys only: then these are what is told of.
-    let reason = |job: &Value| {
-        let message = if job["error"].is_null() { &job["problems"][0]["message"] } else { &job["error"]["message"] };
-        message.as_str().map(str::to_lowercase)
-    };
-    let job = daemon.until("the reason is told", |job| reason(job).is_some());
-    let told = reason(&job).unwrap_or_default();
-    assert!(says.iter().any(|word| told.contains(&word.to_lowercase())), "{told}");
-    assert!(job["error"].is_null() || job["error"]["retry_ns"].is_i64(), "{job}");
-    heal();
-    daemon.until_equal();
-    let job =
-        daemon.until("well again", |job| job["error"].is_null() && job["phase"] == "idle" && job["problem_count"] == 0);
-    assert_eq!((&job["problem_count"], &job["halt"]), (&json!(0), &Value::Null));
-    let mut changed = sandbox.take_changed();
-    changed.sort();
-    let deleted: Vec<&String> = changed.iter().filter(|line| line.starts_with("DELETE")).collect();
-    assert_eq!(deleted, ["DELETE removed.jpg"]);
-    changed
-}
-
-fn filled() -> Sandbox {
+pub(super) fn filled() -> Sandbox {
     Sandbox::with(&[("kept.jpg", "kept"), ("edited.jpg", "before"), ("removed.jpg", "removed")])
-}
-
-#[test]
-fn a_server_that_answers_503_is_asked_again_and_everything_arrives() {
-    let sandbox = filled();
-    watched(&sandbox, "");
-    let mut daemon = sandbox.daemon();
-    daemon.until_equal();
-    sandbox.server.clear_log();
-    sandbox.server.faults(|faults| faults.add(Rule::new("*", Effect::Status(503, "ServiceUnavailable"))));
-    catches_up(&sandbox, &mut daemon, &["503", "unavailable"], || sandbox.server.faults(Faults::clear));
-    daemon.stop().exits(0);
-}
-
-#[test]
-fn a_server_that_refuses_the_key_is_asked_again_and_everything_arrives() {
-    let sandbox = filled();
-    watched(&sandbox, "");
-    let mut daemon = sandbox.daemon();
-    daemon.until_equal();
-    sandbox.server.clear_log();
-    sandbox.server.faults(|faults| faults.add(Rule::new("*", Effect::Status(403, "InvalidAccessKeyId"))));
-    catches_up(&sandbox, &mut daemon, &["credential", "key", "403"], || sandbox.server.faults(Faults::clear));
-    daemon.stop().exits(0);
-}
-
-#[test]
-fn a_server_that_is_not_there_is_asked_again_and_everything_arrives() {
-    let mut sandbox = filled();
-    let mut way = Way::to(&sandbox.server.endpoint());
-    let dsn = sandbox.dsn(&format!("endpoint=http://{}", way.at));
-    sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
-    watched(&sandbox, "");
-    let mut daemon = sandbox.daemon();
-    daemon.until_equal();
-    sandbox.take_changed();
-    way.close();
-    let changed = catches_up(&sandbox, &mut daemon, &["connect"], || way.open());
-    let expected = ["DELETE removed.jpg", "PUT edited.jpg", "PUT new/1.jpg", "PUT new/2.jpg"];
-    assert_eq!(changed, expected, "each once");
-    daemon.stop().exits(0);
-}
-
-#[test]
-fn credentials_that_are_rotated_are_read_without_a_restart() {
-    let sandbox = filled();
-    let dsn = sandbox.dsn(&format!("endpoint={}", sandbox.server.endpoint()));
-    let rotated = dsn.replace(sandbox.server.access_key(), "AKIAROTATEDKEY000000");
-    fs::write(sandbox.path("dsn"), &dsn).unwrap();
-    let by_file = format!("dsn-file:{}", sandbox.path("dsn").display());
-    sandbox.configure_as(&job(&sandbox, "media", &by_file, "watch = true"));
-    let mut daemon = sandbox.daemon();
-    daemon.until_equal();
-    sandbox.server.clear_log();
-    sandbox.server.quirks(|quirks| quirks.access_key = Some("AKIAROTATEDKEY000000"));
-    catches_up(&sandbox, &mut daemon, &["credential", "key", "403"], || {
-        fs::write(sandbox.path("dsn"), rotated).unwrap();
-    });
-    daemon.stop().exits(0);
-}
-
-#[test]
-fn a_command_that_prints_the_dsn_is_run_again_when_the_key_is_refused() {
-    let sandbox = filled();
-    let dsn = sandbox.dsn(&format!("endpoint={}", sandbox.server.endpoint()));
-    let rotated = dsn.replace(sandbox.server.access_key(), "AKIAROTATEDKEY000000");
-    fs::write(sandbox.path("dsn"), &dsn).unwrap();
-    let remote = format!("[remote.shop]\ndsn_command = [\"/bin/cat\", {:?}]\n", sandbox.path("dsn").to_str().unwrap());
-    sandbox.configure_as(&(remote + &job(&sandbox, "media", "shop:", "watch = true")));
-    let mut daemon = sandbox.daemon();
-    daemon.until_equal();
-    assert!(daemon.job()["dest"].as_str().unwrap().starts_with("s3://"), "{}", daemon.job()["dest"]);
-    fs::write(sandbox.path("dsn"), rotated).unwrap();
-    sandbox.server.quirks(|quirks| quirks.access_key = Some("AKIAROTATEDKEY000000"));
-    sandbox.write("new.jpg", "new");
-    daemon.until_equal();
-    daemon.stop().exits(0);
-}
-
-/// As if the last run had been hours ago.
-fn long_ago(sandbox: &Sandbox, hours: i64) {
-    let db = rusqlite::Connection::open(sandbox.manifest()).unwrap();
-    let ns = hours * 3_600_000_000_000;
-    db.execute("UPDATE runs SET started = started - ?1, ended = ended - ?1", [ns]).unwrap();
-}
-
-fn healthz(port: u16) -> (String, String) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let status = text.split_whitespace().nth(1).unwrap_or_default().to_owned();
-    (status, text)
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn mirror_to_disk(sandbox: &Sandbox, port: u16, front: &Front) {
-    sandbox.configure_as(&format!(
-        "[http]\nlisten = \"127.0.0.1:{port}\"\n[notify]\nwebhook = \"http://{}/hook\"\nping = \"http://{}/ping\"\n\
-         command = [\"/bin/sh\", \"-c\", \"cat >> {}\"]\n\
-         [[job]]\nname = \"backup\"\nsource = \"env:DEFAULT_STORAGE_DSN\"\ndestination = {:?}\nmode = \"mirror\"\n\
-         cron = \"0 * * * *\"\n",
-        front.host(),
-        front.host(),
-        sandbox.path("told").display(),
-        sandbox.path("media").to_str().unwrap(),
-    ));
-}
-
-#[test]
-fn a_scheduled_mirror_makes_up_what_it_missed_and_halts_when_the_live_side_shrank() {
-    let sandbox = Sandbox::new();
-    for n in 0..100 {
-        sandbox.put(&format!("{n:03}.jpg"), format!("content {n}"));
-    }
-    let front = Front::alone();
-    front.on(|_| Some(Then::Answer(200, Vec::new(), String::new())));
-    let kinds = |path: &str| front.calls().iter().filter(|call| call.path == path).count();
-    let port = free_port();
-    mirror_to_disk(&sandbox, port, &front);
-    // It never ran: it waits for its time.
-    let mut daemon = sandbox.daemon();
-    let waiting = daemon.until("idle", |job| job["phase"] == "idle" && job["next_ns"].is_i64());
-    let hour = 3_600_000_000_000;
-    assert_eq!(waiting["next_ns"].as_i64().unwrap() / 1_000_000_000 % 3_600, 0, "{waiting}");
-    assert_eq!((sandbox.local().len(), sandbox.server.requests().len()), (0, 0));
-    daemon.stop().exits(0);
-    sandbox.by_config(&["sync", "backup"]).exits(0);
-    assert_eq!(sandbox.local().len(), 100);
-    // It ran this hour: nothing is due. (Unless an hour begins right now.)
-    long_ago(&sandbox, 3);
-    sandbox.put("new.jpg", "new");
-    let mut daemon = sandbox.daemon();
-    let ran = daemon.until("made up", |job| job["last"]["look"] == "both" && job["phase"] == "idle");
-    assert_eq!((sandbox.local().len(), &ran["totals"]["cycles_both"]), (101, &json!(1)), "three missed, one made up");
-    assert!(ran["next_ns"].as_i64().unwrap() - ran["fresh_ns"].as_i64().unwrap() <= hour);
-    assert_eq!(healthz(port).0, "200");
-    daemon.wait_for("a ping", || kinds("/ping") > 0);
-    daemon.stop().exits(0);
-    // The live side shrinks.
-    let (backup, mut gone) = (sandbox.local(), (0..60).map(|n| format!("site/{n:03}.jpg")));
-    assert!(gone.all(|key| sandbox.bucket.remove(&key)));
-    long_ago(&sandbox, 3);
-    front.clear();
-    let mut daemon = sandbox.daemon();
-    let halted = daemon.until("halted", |job| job["phase"] == "halted");
-    assert!(halted["halt"]["command"].as_str().unwrap().contains("mediasync approve backup"), "{halted}");
-    assert!(sandbox.local() == backup, "the backup is as it was");
-    let (status, text) = healthz(port);
-    assert_eq!(status, "503", "{text}");
-    daemon.wait_for("the webhook", || kinds("/hook") > 0);
-    assert_eq!(kinds("/ping"), 0, "no ping while halted");
-    daemon.stop().exits(0);
-    // A restart does not silence the alarm, although its hour has passed.
-    let mut daemon = sandbox.daemon();
-    let halted = daemon.until("halted again", |job| job["phase"] == "halted");
-    assert_eq!(healthz(port).0, "503");
-    let command = halted["halt"]["command"].as_str().unwrap().to_owned();
-    daemon.signal(Signal::HUP);
-    sleep(Duration::from_millis(500));
-    assert_eq!(healthz(port).0, "503", "nor does a reload");
-    daemon.until("halted still", |job| job["phase"] == "halted");
-    let plan = command.split_whitespace().nth(3).unwrap();
-    sandbox.by_config(&["approve", "backup", plan]).exits(0);
-    assert_eq!(sandbox.local().len(), 41);
-    let job = daemon.until("well", |job| job["phase"] == "idle" && job["halt"].is_null());
-    assert_eq!(healthz(port).0, "200", "{job}");
-    daemon.wait_for("both hooks", || {
-        let calls = front.calls();
-        let told = |kind: &str| {
-            let quoted = format!("\"{kind}\"");
-            calls.iter().any(|call| call.path == "/hook" && String::from_utf8_lossy(&call.body).contains(&quoted))
-        };
-        let by_command = fs::read_to_string(sandbox.path("told")).unwrap_or_default();
-        told("halt") && told("recovery") && by_command.contains("\"halt\"") && by_command.contains("\"recovery\"")
-    });
-    daemon.stop().exits(0);
-}
-
-#[test]
-fn a_scheduled_run_that_was_cut_off_is_made_up_at_the_next_start() {
-    let sandbox = filled();
-    sandbox.configure_as(&job(&sandbox, "media", "env:DEFAULT_STORAGE_DSN", "cron = \"0 * * * *\""));
-    let gate = sandbox.server.hold(Moment::BeforeHandling, "PutObject", "site/*.jpg");
-    let run = sandbox.start(&["--config", sandbox.path("config.toml").to_str().unwrap(), "sync", "media"]);
-    gate.reached_blocking(1);
-    run.kill();
-    gate.release();
-    let mut daemon = sandbox.daemon();
-    daemon.until_equal();
-    daemon.stop().exits(0);
 }
 
 /// Writes, edits, renames and removes files until it is told to stop; gives what is left.

@@ -38,6 +38,8 @@ mod daemon_lease;
 mod daemon_logs;
 mod daemon_memory;
 mod daemon_pause;
+mod daemon_schedule;
+mod daemon_servers;
 mod daemon_service;
 mod daemon_watch;
 mod daemon_watch_roots;

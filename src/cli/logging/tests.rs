@@ -84,10 +84,7 @@ fn events() {
 fn a_command_says_level_and_text() {
     assert_eq!(
         told(Shape::Command, events),
-        [
-            r#" WARN media: a\u{1b}[31mred\u{202e}name attempt=2 key="a b" error=no\u{a}way"#,
-            "ERROR over fine=true"
-        ]
+        [r#" WARN media: a\u{1b}[31mred\u{202e}name attempt=2 key="a b" error=no\u{a}way"#, "ERROR over fine=true"]
     );
 }
 
