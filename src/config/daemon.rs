@@ -53,9 +53,9 @@ pub struct Http {
 /// `[notify]`: who is told when something happens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Notify {
-    /// A URL that gets a JSON text by POST, or `env:NAME`. Who knows it can write there.
+    /// A URL that gets a JSON text by POST, or `env:NAME`, or `credential:NAME`. Who knows it can write there.
     pub webhook: Option<Secret>,
-    /// A URL that is asked for after each run without failure, or `env:NAME`: whoever is behind it notices silence.
+    /// A URL that is asked for while all is well, or where it is, as above: whoever is behind it notices silence.
     pub ping: Option<Secret>,
     /// A program and its arguments.
     pub command: Option<Vec<String>>,
@@ -205,15 +205,19 @@ fn events(words: &At<Vec<&str>>, table: &Table<'_>, mistakes: &mut Mistakes<'_>)
     on
 }
 
+/// Where a URL can be taken from.
+const ELSEWHERE: [&str; 2] = ["env:", "credential:"];
+
 /// A URL that may itself be a secret; it is never shown.
 fn url(table: &Table<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Option<Secret> {
     let text = table.text(key, mistakes)?;
     let host = ["https://", "http://"].iter().find_map(|scheme| text.value.strip_prefix(scheme));
     let plain = !text.value.chars().any(|c| c.is_whitespace() || c.is_control());
     let fine = host.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', ':', '?', '#'])) && plain;
-    let variable = text.value.strip_prefix("env:").is_some_and(|name| !name.is_empty());
-    if !fine && !variable {
-        let message = "is no URL; write it like \"https://example.com/path\", or \"env:NAME\" for one in a variable";
+    let elsewhere = ELSEWHERE.iter().any(|kind| text.value.strip_prefix(kind).is_some_and(|name| !name.is_empty()));
+    if !fine && !elsewhere {
+        let message = "is no URL; write it like \"https://example.com/path\", \"env:NAME\" for one in a variable, or \
+                       \"credential:NAME\" for a credential of the service";
         mistakes.add(text.at, table.path_of(key), message);
         return None;
     }
@@ -222,7 +226,10 @@ fn url(table: &Table<'_>, key: &str, mistakes: &mut Mistakes<'_>) -> Option<Secr
 
 /// Whether a secret stands in the file itself.
 pub(super) fn holds_secret(notify: &Notify) -> bool {
-    [&notify.webhook, &notify.ping].into_iter().flatten().any(|url| !url.reveal().starts_with("env:"))
+    [&notify.webhook, &notify.ping]
+        .into_iter()
+        .flatten()
+        .any(|url| !ELSEWHERE.iter().any(|kind| url.reveal().starts_with(kind)))
 }
 
 /// What of a job may be watched.

@@ -96,15 +96,17 @@ fn xdg(env: Env<'_>, variable: &str, below_home: &str) -> Option<PathBuf> {
     env(variable).and_then(absolute).or_else(|| Some(env("HOME").and_then(absolute)?.join(below_home)))
 }
 
-/// The warning about a file with secrets that others can read; `mode` are its Unix permissions.
+/// The warning about a file with secrets that others can read; `mode` are its Unix permissions. That its group reads it is
+/// how a service's user gets to see a file that is not its own.
 pub fn mode_warning(path: &Path, mode: u32) -> Option<String> {
-    let others = mode & 0o077;
-    if others == 0 {
+    const OTHERS: u32 = 0o037;
+    if mode & OTHERS == 0 {
         return None;
     }
     let shown = path.display().to_string();
     let quoted = shown.replace('\'', "'\\''");
-    Some(format!("{} holds secrets and others can read it: chmod 600 '{quoted}'", shown.escape_debug()))
+    let what = format!("{} holds secrets and others can read it", shown.escape_debug());
+    Some(format!("{what}: chmod 600 '{quoted}' (640 if the user that runs this reads it as one of its group)"))
 }
 
 #[cfg(test)]
@@ -175,8 +177,10 @@ mod tests {
 
     #[test]
     fn secrets_that_others_can_read_are_warned_about_with_the_command() {
-        assert_eq!(mode_warning(Path::new("/x"), 0o600), None);
-        let warning = mode_warning(Path::new("/it's.toml"), 0o640).unwrap();
-        assert!(warning.ends_with(r"chmod 600 '/it'\''s.toml'"), "{warning}");
+        assert_eq!([0o600, 0o400, 0o640].map(|mode| mode_warning(Path::new("/x"), mode)), [None, None, None]);
+        for mode in [0o644, 0o660, 0o604] {
+            let warning = mode_warning(Path::new("/it's.toml"), mode).unwrap();
+            assert!(warning.contains(r"others can read it: chmod 600 '/it'\''s.toml' (640 if"), "{warning}");
+        }
     }
 }

@@ -343,7 +343,7 @@ fn mistakes_about_the_daemon_have_lines_keys_and_ways_out() {
         ),
         (
             "[notify]\nwebhook = \"ftp://hunter2\"",
-            "line 2: notify.webhook: is no URL; write it like \"https://example.com/path\", or \"env:NAME\" for one in a variable",
+            "line 2: notify.webhook: is no URL; write it like \"https://example.com/path\", \"env:NAME\" for one in a variable, or \"credential:NAME\" for a credential of the service",
         ),
     ] {
         assert_eq!(parse(text).unwrap_err(), expected, "{text}");

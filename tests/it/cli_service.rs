@@ -15,8 +15,8 @@ fn two_jobs() -> (Sandbox, String) {
     let config = sandbox.path("config.toml");
     let text = format!(
         "[remote.live]\ndsn = \"credential:live\"\n\n\
-         [[job]]\nname = \"up\"\nsource = {:?}\ndestination = \"live:\"\nmode = \"copy\"\n\n\
-         [[job]]\nname = \"backup\"\nsource = \"live:\"\ndestination = {:?}\nmode = \"copy\"\n",
+         [[job]]\nname = \"up\"\nsource = {:?}\ndestination = \"live:\"\nmode = \"copy\"\nwatch = true\n\n\
+         [[job]]\nname = \"backup\"\nsource = \"live:\"\ndestination = {:?}\nmode = \"copy\"\ncron = \"0 3 * * *\"\n",
         sandbox.media("").to_str().unwrap().trim_end_matches('/'),
         sandbox.path("back up % $x").to_str().unwrap(),
     );
@@ -50,6 +50,54 @@ fn the_unit_of_a_job_names_what_it_reads_writes_and_needs() {
 }
 
 #[test]
+fn a_unit_has_nothing_of_jobs_that_no_daemon_runs() {
+    let (sandbox, config) = two_jobs();
+    let manual = sandbox.path("by hand");
+    fs::create_dir(&manual).unwrap();
+    let text = fs::read_to_string(&config).unwrap();
+    let job = format!("\n[[job]]\nname = \"manual\"\nsource = {manual:?}\ndestination = \"live:m\"\nmode = \"copy\"\n");
+    fs::write(&config, text + &job).unwrap();
+    let print = ["service", "print", "--manager", "systemd", "--config", &config];
+    let unit = sandbox.run(&print).exits(0).all();
+    assert!(!unit.contains("by hand"), "{unit}");
+    let words = ["manual has nothing to do for a daemon", "hint: add watch = true, every = \"15m\" or cron"];
+    sandbox.run(&[&print[..], &["manual"]].concat()).exits(2).says(&words);
+    sandbox.run(&["daemon", "manual", "--config", &config]).exits(2).says(&words);
+}
+
+#[test]
+fn a_unit_says_what_its_user_can_t_read_and_how_to_ask_it() {
+    let (sandbox, config) = two_jobs();
+    let text = fs::read_to_string(&config).unwrap();
+    let hooks = "[notify]\nwebhook = \"credential:hook\"\nping = \"env:PING\"\n\n";
+    fs::write(&config, format!("{hooks}{text}")).unwrap();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
+    let system = |jobs: &[&str], user: bool| {
+        let print = ["service", "print", "--manager", "systemd", "--config", &config];
+        let user: &[&str] = if user { &["--user"] } else { &[] };
+        sandbox.run(&[&print[..], user, jobs].concat()).exits(0).all()
+    };
+    let (up, own) = (system(&["up"], false), system(&["up"], true));
+    // Whoever runs the tests owns the file, and a push runs as somebody else.
+    assert!(up.contains(&format!("can't read {config}: ")), "{up}");
+    assert!(!own.contains("can't read"), "{own}");
+    for unit in [&up, &own] {
+        assert!(unit.contains("\nLoadCredential=hook:"), "{unit}");
+        assert!(
+            unit.contains(
+                "# Note: notify: a service has no variables of yours; use credential:NAME instead of env:PING"
+            ),
+            "{unit}"
+        );
+        let state = sandbox.path("state").display().to_string();
+        assert!(unit.contains(&format!("mediasync status --config {config} --state-dir {state}\n")), "{unit}");
+    }
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
+    let up = system(&["up"], false);
+    assert!(!up.contains(&format!("can't read {config}")), "{up}");
+}
+
+#[test]
 fn a_unit_of_one_s_own_is_installed_and_removed_and_nothing_else_is() {
     let (sandbox, config) = two_jobs();
     let service = |what: &str, jobs: &[&str]| {
@@ -61,6 +109,7 @@ fn a_unit_of_one_s_own_is_installed_and_removed_and_nothing_else_is() {
         "written: ",
         "systemd/user/mediasync-up.service",
         "systemctl --user enable --now mediasync-up.service",
+        "to ask it:\n  mediasync status --config ",
     ]);
     service("install", &["up"]).exits(0).says(&["unchanged: "]);
     fs::write(dir.join("mediasync.service"), "[Service]\n").unwrap();

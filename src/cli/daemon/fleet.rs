@@ -46,7 +46,7 @@ struct Ship {
 impl Fleet {
     /// Whether these jobs can be started.
     pub(super) fn check(setup: &Setup, names: &[String]) -> Result<(), Failure> {
-        jobs(setup, names).map(drop)
+        resolve::daemon_jobs(names, setup.world(&env)).map(drop)
     }
 
     /// Starts the jobs of a configuration, and puts them on the board. What a command has to tell first is told later.
@@ -56,7 +56,7 @@ impl Fleet {
         (board, clock): (&Board, Clock),
         pauses: &Pauses,
     ) -> Result<Self, Failure> {
-        let jobs = jobs(setup, names)?;
+        let jobs = resolve::daemon_jobs(names, setup.world(&env))?;
         let deadline = setup.config.daemon.shutdown_deadline;
         let commons = Rc::new(commons(&setup.config.daemon));
         let (now, unsure) = (clock.now_ns(), pauses.unread());
@@ -118,24 +118,6 @@ impl Fleet {
             }
         }
     }
-}
-
-/// The jobs of these names; without names those that have something to do for a daemon.
-fn jobs<'a>(setup: &'a Setup, names: &[String]) -> Result<Vec<&'a config::Job>, Failure> {
-    let world = setup.world(&env);
-    let has_work = |job: &config::Job| job.daemon.watch || job.daemon.schedule.is_some();
-    let jobs = resolve::jobs(names, world)?;
-    if let Some(idle) = jobs.iter().find(|job| !names.is_empty() && !has_work(job)) {
-        return Err(Failure::usage(format!("{} has nothing to do for a daemon", idle.name))
-            .hint("add watch = true, every = \"15m\" or cron = \"0 3 * * *\" to the job"));
-    }
-    let with_work: Vec<_> = jobs.into_iter().filter(|job| has_work(job)).collect();
-    if with_work.is_empty() {
-        return Err(Failure::usage("no job has anything to do for a daemon")
-            .hint("add watch = true, every = \"15m\" or cron = \"0 3 * * *\" to a job"));
-    }
-    resolve::check_jobs(setup.world(&env))?;
-    Ok(with_work)
 }
 
 /// The limits of all jobs together.

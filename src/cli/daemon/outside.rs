@@ -7,11 +7,14 @@ use tokio::task::{JoinHandle, spawn_local};
 use crate::cli::env;
 use crate::cli::failure::Failure;
 use crate::cli::setup::Setup;
+use crate::cli::texts;
+use crate::config::places::Env;
 use crate::config::{Http, Notify, NotifyOn};
 use crate::daemon::hooks::{self, Hooks, Kind};
 use crate::daemon::http;
 use crate::daemon::settle::Clock;
 use crate::daemon::state::{Board, Now};
+use crate::location::UsageError;
 use crate::secret::Secret;
 
 /// The tasks of one configuration.
@@ -22,7 +25,7 @@ impl Outside {
     /// Starts what the configuration names.
     ///
     /// # Errors
-    /// The address is not free, or a variable is not set.
+    /// The address is not free, or what holds a URL is not there.
     pub(super) async fn start(setup: &Setup, board: &Board, clock: Clock) -> Result<Self, Failure> {
         let now: Now = Arc::new(move || clock.now_ns());
         let mut tasks = Self::default();
@@ -38,7 +41,7 @@ impl Outside {
             tasks.keep(async move { match served.await {} });
         }
         if let Some(notify) = &setup.config.notify {
-            let told = hooks::keep(board.clone(), wired(notify)?, now);
+            let told = hooks::keep(board.clone(), wired(notify, &env)?, now);
             tasks.keep(async move { match told.await {} });
         }
         Ok(tasks)
@@ -58,25 +61,65 @@ impl Outside {
     }
 }
 
-fn wired(notify: &Notify) -> Result<Hooks, Failure> {
+fn wired(notify: &Notify, env: Env<'_>) -> Result<Hooks, Failure> {
     let kind = |on: &NotifyOn| match on {
         NotifyOn::Failure => Kind::Failure,
         NotifyOn::Halt => Kind::Halt,
         NotifyOn::Recovery => Kind::Recovery,
     };
     Ok(Hooks {
-        webhook: notify.webhook.as_ref().map(|url| plain(url, "webhook")).transpose()?,
-        ping: notify.ping.as_ref().map(|url| plain(url, "ping")).transpose()?,
+        webhook: notify.webhook.as_ref().map(|url| plain(url, "webhook", env)).transpose()?,
+        ping: notify.ping.as_ref().map(|url| plain(url, "ping", env)).transpose()?,
         command: notify.command.clone(),
         on: notify.on.iter().map(kind).collect(),
     })
 }
 
-/// A URL, or the one in the variable that it names.
-fn plain(url: &Secret, key: &str) -> Result<Secret, Failure> {
-    let Some(name) = url.reveal().strip_prefix("env:") else { return Ok(url.clone()) };
-    env(name).map(Secret::new).ok_or_else(|| {
-        Failure::usage(format!("notify.{key} names the variable {name}, which is not set"))
-            .hint("set it for the service")
-    })
+/// A URL, or the one in the variable or the credential that it names.
+fn plain(url: &Secret, key: &str, env: Env<'_>) -> Result<Secret, Failure> {
+    if let Some(name) = url.reveal().strip_prefix("env:") {
+        return env(name).map(Secret::new).ok_or_else(|| {
+            Failure::usage(format!("notify.{key} names the variable {name}, which is not set"))
+                .hint("set it for the service, or write credential:NAME")
+        });
+    }
+    let Some(name) = url.reveal().strip_prefix("credential:") else { return Ok(url.clone()) };
+    let told = |error: UsageError| UsageError { message: format!("notify.{key}: {}", error.message), ..error };
+    let given = texts::credential(name, env).map_err(told)?;
+    if let Some(warning) = given.warning {
+        tracing::warn!("{warning}");
+    }
+    // Editors end a file with a line break.
+    Ok(Secret::new(given.text.reveal().trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn urls_come_from_variables_and_credentials() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("hook"), "https://example.com/T\n").unwrap();
+        let set = |name: &str| match name {
+            "CREDENTIALS_DIRECTORY" => Some(dir.path().to_str().unwrap().to_owned()),
+            "PING" => Some("https://example.com/P".to_owned()),
+            _ => None,
+        };
+        let notify = |webhook: &str, ping: &str| Notify {
+            webhook: Some(Secret::new(webhook)),
+            ping: Some(Secret::new(ping)),
+            ..Notify::default()
+        };
+        let hooks = wired(&notify("credential:hook", "env:PING"), &set).unwrap();
+        assert_eq!(hooks.webhook.unwrap().reveal(), "https://example.com/T");
+        assert_eq!(hooks.ping.unwrap().reveal(), "https://example.com/P");
+        let told = |webhook: &str, ping: &str| wired(&notify(webhook, ping), &set).unwrap_err();
+        let missing = told("credential:none", "env:PING");
+        assert!(missing.message.starts_with("notify.webhook: there is no credential none in "), "{}", missing.message);
+        assert_eq!(missing.exit.code(), 2);
+        assert_eq!(told("https://x", "env:NO").message, "notify.ping names the variable NO, which is not set");
+    }
 }

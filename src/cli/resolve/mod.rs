@@ -17,10 +17,12 @@ use crate::replica::local::Parents;
 use crate::secret::Secret;
 
 mod aim;
+mod daemon;
 mod typed;
 
 pub use aim::{Aim, Made};
 use aim::{Sure, may_change, refuse_overlap, set_acl};
+pub use daemon::daemon_jobs;
 pub(in crate::cli) use typed::{is_a_bare_name, unknown_job};
 use typed::{known_remotes, looks_like_a_place, no_target, refuse_a_bare_name, refuse_a_variable};
 

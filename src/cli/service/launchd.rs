@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::args::Scope;
-use super::needs::{Needs, User};
+use super::needs::Needs;
+use super::rights::User;
 use crate::cli::failure::Failure;
 use crate::cli::setup::shown;
 

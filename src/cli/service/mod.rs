@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 pub mod args;
 mod launchd;
 mod needs;
+mod rights;
 mod systemd;
 
 use args::{Cmd, Manager, Scope, Service, Which};
-use needs::{Needs, Owners};
+use needs::Needs;
+use rights::Machine;
 
 use super::exit::Exit;
 use super::failure::Failure;
@@ -29,16 +31,20 @@ const MARKER: &str = "# Written by mediasync service install, from the configura
 /// No configuration, a path that no unit can hold, a file that is not ours, or one that can't be written.
 pub fn service(args: &Service, state_dir: Option<&Path>, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
     let make = |which: &Which| {
-        let needs = Needs::of(&which.jobs, which.scope(), state_dir, (setup, world, &Owners::of_this_machine()))?;
-        Ok::<_, Failure>((text(which, &needs)?, needs.notes))
+        let mut needs = Needs::of(which, state_dir, (setup, world, &Machine::this()))?;
+        let ask = to_ask(which, &needs);
+        needs.notes.extend(ask.as_ref().map(|ask| format!("to ask it: {ask}")));
+        let text = text(which, &needs)?;
+        needs.notes.pop_if(|_| ask.is_some());
+        Ok::<_, Failure>((text, needs.notes, ask))
     };
     match &args.command {
         Cmd::Print(which) => {
-            let (text, _) = make(which)?;
+            let (text, ..) = make(which)?;
             setup.output.data(text.trim_end());
         }
         Cmd::Install(which) => {
-            let (text, notes) = make(which)?;
+            let (text, notes, ask) = make(which)?;
             let file = file(which, world)?;
             let done = install(&file, &text)?;
             for note in notes {
@@ -46,6 +52,9 @@ pub fn service(args: &Service, state_dir: Option<&Path>, setup: &Setup, world: W
             }
             setup.output.data(&format!("{done}: {}", shown(&file)));
             setup.output.say(&to_start(which, &file));
+            if let Some(ask) = ask {
+                setup.output.say(&format!("to ask it:\n  {ask}"));
+            }
         }
         Cmd::Uninstall(which) => {
             let file = file(which, world)?;
@@ -182,6 +191,19 @@ fn to_start(which: &Which, file: &Path) -> String {
         (Manager::Launchd, Scope::User) => format!("launchctl bootstrap gui/$(id -u) {path}"),
     };
     format!("to start it:\n  {lines}")
+}
+
+/// The command that asks the service how it stands: it finds the same configuration and state.
+fn to_ask(which: &Which, needs: &Needs) -> Option<String> {
+    let word = |path: &Path| shell::path(&path.display().to_string());
+    let state = needs.state_dir(which.manager())?;
+    let sudo = if which.scope() == Scope::System { "sudo " } else { "" };
+    Some(format!("{sudo}mediasync status --config {} --state-dir {}", word(&needs.config), word(&state)))
+}
+
+/// The directory below the one for all jobs in which a unit of some jobs keeps its state.
+fn below_state(jobs: &[String]) -> String {
+    if jobs.is_empty() { String::new() } else { base_name(jobs) }
 }
 
 /// How people stop what was removed.

@@ -4,16 +4,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::args::Scope;
-use super::needs::{Needs, User};
+use super::needs::Needs;
+use super::rights::{HOMES, TEMPORARY, User};
 use crate::cli::failure::Failure;
 use crate::cli::setup::shown;
 
 /// The unit of the package.
 const PACKAGED: &str = include_str!("../../../../packaging/systemd/mediasync.service");
-/// Where people's own files are: hidden from the service (`ProtectHome=`), except for what it needs.
-const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
-/// What a service has for itself (`PrivateTmp=`), but for what it needs.
-const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 /// What works for a service of a user, who can't make mounts or another user.
 const FOR_USERS: [&str; 12] = [
     "NoNewPrivileges",
@@ -88,7 +85,7 @@ const WRITES: &str = "a string takes everything";
 fn system(unit: &mut String, needs: &Needs) -> Result<(), Failure> {
     match &needs.user {
         User::Named(user) => writeln!(unit, "User={}", specifiers(user)).expect(WRITES),
-        User::Dynamic => unit.push_str("DynamicUser=yes\n"),
+        User::Dynamic | User::Unnamed => unit.push_str("DynamicUser=yes\n"),
     }
     let in_homes = |path: &&Path| HOMES.iter().any(|home| path.starts_with(home));
     let hidden = |path: &&Path| in_homes(path) || TEMPORARY.iter().any(|dir| path.starts_with(dir));
@@ -96,8 +93,9 @@ fn system(unit: &mut String, needs: &Needs) -> Result<(), Failure> {
     if let Some(state) = needs.state.as_deref() {
         writes.push(state);
     } else {
-        let below = if needs.jobs.is_empty() { String::new() } else { format!("/{}", super::base_name(&needs.jobs)) };
-        write!(unit, "StateDirectory=mediasync{below}\nStateDirectoryMode=0700\n").expect(WRITES);
+        let dir = Path::new("mediasync").join(super::below_state(&needs.jobs));
+        let dir = dir.display().to_string();
+        write!(unit, "StateDirectory={}\nStateDirectoryMode=0700\n", dir.trim_end_matches('/')).expect(WRITES);
     }
     let mut reads: Vec<&Path> = needs.reads.iter().map(AsRef::as_ref).collect();
     reads.extend([needs.config.as_path(), &needs.program].into_iter().filter(hidden));

@@ -16,6 +16,7 @@ fn needs() -> Needs {
         state: None,
         writes: BTreeSet::new(),
         reads: BTreeSet::new(),
+        secrets: BTreeSet::new(),
         credentials: BTreeSet::new(),
         user: User::Named("mediasync".into()),
         notes: Vec::new(),
