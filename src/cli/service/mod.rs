@@ -201,9 +201,9 @@ fn to_ask(which: &Which, needs: &Needs) -> Option<String> {
     Some(format!("{sudo}mediasync status --config {} --state-dir {}", word(&needs.config), word(&state)))
 }
 
-/// The directory below the one for all jobs in which a unit of some jobs keeps its state.
-fn below_state(jobs: &[String]) -> String {
-    if jobs.is_empty() { String::new() } else { base_name(jobs) }
+/// Below a directory for states, the one of a unit: some jobs have theirs inside the one for all.
+fn state_below(dir: &Path, jobs: &[String]) -> PathBuf {
+    if jobs.is_empty() { dir.to_owned() } else { dir.join(base_name(jobs)) }
 }
 
 /// How people stop what was removed.

@@ -110,7 +110,7 @@ impl Needs {
     pub(super) fn state_dir(&self, manager: Manager) -> Option<PathBuf> {
         match (&self.state, manager) {
             (Some(state), _) => Some(state.clone()),
-            (None, Manager::Systemd) => Some(Path::new(SYSTEM_STATE).join(super::below_state(&self.jobs))),
+            (None, Manager::Systemd) => Some(super::state_below(Path::new(SYSTEM_STATE), &self.jobs)),
             // It is below the home of its user, or root's.
             (None, Manager::Launchd) => None,
         }

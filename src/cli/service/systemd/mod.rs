@@ -93,9 +93,8 @@ fn system(unit: &mut String, needs: &Needs) -> Result<(), Failure> {
     if let Some(state) = needs.state.as_deref() {
         writes.push(state);
     } else {
-        let dir = Path::new("mediasync").join(super::below_state(&needs.jobs));
-        let dir = dir.display().to_string();
-        write!(unit, "StateDirectory={}\nStateDirectoryMode=0700\n", dir.trim_end_matches('/')).expect(WRITES);
+        let dir = super::state_below(Path::new("mediasync"), &needs.jobs);
+        write!(unit, "StateDirectory={}\nStateDirectoryMode=0700\n", dir.display()).expect(WRITES);
     }
     let mut reads: Vec<&Path> = needs.reads.iter().map(AsRef::as_ref).collect();
     reads.extend([needs.config.as_path(), &needs.program].into_iter().filter(hidden));

@@ -103,6 +103,18 @@ fn a_user_s_service_asks_for_nothing_that_its_manager_can_not_do() {
 }
 
 #[test]
+fn status_is_asked_where_the_state_of_the_unit_is() {
+    for (jobs, directory) in [(vec![], "mediasync"), (vec!["a".to_owned(), "b".to_owned()], "mediasync/mediasync-a-b")]
+    {
+        let needs = Needs { jobs, ..needs() };
+        let unit = unit(&needs, Scope::System).unwrap();
+        assert_eq!(value(&unit, "StateDirectory"), Some(directory));
+        let asked = needs.state_dir(crate::cli::service::args::Manager::Systemd).unwrap();
+        assert_eq!(asked, Path::new("/var/lib").join(directory));
+    }
+}
+
+#[test]
 fn what_no_unit_can_hold_is_refused() {
     for path in ["/a\nExecStartPre=/bin/sh", "/a\tb", "/\u{7f}"] {
         let needs = Needs { reads: [path.into()].into(), ..needs() };
