@@ -1,5 +1,6 @@
 //! `status`, `pause`, `resume`, `forget` and `trash` while a daemon runs: the daemon is asked, and lends its pair.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -131,16 +132,29 @@ fn a_look_that_goes_on_is_printed_when_it_says_something_else_and_ends_with_its_
     let sandbox = configured("max_delete = 0");
     let daemon = sandbox.start(&["daemon"]);
     fresh(&sandbox);
-    let watch = sandbox.start(&["status", "--watch"]);
-    // So that it looked once before.
-    std::thread::sleep(Duration::from_millis(1500));
+    let printed = sandbox.path("printed");
+    let watch = sandbox.start_command(
+        Command::new("/bin/sh").args([
+            "-c",
+            &format!("exec \"$0\" \"$@\" > {printed:?}"),
+            env!("CARGO_BIN_EXE_mediasync"),
+        ]),
+        &["status", "--watch"],
+    );
+    let says = |text: &str| {
+        let begun = Instant::now();
+        while !std::fs::read_to_string(&printed).unwrap_or_default().contains(text) {
+            assert!(begun.elapsed() < PATIENCE, "{text}: {:?}", std::fs::read_to_string(&printed));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    says("in sync, since");
     sandbox.remove("a.txt");
-    until(&sandbox, "halted", |line| line["daemon"]["health"] == "halted");
-    std::thread::sleep(Duration::from_millis(2500));
-    let told = stop(watch).exits(4).stdout;
+    says("hint: to do exactly that: mediasync approve");
+    stop(watch).exits(4);
+    let told = std::fs::read_to_string(&printed).expect("a file");
     let looks = told.matches("daemon: process").count();
     assert!((2..=4).contains(&looks), "{looks}: {told}");
-    assert!(told.contains("in sync, since") && told.contains("hint: to do exactly that: mediasync approve"), "{told}");
     assert!(!told.contains('\u{1b}'), "{told}");
     stop(daemon).exits(0);
 }

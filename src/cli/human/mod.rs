@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::teller::Halted;
 use super::totals::Totals;
+pub use crate::model::size;
 use crate::model::{
     Action, Conflict, Counts, Entry, Keep, Problem, ProblemKind, Reach, Reason, Replaced, Side, SkipReason, Verb,
 };
@@ -349,24 +350,6 @@ pub fn count(n: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// `12.3 MiB`: at most four digits, rounded to the nearest.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    // In tenths, so that no float decides what is shown.
-    let mut unit = 0;
-    let mut one = 1024_u128;
-    let tenths = |one: u128| (u128::from(bytes) * 10 + one / 2) / one;
-    while tenths(one) >= 10_240 && unit + 1 < UNITS.len() {
-        unit += 1;
-        one *= 1024;
-    }
-    let tenths = tenths(one);
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
 /// A time in `zone`, to the second.

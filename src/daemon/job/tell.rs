@@ -13,7 +13,7 @@ use crate::daemon::state::{
     Coverage as Seen, Done, Ended, Failing, Halted, JobState, LISTED, Last, Look, Phase, Told, Watching,
 };
 use crate::manifest::{Dirty, Due, ManifestError};
-use crate::model::{Key, Problem, Reach};
+use crate::model::{Key, Problem, Reach, size};
 use crate::replica::local::watch::Coverage;
 use crate::sync::Progress;
 
@@ -302,22 +302,6 @@ fn summary(done: &Done, problems: u64, named: &[String]) -> String {
     format!("{}{}{names}", parts.join(", "), if names.is_empty() { "" } else { ": " })
 }
 
-/// `12.3 MiB`.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    // In tenths, so that no float decides what is shown.
-    let mut tenths = u128::from(bytes) * 10 / 1024;
-    let mut unit = 0;
-    while tenths >= 10_240 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,6 +311,5 @@ mod tests {
         let done = Done { creates: 3, overwrites: 1, bytes: 12 << 10, ..Done::default() };
         assert_eq!(summary(&done, 1, &["a".to_owned()]), "created 3, overwrote 1, 12.0 KiB sent, 1 problem");
         assert_eq!(summary(&Done { deletes: 1, ..Done::default() }, 0, &["a".to_owned()]), "deleted 1: a");
-        assert_eq!((size(6), size(1_500_000_000)), ("6 B".to_owned(), "1.3 GiB".to_owned()));
     }
 }
