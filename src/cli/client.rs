@@ -11,8 +11,10 @@ use super::output::{Format, Output, Stream, Verbosity};
 use super::resolve::{self, Task, Wish};
 use super::run::Work;
 use super::setup::{Setup, shown};
+use super::shell;
 use super::wire;
 use crate::daemon::control::{Answer, Ask, How, Line};
+use crate::daemon::pauses;
 use crate::daemon::state::DaemonState;
 use crate::sync::Approval;
 
@@ -47,7 +49,9 @@ pub async fn reach(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Reached
     }
     let pair = wire::pair(&task.source, &task.dest);
     if let Some(ask) = as_it_is(task, setup, work, pair.id()) {
+        let by_hand = if let Ask::Run { job, .. } = &ask { paused(job, setup) } else { None };
         let Some(mut line) = reached(setup, ask).await? else { return Ok(Reached::Nobody) };
+        by_hand.inspect(|told| setup.output.say(told));
         match listen(&mut line, setup).await? {
             Heard::Exit(exit) => return Ok(Reached::Ran(exit)),
             Heard::NotMine | Heard::Done => {}
@@ -70,6 +74,13 @@ pub async fn lend(setup: &Setup, pair: &str) -> Result<Reached, Failure> {
         Heard::Done => Ok(Reached::Lent(line)),
         Heard::NotMine | Heard::Exit(_) => Ok(Reached::Nobody),
     }
+}
+
+/// What is said where a job runs that a person paused.
+fn paused(job: &str, setup: &Setup) -> Option<String> {
+    let paused = pauses::read(&setup.state_dir).ok()?;
+    let name = shell::word(job);
+    paused.contains(job).then(|| format!("{name} is paused; this run was asked for by hand, the pause stays"))
 }
 
 /// What is asked if the task is what the daemon would run by itself.

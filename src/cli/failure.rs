@@ -25,6 +25,17 @@ impl Failure {
         Self { exit: Exit::Failed, message: message.into(), hints: Vec::new() }
     }
 
+    /// What happened, in one line.
+    pub fn in_a_line(&self) -> String {
+        let mut line = String::new();
+        for part in self.message.lines().map(str::trim) {
+            let between = if line.is_empty() || line.ends_with(':') { " " } else { "; " };
+            line.push_str(if line.is_empty() { "" } else { between });
+            line.push_str(part);
+        }
+        line
+    }
+
     /// Adds a way out.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -41,5 +52,17 @@ impl From<replica::Error> for Failure {
             _ => Exit::Failed,
         };
         Self { exit, message: error.message, hints: error.hint.into_iter().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_lines_become_one() {
+        let told = Failure::usage("c.toml has mistakes:\n  line 1: a\n  line 2: b").in_a_line();
+        assert_eq!(told, "c.toml has mistakes: line 1: a; line 2: b");
+        assert_eq!(Failure::error("no bucket").in_a_line(), "no bucket");
     }
 }

@@ -12,6 +12,7 @@ pub mod args;
 pub mod client;
 pub mod commands;
 pub mod daemon;
+mod despite;
 pub mod exit;
 pub mod failure;
 #[cfg(test)]
@@ -71,7 +72,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         }
         _ => logging::start(&output, cli.global.verbose),
     }
-    let exit = match Setup::new(&cli.global, Arc::clone(&output), &env).and_then(|setup| start(&cli, &setup, &env)) {
+    let done = match Setup::new(&cli.global, Arc::clone(&output), &env) {
+        Ok(setup) => start(dispatch(&cli, &setup, &env)),
+        Err(failure) => start(despite::despite(&cli, failure, &output, &env)),
+    };
+    let exit = match done {
         Ok(exit) => exit,
         Err(failure) => {
             output.failure(None, &failure);
@@ -114,13 +119,13 @@ fn verbosity(cli: &Cli) -> Verbosity {
 const THREAD_REST: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// One thread: the work is bound by the network and the disk, and two would fight over the allocator.
-fn start(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>) -> Result<Exit, Failure> {
+fn start(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_keep_alive(THREAD_REST)
         .build()
         .map_err(|error| Failure::error(format!("can't start: {error}")))?;
-    let exit = runtime.block_on(tokio::task::LocalSet::new().run_until(dispatch(cli, setup, env)));
+    let exit = runtime.block_on(tokio::task::LocalSet::new().run_until(work));
     // After an interruption a file may still be read by a thread whose result nobody waits for.
     runtime.shutdown_background();
     exit

@@ -48,6 +48,7 @@ pub async fn pause(args: &Which, pausing: Pausing, setup: &Setup) -> Result<Exit
         Pausing::Resume => Ask::Resume { job },
     };
     let (dir, output) = (&*setup.state_dir, &*setup.output);
+    let before = pauses::read(dir).ok();
     match client::tell(dir, ask).await? {
         Obeyed::Yes => {}
         Obeyed::Nobody => return without_daemon(args, pausing, setup).await,
@@ -65,7 +66,12 @@ pub async fn pause(args: &Which, pausing: Pausing, setup: &Setup) -> Result<Exit
     };
     let job = args.job.as_deref().map_or_else(String::new, |job| format!(" {}", shell::word(job)));
     let repeated = &setup.repeated;
+    let was_paused = before.is_none_or(|paused| match &args.job {
+        Some(job) => paused.contains(job),
+        None => !paused.is_empty(),
+    });
     output.say(&match pausing {
+        Pausing::Resume if !was_paused => format!("{what}: not paused, so nothing is resumed"),
         Pausing::Pause => format!(
             "paused: {what}; nothing is done until mediasync resume{job}{repeated}, what changes meanwhile is noted"
         ),

@@ -87,6 +87,30 @@ impl Setup {
         })
     }
 
+    /// Without the configuration, which can't be used: only what a daemon is asked by. `None` where no state directory can be
+    /// told, or none was named or found.
+    pub fn without_config(global: &Global, output: Arc<Output>, env: Env<'_>) -> Option<Self> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let project = places::project_root(&here, Path::exists);
+        let (path, origin) =
+            places::config_file(global.config.as_deref(), (&here, project.as_deref()), env, Path::exists)?;
+        let path = absolute(&path).ok()?;
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let config = Config { state_dir: Config::state_dir_of(&text, &path), ..Config::default() };
+        let state_dir = state_dir(global, &config, Some(origin), env).ok()?;
+        Some(Self {
+            output,
+            commands: Arc::new(Commands::new(config.base())),
+            config_file: Some(path),
+            config,
+            state_dir,
+            repeated: repeated(global),
+            project,
+            texts: Texts::default(),
+            master: Master::Person,
+        })
+    }
+
     /// The same for a run inside of the daemon, which tells somebody else.
     #[must_use]
     pub fn telling(&self, output: Arc<Output>) -> Self {

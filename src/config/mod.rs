@@ -253,6 +253,13 @@ impl Config {
         if found.is_empty() { Ok(config) } else { Err(found) }
     }
 
+    /// `[state] dir` of a file that has mistakes elsewhere, as far as it can be read.
+    pub fn state_dir_of(text: &str, path: &Path) -> Option<PathBuf> {
+        let (document, _) = DeTable::parse_recoverable(text);
+        let state = document.get_ref().get("state")?.get_ref().get("dir")?;
+        Some(path.parent()?.join(state.get_ref().as_str()?))
+    }
+
     /// The directory that relative paths in the file start from.
     pub fn base(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))

@@ -158,3 +158,37 @@ fn a_look_that_goes_on_is_printed_when_it_says_something_else_and_ends_with_its_
     assert!(!told.contains('\u{1b}'), "{told}");
     stop(daemon).exits(0);
 }
+
+#[test]
+fn a_daemon_can_be_looked_at_and_paused_while_its_configuration_is_broken() {
+    let sandbox = Sandbox::with(&[("a.txt", "one")]);
+    sandbox.configure("");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    let config = sandbox.path("config.toml");
+    let good = std::fs::read_to_string(&config).unwrap();
+    let broken = format!("[state]\ndir = \"state\"\n{}", good.replace("destination", "destinatoin"));
+    std::fs::write(&config, &broken).unwrap();
+    let mistakes = ["has mistakes:", "destinatoin"];
+    let file = config.to_str().unwrap();
+    sandbox.by_config(&["status"]).exits(2).says(&mistakes).says(&["in sync, since", "daemon: process"]);
+    sandbox.by_config(&["pause", "media"]).exits(0).says(&mistakes).says(&["paused: media"]);
+    sandbox.by_config(&["status"]).exits(2).says(&["paused;"]);
+    sandbox.by_config(&["resume"]).exits(0).says(&["resumed: media"]);
+    sandbox.by_config(&["sync", "media"]).exits(2).says(&mistakes).never_says("in sync");
+    // Without --state-dir the file says where the daemon is, but only its own file.
+    let other = sandbox.path("other.toml");
+    std::fs::write(&other, &broken).unwrap();
+    for (file, asked) in [(&config, true), (&other, false)] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mediasync"));
+        let ran = command.args(["status", "--config"]).arg(file).env("HOME", sandbox.path("home")).output().unwrap();
+        assert_eq!(ran.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&ran.stderr).contains("has mistakes:"), "{ran:?}");
+        assert_eq!(String::from_utf8_lossy(&ran.stdout).contains("daemon: process"), asked, "{ran:?}");
+    }
+    std::fs::write(&config, good).unwrap();
+    assert!(sandbox.by_config(&["status"]).exits(0).all().contains(file));
+    daemon.stop().exits(0);
+    std::fs::write(&config, "job = 1\n").unwrap();
+    sandbox.by_config(&["status"]).exits(2).says(&["has mistakes:"]).never_says("daemon: none");
+}

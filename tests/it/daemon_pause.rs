@@ -49,11 +49,16 @@ fn a_pause_outlives_the_daemon_and_ends_when_somebody_says_so() {
     stays_paused(&sandbox, &mut daemon);
     sandbox.by_config(&["status"]).says(&["paused;", "hint: to go on: mediasync resume media"]);
     // A person may run it all the same.
-    sandbox.by_config(&["sync", "media"]).exits(0);
+    let by_hand = "media is paused; this run was asked for by hand, the pause stays";
+    sandbox.by_config(&["sync", "media"]).exits(0).says(&[by_hand]);
     sandbox.assert_equal();
     stays_paused(&sandbox, &mut daemon);
     sandbox.write("d.txt", "four");
-    sandbox.by_config(&["resume"]).exits(0);
+    sandbox.by_config(&["resume"]).exits(0).says(&["resumed: media; what changed meanwhile is done now"]);
+    for args in [&["resume", "media"][..], &["resume"]] {
+        sandbox.by_config(args).exits(0).says(&["media: not paused, so nothing is resumed"]);
+    }
+    sandbox.by_config(&["sync", "media"]).exits(0).never_says(by_hand);
     daemon.until_equal();
     assert_eq!(sandbox.by_config(&["status", "--json"]).exits(0).line("status")["paused"], false);
     daemon.kill();

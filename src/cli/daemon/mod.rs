@@ -207,7 +207,7 @@ async fn reload(global: &Global, first: &Setup, crew: &mut Crew) {
         Ok(setup) => crew.change(Rc::new(setup)).await,
         Err(failure) => Err(failure),
     };
-    let error = changed.err().map(|failure| failure.message);
+    let error = changed.err().map(|failure| failure.in_a_line());
     if let Some(error) = &error {
         tracing::error!("the configuration was read and is not used, the one before stays in force: {error}");
     }

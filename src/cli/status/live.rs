@@ -69,19 +69,20 @@ impl Teller<'_> {
                 self.ago(job.fresh_ns.unwrap_or(self.now_ns)),
                 self.time(job.fresh_ns.unwrap_or(self.now_ns))
             ),
-            Health::Syncing if job.dirty > 0 => format!("syncing: {}{}", changed(job.dirty), behind(lag)),
+            Health::Syncing if job.dirty > 0 => format!("syncing: {}{}", changed(job.dirty), self.oldest(job)),
             Health::Syncing if job.fresh_ns.is_none() => "syncing: it has not looked at both sides yet".to_owned(),
             Health::Syncing => format!("syncing: {known}"),
-            Health::Paused if job.dirty > 0 => format!("paused; {} meanwhile{}", changed(job.dirty), behind(lag)),
+            Health::Paused if job.dirty > 0 => format!("paused; {} meanwhile{}", changed(job.dirty), self.oldest(job)),
             Health::Paused => format!("paused; {known}"),
             Health::Standby => {
                 let dirty =
-                    if job.dirty > 0 { format!("; {}{}", changed(job.dirty), behind(lag)) } else { String::new() };
+                    if job.dirty > 0 { format!("; {}{}", changed(job.dirty), self.oldest(job)) } else { String::new() };
                 let seen = self.ago(job.peer_seen_ns.unwrap_or(self.now_ns));
                 format!("standby: another host does the work, and was seen to live {seen} ago{dirty}")
             }
             Health::Stale => {
-                let dirty = if job.dirty > 0 { format!("; {}", changed(job.dirty)) } else { String::new() };
+                let dirty =
+                    if job.dirty > 0 { format!("; {}{}", changed(job.dirty), self.oldest(job)) } else { String::new() };
                 format!("stale: {known}; at most {} is allowed{dirty}", seconds(job.max_age_s))
             }
             Health::Problems => {
@@ -90,6 +91,11 @@ impl Teller<'_> {
             }
             Health::Halted => format!("halted; {known}"),
         }
+    }
+
+    /// Since when the oldest change waits: that is not the lag, which begins when both sides were last known to be equal.
+    fn oldest(&self, job: &JobState) -> String {
+        job.dirty_since_ns.map_or_else(String::new, |since| format!(", the oldest {} ago", self.ago(since)))
     }
 
     fn halt(&self, job: &JobState) -> Option<String> {
@@ -241,10 +247,6 @@ fn changed(keys: u64) -> String {
     format!("{} changed", human::files(keys))
 }
 
-fn behind(lag: Option<u64>) -> String {
-    lag.map_or_else(String::new, |lag| format!(", the oldest {} ago", seconds(lag)))
-}
-
 fn did(done: &Done) -> String {
     let words =
         [("created", done.creates), ("overwrote", done.overwrites), ("copied", done.copies), ("deleted", done.deletes)];
@@ -271,4 +273,38 @@ pub(super) fn plain(text: &str) -> String {
         if c.is_control() && c != '\n' { shown.extend(c.escape_unicode()) } else { shown.push(c) }
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000 * SECOND;
+
+    #[test]
+    fn the_oldest_change_is_as_old_as_it_is_and_not_as_old_as_the_last_sync() {
+        let mut job = JobState::new("media", ("/data/media", "s3://b"), "copy", 600);
+        (job.phase, job.fresh_ns) = (Phase::Failing, Some(NOW - 90 * SECOND));
+        (job.dirty, job.dirty_since_ns) = (3, Some(NOW - 5 * SECOND));
+        assert_eq!(job.lag_s(NOW), Some(90));
+        let daemon = DaemonState {
+            pid: 1,
+            version: String::new(),
+            started_ns: NOW - 100 * SECOND,
+            config: None,
+            state_dir: String::new(),
+            reload_error: None,
+            jobs: Vec::new(),
+        };
+        let teller = Teller { daemon: &daemon, now_ns: NOW, zone: &TimeZone::UTC, repeated: "" };
+        assert_eq!(teller.health(&job), "syncing: 3 files changed, the oldest 5 s ago");
+        job.phase = Phase::Paused;
+        assert_eq!(teller.health(&job), "paused; 3 files changed meanwhile, the oldest 5 s ago");
+        job.fresh_ns = Some(NOW - 900 * SECOND);
+        assert!(
+            teller.health(&job).ends_with("is allowed; 3 files changed, the oldest 5 s ago"),
+            "{}",
+            teller.health(&job)
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! One look at everything: the daemon is asked, the manifests say the rest, and both become what is printed.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -20,8 +21,8 @@ use crate::daemon::state::{DaemonState, JobState};
 pub(super) struct Sight {
     /// What can't be told, and of which job.
     failures: Vec<(Option<String>, Failure)>,
-    /// Texts for people, or lines for scripts.
-    blocks: Vec<String>,
+    /// Texts for people, or lines for scripts, each with what it makes the command exit with.
+    blocks: Vec<(Exit, String)>,
     pub(super) exit: Exit,
     /// Changes when there is something to tell.
     pub(super) gist: String,
@@ -32,19 +33,28 @@ impl Sight {
         for (job, failure) in &self.failures {
             output.failure(job.as_deref(), failure);
         }
-        for block in &self.blocks {
+        for (_, block) in &self.blocks {
             output.data(block);
         }
     }
 
-    /// All of it for people.
-    pub(super) fn text(&self) -> String {
+    /// All of it for people who see so many rows: what is wrong comes first where they don't see all.
+    pub(super) fn text(&self, rows: usize) -> String {
         let failed = self.failures.iter().map(|(_, failure)| {
             let hints = failure.hints.iter().map(|hint| format!("  hint: {hint}"));
             let lines = std::iter::once(format!("error: {}", failure.message)).chain(hints);
             live::plain(&lines.collect::<Vec<_>>().join("\n"))
         });
-        failed.chain(self.blocks.iter().cloned()).collect::<Vec<_>>().join("\n")
+        let failed: Vec<String> = failed.collect();
+        let joined = |blocks: &[&(Exit, String)]| {
+            let texts = failed.iter().chain(blocks.iter().map(|(_, text)| text));
+            texts.map(String::as_str).collect::<Vec<_>>().join("\n")
+        };
+        let mut blocks: Vec<_> = self.blocks.iter().collect();
+        if joined(&blocks).lines().count() > rows {
+            blocks.sort_by_key(|(exit, _)| Reverse(*exit));
+        }
+        joined(&blocks)
     }
 }
 
@@ -89,7 +99,7 @@ pub(super) async fn look(job: Option<&str>, setup: &Setup, world: World<'_>) -> 
     }
     if setup.output.format() == Format::Human {
         if told.blocks.is_empty() && exit == Exit::Done {
-            told.blocks.push("nothing has run yet, and there are no jobs".to_owned());
+            told.blocks.push((exit, "nothing has run yet, and there are no jobs".to_owned()));
         }
         told.end();
     }
@@ -105,7 +115,7 @@ struct Told<'a> {
     /// The jobs that a person paused; `None` if nobody can know.
     paused: Option<BTreeSet<String>>,
     now_ns: i64,
-    blocks: Vec<String>,
+    blocks: Vec<(Exit, String)>,
     gist: String,
 }
 
@@ -124,14 +134,16 @@ impl Told<'_> {
         }
         let seen = subject.look(setup)?;
         self.note(&(State::of(&seen), seen.run.as_ref().map(|run| run.id)));
-        self.blocks.push(match setup.output.format() {
+        let block = match setup.output.format() {
             Format::Json => lines::status(subject, &seen, (None, self.is_paused(subject)), setup).to_string(),
             Format::Human => {
                 let text = told(subject, &seen, setup.output.zone(), &setup.repeated);
                 if self.is_paused(subject) == Some(true) { text + &self.pause_of(subject) } else { text }
             }
-        });
-        Ok(State::of(&seen).exit())
+        };
+        let exit = State::of(&seen).exit();
+        self.blocks.push((exit, block));
+        Ok(exit)
     }
 
     /// A job that the daemon runs. What its manifest knows besides is left out if that can't be read: it may be another
@@ -168,8 +180,9 @@ impl Told<'_> {
                 text.join("\n")
             }
         };
-        self.blocks.push(block);
-        live::exit(job, health)
+        let exit = live::exit(job, health);
+        self.blocks.push((exit, block));
+        exit
     }
 
     fn is_paused(&self, subject: &Subject) -> Option<bool> {
@@ -193,15 +206,16 @@ impl Told<'_> {
         match self.daemon {
             Some(daemon) => {
                 self.note(&(daemon.pid, &daemon.reload_error));
-                self.blocks.push(live::daemon(daemon, config.as_deref(), zone));
+                self.blocks.push((Exit::Done, live::daemon(daemon, config.as_deref(), zone)));
             }
             None if setup.config.jobs.iter().any(has_a_time) => {
-                self.blocks.push(format!("daemon: none runs; mediasync daemon{} starts it", setup.repeated));
+                let none = format!("daemon: none runs; mediasync daemon{} starts it", setup.repeated);
+                self.blocks.push((Exit::Done, none));
             }
             None => {}
         }
         let config = config.unwrap_or_else(|| "none found".to_owned());
-        self.blocks.push(format!("config: {config}\nstate:  {}", shown(&setup.state_dir)));
+        self.blocks.push((Exit::Done, format!("config: {config}\nstate:  {}", shown(&setup.state_dir))));
     }
 }
 
@@ -224,4 +238,27 @@ fn gist(job: &JobState, health: &str) -> String {
     let coverage = job.watch.as_ref().map(|watch| watch.coverage);
     let counts = (job.problem_count, job.conflict_count, job.synced);
     format!("{} {health} {:?} {counts:?} {last:?} {error:?} {coverage:?} {:?};", job.name, job.phase, job.halt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_comes_first_where_not_all_can_be_seen() {
+        let block = |exit: Exit, name: &str| (exit, format!("{name}\n  told"));
+        let sight = Sight {
+            failures: Vec::new(),
+            blocks: vec![
+                block(Exit::Done, "fine"),
+                block(Exit::Problems, "stale"),
+                block(Exit::Done, "well"),
+                block(Exit::Halted, "halted"),
+            ],
+            exit: Exit::Halted,
+            gist: String::new(),
+        };
+        assert_eq!(sight.text(8), "fine\n  told\nstale\n  told\nwell\n  told\nhalted\n  told");
+        assert_eq!(sight.text(7), "halted\n  told\nstale\n  told\nfine\n  told\nwell\n  told");
+    }
 }

@@ -37,7 +37,8 @@ pub(super) async fn watch(args: &args::Status, setup: &Setup, world: World<'_>) 
     tokio::pin!(stop);
     let end = loop {
         if let Some(size) = output.screen().filter(|_| in_place) {
-            output.pass_on(Stream::Out, &frame(&seen.text(), size));
+            let rows = usize::from(size.0.max(2)) - 1;
+            output.pass_on(Stream::Out, &frame(&seen.text(rows), size));
         }
         tokio::select! {
             () = &mut stop => break Ok(()),

@@ -101,7 +101,8 @@ fn facts(job: &JobState, clock: &Clock) -> Markup {
         dl.facts {
             div { dt { "Behind" } dd { (lag(job, clock)) } }
             div { dt { "Waiting" } dd {
-                (counted(job.dirty, "change", "changes"))
+                @if job.halt.is_some() && job.dirty == 0 { "the plan" span.sub { "for your decision" } }
+                @else { (counted(job.dirty, "change", "changes")) }
                 @if let Some(since) = job.dirty_since_ns { span.sub { "for " (duration(clock.since(since))) } }
             } }
             div { dt { "In sync" } dd { (counted(files, "file", "files")) span.sub { (bytes(size)) } } }
@@ -224,7 +225,14 @@ fn runs(job: &JobState, id: &str, shown_runs: usize, clock: &Clock) -> Markup {
 
 fn one_run(run: &Last, clock: &Clock) -> Markup {
     let (tone, word) = words::ended(run.ending);
-    let number = |number: u64| html! { td.number { @if number == 0 { span.muted { "0" } } @else { (count(number)) } } };
+    // On a narrow screen each cell has its heading in it, and cells with nothing are left out.
+    let cell = |name: &str, number: u64, text: fn(u64) -> String| {
+        html! {
+            td.number.none[number == 0] {
+                span.label { (name) " " } @if number == 0 { span.muted { "0" } } @else { (text(number)) }
+            }
+        }
+    };
     let took = match run.took_ms {
         0..10_000 => format!("{}.{} s", run.took_ms / 1_000, run.took_ms % 1_000 / 100),
         ms => duration(ms / 1_000),
@@ -234,9 +242,10 @@ fn one_run(run: &Last, clock: &Clock) -> Markup {
             th scope="row" { (clock.time(run.started_ns)) }
             td { (badge(tone, word)) }
             td { (words::look(run.look)) }
-            (number(run.done.creates)) (number(run.done.overwrites)) (number(run.done.copies)) (number(run.done.deletes))
-            td.number { @if run.done.bytes == 0 { span.muted { "0" } } @else { (bytes(run.done.bytes)) } }
-            td.number { (took) }
+            (cell("New", run.done.creates, count)) (cell("Replaced", run.done.overwrites, count))
+            (cell("Copied", run.done.copies, count)) (cell("Deleted", run.done.deletes, count))
+            (cell("Sent", run.done.bytes, bytes))
+            td.number { span.label { "Took " } (took) }
         }
     }
 }

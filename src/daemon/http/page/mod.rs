@@ -94,6 +94,7 @@ impl Answer {
         let number = |wanted: Health| healths.iter().filter(|health| **health == wanted).count();
         let jobs = |number: usize| counted(number as u64, "job", "jobs");
         let is = |number: usize| if number == 1 { "is" } else { "are" };
+        let failing = state.jobs.iter().filter(|job| words::is_failing(job)).count();
         let (halted, stale, problems) = (number(Health::Halted), number(Health::Stale), number(Health::Problems));
         let (tone, headline) = if healths.is_empty() {
             (Tone::Still, "No jobs yet".to_owned())
@@ -104,6 +105,9 @@ impl Answer {
             )
         } else if stale > 0 {
             (Tone::Bad, format!("{} {} late", jobs(stale), is(stale)))
+        } else if failing > 0 {
+            let again = if failing == 1 { "fails and tries again" } else { "fail and try again" };
+            (Tone::Warn, format!("{} {again}", jobs(failing)))
         } else if problems > 0 {
             (Tone::Warn, format!("{} left something behind", jobs(problems)))
         } else if number(Health::Syncing) > 0 {
@@ -205,7 +209,7 @@ fn overview(state: &DaemonState, clock: &Clock) -> Markup {
                             th scope="row" { a href=(format!("#job-{n}")) { (shown(&job.name)) } }
                             td { (badge(Tone::of_job(job, health), words::state(job, health))) }
                             td.number { span.label { "Behind " } (lag(job, clock)) }
-                            td.number { span.label { "Waiting " } (words::count(job.dirty)) }
+                            td.number { span.label { "Waiting " } (waiting(job)) }
                             td { span.label { "Last run " } @match &job.last {
                                 Some(last) => (clock.relative(last.started_ns)),
                                 None => span.muted { "never" },
@@ -253,6 +257,11 @@ fn lag(job: &JobState, clock: &Clock) -> Markup {
     html! {
         @match job.lag_s(clock.now_ns) { Some(lag) => (duration(lag)), None => span.muted { "not known" } }
     }
+}
+
+/// How many changes wait; those of a halted job are in its plan.
+fn waiting(job: &JobState) -> Markup {
+    html! { @if job.halt.is_some() && job.dirty == 0 { "a plan" } @else { (words::count(job.dirty)) } }
 }
 
 fn next(job: &JobState, clock: &Clock) -> Markup {

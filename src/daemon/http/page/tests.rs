@@ -90,6 +90,13 @@ fn the_answer_stands_at_the_top() {
     assert_eq!(busy, pair("Changes are on their way", detail));
     backup.problem_count = 1;
     assert_eq!(top(vec![media.clone(), backup.clone()]).0, "1 job left something behind");
+    let error = Failing { message: String::new(), hint: None, since_ns: NOW, retry_ns: None, tries: 2 };
+    let failing = JobState { error: Some(error), phase: Phase::Failing, ..backup.clone() };
+    assert_eq!(top(vec![media.clone(), failing.clone()]).0, "1 job fails and tries again");
+    let trying = JobState { phase: Phase::Running, problem_count: 0, ..failing.clone() };
+    let page = page_of(vec![failing, trying.clone()]);
+    assert!(page.contains("<header class=\"warn\"") && page.contains("<h1>2 jobs fail and try again</h1>"));
+    assert!(page_of(vec![trying]).contains("</svg>Retrying</span>"));
     backup.fresh_ns = Some(NOW - 90_000 * SECOND);
     backup.phase = Phase::Failing;
     assert_eq!(top(vec![media.clone(), backup.clone()]).0, "1 job is late");
@@ -124,6 +131,14 @@ fn a_job_shows_what_it_does_and_what_to_type() {
     job.problems =
         (0..30).map(|n| Told { message: format!("f{n}: bad"), hint: Some("rename it".to_owned()) }).collect();
     job.problem_count = 1_234;
+    job.runs = [Last {
+        look: Look::Both,
+        started_ns: NOW,
+        took_ms: 50,
+        ending: Ended::Finished,
+        done: Done { deletes: 7, ..Done::default() },
+    }]
+    .into();
     let text = page_of(vec![job]);
     for words in [
         "250 of 1,000 changes done",
@@ -134,6 +149,9 @@ fn a_job_shows_what_it_does_and_what_to_type() {
         "f19: bad",
         "and 1,214 more",
         "content=\"10\"",
+        "<dt>Waiting</dt><dd>the plan",
+        "<td class=\"number\"><span class=\"label\">Deleted </span>7</td>",
+        "<td class=\"number none\"><span class=\"label\">New </span>",
     ] {
         assert!(text.contains(words), "{words}");
     }
