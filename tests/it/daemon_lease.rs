@@ -420,6 +420,15 @@ fn files(root: &Path) -> BTreeMap<String, Bytes> {
     found
 }
 
+/// What is missing, what should not be there and what is other than it should be.
+fn difference(found: &BTreeMap<String, Bytes>, wanted: &Written) -> String {
+    let is_other = |name: &&String| found.get(*name).is_some_and(|content| *content != wanted.there[*name]);
+    let missing: Vec<_> = wanted.there.keys().filter(|name| !found.contains_key(*name)).collect();
+    let more: Vec<_> = found.keys().filter(|name| !wanted.there.contains_key(*name)).collect();
+    let other: Vec<_> = wanted.there.keys().filter(is_other).collect();
+    format!("missing {missing:?}, too many {more:?}, other {other:?}")
+}
+
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
@@ -439,6 +448,26 @@ fn holder(sandbox: &Sandbox, random: &mut fastrand::Rng, ttl: u64) -> Host {
             None if begun.elapsed() > Duration::from_secs(2 * ttl) => return Host::BOTH[random.usize(..2)],
             None => sleep(Duration::from_millis(1)),
         }
+    }
+}
+
+/// Waits until the bucket and both hosts hold what was written, and nothing is left to be done.
+fn until_everywhere(sandbox: &Sandbox, daemons: &mut [Daemon<'_>], roots: &[PathBuf], all: &Written) {
+    let late = Instant::now() + Duration::from_secs(60);
+    let mut told = false;
+    for n in 0..daemons.len() {
+        let sockets: Vec<_> = daemons.iter().map(Daemon::job).collect();
+        daemons[n].wait_for("all of it is everywhere", || {
+            let (remote, local) = (objects(sandbox), files(&roots[n]));
+            if !told && Instant::now() > late {
+                told = true;
+                println!("remote: {}; local: {}", difference(&remote, all), difference(&local, all));
+                println!("as they were: {sockets:?}");
+            }
+            remote == all.there && local == all.there
+        });
+        let job = daemons[n].until_idle();
+        assert_eq!((&job["problem_count"], &job["conflict_count"]), (&json!(0), &json!(0)), "{job}");
     }
 }
 
@@ -503,11 +532,8 @@ fn many_rounds(media: Media, ttl: u64) {
     let last = ("last.jpg".to_owned(), Bytes::from_static(b"the last one"));
     sandbox.write(&last.0, &last.1);
     all.there.insert(last.0, last.1);
-    for (daemon, root) in daemons.iter_mut().flatten().zip(&roots) {
-        daemon.wait_for("all of it is everywhere", || objects(&sandbox) == all.there && files(root) == all.there);
-        let job = daemon.until_idle();
-        assert_eq!((&job["problem_count"], &job["conflict_count"]), (&json!(0), &json!(0)), "seed {seed}: {job}");
-    }
+    let mut running: Vec<Daemon<'_>> = daemons.into_iter().flatten().collect();
+    until_everywhere(&sandbox, &mut running, &roots, &all);
     let turns = Turns::so_far(&sandbox);
     println!("{stops} stops, {kills} kills, taken over {} times, strays: {:?}", turns.taken_over, turns.strays);
     assert!(turns.strays.len() <= stops, "what was handed to the network can't be called back: {turns:?}");
@@ -516,7 +542,7 @@ fn many_rounds(media: Media, ttl: u64) {
     let erased = erased.iter().filter_map(|key| key.strip_prefix(PREFIX)).filter(|key| !key.starts_with(".mediasync"));
     let wrong: Vec<&str> = erased.filter(|key| !all.gone.contains(*key)).collect();
     assert_eq!(wrong, Vec::<&str>::new(), "seed {seed}: deleted, and nobody wanted it");
-    for daemon in daemons.into_iter().flatten() {
+    for daemon in running {
         daemon.stop().exits(0);
     }
     assert_eq!((sandbox.own_keys(), sandbox.bucket.uploads()), (vec!["id".to_owned()], vec![]), "seed {seed}");
