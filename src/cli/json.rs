@@ -321,6 +321,11 @@ fn summary_line(totals: &Totals<'_>) -> SummaryLine {
     }
 }
 
+/// What is planned, as a summary has it.
+pub fn planned(planned: &Counts) -> Option<serde_json::Value> {
+    serde_json::to_value(counts(planned)).ok()
+}
+
 fn counts(counts: &Counts) -> CountsLine {
     let Counts {
         creates,

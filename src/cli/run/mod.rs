@@ -33,6 +33,7 @@ use crate::sync::{Approval, Binned, Cycle, Ending, Halt, Observer, Progress, Rep
 
 mod confirm;
 mod deletions;
+mod pending;
 
 /// Runs all jobs, goes on past a failed one, and gives the worst of their exits.
 pub async fn all(tasks: Vec<JobTask>, setup: &Setup) -> Exit {
@@ -132,6 +133,9 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
         let approve =
             Some(handle).filter(|_| task.run == Wish::Execute && halt.plan.is_some() && !report.planned.is_nothing());
         let hint = way_out(task, work, (halt, &report.planned), handle, &setup.repeated);
+        let named = (&*setup.state_dir, handle, &*setup.repeated);
+        let waits = Some(task).filter(|task| task.run == Wish::DryRun && matches!(work, Work::Cycle));
+        let hint = waits.and_then(|_| pending::awaiting(&session, &report.planned, named)).unwrap_or(hint);
         if answer == Answer::No {
             output.declined(&hint);
             return Ok(Exit::of(&report));
