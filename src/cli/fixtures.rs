@@ -42,6 +42,7 @@ pub(super) fn setup(dir: &Path) -> Setup {
         config_file: None,
         state_dir: dir.join("state"),
         repeated: String::new(),
+        warning: None,
         project: None,
         commands: Arc::new(Commands::default()),
         texts: Texts::default(),

@@ -73,7 +73,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         _ => logging::start(&output, cli.global.verbose),
     }
     let done = match Setup::new(&cli.global, Arc::clone(&output), &env) {
-        Ok(setup) => start(dispatch(&cli, &setup, &env)),
+        Ok(setup) => {
+            // A daemon reads it itself, and logs that.
+            let warning = setup.warning.as_deref().filter(|_| !matches!(cli.command, Cmd::Daemon(_)));
+            warning.inspect(|warning| output.warn(warning));
+            start(dispatch(&cli, &setup, &env))
+        }
         Err(failure) => start(despite::despite(&cli, failure, &output, &env)),
     };
     let exit = match done {

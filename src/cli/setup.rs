@@ -29,6 +29,8 @@ pub struct Setup {
     pub state_dir: PathBuf,
     /// What a later command has to repeat to find the same configuration and state: ` --state-dir DIR`, or nothing.
     pub repeated: String,
+    /// What people should know about the file, once.
+    pub warning: Option<String>,
     /// The root of the project around the current directory.
     pub project: Option<PathBuf>,
     /// The commands that print DSNs.
@@ -67,9 +69,9 @@ impl Setup {
         let here = std::env::current_dir().unwrap_or_default();
         let project = places::project_root(&here, Path::exists);
         let found = places::config_file(global.config.as_deref(), (&here, project.as_deref()), env, Path::exists);
-        let (config, origin) = match &found {
-            Some((path, origin)) => (read(&absolute(path)?, &output)?, Some(*origin)),
-            None => (Config::default(), None),
+        let ((config, warning), origin) = match &found {
+            Some((path, origin)) => (read(&absolute(path)?)?, Some(*origin)),
+            None => ((Config::default(), None), None),
         };
         let state_dir = state_dir(global, &config, origin, env)?;
         let (repeated, master) = (repeated(global), Master::Person);
@@ -80,6 +82,7 @@ impl Setup {
             config,
             state_dir,
             repeated,
+            warning,
             project,
             commands,
             texts: Texts::default(),
@@ -105,6 +108,7 @@ impl Setup {
             config,
             state_dir,
             repeated: repeated(global),
+            warning: None,
             project,
             texts: Texts::default(),
             master: Master::Person,
@@ -120,6 +124,7 @@ impl Setup {
             config_file: self.config_file.clone(),
             state_dir: self.state_dir.clone(),
             repeated: self.repeated.clone(),
+            warning: None,
             project: self.project.clone(),
             commands: Arc::new(Commands::new(self.config.base())),
             texts: Texts::default(),
@@ -156,20 +161,17 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| Failure::error(format!("can't resolve {}: {error}", shown(path))))
 }
 
-fn read(path: &Path, output: &Output) -> Result<Config, Failure> {
+/// The configuration, and what is wrong with how the file lies there.
+fn read(path: &Path) -> Result<(Config, Option<String>), Failure> {
     let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     let config = Config::parse(&text, path).map_err(|mistakes| {
         let told: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
         Failure::usage(format!("{} has mistakes:\n{}", shown(path), told.join("\n")))
             .hint("config.example.toml has every key, with comments")
     })?;
-    if config.secrets == Inline::Secrets
-        && let Ok(metadata) = fs::metadata(path)
-        && let Some(warning) = places::mode_warning(path, metadata.mode())
-    {
-        output.warn(&warning);
-    }
-    Ok(config)
+    let metadata = fs::metadata(path).ok().filter(|_| config.secrets == Inline::Secrets);
+    let warning = metadata.and_then(|metadata| places::mode_warning(path, metadata.mode()));
+    Ok((config, warning))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {

@@ -111,6 +111,34 @@ fn a_halt_is_told_with_the_command_that_resolves_it() {
 }
 
 #[test]
+fn a_dry_run_names_the_plan_that_waits_for_approval() {
+    let sandbox = configured("max_delete = 0");
+    sandbox.run(&["sync", "media"]).exits(0);
+    sandbox.remove("a.txt");
+    let daemon = sandbox.start(&["daemon"]);
+    let halted = until(&sandbox, "halted", |line| line["daemon"]["health"] == "halted");
+    let plan = halted["daemon"]["halt"]["plan"].as_str().unwrap().to_owned();
+    let hint = format!("a plan with the same numbers waits since the last run: mediasync approve media {plan}");
+    let told = sandbox.run(&["sync", "media", "-n"]).exits(4).says(&[&hint]);
+    // Another one is not the one that waits.
+    sandbox.remove("b.txt");
+    let other = sandbox.run(&["sync", "media", "-n"]).exits(4);
+    other.says(&["run it without --dry-run to get a plan that can be approved"]).never_says(&plan);
+    sandbox.paste(&told, "mediasync approve media ").exits(0);
+    stop(daemon);
+}
+
+#[test]
+fn what_is_wrong_with_the_configuration_file_is_logged_once() {
+    let sandbox = configured("[notify]\nwebhook = \"http://127.0.0.1:9/x\"");
+    let daemon = sandbox.start(&["daemon", "--log-format", "json"]);
+    fresh(&sandbox);
+    let ran = stop(daemon).exits(0);
+    assert_eq!(ran.stderr.matches("others can read it").count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.lines().all(|line| line.starts_with('{')), "{}", ran.stderr);
+}
+
+#[test]
 fn trash_and_forget_borrow_the_pair() {
     let sandbox = configured("");
     let daemon = sandbox.start(&["daemon"]);
@@ -180,7 +208,7 @@ fn a_daemon_can_be_looked_at_and_paused_while_its_configuration_is_broken() {
     let other = sandbox.path("other.toml");
     std::fs::write(&other, &broken).unwrap();
     for (file, asked) in [(&config, true), (&other, false)] {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mediasync"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mediasync"));
         let ran = command.args(["status", "--config"]).arg(file).env("HOME", sandbox.path("home")).output().unwrap();
         assert_eq!(ran.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&ran.stderr).contains("has mistakes:"), "{ran:?}");

@@ -65,7 +65,7 @@ static LOGS: std::sync::OnceLock<Arc<Logs>> = std::sync::OnceLock::new();
 /// # Errors
 /// Another daemon works with this state, no job has anything to do for a daemon, or the state can't be used.
 pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Result<Exit, Failure> {
-    let setup = Rc::new(Setup::new(global, Arc::clone(&first.output), &env)?);
+    let setup = Rc::new(read(global, first)?);
     let _lock = DaemonLock::take(&setup.state_dir)?;
     let mut signals = Signals::new()?;
     let manager = Rc::new(Manager::of(&env));
@@ -145,6 +145,13 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
     Ok(Exit::Done)
 }
 
+/// The configuration as it is now; what people should know of it is logged.
+fn read(global: &Global, first: &Setup) -> Result<Setup, Failure> {
+    let setup = Setup::new(global, Arc::clone(&first.output), &env)?;
+    setup.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(setup)
+}
+
 /// What people paused before.
 fn pauses(setup: &Setup) -> Rc<Pauses> {
     let jobs = setup.config.jobs.iter().map(|job| job.name.clone());
@@ -203,7 +210,7 @@ impl Crew {
 
 /// Reads the configuration anew. With mistakes in it the jobs go on as they are.
 async fn reload(global: &Global, first: &Setup, crew: &mut Crew) {
-    let changed = match Setup::new(global, Arc::clone(&first.output), &env) {
+    let changed = match read(global, first) {
         Ok(setup) => crew.change(Rc::new(setup)).await,
         Err(failure) => Err(failure),
     };

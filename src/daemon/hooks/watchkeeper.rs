@@ -231,8 +231,12 @@ fn trouble(job: &JobState, (kind, way): (Kind, Way), health: Health, since: i64)
 }
 
 fn recovery(job: &JobState, health: Health, (since, now_ns): (i64, i64)) -> Event {
-    let minutes = (now_ns - since).max(0) / SECOND / 60;
-    let (number, unit) = if minutes < 120 { (minutes, "minute") } else { (minutes / 60, "hour") };
+    let seconds = (now_ns - since).max(0) / SECOND;
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7_200 => (seconds / 60, "minute"),
+        _ => (seconds / 3_600, "hour"),
+    };
     let message = format!("it is well again, after {number} {unit}{}", if number == 1 { "" } else { "s" });
     Event { message, ..event(job, Kind::Recovery, health, since) }
 }
@@ -265,6 +269,14 @@ mod tests {
     use crate::daemon::state::{Coverage, Failing, Halted, Told, Watching};
 
     const START: i64 = 1_795_410_000;
+
+    #[test]
+    fn a_recovery_says_how_long_it_took_in_fitting_units() {
+        for (seconds, told) in [(1, "1 second"), (42, "42 seconds"), (180, "3 minutes"), (7_300, "2 hours")] {
+            let message = recovery(&well(0), Health::InSync, (0, seconds * SECOND)).message;
+            assert_eq!(message, format!("it is well again, after {told}"));
+        }
+    }
 
     fn well(at: i64) -> JobState {
         let mut job = JobState::new("media", ("/srv/media", "s3://b"), "copy", 600);
