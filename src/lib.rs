@@ -47,6 +47,7 @@ pub mod dsn;
 mod examine;
 mod execute;
 mod hash;
+pub mod lanes;
 pub mod lease;
 pub mod location;
 pub mod manifest;

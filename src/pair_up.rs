@@ -44,9 +44,11 @@ pub(crate) async fn pair_up(cycle: &Cycle<'_>, findings: &mut Findings, observer
     if findings.has_lonely() && findings.plan.counts().creates > 0 {
         pairer.twins(findings, observer).await?;
     }
+    // Of a cycle over some keys the base in scope says little: content may have been under any key.
+    let (known, _) = cycle.manifest.base_totals()?;
     for side in cycle.writes {
         let copies = sides.of(*side).capabilities().copy != Ability::Missing;
-        if copies && findings.base_keys > 0 && findings.plan.counts_at(*side).creates > 0 {
+        if copies && known > 0 && findings.plan.counts_at(*side).creates > 0 {
             pairer.renames(findings, *side).await?;
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::model::{Action, Conflict, Counts, Problem, RunName, Side, SkipReason, TrashRule};
+use crate::model::{Action, Conflict, Counts, Key, Problem, RunName, Side, SkipReason, TrashRule};
 use crate::replica::{Error, Meter};
 
 /// Problems and conflicts that a report lists; the rest is counted.
@@ -122,6 +122,17 @@ pub struct Report {
     pub trash: Binned,
     /// Of the bytes sent, those that the service of both sides copied by itself; in a dry run those that it would.
     pub bytes_copied: u64,
+    /// What a cycle beside others left to later ones.
+    pub left: Left,
+}
+
+/// Keys of which a cycle that runs beside others did nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Left {
+    /// Another one has them in hand.
+    pub in_hand: Vec<Key>,
+    /// Only one that runs alone may do what is to be done.
+    pub alone: Vec<Key>,
 }
 
 /// What a run put into the trash of the sides that it changed.
@@ -184,6 +195,7 @@ impl Report {
             conflict_count: 0,
             trash: Binned::default(),
             bytes_copied: 0,
+            left: Left::default(),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::apply::{self, Shelf};
-use crate::execute::{Abandoned, Bin, Book, Executor, Proofs, abandoned, expire};
+use crate::execute::{Bin, Book, Executor, Proofs, expire, tidy};
+use crate::lanes::{Lane, is_beside, leave_to_others};
 use crate::lease::{self, Claim};
 use crate::manifest::{Manifest, RunId};
 use crate::meet::{Met, meet, prepare};
@@ -22,7 +23,7 @@ use crate::replica::{Buffers, Cause, Error, Replica};
 use crate::report::Watcher;
 use crate::survey::{Findings, survey};
 
-pub use crate::report::{Binned, Ending, Halt, Observer, Progress, Report, Stage};
+pub use crate::report::{Binned, Ending, Halt, Left, Observer, Progress, Report, Stage};
 
 /// The sliding window of the budgets.
 const DAY_NS: i64 = 24 * 60 * 60 * 1_000_000_000;
@@ -90,6 +91,8 @@ pub struct Cycle<'a> {
     pub scratch: &'a Path,
     /// The lease that is held while something is changed; `None` for none.
     pub lease: Option<&'a Claim>,
+    /// Its place among the cycles of the pair that run at the same time; `None` if there is one at a time.
+    pub lane: Option<&'a Lane>,
     /// Where plans are kept.
     pub shelf: Shelf<'a>,
 }
@@ -141,13 +144,15 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     let mut met = meet(&cycle, &watcher).await?;
     let copy = copy_to_recover_in(&cycle)?;
     let cycle = Cycle { manifest: copy.as_ref().unwrap_or(cycle.manifest), ..cycle };
-    if met.strangers.is_empty() {
+    // What others are sending is not left over.
+    if met.strangers.is_empty() && !is_beside(&cycle) {
         met.unaccounted = recover(&cycle).await?;
     }
     let mut findings = survey(&cycle, &met.new, &watcher).await?;
     in_scope(&cycle, &findings)?;
     leave_waiting(&cycle, &mut findings)?;
     pair_up(&cycle, &mut findings, &watcher).await?;
+    let left = leave_to_others(&cycle, &mut findings)?;
     tell_empty(&cycle, &findings, &watcher);
     tell_times(&cycle, &findings, &watcher);
     let verdict = guard::check(&situation(&cycle, &met, &findings)?);
@@ -157,7 +162,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     }
     cycle.progress.actions.store(findings.plan.counts().changes(), Relaxed);
     cycle.progress.bytes_to_send.store(findings.plan.counts().bytes_sent, Relaxed);
-    let mut report = Report { trash: binned(&cycle)?, ..report_of(&findings) };
+    let mut report = Report { trash: binned(&cycle)?, left, ..report_of(&findings) };
     match (&cycle.run, verdict) {
         (Run::DryRun, verdict) => {
             report.bytes_copied = copied_by_the_service(&cycle, &findings.plan);
@@ -177,6 +182,10 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
             if let Some(message) = halt {
                 report.ending = Ending::Halted(Halt { message, plan: Some(hash) });
             }
+        }
+        // A cycle that sees the whole will say the same, or not.
+        (Run::Execute(_), GuardVerdict::Halt(message)) if is_beside(&cycle) => {
+            report.ending = Ending::Halted(Halt { message, plan: None });
         }
         (Run::Execute(_), GuardVerdict::Halt(message)) => {
             let hash = apply::save(&cycle, &findings.plan, &met, Some(&message), None)?;
@@ -319,7 +328,8 @@ fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situat
 /// What the pair's runs spent in the window of the budgets.
 pub(crate) fn spent(cycle: &Cycle<'_>) -> Result<guard::Spent, Error> {
     let spent = cycle.manifest.spent_since(cycle.now_ns - DAY_NS)?;
-    Ok(guard::Spent { deletes: spent.deletes, delete_bytes: spent.delete_bytes, overwrites: spent.overwrites })
+    let overwrites = spent.overwrites + cycle.lane.map_or(0, Lane::overwritten_beside);
+    Ok(guard::Spent { deletes: spent.deletes, delete_bytes: spent.delete_bytes, overwrites })
 }
 
 fn tell(plan: &PlanStore, observer: &dyn Observer) -> Result<(), Error> {
@@ -377,6 +387,7 @@ async fn change(
         identities: (&met.source, &met.dest),
         unaccounted: &met.unaccounted,
         proofs: Proofs::default(),
+        lane: cycle.lane,
     };
     // Whoever is met for the first time is remembered before anything is changed there: a run that is killed must not
     // leave a pair that takes anybody for its own.
@@ -385,9 +396,13 @@ async fn change(
             cycle.manifest.set_identity(side, identity)?;
         }
     }
+    if let Some(lane) = cycle.lane {
+        lane.takes(plan)?;
+    }
     executor.run(plan, observer, done).await?;
-    // What only a look at both sides can tell is left to the next one.
-    if matches!(cycle.scope, Scope::Keys(_)) || cycle.assumed.is_some() {
+    // What only a look at both sides can tell is left to the next one, and what others have under way is not left over.
+    let is_last = cycle.lane.is_none_or(Lane::is_last);
+    if matches!(cycle.scope, Scope::Keys(_)) || cycle.assumed.is_some() || !is_last {
         return Ok(());
     }
     // A place that is not there and gets nothing was not made.
@@ -401,29 +416,6 @@ async fn change(
         if let Some(identity) = met.identity(side) {
             cycle.manifest.set_identity(side, identity)?;
         }
-    }
-    Ok(())
-}
-
-/// Removes what earlier runs left at a side.
-async fn tidy(
-    cycle: &Cycle<'_>,
-    plan: &PlanStore,
-    looked: Looked,
-    side: Side,
-    observer: &dyn Observer,
-) -> Result<(), Error> {
-    let journal = cycle.manifest.upload_journal(side);
-    let uploads = match looked {
-        Looked::AtTheScope => abandoned::find(cycle, plan, side).await?,
-        Looked::AtThePlan => Vec::new(),
-    };
-    let replica = cycle.of(side);
-    match replica.tidy(&Abandoned { journal: &journal, uploads }).await {
-        Ok(0) => {}
-        Ok(count) => observer.notice(&format!("{}: removed {count} leftovers of an earlier run", replica.name())),
-        Err(error) if error.cause == Cause::Stop => return Err(error),
-        Err(error) => observer.notice(&format!("{error}; leftovers of an earlier run stay for now")),
     }
     Ok(())
 }

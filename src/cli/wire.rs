@@ -247,6 +247,7 @@ impl Session {
             now_ns,
             scratch: &self.scratch,
             lease: None,
+            lane: None,
             shelf: Shelf { state_dir: &self.state_dir, pair: &self.pair, origin: &self.origin },
         }
     }

@@ -142,6 +142,12 @@ impl Agenda {
         }
     }
 
+    /// Whether changes are due, and nothing speaks against looking at them by themselves.
+    pub fn has_changes(&self, now_ns: i64) -> bool {
+        let open = !self.paused && self.halted.is_none() && self.retry.is_none_or(|retry| retry.at_ns <= now_ns);
+        open && self.dirty_at.is_some_and(|at| at <= now_ns)
+    }
+
     /// A cycle that began at `began_ns` ended well, or with problems of single keys.
     pub fn finished(&mut self, look: Look, began_ns: i64, now_ns: i64) {
         (self.retry, self.halted) = (None, None);

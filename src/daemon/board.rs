@@ -15,7 +15,7 @@ pub struct Board(Arc<Mutex<Shared>>);
 struct Shared {
     state: DaemonState,
     /// Of the cycles under way, by job.
-    progress: HashMap<String, Arc<Progress>>,
+    progress: HashMap<String, Vec<Arc<Progress>>>,
 }
 
 impl Board {
@@ -29,11 +29,12 @@ impl Board {
         let shared = self.lock();
         let mut state = shared.state.clone();
         for job in &mut state.jobs {
-            if let (Some(running), Some(progress)) = (&mut job.running, shared.progress.get(&job.name)) {
-                running.actions = progress.actions.load(Relaxed);
-                running.actions_done = progress.actions_done.load(Relaxed);
-                running.bytes_to_send = progress.bytes_to_send.load(Relaxed);
-                running.bytes_sent = progress.sent.bytes();
+            let Some(running) = &mut job.running else { continue };
+            for progress in shared.progress.get(&job.name).into_iter().flatten() {
+                running.actions += progress.actions.load(Relaxed);
+                running.actions_done += progress.actions_done.load(Relaxed);
+                running.bytes_to_send += progress.bytes_to_send.load(Relaxed);
+                running.bytes_sent += progress.sent.bytes();
             }
         }
         state
@@ -51,11 +52,24 @@ impl Board {
 
     /// A cycle of a job is under way.
     pub fn under_way(&self, name: &str, progress: Arc<Progress>) {
-        self.lock().progress.insert(name.to_owned(), progress);
+        self.lock().progress.entry(name.to_owned()).or_default().push(progress);
     }
 
-    /// It is not any more.
-    pub fn done(&self, name: &str) {
+    /// It is not any more; the job is at rest when none is.
+    pub fn done(&self, name: &str, progress: &Arc<Progress>) {
+        let mut shared = self.lock();
+        let Some(under_way) = shared.progress.get_mut(name) else { return };
+        under_way.retain(|other| !Arc::ptr_eq(other, progress));
+        if !under_way.is_empty() {
+            return;
+        }
+        if let Some(job) = shared.state.jobs.iter_mut().find(|job| job.name == name) {
+            job.running = None;
+        }
+    }
+
+    /// No cycle of a job is under way any more.
+    pub fn all_done(&self, name: &str) {
         let mut shared = self.lock();
         shared.progress.remove(name);
         if let Some(job) = shared.state.jobs.iter_mut().find(|job| job.name == name) {

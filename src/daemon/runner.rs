@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::state::{Done, Ended, Look};
+use crate::lanes::Lane;
 use crate::manifest::Manifest;
 use crate::model::{Conflict, Problem, Scope};
 use crate::replica::local::watch::Watcher;
-use crate::sync::Progress;
+use crate::sync::{Left, Progress};
 
 /// Opens the pair of a job.
 #[async_trait(?Send)]
@@ -40,9 +41,9 @@ pub trait Held {
     ///
     /// # Errors
     /// What ended it before it was decided or finished.
-    async fn cycle(&self, sight: &Sight, progress: &Arc<Progress>) -> Result<Outcome, Failed>;
+    async fn cycle(&self, sight: &Sight, lane: &Lane, progress: &Arc<Progress>) -> Result<Outcome, Failed>;
 
-    /// A cycle was dropped.
+    /// All cycles under way were dropped.
     fn interrupted(&self);
 }
 
@@ -92,6 +93,8 @@ pub struct Outcome {
     pub synced: (u64, u64),
     /// Requests to object stores.
     pub requests: u64,
+    /// What it left to later cycles, because others are under way.
+    pub left: Left,
 }
 
 impl Outcome {

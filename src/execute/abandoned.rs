@@ -6,12 +6,35 @@ use futures_util::stream::{StreamExt, iter};
 use crate::model::{Key, Side, SkipReason, Verdict};
 use crate::plan_store::{Phase, PlanStore};
 use crate::replica::trash::is_in_trash;
-use crate::replica::{Error, Journal, Upload, UploadedPart};
-use crate::sync::Cycle;
+use crate::replica::{Cause, Error, Journal, Upload, UploadedPart};
+use crate::sync::{Cycle, Looked, Observer};
+
+/// Removes what earlier runs left at a side.
+pub(crate) async fn tidy(
+    cycle: &Cycle<'_>,
+    plan: &PlanStore,
+    looked: Looked,
+    side: Side,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let journal = cycle.manifest.upload_journal(side);
+    let uploads = match looked {
+        Looked::AtTheScope => find(cycle, plan, side).await?,
+        Looked::AtThePlan => Vec::new(),
+    };
+    let replica = cycle.of(side);
+    match replica.tidy(&Abandoned { journal: &journal, uploads }).await {
+        Ok(0) => {}
+        Ok(count) => observer.notice(&format!("{}: removed {count} leftovers of an earlier run", replica.name())),
+        Err(error) if error.cause == Cause::Stop => return Err(error),
+        Err(error) => observer.notice(&format!("{error}; leftovers of an earlier run stay for now")),
+    }
+    Ok(())
+}
 
 /// The uploads to a side that no run will go on with: the other side does not have the key any more, or had nothing to
 /// send for it. What this run did not look at, or could not, stays.
-pub(crate) async fn find(cycle: &Cycle<'_>, plan: &PlanStore, to: Side) -> Result<Vec<Upload>, Error> {
+async fn find(cycle: &Cycle<'_>, plan: &PlanStore, to: Side) -> Result<Vec<Upload>, Error> {
     let from = cycle.of(to.other());
     let (mut unplanned, mut copies) = (Vec::new(), Vec::new());
     for upload in cycle.manifest.upload_journal(to).uploads()? {
@@ -44,9 +67,9 @@ pub(crate) async fn find(cycle: &Cycle<'_>, plan: &PlanStore, to: Side) -> Resul
 
 /// A journal that names only some uploads.
 #[derive(Debug)]
-pub(crate) struct Abandoned<'a> {
-    pub(crate) journal: &'a dyn Journal,
-    pub(crate) uploads: Vec<Upload>,
+struct Abandoned<'a> {
+    journal: &'a dyn Journal,
+    uploads: Vec<Upload>,
 }
 
 impl Journal for Abandoned<'_> {

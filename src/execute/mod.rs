@@ -3,7 +3,7 @@
 //! Act, observe, record: a base record is made from what the replicas acknowledged, never from the plan. A crash
 //! between the act and the record shows up next time as "same on both sides" and is adopted.
 
-pub(crate) mod abandoned;
+mod abandoned;
 mod keep;
 mod keep_both;
 mod proofs;
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use crate::lanes::{Began, Lane};
 use crate::manifest::{Manifest, ManifestError, Record, RunId, Spent, Written};
 use crate::model::{
     Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, ReadCost, Reason, Side, Verb, Version,
@@ -24,10 +25,9 @@ use crate::replica::{Buffers, Cause, Error, refuse_full};
 use crate::survey::problem_of;
 use crate::sync::{Observer, Progress, Sides, Stage};
 
+pub(crate) use abandoned::tidy;
 pub(crate) use keep::{Bin, expire};
 pub(crate) use proofs::Proofs;
-
-pub(crate) use abandoned::Abandoned;
 
 /// Records are committed at the latest after this many.
 const BATCH: usize = 1_000;
@@ -57,6 +57,8 @@ pub(crate) struct Executor<'a> {
     /// The identities that both sides had when the plan was made.
     pub(crate) identities: (&'a Option<String>, &'a Option<String>),
     pub(crate) proofs: Proofs,
+    /// Its place among the cycles that run at the same time.
+    pub(crate) lane: Option<&'a Lane>,
 }
 
 /// How one action ended.
@@ -84,13 +86,19 @@ impl Executor<'_> {
         for side in self.writes {
             refuse_full(self.sides.of(*side), plan.counts_at(*side).bytes_sent).await?;
         }
-        self.manifest.begin_writes()?;
+        // Only what may be deleted depends on them, and that is nothing beside others.
+        if self.lane.is_none_or(|lane| lane.began() == Began::Alone) {
+            self.manifest.begin_writes()?;
+        }
         let mut ledger = Ledger::new(self, observer, done);
         let result = self.phases(plan, &mut ledger).await;
         ledger.flush()?;
         result?;
-        for side in self.writes {
-            self.manifest.end_sending(*side, &ledger.open)?;
+        // Of lines that several cycles wrote the next one that begins alone takes those out that are recorded.
+        if self.lane.is_none_or(|lane| !lane.had_company()) {
+            for side in self.writes {
+                self.manifest.end_sending(*side, &ledger.open)?;
+            }
         }
         Ok(())
     }
@@ -151,9 +159,12 @@ impl Executor<'_> {
                     Ok::<_, Error>((outcome, written))
                 });
             }
-            match running.next().await {
-                None => return Ok(()),
-                Some(ended) => {
+            match tokio::time::timeout(LINGER, running.next()).await {
+                // What is through is recorded while a large file is on its way.
+                Err(_) if ledger.ended.is_empty() => {}
+                Err(_) => ledger.flush()?,
+                Ok(None) => return Ok(()),
+                Ok(Some(ended)) => {
                     let (outcome, written) = ended?;
                     ledger.written.extend(written);
                     ledger.settle(outcome)?;
@@ -208,6 +219,8 @@ struct Ledger<'a> {
     /// What took the place of what was kept, since the last commit.
     replaced: Vec<(Side, Key, Version)>,
     executor: &'a Executor<'a>,
+    /// Keys that ended since the last commit.
+    ended: Vec<Key>,
     /// Keys whose sending failed in a way that leaves open what arrived.
     open: Vec<Key>,
 }
@@ -226,6 +239,7 @@ impl<'a> Ledger<'a> {
             failed: Vec::new(),
             replaced: Vec::new(),
             executor,
+            ended: Vec::new(),
             open: executor.unaccounted.to_vec(),
         }
     }
@@ -239,6 +253,7 @@ impl<'a> Ledger<'a> {
                 self.done.add(&action);
                 self.observer.action(&action, Stage::Done);
                 self.replaced.extend(self.executor.replaced(&action, &record));
+                self.ended.push(action.key.clone());
                 self.records.push(record);
             }
             Outcome::Problem(problem) => {
@@ -246,6 +261,7 @@ impl<'a> Ledger<'a> {
                 self.observer.problem(&problem);
                 if let Some(Reach::Key(key)) = &problem.reach {
                     self.failed.push(key.clone());
+                    self.ended.push(key.clone());
                 }
                 if let (ProblemKind::Failed, Some(Reach::Key(key))) = (problem.kind, &problem.reach) {
                     self.open.push(key.clone());
@@ -284,6 +300,10 @@ impl<'a> Ledger<'a> {
             self.manifest.note_replaced(side, &self.executor.bin.run, &lines)?;
         }
         self.replaced.clear();
+        if let Some(lane) = self.executor.lane {
+            lane.lets_go(&self.ended);
+        }
+        self.ended.clear();
         self.since = Instant::now();
         Ok(())
     }

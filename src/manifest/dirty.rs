@@ -70,6 +70,13 @@ pub struct Due {
     pub mark: Mark,
 }
 
+impl Mark {
+    /// When it was taken, ns of the daemon's clock.
+    pub fn now_ns(self) -> i64 {
+        self.now_ns
+    }
+}
+
 impl Dirty {
     /// A key.
     pub fn itself(key: Key) -> Self {
@@ -150,6 +157,15 @@ impl Manifest {
             let next: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
             Ok([next, over_at(conn)?].into_iter().flatten().min())
         })
+    }
+
+    /// When the next line becomes due that is not due at `now_ns`, if there is one, but for what is away.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_after(&self, now_ns: i64) -> Result<Option<i64>, ManifestError> {
+        let sql = "SELECT min(due) FROM dirty WHERE away = 0 AND due > ?1";
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row([now_ns], |row| row.get(0)))
     }
 
     /// Where signs stand now: what begins to look at everything takes it first, for [`Manifest::dirty_reset`].

@@ -32,6 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("execute", STAGES),
     ("recover", STAGES),
     ("apply", STAGES),
+    ("lanes", STAGES),
     ("lease", STAGES),
     ("report", STAGES),
     ("resolve", STAGES),
@@ -41,6 +42,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "config",
+            "lanes",
             "location",
             "manifest",
             "model",
@@ -61,6 +63,7 @@ const STAGES: &[&str] = &[
     "examine",
     "execute",
     "hash",
+    "lanes",
     "lease",
     "manifest",
     "meet",

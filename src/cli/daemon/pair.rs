@@ -19,18 +19,20 @@ use crate::cli::setup::Setup;
 use crate::cli::totals::Totals;
 use crate::cli::wire::{Purpose, Session};
 use crate::cli::{json, pairs, parse, shell, wire};
+use crate::config::BUFFER_BYTES;
 
 use crate::daemon::job::Past;
 use crate::daemon::runner::{Failed, Held, NAMED, Other, Outcome, Runner, Sight, Then};
 use crate::daemon::state::{Done, Look};
+use crate::lanes::Lane;
 use crate::lease::Claim;
 use crate::location::Location;
 use crate::manifest::{self, Manifest, ManifestError, RunId};
 use crate::model::{Action, Conflict, Counts, Key, Problem, Side};
-use crate::replica::Cause;
 use crate::replica::access::Access;
 use crate::replica::local::watch::Watcher;
 use crate::replica::throttle::Commons;
+use crate::replica::{Buffers, Cause};
 use crate::sync::{Ending, Observer, Progress, Report, Run, Stage, run_cycle};
 
 /// A line of the journal that further cycles may share is closed after this time, ns.
@@ -115,8 +117,9 @@ impl Runner for Pairs {
         let repeated = self.setup.repeated.clone();
         let claim = self.claim.clone();
         let watch = self.setup.config.job(&self.job).is_some_and(|job| job.daemon.watch);
+        let buffers = Buffers::new(BUFFER_BYTES);
         let cycles = if watch { Cycles::AllDay } else { Cycles::AtTimes };
-        Ok(Rc::new(Open { task, session, claim, cycles, repeated, requests, line: RefCell::default() }))
+        Ok(Rc::new(Open { task, session, claim, cycles, repeated, requests, lines: RefCell::default(), buffers }))
     }
 }
 
@@ -131,7 +134,9 @@ struct Open {
     repeated: String,
     /// Requests made before the cycle.
     requests: Cell<u64>,
-    line: RefCell<Option<Line>>,
+    lines: RefCell<Vec<Line>>,
+    /// Of all cycles that run at the same time.
+    buffers: Buffers,
 }
 
 /// When cycles come: what a job says of one run holds for a day of a job that has them all day.
@@ -141,12 +146,12 @@ enum Cycles {
     AtTimes,
 }
 
-/// A line of the journal that cycles share.
+/// A line of the journal.
 #[derive(Debug)]
 struct Line {
     run: RunId,
     began_ns: i64,
-    /// What they did so far.
+    /// What its cycles did so far.
     report: Report,
     state: LineState,
 }
@@ -157,8 +162,6 @@ enum LineState {
     Open,
     /// The next one may go on with it.
     Shared,
-    /// The next one has its own.
-    Closed,
 }
 
 impl Open {
@@ -169,10 +172,11 @@ impl Open {
     /// The line of the journal for a cycle.
     fn begin(&self, look: Look, now_ns: i64) -> Result<RunId, Failure> {
         let manifest = &self.session.manifest;
-        let mut slot = self.line.borrow_mut();
-        if let Some(line) = slot.as_mut().filter(|line| {
-            look == Look::Changes && line.state == LineState::Shared && now_ns - line.began_ns < LONGEST_LINE
-        }) {
+        let mut lines = self.lines.borrow_mut();
+        let goes_on = |line: &&mut Line| line.state == LineState::Shared && now_ns - line.began_ns < LONGEST_LINE;
+        if look == Look::Changes
+            && let Some(line) = lines.iter_mut().find(goes_on)
+        {
             manifest.reopen_run(line.run)?;
             line.state = LineState::Open;
             return Ok(line.run);
@@ -182,32 +186,39 @@ impl Open {
         if look == Look::Both {
             manifest.set_whole_run(run)?;
         }
-        *slot = Some(Line { run, began_ns: now_ns, report: Report::empty(), state: LineState::Open });
+        // What comes later stands after it.
+        lines.retain(|line| line.state == LineState::Open);
+        lines.push(Line { run, began_ns: now_ns, report: Report::empty(), state: LineState::Open });
         Ok(run)
     }
 
+    /// The line of a run, taken out: it is put back if others may go on with it.
+    fn take(&self, run: RunId) -> Option<Line> {
+        let mut lines = self.lines.borrow_mut();
+        let at = lines.iter().position(|line| line.run == run)?;
+        Some(lines.swap_remove(at))
+    }
+
     /// Writes down how a cycle ended.
-    fn end(&self, look: Look, report: &Report) -> Result<(), Failure> {
+    fn end(&self, run: RunId, look: Look, report: &Report) -> Result<(), Failure> {
         let manifest = &self.session.manifest;
-        let mut slot = self.line.borrow_mut();
-        let Some(line) = slot.as_mut() else { return Ok(()) };
+        let Some(mut line) = self.take(run) else { return Ok(()) };
         line.report.follow(report);
         let halted = report.ending != Ending::Finished;
         // A look that found nothing is no news.
         if look != Look::Both && line.report.done == Counts::default() && line.report.is_clean() {
-            manifest.strike_run(line.run)?;
-            *slot = None;
-            return Ok(());
+            return Ok(manifest.strike_run(line.run)?);
         }
-        self.finish(line)?;
-        let shared = look == Look::Changes && !halted && report.trash.kept == 0;
-        line.state = if shared { LineState::Shared } else { LineState::Closed };
+        self.finish(&line)?;
+        if look == Look::Changes && !halted && report.trash.kept == 0 {
+            self.lines.borrow_mut().push(Line { state: LineState::Shared, ..line });
+        }
         Ok(())
     }
 
     /// Writes down that a cycle failed, or was dropped.
-    fn broke(&self, ending: &str, failure: &Failure) {
-        if let Some(line) = self.line.borrow_mut().take() {
+    fn broke(&self, run: RunId, ending: &str, failure: &Failure) {
+        if let Some(line) = self.take(run) {
             let noted = self.session.manifest.finish_run(line.run, ending, &json::failed(failure), now_ns());
             // What ended the cycle matters more than that its line could not be written.
             if let Err(error) = noted {
@@ -218,11 +229,11 @@ impl Open {
 
     /// Another host does the work: that is no failure, and hosts leave it to each other all day. Only of a look at both
     /// sides it stays on record that it is still to be made.
-    fn leave(&self, look: Look, failure: &Failure) {
+    fn leave(&self, run: RunId, look: Look, failure: &Failure) {
         if look == Look::Both {
-            return self.broke("failed", failure);
+            return self.broke(run, "failed", failure);
         }
-        let Some(line) = self.line.borrow_mut().take() else { return };
+        let Some(line) = self.take(run) else { return };
         let is_news = line.report.done != Counts::default() || !line.report.is_clean();
         let noted = if is_news { self.finish(&line) } else { self.session.manifest.strike_run(line.run) };
         if let Err(error) = noted {
@@ -272,6 +283,7 @@ impl Open {
             halt,
             synced: self.session.manifest.base_totals()?,
             requests: requests - before,
+            left: report.left,
         })
     }
 }
@@ -287,7 +299,7 @@ impl Held for Open {
         Ok(self.session.watch(&self.task, side).await?)
     }
 
-    async fn cycle(&self, sight: &Sight, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
+    async fn cycle(&self, sight: &Sight, lane: &Lane, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
         if let Some(claim) = self.claim.as_deref() {
             let cycle = self.session.cycle(&self.task, Run::DryRun, Arc::clone(progress), now_ns());
             standby::look(&cycle, claim).await?;
@@ -303,24 +315,28 @@ impl Held for Open {
         }
         cycle.waits_ns = Some(sight.now_ns);
         cycle.lease = self.claim.as_deref();
+        cycle.lane = Some(lane);
+        cycle.buffers = self.buffers.clone();
         let ears = Ears { job: self.job().to_owned(), named: Mutex::default() };
         // On the heap: the engine's futures are large, and every caller would carry them.
         let result = Box::pin(run_cycle(cycle, &ears)).await;
-        self.session.rest();
+        if lane.is_only() {
+            self.session.rest();
+        }
         match result {
             Ok(report) => {
                 if sight.look == Look::Both {
                     self.session.remember()?;
                 }
-                self.end(sight.look, &report)?;
+                self.end(run, sight.look, &report)?;
                 Ok(self.outcome(report, ears.named())?)
             }
             Err(error) => {
                 let seen = self.claim.as_deref().filter(|_| error.cause == Cause::Leased).and_then(standby::seen);
                 let failure = Failure::from(error);
                 match seen {
-                    Some(_) => self.leave(sight.look, &failure),
-                    None => self.broke("failed", &failure),
+                    Some(_) => self.leave(run, sight.look, &failure),
+                    None => self.broke(run, "failed", &failure),
                 }
                 Err(standby::left(failure.into(), seen))
             }
@@ -329,7 +345,11 @@ impl Held for Open {
 
     fn interrupted(&self) {
         self.session.rest();
-        self.broke("interrupted", &Failure::error("interrupted"));
+        let open = |line: &Line| (line.state == LineState::Open).then_some(line.run);
+        let runs: Vec<RunId> = self.lines.borrow().iter().filter_map(open).collect();
+        for run in runs {
+            self.broke(run, "interrupted", &Failure::error("interrupted"));
+        }
     }
 }
 

@@ -1,11 +1,13 @@
-//! A job opens its pair, watches it, and writes down what the watcher says.
+//! A job opens its pair, watches it, writes down what the watcher says, and lends the pair.
 
 use std::rc::Rc;
 
-use super::{Job, UNHEARD};
+use tokio::sync::oneshot;
+
+use super::{Back, Job, Loan, Order, UNHEARD, heard};
 use crate::daemon::runner::Held;
 use crate::daemon::settle::note;
-use crate::daemon::state::Look;
+use crate::daemon::state::{Look, Phase};
 use crate::replica::local::watch::{Missed, Sign};
 
 impl Job {
@@ -109,5 +111,32 @@ impl Job {
             }
         }
         Some(())
+    }
+
+    /// Gives the pair away until it comes back; then it looks at both sides, since anything may have happened.
+    pub(super) async fn lend(&mut self, reply: oneshot::Sender<Loan>) -> Back {
+        self.held = None;
+        self.told(|job| job.phase = Phase::Lent);
+        let (loan, mut returned) = oneshot::channel();
+        if reply.send(Loan(loan)).is_err() {
+            return Back::Here;
+        }
+        loop {
+            tokio::select! {
+                biased;
+                order = self.parts.orders.recv() => match order {
+                    None => return Back::Never,
+                    Some(Order::Pause) => self.agenda.set_paused(true),
+                    Some(Order::Resume) => self.agenda.set_paused(false),
+                    // What comes back is looked at anyway; and nobody borrows what is lent: the reply is dropped.
+                    Some(Order::Run | Order::Lend(_)) => {}
+                },
+                _ = &mut returned => break,
+                // What happens meanwhile is found by the look at both sides.
+                signs = heard(&mut self.watcher) => self.keep(&signs),
+            }
+        }
+        self.agenda.now(self.now());
+        Back::Here
     }
 }

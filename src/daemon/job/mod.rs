@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -15,13 +16,15 @@ use tokio::time::{Instant, sleep_until};
 use super::agenda::{Agenda, Next, Rhythm};
 use super::runner::{Failed, Held, Other, Outcome, Runner, Sight};
 use super::settle::Clock;
-use super::state::{Board, Look, Phase, Told};
+use super::state::{Board, Look, Told};
+use crate::lanes::{Lane, Lanes};
 use crate::manifest::{Dirty, Due};
 use crate::model::{Key, Scope};
 use crate::replica::local::watch::{Lost, Sign, Watcher};
 use crate::schedule::{Due as Slot, Schedule};
 use crate::sync::Progress;
 
+mod beside;
 mod listen;
 mod tell;
 
@@ -125,6 +128,12 @@ pub struct Job {
     parts: Parts,
     agenda: Agenda,
     held: Option<Rc<dyn Held>>,
+    /// The cycles under way, those that run beside another one, and what they leave to one another.
+    lanes: Arc<Lanes>,
+    sides: FuturesUnordered<beside::Side>,
+    crowd: beside::Crowd,
+    /// Whether the daemon ends: what is under way may go on for a while.
+    stops: bool,
     /// Whether the pair was open before.
     began: bool,
     watcher: Option<Box<dyn Watcher>>,
@@ -172,7 +181,7 @@ enum Back {
 
 /// How a cycle was left.
 enum Left {
-    Ended(Result<Outcome, Failed>),
+    Ended(Box<Result<Outcome, Failed>>),
     Interrupted(Flow),
 }
 
@@ -196,6 +205,10 @@ impl Job {
             parts,
             agenda,
             held: None,
+            lanes: Arc::default(),
+            sides: FuturesUnordered::new(),
+            crowd: beside::Crowd::default(),
+            stops: false,
             began: false,
             watcher: None,
             unheard: Vec::new(),
@@ -216,7 +229,14 @@ impl Job {
         loop {
             self.plan_slot();
             let flow = match self.agenda.next(self.now()) {
-                Next::Do(look) => self.perform(look).await,
+                Next::Do(look) => match self.perform(look).await {
+                    Flow::On => match self.finish_beside().await {
+                        // Nothing more is begun.
+                        Flow::On if self.stops => Flow::End,
+                        flow => flow,
+                    },
+                    flow => flow,
+                },
                 Next::Wait(until) => {
                     self.rest();
                     let until = until.map_or_else(far, |at| self.parts.clock.at(at)).min(self.nap());
@@ -287,33 +307,6 @@ impl Job {
         Flow::On
     }
 
-    /// Gives the pair away until it comes back; then it looks at both sides, since anything may have happened.
-    async fn lend(&mut self, reply: oneshot::Sender<Loan>) -> Back {
-        self.held = None;
-        self.told(|job| job.phase = Phase::Lent);
-        let (loan, mut returned) = oneshot::channel();
-        if reply.send(Loan(loan)).is_err() {
-            return Back::Here;
-        }
-        loop {
-            tokio::select! {
-                biased;
-                order = self.parts.orders.recv() => match order {
-                    None => return Back::Never,
-                    Some(Order::Pause) => self.agenda.set_paused(true),
-                    Some(Order::Resume) => self.agenda.set_paused(false),
-                    // What comes back is looked at anyway; and nobody borrows what is lent: the reply is dropped.
-                    Some(Order::Run | Order::Lend(_)) => {}
-                },
-                _ = &mut returned => break,
-                // What happens meanwhile is found by the look at both sides.
-                signs = heard(&mut self.watcher) => self.keep(&signs),
-            }
-        }
-        self.agenda.now(self.now());
-        Back::Here
-    }
-
     /// One cycle.
     async fn perform(&mut self, look: Look) -> Flow {
         let Some(held) = self.open(look).await else { return Flow::On };
@@ -338,10 +331,25 @@ impl Job {
         }
         let progress = Arc::new(Progress::default());
         self.begins(look, &progress);
-        let left = self.attend(&held, &sight, &progress).await;
-        self.parts.board.done(&self.parts.name);
-        match left {
-            Left::Ended(Ok(outcome)) => {
+        self.begin_alone(&held, &due);
+        let lane = self.lanes.enter();
+        let left = self.attend(&held, &sight, &lane, &progress).await;
+        drop(lane);
+        self.parts.board.done(&self.parts.name, &progress);
+        self.end_alone(&due);
+        let done = match left {
+            Left::Ended(done) => *done,
+            Left::Interrupted(flow) => {
+                self.drop_sides();
+                held.interrupted();
+                if look != Look::Changes {
+                    self.agenda.want(look, self.now());
+                }
+                return flow;
+            }
+        };
+        match done {
+            Ok(outcome) => {
                 let settled = self.settled(&held, &sight, &due, &outcome);
                 let now = self.now();
                 match &outcome.halt {
@@ -357,20 +365,10 @@ impl Job {
                 if self.parts.rhythm.scan_ns.is_none() {
                     self.held = None;
                 }
-                Flow::On
             }
-            Left::Ended(Err(failed)) => {
-                self.failed(look, failed);
-                Flow::On
-            }
-            Left::Interrupted(flow) => {
-                held.interrupted();
-                if look != Look::Changes {
-                    self.agenda.want(look, self.now());
-                }
-                flow
-            }
+            Err(failed) => self.failed(look, failed),
         }
+        Flow::On
     }
 
     /// What a cycle looks at; `None` if nothing is due any more.
@@ -403,18 +401,25 @@ impl Job {
     }
 
     /// Runs a cycle and listens meanwhile.
-    async fn attend(&mut self, held: &Rc<dyn Held>, sight: &Sight, progress: &Arc<Progress>) -> Left {
-        let cycle = held.cycle(sight, progress);
+    async fn attend(&mut self, held: &Rc<dyn Held>, sight: &Sight, lane: &Lane, progress: &Arc<Progress>) -> Left {
+        let cycle = held.cycle(sight, lane, progress);
         tokio::pin!(cycle);
         let mut ends: Option<Instant> = None;
         loop {
+            if ends.is_none() {
+                self.go_beside();
+            }
+            let again = self.again_beside();
             tokio::select! {
                 done = &mut cycle => {
-                    return Left::Ended(done);
+                    return Left::Ended(Box::new(done));
                 }
                 order = self.parts.orders.recv(), if ends.is_none() => match order {
                     // The cycle may end; what is left then waits for the next start.
-                    None => ends = Some(Instant::now() + self.parts.deadline),
+                    None => {
+                        self.stops = true;
+                        ends = Some(Instant::now() + self.parts.deadline);
+                    }
                     Some(Order::Run) => self.agenda.now(self.now()),
                     Some(Order::Resume) => self.agenda.set_paused(false),
                     Some(Order::Pause) => {
@@ -424,6 +429,9 @@ impl Job {
                     Some(Order::Lend(reply)) => return Left::Interrupted(Flow::Lend(reply)),
                 },
                 signs = heard(&mut self.watcher) => self.hear(&signs),
+                Some(ended) = self.sides.next() => self.went_beside(ended),
+                () = self.lanes.changed() => {}
+                () = sleep_until(again), if ends.is_none() => {}
                 () = sleep_until(ends.unwrap_or_else(far)), if ends.is_some() => return Left::Interrupted(Flow::End),
             }
         }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -65,6 +66,7 @@ pub enum Fault {
 pub const DEATH: &str = "the fault plan killed this process";
 
 type FaultPlan = Box<dyn FnMut(&Call) -> Fault + Send>;
+type Speed = Arc<dyn Fn(u64) -> Duration + Send + Sync>;
 
 /// See the module's text.
 pub struct Memory {
@@ -80,6 +82,7 @@ struct State {
     writes: u64,
     identity: String,
     faults: Option<FaultPlan>,
+    speed: Option<Speed>,
     calls: Vec<Call>,
 }
 
@@ -133,6 +136,7 @@ impl Memory {
             writes: 0,
             identity: format!("id of {name}"),
             faults: None,
+            speed: None,
             calls: Vec::new(),
         };
         Self { name: name.to_owned(), role, state: Arc::new(Mutex::new(state)) }
@@ -195,6 +199,18 @@ impl Memory {
     /// Asks `plan` before each call from now on.
     pub fn inject(&self, plan: impl FnMut(&Call) -> Fault + Send + 'static) {
         self.lock().faults = Some(Box::new(plan));
+    }
+
+    /// So long content takes to arrive, by its bytes.
+    pub fn slow_down(&self, speed: impl Fn(u64) -> Duration + Send + Sync + 'static) {
+        self.lock().speed = Some(Arc::new(speed));
+    }
+
+    async fn travel(&self, bytes: u64) {
+        let speed = self.lock().speed.clone();
+        if let Some(speed) = speed {
+            tokio::time::sleep(speed(bytes)).await;
+        }
     }
 
     /// No faults from now on.
@@ -372,8 +388,12 @@ impl Replica for Memory {
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
         self.accepts(key).map_err(|why| Error::new(Cause::Refused, format!("{key}: {why}")))?;
         let bytes = match content {
-            Content::Whole { bytes, .. } => bytes.clone(),
+            Content::Whole { bytes, .. } => {
+                self.travel(bytes.len() as u64).await;
+                bytes.clone()
+            }
             Content::Pieces(pieces) => {
+                self.travel(pieces.entry().size).await;
                 let len = usize::try_from(pieces.entry().size).expect("fits: it is in memory");
                 let bytes = pieces.read(0, len).await?;
                 pieces.unchanged().await?;

@@ -153,6 +153,7 @@ impl Bench {
             now_ns: self.now_ns,
             scratch: self.state.path(),
             lease: self.lease.as_ref(),
+            lane: None,
             shelf: Shelf { state_dir: self.state.path(), pair: &self.pair, origin: &self.origin },
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

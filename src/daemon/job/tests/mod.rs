@@ -8,7 +8,7 @@ use tokio::time::{advance, sleep};
 use super::*;
 use crate::apply::{Origin, Shelf};
 use crate::daemon::runner::{self, Then};
-use crate::daemon::state::{Coverage as Seen, DaemonState, Done, Health, JobState};
+use crate::daemon::state::{Coverage as Seen, DaemonState, Done, Health, JobState, Phase};
 use crate::manifest::{Manifest, Orientation, Pair};
 use crate::model::{Action, Conflict, Filter, Problem, Side, TrashRule};
 use crate::plan::{Budget, Compare, Mode, OnConflict, Policy};
@@ -17,6 +17,8 @@ use crate::replica::local::watch::Missed;
 use crate::replica::local::watch::scripted::{Script, scripted};
 use crate::replica::memory::{Fault, Memory, Role};
 use crate::sync::{Cycle, Ending, Observer, Run, Stage, run_cycle};
+
+mod beside;
 
 /// A pair in memory, and its job.
 struct Rig {
@@ -76,7 +78,7 @@ impl Held for Open {
         Ok(Box::new(watcher))
     }
 
-    async fn cycle(&self, sight: &Sight, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
+    async fn cycle(&self, sight: &Sight, lane: &Lane, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
         let Opener { source, dest, state, mode, .. } = &self.opener;
         if self.opener.leased.get() {
             let seen = runner::Seen { changed_ago: Duration::from_secs(4), again: Duration::from_secs(10) };
@@ -100,6 +102,7 @@ impl Held for Open {
             assumed: (sight.other == Other::Assumed).then_some(Side::Dest),
             waits_ns: Some(sight.now_ns),
             lease: None,
+            lane: Some(lane),
             budget: Budget::Sliding,
             overwrites: Budget::Sliding,
             trash: TrashRule::default(),
@@ -135,6 +138,7 @@ impl Held for Open {
             },
             synced: self.manifest.base_totals()?,
             requests: 0,
+            left: report.left,
         })
     }
 
