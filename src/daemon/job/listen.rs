@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use super::{Back, Job, Loan, Order, UNHEARD, heard};
-use crate::daemon::runner::Held;
+use super::{Back, Job, Loan, Order, Peers, UNHEARD, heard};
+use crate::daemon::runner::{Held, Other};
 use crate::daemon::settle::note;
 use crate::daemon::state::{Look, Phase};
 use crate::replica::local::watch::{Missed, Sign};
@@ -138,5 +138,13 @@ impl Job {
         }
         self.agenda.now(self.now());
         Back::Here
+    }
+
+    /// What is done about the side that nobody watches where nothing speaks against it.
+    pub(super) fn assumed(&self) -> Other {
+        match self.parts.peers {
+            Peers::None => Other::Assumed,
+            Peers::Hosts => Other::Asked,
+        }
     }
 }

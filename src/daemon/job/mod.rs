@@ -393,13 +393,6 @@ impl Job {
         Ok(Some((sight(Scope::Whole, other), nothing)))
     }
 
-    fn assumed(&self) -> Other {
-        match self.parts.peers {
-            Peers::None => Other::Assumed,
-            Peers::Hosts => Other::Asked,
-        }
-    }
-
     /// Runs a cycle and listens meanwhile.
     async fn attend(&mut self, held: &Rc<dyn Held>, sight: &Sight, lane: &Lane, progress: &Arc<Progress>) -> Left {
         let cycle = held.cycle(sight, lane, progress);
