@@ -7,11 +7,13 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::model::{Action, Conflict, Counts, Key, Problem, RunName, Side, SkipReason, TrashRule};
+use crate::model::{Action, Conflict, Counts, Key, Problem, Reach, RunName, Side, SkipReason, TrashRule};
 use crate::replica::{Error, Meter};
 
 /// Problems and conflicts that a report lists; the rest is counted.
 const LISTED: usize = 100;
+/// Keys of problems that are remembered.
+const REMEMBERED: usize = 1_000;
 
 /// Counters for progress bars; written by the cycle, read by whoever draws.
 #[derive(Debug, Default)]
@@ -114,6 +116,8 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// How many problems.
     pub problem_count: u64,
+    /// The first 1,000 keys that could not be handled.
+    pub stuck: Vec<Key>,
     /// The first 100 conflicts.
     pub conflicts: Vec<Conflict>,
     /// How many conflicts.
@@ -191,6 +195,7 @@ impl Report {
             skipped: Vec::new(),
             problems: Vec::new(),
             problem_count: 0,
+            stuck: Vec::new(),
             conflicts: Vec::new(),
             conflict_count: 0,
             trash: Binned::default(),
@@ -210,6 +215,7 @@ pub(crate) struct Watcher<'a> {
 struct Heard {
     problems: Vec<Problem>,
     problem_count: u64,
+    stuck: Vec<Key>,
     conflicts: Vec<Conflict>,
     conflict_count: u64,
     at_source: Counts,
@@ -224,6 +230,7 @@ impl<'a> Watcher<'a> {
         let heard = self.heard.into_inner().unwrap_or_else(PoisonError::into_inner);
         report.problems = heard.problems;
         report.problem_count = heard.problem_count;
+        report.stuck = heard.stuck;
         report.conflicts = heard.conflicts;
         report.conflict_count = heard.conflict_count;
         report.done_at_source = heard.at_source;
@@ -249,6 +256,9 @@ impl Observer for Watcher<'_> {
         heard.problem_count += 1;
         if heard.problems.len() < LISTED {
             heard.problems.push(problem.clone());
+        }
+        if let Some(Reach::Key(key)) = problem.reach.as_ref().filter(|_| heard.stuck.len() < REMEMBERED) {
+            heard.stuck.push(key.clone());
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::apply::{self, Shelf};
 use crate::execute::{Bin, Book, Executor, Proofs, expire, tidy};
@@ -388,6 +388,8 @@ async fn change(
         unaccounted: &met.unaccounted,
         proofs: Proofs::default(),
         lane: cycle.lane,
+        scope: &cycle.scope,
+        remembers: AtomicBool::new(false),
     };
     // Whoever is met for the first time is remembered before anything is changed there: a run that is killed must not
     // leave a pair that takes anybody for its own.

@@ -210,6 +210,14 @@ impl Agenda {
         self.wanted = Some(Wanted { look: wider, from_ns: now_ns, last_ns: now_ns, at_ns: now_ns });
     }
 
+    /// All of the watched side, or both, has to be looked at by this time.
+    pub fn later(&mut self, look: Look, at_ns: i64, now_ns: i64) {
+        if self.wanted.is_none() {
+            self.want(look, now_ns);
+            self.wanted = self.wanted.map(|wanted| Wanted { at_ns, ..wanted });
+        }
+    }
+
     /// A person wants it now: no waiting after failures.
     pub fn now(&mut self, now_ns: i64) {
         self.retry = None;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::state::{Done, Ended, Look};
 use crate::lanes::Lane;
 use crate::manifest::Manifest;
-use crate::model::{Conflict, Problem, Scope};
+use crate::model::{Conflict, Key, Problem, Scope};
 use crate::replica::local::watch::Watcher;
 use crate::sync::{Left, Progress};
 
@@ -83,6 +83,8 @@ pub struct Outcome {
     pub problems: Vec<Problem>,
     /// How many there were.
     pub problem_count: u64,
+    /// The first 1,000 keys that could not be handled.
+    pub stuck: Vec<Key>,
     /// The first conflicts.
     pub conflicts: Vec<Conflict>,
     /// How many there were.

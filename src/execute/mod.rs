@@ -10,7 +10,7 @@ mod proofs;
 mod remove;
 mod transfer;
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -18,7 +18,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::lanes::{Began, Lane};
 use crate::manifest::{Manifest, ManifestError, Record, RunId, Spent, Written};
 use crate::model::{
-    Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, ReadCost, Reason, Side, Verb, Version,
+    Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, ReadCost, Reason, Scope, Side, Verb, Version,
 };
 use crate::plan_store::{Phase, PlanStore};
 use crate::replica::{Buffers, Cause, Error, refuse_full};
@@ -59,6 +59,10 @@ pub(crate) struct Executor<'a> {
     pub(crate) proofs: Proofs,
     /// Its place among the cycles that run at the same time.
     pub(crate) lane: Option<&'a Lane>,
+    /// What the run looks at.
+    pub(crate) scope: &'a Scope,
+    /// Whether the manifest knows writes of earlier runs that failed.
+    pub(crate) remembers: AtomicBool,
 }
 
 /// How one action ended.
@@ -87,9 +91,12 @@ impl Executor<'_> {
             refuse_full(self.sides.of(*side), plan.counts_at(*side).bytes_sent).await?;
         }
         // Only what may be deleted depends on them, and that is nothing beside others.
-        if self.lane.is_none_or(|lane| lane.began() == Began::Alone) {
-            self.manifest.begin_writes()?;
-        }
+        let remembered = if self.lane.is_none_or(|lane| lane.began() == Began::Alone) {
+            self.manifest.begin_writes(self.scope)?
+        } else {
+            1
+        };
+        self.remembers.store(remembered > 0, Relaxed);
         let mut ledger = Ledger::new(self, observer, done);
         let result = self.phases(plan, &mut ledger).await;
         ledger.flush()?;
@@ -154,8 +161,9 @@ impl Executor<'_> {
                 running.push(async move {
                     let outcome = self.transfer(action).await?;
                     let made = matches!(outcome, Outcome::Done(..));
-                    // Only what a deletion may ask for is kept.
-                    let written = (deletes && (new_half || !made)).then_some(Written { made, ..written });
+                    // Only what a deletion may ask for is kept, of this run or of a later one.
+                    let matters = !made || (deletes && new_half) || self.remembers.load(Relaxed);
+                    let written = matters.then_some(Written { made, ..written });
                     Ok::<_, Error>((outcome, written))
                 });
             }

@@ -177,7 +177,7 @@ impl Manifest {
     }
 
     /// These were looked at by what began at `mark`. Lines with a later sign stay. With what is below a directory go the
-    /// lines of keys there that were due.
+    /// lines of keys there that were due, but for what is away and may come back.
     ///
     /// # Errors
     /// [`ManifestError`]; then they are looked at once more.
@@ -189,14 +189,16 @@ impl Manifest {
         self.write("write", |conn| {
             let sql = "DELETE FROM dirty WHERE key = ?1 AND below = ?2 AND mark <= ?3";
             let mut clear = conn.prepare_cached(sql)?;
-            let sql = "DELETE FROM dirty WHERE key > ?1 AND key < ?2 AND mark <= ?3 AND due <= ?4";
+            let over = are_over(conn, mark.now_ns)?;
+            let sql = "DELETE FROM dirty
+                 WHERE key > ?1 AND key < ?2 AND mark <= ?3 AND due <= ?4 AND (away = 0 OR ?5)";
             let mut clear_below = conn.prepare_cached(sql)?;
             for dirty in looked_at {
                 let (key, below) = dirty.row();
                 clear.execute((key, below, mark.number))?;
                 if below {
                     let (from, to) = span(&dirty.key);
-                    clear_below.execute((from, to, mark.number, mark.now_ns))?;
+                    clear_below.execute((from, to, mark.number, mark.now_ns, over))?;
                 }
             }
             Ok(())
@@ -240,12 +242,41 @@ impl Manifest {
         })
     }
 
-    /// A process begins, and looks at everything first: what an earlier one saw, by its own clock, is of no use.
+    /// A job begins, and looks at everything first. What was seen by another clock, that of an earlier process, is of no
+    /// use; by this one, which began at `clock_ns`, it still says what has to wait.
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn dirty_begin(&self) -> Result<(), ManifestError> {
-        self.write("write", |conn| conn.execute("DELETE FROM dirty", []).map(drop))
+    pub fn dirty_begin(&self, clock_ns: i64) -> Result<(), ManifestError> {
+        if self.dirty_clock()? == Some(clock_ns) {
+            return Ok(());
+        }
+        self.write("write", |conn| conn.execute("DELETE FROM dirty", []).map(drop))?;
+        self.set_dirty_clock(clock_ns)
+    }
+
+    /// These are not looked at before `due_ns`: what was tried came to nothing, and will again.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_hold(&self, key: &Key, due_ns: i64) -> Result<(), ManifestError> {
+        self.write("write", |conn| {
+            let sql = "UPDATE dirty SET due = max(due, ?2) WHERE key = ?1 AND below = 0 AND away = 0";
+            conn.prepare_cached(sql)?.execute((key.as_str(), due_ns)).map(drop)
+        })
+    }
+
+    /// How many lines of what is away are over.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn dirty_over(&self, now_ns: i64) -> Result<usize, ManifestError> {
+        self.read("read", |conn| {
+            let sql = "SELECT count(*) FROM dirty WHERE away = 1 AND due <= ?1 AND ?2";
+            let over = are_over(conn, now_ns)?;
+            conn.prepare_cached(sql)?.query_row((now_ns, over), |row| row.get::<_, i64>(0))
+        })
+        .map(|count| usize::try_from(count).unwrap_or(0))
     }
 
     /// How many lines there are.
@@ -515,7 +546,7 @@ mod tests {
         note(&manifest, &itself("meanwhile"), When::At(10), 10);
         manifest.dirty_reset(scan).unwrap();
         assert_eq!(due(&manifest, 2_000), [itself("later"), itself("meanwhile")], "what was not due was left alone");
-        manifest.dirty_begin().unwrap();
+        manifest.dirty_begin(2).unwrap();
         assert_eq!(due(&manifest, 2_000), []);
     }
 

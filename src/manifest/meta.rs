@@ -125,6 +125,20 @@ impl Manifest {
         self.set_value(CARRIED_OUT, &lines.join("\n"))
     }
 
+    /// By which clock dirty keys have their times: when it began, ns since the epoch.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub(super) fn dirty_clock(&self) -> Result<Option<i64>, ManifestError> {
+        Ok(self.value("dirty-clock")?.and_then(|text| text.parse().ok()))
+    }
+
+    /// # Errors
+    /// [`ManifestError`].
+    pub(super) fn set_dirty_clock(&self, clock_ns: i64) -> Result<(), ManifestError> {
+        self.set_value("dirty-clock", &clock_ns.to_string())
+    }
+
     /// The names under which processes of this pair held, or tried to take, the lease of its place since one last did.
     ///
     /// # Errors

@@ -1,14 +1,17 @@
 //! How the current run's writes ended, as far as its deletions depend on that.
 //!
 //! A deletion may be the old half of a move: it waits until the new half was made in this very run. The base can't tell
-//! that: it may hold the new key from an earlier run. Lives as long as the process, on disk if it is large.
+//! that: it may hold the new key from an earlier run. What could not be written is remembered by the runs after it as
+//! well, until one looks at the key again: the old half of its move may come into a run by itself. Lives as long as the
+//! process, on disk if it is large.
 
+use rusqlite::Row;
 use rusqlite::types::Type;
 
 use super::Manifest;
 use super::base::stored_size;
 use super::error::ManifestError;
-use crate::model::{Key, Side};
+use crate::model::{Key, Scope, Side};
 
 /// A write that ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,18 +27,26 @@ pub struct Written {
 }
 
 impl Manifest {
-    /// Forgets the writes of the run before.
+    /// Forgets the writes of the runs before, but for those that failed outside of what this one looks at. Gives how many
+    /// these are.
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn begin_writes(&self) -> Result<(), ManifestError> {
+    pub fn begin_writes(&self, scope: &Scope) -> Result<usize, ManifestError> {
         self.write("write", |conn| {
             conn.execute_batch(
                 "CREATE TEMP TABLE IF NOT EXISTS writes
                      (side INTEGER, key TEXT, size INTEGER, made INTEGER, PRIMARY KEY (side, key)) WITHOUT ROWID;
                  CREATE INDEX IF NOT EXISTS temp.writes_by_size ON writes (side, made, size);
-                 DELETE FROM temp.writes;",
-            )
+                 DELETE FROM temp.writes WHERE made;",
+            )?;
+            let mut failed = conn.prepare_cached("SELECT side, key FROM temp.writes")?;
+            let failed = failed.query_map([], |row| Ok((row.get(0)?, key(row, 1)?)))?;
+            let failed: Vec<(i64, Key)> = failed.collect::<rusqlite::Result<_>>()?;
+            let mut forget = conn.prepare_cached("DELETE FROM temp.writes WHERE side = ?1 AND key = ?2")?;
+            let (again, kept): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(_, key)| scope.holds(key));
+            again.iter().try_for_each(|(side, key)| forget.execute((side, key.as_str())).map(drop))?;
+            Ok(kept.len())
         })
     }
 
@@ -76,13 +87,14 @@ impl Manifest {
         let (side, limit) = (self.orientation.number(side), i64::try_from(limit).unwrap_or(i64::MAX));
         self.read("read", |conn| {
             let mut statement = conn.prepare_cached(sql)?;
-            let keys = statement.query_map((side, stored_size(size), limit), |row| {
-                Key::new(row.get_ref(0)?.as_str()?)
-                    .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))
-            })?;
-            keys.collect()
+            statement.query_map((side, stored_size(size), limit), |row| key(row, 0))?.collect()
         })
     }
+}
+
+fn key(row: &Row<'_>, at: usize) -> rusqlite::Result<Key> {
+    Key::new(row.get_ref(at)?.as_str()?)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, e.into()))
 }
 
 #[cfg(test)]
@@ -95,7 +107,7 @@ mod tests {
         let manifest = Manifest::empty(Orientation::Reversed).unwrap();
         let written = |key: &str, made| Written { side: Side::Dest, key: Key::new(key).unwrap(), size: 3, made };
         let (a, b) = (written("a", true), written("b", false));
-        manifest.begin_writes().unwrap();
+        manifest.begin_writes(&Scope::Whole).unwrap();
         manifest.note_writes(&[a.clone(), b.clone()]).unwrap();
         assert!(manifest.was_written(Side::Dest, &a.key).unwrap());
         assert!(!manifest.was_written(Side::Source, &a.key).unwrap());
@@ -103,7 +115,24 @@ mod tests {
         assert_eq!(manifest.unwritten(Side::Dest, 3, 9).unwrap(), [b.key]);
         assert!(manifest.unwritten(Side::Dest, 4, 9).unwrap().is_empty());
         assert!(manifest.unwritten(Side::Source, 3, 9).unwrap().is_empty());
-        manifest.begin_writes().unwrap();
+        manifest.begin_writes(&Scope::Whole).unwrap();
         assert!(!manifest.was_written(Side::Dest, &a.key).unwrap());
+    }
+    #[test]
+    fn what_failed_is_remembered_until_its_key_is_looked_at_again() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let written = |key: &str, made| Written { side: Side::Dest, key: Key::new(key).unwrap(), size: 3, made };
+        let other = || Scope::of_keys([Key::new("other").unwrap()]);
+        let failed = || manifest.unwritten(Side::Dest, 3, 9).unwrap();
+        let (a, b) = (written("a/x", false), written("b", true));
+        manifest.begin_writes(&other()).unwrap();
+        manifest.note_writes(&[a.clone(), b.clone()]).unwrap();
+        assert_eq!(manifest.begin_writes(&other()).unwrap(), 1);
+        assert_eq!((failed(), manifest.was_written(Side::Dest, &b.key).unwrap()), (vec![a.key.clone()], false));
+        assert_eq!(manifest.begin_writes(&Scope::of_keys([Key::new("a").unwrap()])).unwrap(), 0);
+        assert!(failed().is_empty());
+        manifest.note_writes(&[a]).unwrap();
+        manifest.begin_writes(&Scope::Whole).unwrap();
+        assert!(failed().is_empty());
     }
 }

@@ -278,6 +278,7 @@ impl Open {
             named,
             problem_count: report.problem_count,
             problems: report.problems,
+            stuck: report.stuck,
             conflict_count: report.conflict_count,
             conflicts: report.conflicts,
             halt,

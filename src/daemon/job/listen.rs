@@ -20,7 +20,9 @@ impl Job {
             self.keep(signs);
             return;
         };
-        match note(held.manifest(), signs, now) {
+        let noted = note(held.manifest(), signs, now)
+            .and_then(|noted| self.hold_back(held.manifest(), signs, now).map(|()| noted));
+        match noted {
             Ok(noted) => {
                 if let Some(why) = noted.rescan {
                     tracing::info!(job = %self.parts.name, "looking at everything, because {why}");
@@ -70,7 +72,7 @@ impl Job {
             Ok(held) => {
                 self.held = Some(Rc::clone(&held));
                 if !self.began {
-                    if let Err(error) = held.manifest().dirty_begin() {
+                    if let Err(error) = held.manifest().dirty_begin(self.parts.clock.began_ns()) {
                         self.failed(look, error.into());
                         return None;
                     }

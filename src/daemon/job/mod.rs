@@ -24,6 +24,7 @@ use crate::replica::local::watch::{Lost, Sign, Watcher};
 use crate::schedule::{Due as Slot, Schedule};
 use crate::sync::Progress;
 
+mod again;
 mod beside;
 mod listen;
 mod tell;
@@ -31,11 +32,6 @@ mod tell;
 const SECOND: i64 = 1_000_000_000;
 /// Keys of one cycle; the rest comes right after it.
 const MOST: usize = 2_000;
-/// A key that could not be handled is tried again after this time, and after twice as long each further time.
-const FIRST_AGAIN: i64 = SECOND / 5;
-const LAST_AGAIN: i64 = 300 * SECOND;
-/// Keys that are remembered as failing; what is beyond is found by the next scan.
-const REMEMBERED: usize = 1_000;
 /// Signs that are kept while the pair is not open; what is beyond is found by the look that follows.
 const UNHEARD: usize = 10_000;
 
@@ -144,8 +140,8 @@ pub struct Job {
     last_started: Option<Timestamp>,
     /// When both sides were last begun to be looked at by this process.
     last_both_ns: Option<i64>,
-    /// Keys that could not be handled, and how often.
-    again: BTreeMap<Key, u32>,
+    /// Keys that could not be handled.
+    again: BTreeMap<Key, again::Again>,
     /// What is told of keys until they are looked at again.
     left: BTreeMap<Key, Told>,
     conflicts: BTreeSet<Key>,
@@ -325,7 +321,7 @@ impl Job {
                 return Flow::On;
             }
         };
-        let started = (self.parts.wall)();
+        let (look, started) = (sight.look, (self.parts.wall)());
         if look == Look::Both {
             (self.last_started, self.last_both_ns) = (Some(started), Some(began));
         }
@@ -378,6 +374,14 @@ impl Job {
         let other = match look {
             Look::Both => Other::Asked,
             Look::Watched => self.assumed(),
+            // A deletion is one for the guard, however large it is.
+            Look::Changes if manifest.dirty_over(now_ns)? > MOST => {
+                let nothing = Due { dirty: Vec::new(), mark: manifest.dirty_mark(now_ns)? };
+                return Ok(Some((
+                    Sight { look: Look::Watched, scope: Scope::Whole, other: self.assumed(), now_ns },
+                    nothing,
+                )));
+            }
             Look::Changes => {
                 let mut due = manifest.dirty_due(now_ns, MOST)?;
                 // What failed before is looked at on both sides, by itself.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{FIRST_AGAIN, Job, LAST_AGAIN, Peers, REMEMBERED};
+use super::Job;
+use super::again::REMEMBERED;
 use crate::daemon::agenda::STAND_BY;
 use crate::daemon::runner::{Failed, Held, Other, Outcome, Sight, Then};
 use crate::daemon::state::{
     Coverage as Seen, Done, Ended, Failing, Halted, JobState, LISTED, Last, Look, Phase, Told, Watching,
 };
-use crate::manifest::{Dirty, Due, ManifestError};
+use crate::manifest::{Due, ManifestError};
 use crate::model::{Key, Problem, Reach, size};
 use crate::replica::local::watch::Coverage;
 use crate::sync::Progress;
@@ -40,35 +41,12 @@ impl Job {
         due: &Due,
         outcome: &Outcome,
     ) -> Result<(), Failed> {
-        let (manifest, now) = (held.manifest(), self.now());
+        let manifest = held.manifest();
         // Nothing was done: all of it stays as it is.
         if outcome.halt.is_some() {
             return Ok(());
         }
-        let mut failing: Vec<Key> = outcome.problems.iter().filter_map(key_of).cloned().collect();
-        // What is in conflict with what another host wrote is settled by that host.
-        if self.parts.peers == Peers::Hosts {
-            failing.extend(outcome.conflicts.iter().map(|conflict| conflict.key.clone()));
-        }
-        failing.sort_unstable();
-        failing.dedup();
-        failing.truncate(REMEMBERED);
-        match sight.look {
-            Look::Changes => manifest.dirty_clear(&due.dirty, due.mark)?,
-            Look::Watched | Look::Both => manifest.dirty_reset(due.mark)?,
-        }
-        self.again.retain(|key, _| !sight.scope.holds(key) || failing.binary_search(key).is_ok());
-        for key in failing {
-            let tries = self.again.get(&key).copied().unwrap_or(0);
-            let wait = FIRST_AGAIN.saturating_mul(1 << tries.min(20)).min(LAST_AGAIN);
-            if self.again.len() >= REMEMBERED && tries == 0 {
-                break;
-            }
-            // A look that begins now may be the one that a sign meanwhile asks for; both come.
-            manifest.dirty_defer([&Dirty::itself(key.clone())], due.mark, now + wait)?;
-            self.again.insert(key, tries + 1);
-        }
-        // More problems than were told of belong to keys that nobody remembers: the next scan finds them.
+        self.put_back(manifest, sight, due, outcome)?;
         self.agenda.set_dirty(manifest.dirty_next()?);
         self.remember(sight, outcome);
         Ok(())
@@ -85,8 +63,16 @@ impl Job {
         let by_key = outcome.problems.iter().filter_map(|problem| Some((key_of(problem)?.clone(), told(problem))));
         self.left.extend(by_key.take(REMEMBERED));
         self.conflicts.extend(outcome.conflicts.iter().map(|conflict| conflict.key.clone()).take(REMEMBERED));
-        if sight.look != Look::Changes {
-            self.others = outcome.problems.iter().filter(|problem| key_of(problem).is_none()).map(told).collect();
+        // What belongs to no single key stays until everything was looked at.
+        let others = outcome.problems.iter().filter(|problem| key_of(problem).is_none()).map(told);
+        if sight.look == Look::Changes {
+            for other in others {
+                if self.others.len() < REMEMBERED && !self.others.contains(&other) {
+                    self.others.push(other);
+                }
+            }
+        } else {
+            self.others = others.collect();
             self.uncounted = outcome.problem_count.saturating_sub(outcome.problems.len() as u64);
             if sees_conflicts {
                 self.uncounted_conflicts = outcome.conflict_count.saturating_sub(outcome.conflicts.len() as u64);

@@ -6,7 +6,7 @@
 //! | being written | after [`QUIET_NS`] of quiet, at most [`LONGEST_NS`] after the first sign |
 //! | touched | when it is to be looked at anyway, else after a settling round |
 //! | gone | after a settling round in which nothing else went, with all that was synced below it; at most [`crate::manifest::LONGEST_AWAY`] after the first that went |
-//! | moved | the new name at once if the old one was never synced: a temporary file that was moved into place. Else both after a settling round, so that a rename is seen as one, and an editor's backup as nothing |
+//! | moved | the new name at once if the old one was never synced: a temporary file that was moved into place. Else both as if both were gone, together: so a rename is seen as one, an editor's backup as nothing, and the old name is not deleted by a look that does not see whether the new one could be made |
 //! | a name that looks temporary | after a settling round |
 //! | a directory appeared | all below it at once |
 //!
@@ -46,6 +46,11 @@ impl Clock {
     pub fn start() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { began_ns: ns(wall), began: Instant::now() }
+    }
+
+    /// When it began: no other clock of this machine has the same.
+    pub fn began_ns(&self) -> i64 {
+        self.began_ns
     }
 
     /// The time.
@@ -105,7 +110,9 @@ fn settle(sign: &Sign, now_ns: i64, manifest: &Manifest, lines: &mut Vec<(Dirty,
     let away = When::Away(now_ns + QUIET_NS);
     let whole = |key: &Key| if looks_temporary(key.name()) { round } else { soon };
     let gone = |key: &Key, lines: &mut Vec<(Dirty, When)>| {
-        lines.push((Dirty::itself(key.clone()), away));
+        // What was never synced is no deletion: nothing that is one waits for it.
+        let when = if manifest.has_base(key)? { away } else { round };
+        lines.push((Dirty::itself(key.clone()), when));
         if manifest.has_base_below(key)? {
             lines.push((Dirty::below(key.clone()), away));
         }
@@ -120,12 +127,12 @@ fn settle(sign: &Sign, now_ns: i64, manifest: &Manifest, lines: &mut Vec<(Dirty,
         Sign::Touched(key) => lines.push((Dirty::itself(key.clone()), When::Anyway(now_ns + QUIET_NS))),
         Sign::Gone(key) => gone(key, lines)?,
         Sign::Moved { from, to } => {
-            let when = if manifest.has_base(from)? { round } else { whole(to) };
+            let when = if manifest.has_base(from)? { away } else { whole(to) };
             gone(from, lines)?;
             lines.push((Dirty::itself(to.clone()), when));
         }
         Sign::MovedDirectory { from, to } => {
-            let when = if manifest.has_base_below(from)? { round } else { soon };
+            let when = if manifest.has_base_below(from)? { away } else { soon };
             gone(from, lines)?;
             // What had the name before may have been a file.
             lines.push((Dirty::itself(to.clone()), when));

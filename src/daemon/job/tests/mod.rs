@@ -130,6 +130,7 @@ impl Held for Open {
             named: Box::default(),
             problem_count: report.problem_count,
             problems: report.problems,
+            stuck: report.stuck,
             conflict_count: report.conflict_count,
             conflicts: report.conflicts,
             halt: match report.ending {

@@ -1,0 +1,94 @@
+//! What could not be handled is tried again, less often each time. What somebody goes on writing waits until it is quiet.
+
+use super::{Job, Peers, SECOND};
+use crate::daemon::runner::{Failed, Outcome, Sight};
+use crate::daemon::settle::QUIET_NS;
+use crate::daemon::state::Look;
+use crate::manifest::{Dirty, Due, Manifest, ManifestError};
+use crate::model::{Key, ProblemKind, Reach};
+use crate::replica::local::watch::Sign;
+
+/// A key that could not be handled is tried again after this time, and after twice as long each further time.
+const FIRST: i64 = SECOND / 5;
+const LAST: i64 = 300 * SECOND;
+/// A file that changes all the time is tried for all that after so long, and as often.
+const PATIENCE: i64 = 300 * SECOND;
+/// Keys that are remembered. With more, all is looked at again after [`OVERFLOW`].
+pub(super) const REMEMBERED: usize = 1_000;
+const OVERFLOW: i64 = 300 * SECOND;
+
+/// A key that could not be handled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Again {
+    tries: u32,
+    first_ns: i64,
+    /// Not before this time.
+    until_ns: i64,
+    /// Whether it changed while it was handled: each try sends it in vain.
+    is_changing: bool,
+}
+
+impl Job {
+    /// Takes what was looked at out of the dirty set, and puts back what has to be looked at again.
+    pub(super) fn put_back(
+        &mut self,
+        manifest: &Manifest,
+        sight: &Sight,
+        due: &Due,
+        outcome: &Outcome,
+    ) -> Result<(), Failed> {
+        let now = self.now();
+        let mut failing: Vec<Key> = outcome.stuck.clone();
+        // What is in conflict with what another host wrote is settled by that host.
+        if self.parts.peers == Peers::Hosts {
+            failing.extend(outcome.conflicts.iter().map(|conflict| conflict.key.clone()));
+        }
+        failing.sort_unstable();
+        failing.dedup();
+        match sight.look {
+            Look::Changes => manifest.dirty_clear(&due.dirty, due.mark)?,
+            Look::Watched | Look::Both => manifest.dirty_reset(due.mark)?,
+        }
+        self.again.retain(|key, _| !sight.scope.holds(key) || failing.binary_search(key).is_ok());
+        let mut forgotten = outcome.stuck.len() >= REMEMBERED;
+        for key in failing {
+            let before = self.again.get(&key).copied();
+            if before.is_none() && self.again.len() >= REMEMBERED {
+                forgotten = true;
+                break;
+            }
+            let is_changing = outcome.problems.iter().any(|problem| {
+                problem.kind == ProblemKind::Changed && problem.reach.as_ref() == Some(&Reach::Key(key.clone()))
+            });
+            let tries = before.map_or(0, |before| before.tries);
+            // Trying takes its time, and may be in vain: at most a third of all time goes into it.
+            let took = if is_changing { now.saturating_sub(sight.now_ns).saturating_mul(2) } else { 0 };
+            let wait = FIRST.saturating_mul(1 << tries.min(20)).max(took).min(LAST);
+            let first_ns = before.map_or(now, |before| before.first_ns);
+            // A look that begins now may be the one that a sign meanwhile asks for; both come.
+            manifest.dirty_defer([&Dirty::itself(key.clone())], due.mark, now + wait)?;
+            if is_changing {
+                manifest.dirty_hold(&key, now + wait)?;
+            }
+            self.again.insert(key, Again { tries: tries + 1, first_ns, until_ns: now + wait, is_changing });
+        }
+        if forgotten {
+            self.agenda.later(Look::Watched, now + OVERFLOW, now);
+        }
+        Ok(())
+    }
+
+    /// A file that is written all the time would be due with every write.
+    pub(super) fn hold_back(&self, manifest: &Manifest, signs: &[Sign], now: i64) -> Result<(), ManifestError> {
+        if self.again.is_empty() {
+            return Ok(());
+        }
+        for sign in signs {
+            let (Sign::Finished(key) | Sign::Writing(key)) = sign else { continue };
+            let Some(again) = self.again.get(key).filter(|again| again.is_changing) else { continue };
+            let quiet = if now < again.first_ns + PATIENCE { now + QUIET_NS } else { now };
+            manifest.dirty_hold(key, again.until_ns.max(quiet))?;
+        }
+        Ok(())
+    }
+}
