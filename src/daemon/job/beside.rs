@@ -187,6 +187,8 @@ impl Job {
             }
         });
         self.rest();
+        // With its handle: who keeps the pair open keeps others from it.
+        self.crowd = Crowd::default();
         if ends.is_some() { Flow::End } else { Flow::On }
     }
 
