@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::model::{Action, Key, Verb};
+use crate::model::{Action, Key, Scope, Verb};
 use crate::plan_store::{Phase, PlanStore};
-use crate::replica::Error;
+use crate::replica::{Cause, Error};
 use crate::survey::Findings;
 use crate::sync::{Cycle, Left};
 
@@ -181,16 +181,39 @@ impl Drop for Lane {
     }
 }
 
-/// Whether a cycle runs beside others.
-pub(crate) fn is_beside(cycle: &Cycle<'_>) -> bool {
-    cycle.lane.is_some_and(|lane| lane.began() == Began::Beside)
+/// The lane of a cycle that runs beside others.
+pub(crate) fn beside<'c>(cycle: &Cycle<'c>) -> Option<&'c Lane> {
+    cycle.lane.filter(|lane| lane.began() == Began::Beside)
+}
+
+/// Narrows the scope of a cycle that runs beside others to what it may look at: what others have in hand is not settled,
+/// and of what was sent and is not recorded only one that begins alone can say whether it arrived
+/// ([`crate::recover`]); to send something newer would hide that.
+pub(crate) fn narrow(cycle: &Cycle<'_>, lane: &Lane) -> Result<(Scope, Left), Error> {
+    let mut unaccounted = Vec::new();
+    for side in cycle.writes {
+        unaccounted.extend(cycle.manifest.unaccounted(*side)?.into_iter().map(|line| line.key));
+    }
+    let Scope::Keys(keys) = &cycle.scope else {
+        return Err(Error::new(Cause::Stop, "a cycle that runs beside others is one over changed keys"));
+    };
+    let (mut left, mut open) = (Left::default(), Vec::new());
+    for key in keys.iter().cloned() {
+        let is_above = |other: &Key| *other == key || other.is_below(key.as_str());
+        if lane.has_another_in_hand(&key) {
+            left.in_hand.push(key);
+        } else if unaccounted.iter().any(is_above) {
+            left.alone.push(key);
+        } else {
+            open.push(key);
+        }
+    }
+    Ok((Scope::of_keys(open), left))
 }
 
 /// Takes out of the plan of a cycle that runs beside others what is left to later ones.
-pub(crate) fn leave_to_others(cycle: &Cycle<'_>, findings: &mut Findings) -> Result<Left, Error> {
-    let Some(lane) = cycle.lane.filter(|lane| lane.began() == Began::Beside) else { return Ok(Left::default()) };
+pub(crate) fn leave_to_others(lane: &Lane, findings: &mut Findings, left: &mut Left) -> Result<(), Error> {
     let plan = &mut findings.plan;
-    let mut left = Left::default();
     let mut places: Vec<(Phase, Key)> = Vec::new();
     for phase in Phase::ALL {
         for action in plan.phase(phase) {
@@ -218,7 +241,7 @@ pub(crate) fn leave_to_others(cycle: &Cycle<'_>, findings: &mut Findings) -> Res
     for (phase, key) in &places {
         plan.take(*phase, key)?;
     }
-    Ok(left)
+    Ok(())
 }
 
 /// The second key that an action reads or writes.

@@ -26,7 +26,7 @@ pub(crate) fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, 
         return Ok(None);
     }
     for side in cycle.writes {
-        if !cycle.manifest.sending(*side)?.is_empty() || !cycle.manifest.deleting(*side)?.is_empty() {
+        if cycle.manifest.has_sending(*side)? || !cycle.manifest.deleting(*side)?.is_empty() {
             return Ok(Some(cycle.manifest.copy()?));
         }
     }
@@ -81,18 +81,11 @@ async fn deletions_at(cycle: &Cycle<'_>, at: Side) -> Result<(), Error> {
 }
 
 async fn recover_at(cycle: &Cycle<'_>, to: Side) -> Result<Vec<Key>, Error> {
-    let mut lines = cycle.manifest.sending(to)?;
-    if lines.is_empty() {
+    if !cycle.manifest.has_sending(to)? {
         return Ok(Vec::new());
     }
     // What was recorded needs no look.
-    let mut open = Vec::new();
-    for line in lines.drain(..) {
-        let base = cycle.manifest.get(&line.key)?;
-        if base.is_none_or(|base| *base.version(to.other()) != line.version) {
-            open.push(line);
-        }
-    }
+    let open = cycle.manifest.unaccounted(to)?;
     let mut looked = iter(open).map(|line| look(cycle, to, line)).buffered(LOOK_UPS);
     let (mut records, mut left) = (Vec::new(), Vec::new());
     while let Some((line, found)) = looked.next().await {

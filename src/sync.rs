@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::apply::{self, Shelf};
 use crate::execute::{Bin, Book, Executor, Proofs, expire, tidy};
-use crate::lanes::{Lane, is_beside, leave_to_others};
+use crate::lanes::{Lane, beside, leave_to_others, narrow};
 use crate::lease::{self, Claim};
 use crate::manifest::{Manifest, RunId};
 use crate::meet::{Met, meet, prepare};
@@ -143,16 +143,21 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     let watcher = Watcher::new(observer);
     let mut met = meet(&cycle, &watcher).await?;
     let copy = copy_to_recover_in(&cycle)?;
-    let cycle = Cycle { manifest: copy.as_ref().unwrap_or(cycle.manifest), ..cycle };
+    let mut cycle = Cycle { manifest: copy.as_ref().unwrap_or(cycle.manifest), ..cycle };
+    let mut left = Left::default();
     // What others are sending is not left over.
-    if met.strangers.is_empty() && !is_beside(&cycle) {
+    if let Some(lane) = beside(&cycle) {
+        (cycle.scope, left) = narrow(&cycle, lane)?;
+    } else if met.strangers.is_empty() {
         met.unaccounted = recover(&cycle).await?;
     }
     let mut findings = survey(&cycle, &met.new, &watcher).await?;
     in_scope(&cycle, &findings)?;
     leave_waiting(&cycle, &mut findings)?;
     pair_up(&cycle, &mut findings, &watcher).await?;
-    let left = leave_to_others(&cycle, &mut findings)?;
+    if let Some(lane) = beside(&cycle) {
+        leave_to_others(lane, &mut findings, &mut left)?;
+    }
     tell_empty(&cycle, &findings, &watcher);
     tell_times(&cycle, &findings, &watcher);
     let verdict = guard::check(&situation(&cycle, &met, &findings)?);
@@ -184,7 +189,7 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
             }
         }
         // A cycle that sees the whole will say the same, or not.
-        (Run::Execute(_), GuardVerdict::Halt(message)) if is_beside(&cycle) => {
+        (Run::Execute(_), GuardVerdict::Halt(message)) if beside(&cycle).is_some() => {
             report.ending = Ending::Halted(Halt { message, plan: None });
         }
         (Run::Execute(_), GuardVerdict::Halt(message)) => {

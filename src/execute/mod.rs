@@ -101,7 +101,7 @@ impl Executor<'_> {
         let result = self.phases(plan, &mut ledger).await;
         ledger.flush()?;
         result?;
-        // Of lines that several cycles wrote the next one that begins alone takes those out that are recorded.
+        // Of lines that several cycles wrote the next one that begins alone takes those out that are left.
         if self.lane.is_none_or(|lane| !lane.had_company()) {
             for side in self.writes {
                 self.manifest.end_sending(*side, &ledger.open)?;
@@ -299,6 +299,11 @@ impl<'a> Ledger<'a> {
     /// Commits what was acknowledged since the last time.
     fn flush(&mut self) -> Result<(), ManifestError> {
         self.manifest.record(&self.records)?;
+        if self.executor.lane.is_some_and(|lane| lane.began() == Began::Beside) {
+            for side in self.executor.writes {
+                self.manifest.is_sent(*side, self.records.iter().map(Record::key))?;
+            }
+        }
         self.records.clear();
         self.manifest.note_writes(&self.written)?;
         self.written.clear();

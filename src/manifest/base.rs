@@ -25,6 +25,16 @@ pub enum Record {
     Lapse(Key),
 }
 
+impl Record {
+    /// The key that it is about.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Put(base) => &base.key,
+            Self::Forget(key) | Self::Lapse(key) => key,
+        }
+    }
+}
+
 impl Manifest {
     /// The records of a scope, in key order; a snapshot, in constant memory beside the scope's own.
     ///

@@ -65,7 +65,30 @@ impl Manifest {
         })
     }
 
-    /// What earlier runs meant to send to `side` and did not account for, in key order.
+    /// What was meant to be sent to `side` and is not recorded as sent, in key order.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn unaccounted(&self, side: Side) -> Result<Vec<Sending>, ManifestError> {
+        let sql = "SELECT sending.key, sending.size, version, modified, replaces, blake3
+                   FROM sending LEFT JOIN base ON base.key = sending.key
+                   WHERE side = ?1 AND version IS NOT iif(?1 = 0, right_version, left_version) ORDER BY sending.key";
+        let side = self.orientation.number(side);
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
+    }
+
+    /// Whether there is any line of what was meant to be sent to `side`.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn has_sending(&self, side: Side) -> Result<bool, ManifestError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sending WHERE side = ?1)";
+        let side = self.orientation.number(side);
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row([side], |row| row.get(0)))
+    }
+
+    #[cfg(test)]
+    /// All lines of what was meant to be sent to `side`, in key order.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -73,6 +96,18 @@ impl Manifest {
         let side = self.orientation.number(side);
         let sql = "SELECT key, size, version, modified, replaces, blake3 FROM sending WHERE side = ?1 ORDER BY key";
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
+    }
+
+    /// What was sent to `side` under these keys is recorded.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn is_sent<'k>(&self, side: Side, keys: impl IntoIterator<Item = &'k Key>) -> Result<(), ManifestError> {
+        let side = self.orientation.number(side);
+        self.write("write", |conn| {
+            let mut remove = conn.prepare_cached("DELETE FROM sending WHERE side = ?1 AND key = ?2")?;
+            keys.into_iter().try_for_each(|key| remove.execute((side, key.as_str())).map(drop))
+        })
     }
 
     /// Everything that went to `side` is accounted for but `left`, whose sending failed in a way that leaves open what
@@ -119,7 +154,42 @@ fn sending(row: &Row<'_>) -> rusqlite::Result<Sending> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Orientation;
+    use crate::manifest::{Orientation, Record};
+    use crate::model::{BaseRecord, Digests};
+
+    #[test]
+    fn only_what_is_not_recorded_is_unaccounted_for() {
+        for orientation in [Orientation::Forward, Orientation::Reversed] {
+            let manifest = Manifest::empty(orientation).unwrap();
+            let line = |key: &str, version: &str| Sending {
+                key: Key::new(key).unwrap(),
+                size: 3,
+                version: Version::new(version),
+                modified_ns: None,
+                replaces: None,
+                blake3: None,
+            };
+            let record = |key: &str, source: &str| {
+                Record::Put(BaseRecord {
+                    key: Key::new(key).unwrap(),
+                    size: 3,
+                    source: Version::new(source),
+                    dest: Version::new("there"),
+                    digests: Digests::default(),
+                    lapsed: false,
+                })
+            };
+            let lines = [line("new", "v"), line("older", "v2"), line("recorded", "v")];
+            manifest.begin_sending(Side::Dest, &lines).unwrap();
+            manifest.begin_sending(Side::Source, &[line("recorded", "v")]).unwrap();
+            manifest.record(&[record("older", "v1"), record("recorded", "v")]).unwrap();
+            assert_eq!(manifest.unaccounted(Side::Dest).unwrap(), lines[..2]);
+            assert_eq!(manifest.unaccounted(Side::Source).unwrap(), lines[2..], "the other side has another version");
+            manifest.is_sent(Side::Dest, [&lines[0].key, &lines[2].key]).unwrap();
+            assert_eq!(manifest.sending(Side::Dest).unwrap(), lines[1..2]);
+            assert_eq!(manifest.sending(Side::Source).unwrap().len(), 1);
+        }
+    }
 
     #[test]
     fn what_is_left_over_stays_and_sides_are_kept_apart() {

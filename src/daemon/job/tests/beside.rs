@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::replica::{Cause, Error};
 
 const LARGE: usize = 1_000_000;
 /// So long a large file is on its way.
@@ -128,6 +129,35 @@ async fn what_is_being_sent_is_left_alone_until_it_is_through() {
     .await;
 }
 
+/// What was sent without an answer is ours, though it is saved again before anybody could look.
+#[tokio::test(start_paused = true)]
+async fn what_arrived_unanswered_is_looked_at_before_something_newer_is_sent() {
+    local(async {
+        let rig = slow(30).await;
+        rig.dest.inject(|call| match (call.operation, &call.key) {
+            ("put", Some(key)) if key.as_str() == "dir/1.jpg" => {
+                Fault::After(Error::new(Cause::Transient { throttled: false, after: None }, "no answer"))
+            }
+            _ => Fault::None,
+        });
+        // Both at once, so that one cycle has them.
+        rig.source.write(&key("film.mp4"), large(1));
+        rig.source.write(&key("dir/1.jpg"), "second");
+        rig.tell([Sign::Finished(key("film.mp4")), Sign::Finished(key("dir/1.jpg"))]);
+        rig.later(10).await;
+        rig.dest.heal();
+        assert_eq!(rig.changes(), ["put dir/1.jpg"], "{:?}", rig.job());
+        rig.save("dir/1.jpg", "third");
+        rig.save("dir/2.jpg", "something else");
+        rig.later(10).await;
+        assert_eq!(rig.changes(), ["put dir/2.jpg"], "{:?}", rig.job());
+        sleep(2 * A_WHILE).await;
+        assert!(rig.is_equal(), "{:?}", rig.job());
+        assert_eq!((rig.job().dirty, rig.job().conflict_count, rig.job().problem_count), (0, 0, 0), "{:?}", rig.job());
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pause_a_loan_and_the_end_stop_all_of_them() {
     local(async {
@@ -168,6 +198,14 @@ async fn random_changes_beside_large_files_end_equal() {
             println!("SEED={seed}");
             let mut random = fastrand::Rng::with_seed(seed);
             let rig = slow(40).await;
+            // Now and then an answer gets lost.
+            let mut losses = fastrand::Rng::with_seed(seed);
+            rig.dest.inject(move |call| match call.operation {
+                "put" if losses.u8(..10) == 0 => {
+                    Fault::After(Error::new(Cause::Transient { throttled: false, after: None }, "no answer"))
+                }
+                _ => Fault::None,
+            });
             let mut ever_lost = BTreeSet::new();
             let mut kept: BTreeMap<Key, bytes::Bytes> = rig.source.contents();
             for step in 0..random.usize(10..60) {
