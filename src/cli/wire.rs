@@ -274,6 +274,13 @@ impl Session {
         self.dest.replica.rest();
     }
 
+    /// As [`Self::rest`], after a cycle that was dropped: what it began in threads is over.
+    pub async fn interrupted(&self) {
+        self.source.replica.quiet().await;
+        self.dest.replica.quiet().await;
+        self.rest();
+    }
+
     /// Remembers what the servers were seen to do, and how people call both sides.
     ///
     /// # Errors

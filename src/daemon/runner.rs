@@ -43,8 +43,8 @@ pub trait Held {
     /// What ended it before it was decided or finished.
     async fn cycle(&self, sight: &Sight, lane: &Lane, progress: &Arc<Progress>) -> Result<Outcome, Failed>;
 
-    /// All cycles under way were dropped.
-    fn interrupted(&self);
+    /// All cycles under way were dropped. Returns when nothing of them goes on.
+    async fn interrupted(&self);
 }
 
 /// What a cycle looks at.

@@ -89,6 +89,10 @@ impl Replica for Guarded {
         self.inner.rest();
     }
 
+    async fn quiet(&self) {
+        self.inner.quiet().await;
+    }
+
     fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
         self.inner.list(only, filter)
     }

@@ -77,6 +77,10 @@ impl Replica for Fenced {
         self.inner.rest();
     }
 
+    async fn quiet(&self) {
+        self.inner.quiet().await;
+    }
+
     fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
         self.inner.list(only, filter)
     }

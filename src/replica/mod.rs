@@ -99,6 +99,9 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
     /// Gives back what it holds open: nothing is asked of it for a while, and [`Replica::connect`] comes first then.
     fn rest(&self) {}
 
+    /// Waits until what calls began that were dropped since is over: what a look finds then stays.
+    async fn quiet(&self) {}
+
     /// Everything in scope, as a stream in key order (if [`Capabilities::ordered`] says so).
     ///
     /// `filter` may be used to avoid descending into what is out of scope anyway; every item outside it may still

@@ -9,7 +9,7 @@ fn with_v_each_file_is_named() {
     let mut daemon = sandbox.daemon();
     daemon.until_equal();
     for n in 0..120 {
-        sandbox.write(&format!("dir/{n:03}.jpg"), "content");
+        sandbox.write(&format!("dir/{n:03}.jpg"), format!("content {n}"));
     }
     daemon.until_equal();
     let log = daemon.stop().exits(0).stderr;

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -37,6 +38,8 @@ use crate::sync::{Ending, Observer, Progress, Report, Run, Stage, run_cycle};
 
 /// A line of the journal that further cycles may share is closed after this time, ns.
 const LONGEST_LINE: i64 = 3_600_000_000_000;
+/// So long a disk may take to end what was begun there.
+const AT_MOST: Duration = Duration::from_secs(10);
 
 /// Opens the pair of a job.
 #[derive(Debug)]
@@ -344,8 +347,11 @@ impl Held for Open {
         }
     }
 
-    fn interrupted(&self) {
-        self.session.rest();
+    async fn interrupted(&self) {
+        // A disk that does not answer keeps nobody from anything else.
+        if tokio::time::timeout(AT_MOST, self.session.interrupted()).await.is_err() {
+            tracing::warn!(job = self.job(), "what was begun at a directory goes on; its disk does not answer");
+        }
         let open = |line: &Line| (line.state == LineState::Open).then_some(line.run);
         let runs: Vec<RunId> = self.lines.borrow().iter().filter_map(open).collect();
         for run in runs {

@@ -167,18 +167,18 @@ impl Job {
             tokio::select! {
                 Some(ended) = self.sides.next() => self.went_beside(ended),
                 order = self.parts.orders.recv(), if ends.is_none() => match self.obey(order) {
-                    Flow::On if self.agenda.is_paused() => self.drop_sides(),
+                    Flow::On if self.agenda.is_paused() => self.drop_sides().await,
                     Flow::On => {}
                     Flow::End => ends = Some(Instant::now() + self.parts.deadline),
                     flow @ Flow::Lend(_) => {
-                        self.drop_sides();
+                        self.drop_sides().await;
                         return flow;
                     }
                 },
                 signs = heard(&mut self.watcher) => self.hear(&signs),
                 () = self.lanes.changed() => {}
                 () = sleep_until(again), if ends.is_none() => {}
-                () = sleep_until(ends.unwrap_or_else(far)), if ends.is_some() => self.drop_sides(),
+                () = sleep_until(ends.unwrap_or_else(far)), if ends.is_some() => self.drop_sides().await,
             }
         }
         self.told(|job| {
@@ -193,12 +193,12 @@ impl Job {
     }
 
     /// Drops what runs beside; what was done is recorded.
-    pub(super) fn drop_sides(&mut self) {
+    pub(super) async fn drop_sides(&mut self) {
         if !self.sides.is_empty() {
             self.sides.clear();
             self.parts.board.all_done(&self.parts.name);
-            if let Some(held) = &self.crowd.held {
-                held.interrupted();
+            if let Some(held) = self.crowd.held.clone() {
+                held.interrupted().await;
             }
         }
         self.crowd = Crowd::default();

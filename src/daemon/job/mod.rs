@@ -336,8 +336,8 @@ impl Job {
         let done = match left {
             Left::Ended(done) => *done,
             Left::Interrupted(flow) => {
-                self.drop_sides();
-                held.interrupted();
+                self.drop_sides().await;
+                held.interrupted().await;
                 if look != Look::Changes {
                     self.agenda.want(look, self.now());
                 }

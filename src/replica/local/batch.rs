@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::fault::failed;
 use super::shutting_down;
+use super::under_way::{UnderWay, Work};
 use super::write::{Temp, sync_directories};
 use crate::model::{Entry, Expect};
 use crate::replica::Error;
@@ -22,8 +23,11 @@ const MOST: usize = 1_000;
 const TOGETHER: usize = 3;
 
 /// The files that wait to be published.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Batches(Arc<Mutex<Queue>>);
+#[derive(Debug, Clone)]
+pub(super) struct Batches {
+    queue: Arc<Mutex<Queue>>,
+    under_way: UnderWay,
+}
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -42,6 +46,10 @@ pub(super) struct Waiting {
 }
 
 impl Batches {
+    pub(super) fn new(under_way: UnderWay) -> Self {
+        Self { queue: Arc::default(), under_way }
+    }
+
     /// Publishes a file that is written: see [`Temp::publish`]. A caller that goes away meanwhile takes it back, unless
     /// it has its name already.
     pub(super) async fn publish(&self, temp: Temp, expect: Expect, mtime_ns: Option<i64>) -> Result<Entry, Error> {
@@ -58,24 +66,27 @@ impl Batches {
             !std::mem::replace(&mut queue.busy, true)
         };
         if leads {
-            let batches = self.clone();
-            tokio::task::spawn_blocking(move || Leader(batches).work());
+            let leader = Leader { batches: self.clone(), _work: self.under_way.begin() };
+            tokio::task::spawn_blocking(move || leader.work());
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Publishes what waits until nothing does.
-struct Leader(Batches);
+struct Leader {
+    batches: Batches,
+    _work: Work,
+}
 
 impl Leader {
     fn work(&self) {
         loop {
             let batch = {
-                let mut queue = self.0.lock();
+                let mut queue = self.batches.lock();
                 if queue.waiting.is_empty() {
                     queue.busy = false;
                     return;
@@ -92,7 +103,7 @@ impl Drop for Leader {
     fn drop(&mut self) {
         // After a panic nobody else would ever look.
         if std::thread::panicking() {
-            let mut queue = self.0.lock();
+            let mut queue = self.batches.lock();
             queue.busy = false;
             queue.waiting.clear();
         }
@@ -118,6 +129,9 @@ fn publish(batch: Vec<Waiting>) {
     let mut named = Vec::with_capacity(ready.len());
     for waiting in ready {
         let Waiting { mut temp, expect, answer, .. } = waiting;
+        if answer.is_closed() {
+            continue;
+        }
         let done = if together { Ok(()) } else { temp.sync() };
         match done.and_then(|()| temp.name(&expect)) {
             Ok(entry) => named.push((temp, entry, answer)),

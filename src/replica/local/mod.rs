@@ -34,6 +34,7 @@ use self::pool::Pool;
 pub use self::root::Made;
 use self::root::Root;
 use self::tidy::Leftovers;
+use self::under_way::UnderWay;
 use self::writers::Writers;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Put, ReadCost, Replica,
@@ -58,6 +59,7 @@ mod stamp;
 mod tidy;
 mod transfer;
 mod trash;
+mod under_way;
 pub mod watch;
 mod write;
 mod writers;
@@ -96,6 +98,7 @@ pub struct Local {
     pool: Pool,
     batches: Batches,
     writers: Writers,
+    under_way: UnderWay,
     made: Made,
 }
 
@@ -110,7 +113,8 @@ impl Local {
             let message = format!("`{}` can't be used as a directory: {error}", shown(path));
             Error::new(Cause::Stop, message).hint("name a directory, for example `./data/media`")
         })?;
-        let (name, batches) = (shown(&path), Batches::default());
+        let (name, under_way) = (shown(&path), UnderWay::default());
+        let batches = Batches::new(under_way.clone());
         Ok(Self {
             path,
             parents: Parents::default(),
@@ -118,8 +122,9 @@ impl Local {
             root: Mutex::new(None),
             leftovers: Arc::default(),
             pool: Pool::new(),
-            writers: Writers::new(batches.clone()),
+            writers: Writers::new(batches.clone(), under_way.clone()),
             batches,
+            under_way,
             made: Made::default(),
         })
     }
@@ -228,6 +233,10 @@ impl Replica for Local {
         *self.root.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    async fn quiet(&self) {
+        self.under_way.quiet().await;
+    }
+
     fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
         let (sender, items) = mpsc::channel(BATCHES);
         let refused = only.and_then(|only| self.accepts(only).err().map(|why| (only, why)));
@@ -300,7 +309,15 @@ impl Replica for Local {
         let count = allowed.len();
         let done = match self.root() {
             Err(error) => Err(error),
-            Ok(root) => blocking(move || Ok(delete::delete(&root, &allowed))).await,
+            Ok(root) => {
+                let work = self.under_way.begin();
+                blocking(move || {
+                    let deleted = delete::delete(&root, &allowed);
+                    drop(work);
+                    Ok(deleted)
+                })
+                .await
+            }
         };
         let mut done = done.unwrap_or_else(|error| vec![Err(error); count]).into_iter();
         let answer = |refused: Option<Error>| match refused {

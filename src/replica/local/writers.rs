@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::batch::{Batches, Waiting, tell, told_by};
 use super::root::Root;
+use super::under_way::{UnderWay, Work};
 use super::write::Temp;
 use crate::model::{Entry, Expect, Key};
 use crate::replica::Error;
@@ -25,6 +26,7 @@ const EACH: usize = 32;
 pub(super) struct Writers {
     queue: Arc<Mutex<Queue>>,
     batches: Batches,
+    under_way: UnderWay,
 }
 
 #[derive(Debug, Default)]
@@ -48,8 +50,8 @@ pub(super) struct Small {
 struct Order(Small, oneshot::Sender<Result<Entry, Error>>);
 
 impl Writers {
-    pub(super) fn new(batches: Batches) -> Self {
-        Self { queue: Arc::default(), batches }
+    pub(super) fn new(batches: Batches, under_way: UnderWay) -> Self {
+        Self { queue: Arc::default(), batches, under_way }
     }
 
     /// Writes and publishes a file: see [`Temp::publish`]. A caller that goes away meanwhile takes it back, unless it has
@@ -64,7 +66,7 @@ impl Writers {
             begins
         };
         if begins {
-            let writer = Writer(self.clone());
+            let writer = Writer { writers: self.clone(), _work: self.under_way.begin() };
             tokio::task::spawn_blocking(move || writer.work());
         }
         told_by(told).await
@@ -76,7 +78,10 @@ impl Writers {
 }
 
 /// Writes until nothing waits.
-struct Writer(Writers);
+struct Writer {
+    writers: Writers,
+    _work: Work,
+}
 
 impl Writer {
     fn work(&self) {
@@ -88,7 +93,7 @@ impl Writer {
             match write(&small) {
                 Ok(temp) => {
                     let Small { expect, mtime_ns, .. } = small;
-                    self.0.batches.add(Waiting { temp, expect, mtime_ns, answer });
+                    self.writers.batches.add(Waiting { temp, expect, mtime_ns, answer });
                 }
                 Err(error) => tell(answer, Err(error)),
             }
@@ -96,7 +101,7 @@ impl Writer {
     }
 
     fn next(&self) -> Option<Order> {
-        let mut queue = self.0.lock();
+        let mut queue = self.writers.lock();
         let next = queue.waiting.pop_front();
         if next.is_none() {
             queue.busy -= 1;
@@ -109,7 +114,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // After a panic nobody else might ever look.
         if std::thread::panicking() {
-            let mut queue = self.0.lock();
+            let mut queue = self.writers.lock();
             queue.busy -= 1;
             if queue.busy == 0 {
                 queue.waiting.clear();

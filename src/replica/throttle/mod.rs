@@ -80,6 +80,10 @@ impl Replica for Throttled {
         self.inner.rest();
     }
 
+    async fn quiet(&self) {
+        self.inner.quiet().await;
+    }
+
     fn list(&self, only: Option<&Key>, filter: &Arc<Filter>) -> Listing {
         self.inner.list(only, filter)
     }

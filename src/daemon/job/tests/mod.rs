@@ -143,7 +143,7 @@ impl Held for Open {
         })
     }
 
-    fn interrupted(&self) {}
+    async fn interrupted(&self) {}
 }
 
 const HOUR: i64 = 3_600 * SECOND;

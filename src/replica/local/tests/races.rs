@@ -88,3 +88,36 @@ fn a_change_right_before_a_deletion_is_not_deleted() {
     assert_eq!(results[0].as_ref().unwrap_err().cause, Cause::Precondition);
     assert!(dir.path().join("x").exists());
 }
+
+/// Whoever was interrupted looks what became of it: nothing may come afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_dropped_calls_came_to_rest_nothing_appears_or_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let replica = Local::open(dir.path()).unwrap();
+    replica.connect(Contact::Prepare).await.unwrap();
+    let mut partly = 0;
+    for round in 0..20_u64 {
+        let put = async |name: String| {
+            PutParts::new(Expect::Absent).put(&replica, &name, &whole(name.as_bytes())).await.map(drop)
+        };
+        let all = futures_util::future::join_all((0..300).map(|n| put(format!("{round}/{n}"))));
+        tokio::time::timeout(std::time::Duration::from_millis(2 * round), all).await.ok();
+        replica.quiet().await;
+        let seen = everything(dir.path());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert_eq!(everything(dir.path()), seen, "round {round}");
+        let count = seen.iter().filter(|name| name.starts_with(&format!("{round}/"))).count();
+        partly += usize::from(count > 0 && count < 300);
+        // Deletions alike.
+        let mut there = Vec::new();
+        for name in seen.iter().filter(|name| dir.path().join(name).is_file()) {
+            there.push((key(name), replica.look_up(&key(name)).await.unwrap().unwrap().version));
+        }
+        tokio::time::timeout(std::time::Duration::from_millis(1), replica.delete(&there)).await.ok();
+        replica.quiet().await;
+        let seen = everything(dir.path());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        assert_eq!(everything(dir.path()), seen, "round {round}");
+    }
+    println!("{partly} rounds ended in between");
+}
