@@ -1,8 +1,11 @@
-//! Holding the lease while a cycle changes something.
+//! Holding the lease while something is changed: by a cycle, or by a command that works on a place without one.
 
 use std::sync::Arc;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
 use super::{Claim, Lease};
+use crate::manifest::Manifest;
 use crate::model::{ReadCost, Side};
 use crate::plan_store::PlanStore;
 use crate::replica::fence::{Fenced, Permit};
@@ -18,18 +21,72 @@ pub(crate) async fn while_held<T>(
     work: impl AsyncFnOnce(&Cycle<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let Some(claim) = cycle.lease.filter(|_| plan.counts().changes() > 0) else { return work(cycle).await };
-    let replica = Arc::clone(place(cycle));
-    let name = replica.name();
-    let leases = replica.leases().ok_or_else(|| lease::none(name, "it may not be changed")).map_err(ending)?;
-    let held = Arc::new(taken(cycle, claim, &*replica).await.map_err(ending)?);
-    let fenced = behind(cycle, &held);
+    let hold = Hold::take(place(cycle), claim, Some(cycle.manifest)).await.map_err(ending)?;
+    let fenced = behind(cycle, &hold.lease);
+    while_all_held(&[hold], |text| observer.notice(text), work(&fenced)).await
+}
+
+/// A lease that is held at a place. Dropped outside [`while_all_held`] it ends by itself.
+#[derive(Debug)]
+pub struct Hold {
+    lease: Arc<Lease>,
+    at: Arc<dyn Replica>,
+}
+
+impl Hold {
+    /// Takes the lease of a place. `manifest` is that of the pair that it belongs to, if this host knows it: who has it
+    /// open holds the lock of the pair, so whoever else wrote down a name there is gone.
+    ///
+    /// # Errors
+    /// [`Cause::Leased`] if another host holds it, [`Cause::Unsupported`] if the place can't hold one; else what the
+    /// place or the manifest says.
+    pub async fn take(at: &Arc<dyn Replica>, claim: &Claim, manifest: Option<&Manifest>) -> Result<Self, Error> {
+        let leases = at.leases().ok_or_else(|| lease::none(at.name(), "it may not be changed"))?;
+        let (holder, own) = (Claim::holder(), manifest.map_or_else(|| Ok(Vec::new()), Manifest::lease_holders)?);
+        let noted: Vec<String> = own.iter().chain([&holder]).cloned().collect();
+        manifest.map_or(Ok(()), |manifest| manifest.set_lease_holders(&noted))?;
+        let lease = Arc::new(claim.take(leases, at.name(), &holder, &own).await?);
+        manifest.map_or(Ok(()), |manifest| manifest.set_lease_holders(&[holder]))?;
+        Ok(Self { lease, at: Arc::clone(at) })
+    }
+
+    /// The place, behind a fence that stands as long as the lease is held.
+    pub fn fenced(&self) -> Arc<dyn Replica> {
+        Arc::new(Fenced::new(Arc::clone(&self.at), Arc::<Lease>::clone(&self.lease) as _))
+    }
+
+    /// See [`Lease::keep`].
+    async fn keep(&self) -> Error {
+        match self.at.leases() {
+            Some(leases) => self.lease.keep(leases).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Does `work` while leases are renewed, and gives them back. One that is lost ends the work; what could not be given back
+/// is told.
+///
+/// # Errors
+/// The work's, or which lease was lost.
+pub async fn while_all_held<T, E: From<Error>>(
+    holds: &[Hold],
+    tell: impl Fn(&str),
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let mut keeps: FuturesUnordered<_> = holds.iter().map(Hold::keep).collect();
     let done = tokio::select! {
         biased;
-        lost = held.keep(leases) => Err(lost),
-        done = work(&fenced) => done,
+        Some(lost) = keeps.next() => Err(lost.into()),
+        done = work => done,
     };
-    if let Err(error) = held.give_back(leases).await {
-        observer.notice(&format!("{error}; the lease of {name} ends by itself, other hosts wait until then"));
+    drop(keeps);
+    for hold in holds {
+        let Some(leases) = hold.at.leases() else { continue };
+        if let Err(error) = hold.lease.give_back(leases).await {
+            let name = hold.at.name();
+            tell(&format!("{error}; the lease of {name} ends by itself, other hosts wait until then"));
+        }
     }
     done
 }
@@ -48,29 +105,20 @@ pub async fn stand_by(cycle: &Cycle<'_>, claim: &Claim) -> Result<(), Error> {
     claim.look(leases, replica.name(), &cycle.manifest.lease_holders()?).await
 }
 
-/// Where the lease lies: at the side that is written; of two at the one that other hosts see as well.
-fn place<'a>(cycle: &'a Cycle<'_>) -> &'a Arc<dyn Replica> {
-    let is_shared = |side: &Side| cycle.of(*side).capabilities().read_cost == ReadCost::Transfer;
-    let side = match cycle.writes {
+/// Where the lease of a pair lies: at the side that is written; of two at the one that other hosts see as well.
+pub fn lies_at(writes: &[Side], is_shared: impl Fn(Side) -> bool) -> Side {
+    match writes {
         [only] => *only,
-        _ if is_shared(&Side::Source) && !is_shared(&Side::Dest) => Side::Source,
+        _ if is_shared(Side::Source) && !is_shared(Side::Dest) => Side::Source,
         _ => Side::Dest,
-    };
-    match side {
-        Side::Source => &cycle.source,
-        Side::Dest => &cycle.dest,
     }
 }
 
-/// The lock of the pair is held: whoever else wrote down a name here is gone.
-async fn taken(cycle: &Cycle<'_>, claim: &Claim, replica: &dyn Replica) -> Result<Lease, Error> {
-    let leases = replica.leases().ok_or_else(|| lease::none(replica.name(), "it may not be changed"))?;
-    let (holder, own) = (Claim::holder(), cycle.manifest.lease_holders()?);
-    let noted: Vec<String> = own.iter().chain([&holder]).cloned().collect();
-    cycle.manifest.set_lease_holders(&noted)?;
-    let lease = claim.take(leases, replica.name(), &holder, &own).await?;
-    cycle.manifest.set_lease_holders(&[holder])?;
-    Ok(lease)
+fn place<'a>(cycle: &'a Cycle<'_>) -> &'a Arc<dyn Replica> {
+    match lies_at(cycle.writes, |side| cycle.of(side).capabilities().read_cost == ReadCost::Transfer) {
+        Side::Source => &cycle.source,
+        Side::Dest => &cycle.dest,
+    }
 }
 
 fn behind<'a>(cycle: &Cycle<'a>, held: &Arc<Lease>) -> Cycle<'a> {

@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::clock::{Boot, Clock, Runtime};
-pub use self::hold::stand_by;
 pub(crate) use self::hold::while_held;
+pub use self::hold::{Hold, lies_at, stand_by, while_all_held};
 use crate::model::{Expect, Version};
 use crate::replica::fence::Permit;
 use crate::replica::lease::Written;

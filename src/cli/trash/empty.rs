@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::args::Empty;
 use super::place::{Books, Place, named};
 use super::told::{self, Outcome, Sums};
-use super::{Consent, ask, may_change};
+use super::{Consent, ask, leased, may_change};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Format, Output, Verbosity};
@@ -36,15 +36,22 @@ pub(super) async fn empty(args: &Empty, setup: &Setup, world: World<'_>) -> Resu
     }
     let ends: Vec<&End> = all.iter().map(|meant| &meant.end).collect();
     let books = Books::open(setup, &ends, purpose).await?;
-    let mut worst = Exit::Done;
-    let mut found = false;
+    let mut places = Vec::new();
     for meant in &all {
-        let place = Place::contact(&meant.end, &books, purpose).await?;
-        let name = (all.len() > 1).then(|| meant.name());
-        let sums = one(args, &place, name.as_deref(), stage, output).await?;
-        found |= sums != Sums::default();
-        worst = worst.max(if sums.problems > 0 { Exit::Problems } else { Exit::Done });
+        places.push(Place::contact(&meant.end, &books, purpose).await?);
     }
+    let holds = leased::take(&mut places, purpose, (world, output)).await?;
+    let work = async {
+        let (mut worst, mut found) = (Exit::Done, false);
+        for (meant, place) in all.iter().zip(&places) {
+            let name = (all.len() > 1).then(|| meant.name());
+            let sums = one(args, place, name.as_deref(), stage, output).await?;
+            found |= sums != Sums::default();
+            worst = worst.max(if sums.problems > 0 { Exit::Problems } else { Exit::Done });
+        }
+        Ok::<_, Failure>((worst, found))
+    };
+    let (worst, found) = leased::while_held(&holds, output, work).await?;
     match &args.run {
         // Of a run that is named something is expected; anything else may be empty already.
         Some(run) if !found && args.older_than.is_none() => {

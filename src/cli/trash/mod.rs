@@ -14,6 +14,7 @@ use crate::replica::access::Access;
 
 pub mod args;
 mod empty;
+mod leased;
 mod list;
 mod place;
 mod restore;

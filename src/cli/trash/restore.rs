@@ -21,7 +21,7 @@ use super::place::{Books, Meant, Place, named};
 use super::restoring::{self, Back, Restoring, Wins};
 use super::send::Way;
 use super::told::{self, Outcome, Sums};
-use super::{Consent, may_change};
+use super::{Consent, leased, may_change};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
@@ -57,54 +57,76 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
         }
     }
     let books = Books::open(setup, &ends, purpose).await?;
-    let other = match &to {
-        Some(to) => Some(Place::contact(to, &books, purpose).await?),
-        None => None,
-    };
-    let now_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-    let name = RunName::of_restore(now_ns, fastrand::u32(..));
-    let before = restoring::begin(&books, &name, stage)?;
-    let (mut problems, mut found) = (0, false);
-    let named = Mutex::new(BTreeSet::new());
-    for meant in &all {
-        let place = Place::contact(&meant.end, &books, purpose).await?;
-        let unjournaled = Unjournaled;
-        let uploads = other.as_ref().and_then(|other| {
-            let (manifest, side) = books.between(&other.canonical, &place.canonical)?;
-            Some(manifest.upload_journal(side))
-        });
-        let journal: &dyn Journal = uploads.as_ref().map_or(&unjournaled, |uploads| uploads);
-        let way = other.as_ref().map(|other| Way::new(&*place.replica, &*other.replica, journal));
-        let wins = if args.overwrite { Wins::Trash } else { Wins::Nobody };
-        let work = Restoring::new(&place, other.as_ref().zip(way), (&name, &before), stage, wins);
-        let sums = Command { work: &work, args, named: &named, output }.all().await?;
-        if sums == Sums::default() {
-            continue;
-        }
-        found = true;
-        problems += sums.problems;
-        let label = (all.len() > 1).then(|| meant.name());
-        tell(&work, &sums, label.as_deref(), output);
-        for (place, end) in std::iter::once((&place, &meant.end)).chain(other.as_ref().zip(to.as_ref())) {
-            if work.replaced_at(place) > 0 {
-                output.say(&undo(end, work.replaced_at(place), &name, &setup.repeated));
-            }
-        }
+    let mut places = Vec::new();
+    for end in &ends {
+        places.push(Place::contact(end, &books, purpose).await?);
     }
-    // With nothing left to do, nobody has to go on with what was killed before.
-    restoring::end(&books, &name, if problems == 0 { &before } else { &[] }, stage)?;
+    let holds = leased::take(&mut places, purpose, (world, output)).await?;
+    let other = to.as_ref().and_then(|_| places.pop());
+    let work = Work { all: &all, places: &places, to: to.as_ref().zip(other.as_ref()), books: &books, stage };
+    let (mut problems, found, named) = leased::while_held(&holds, output, work.carry_out(args, setup)).await?;
     if !found {
         let places: Vec<String> = all.iter().map(|meant| meant.end.location.display()).collect();
         let message = format!("nothing of that is in the trash of {}", places.join(" or of "));
         return Err(Failure::error(message).hint(format!("mediasync trash list{} shows what is", setup.repeated)));
     }
     // One mistyped name among others.
-    let named = named.into_inner().unwrap_or_else(PoisonError::into_inner);
     for name in (0..args.keys.len()).filter(|at| !named.contains(at)).map(|at| &args.keys[at]) {
         problems += 1;
         output.warn(&format!("nothing called {} is in the trash", name.escape_debug()));
     }
     Ok(if problems > 0 { Exit::Problems } else { Exit::Done })
+}
+
+/// What a restore works on.
+struct Work<'a> {
+    all: &'a [Meant],
+    /// In the same order.
+    places: &'a [Place<'a>],
+    /// Where it is sent on to.
+    to: Option<(&'a End, &'a Place<'a>)>,
+    books: &'a Books,
+    stage: Stage,
+}
+
+impl Work<'_> {
+    /// How many problems there were, whether anything was found, and which of the names are those of something.
+    async fn carry_out(&self, args: &Restore, setup: &Setup) -> Result<(u64, bool, BTreeSet<usize>), Failure> {
+        let (output, stage, books) = (&*setup.output, self.stage, self.books);
+        let other = self.to.map(|(_, place)| place);
+        let now_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let name = RunName::of_restore(now_ns, fastrand::u32(..));
+        let before = restoring::begin(books, &name, stage)?;
+        let (mut problems, mut found) = (0, false);
+        let named = Mutex::new(BTreeSet::new());
+        for (meant, place) in self.all.iter().zip(self.places) {
+            let unjournaled = Unjournaled;
+            let uploads = other.and_then(|other| {
+                let (manifest, side) = books.between(&other.canonical, &place.canonical)?;
+                Some(manifest.upload_journal(side))
+            });
+            let journal: &dyn Journal = uploads.as_ref().map_or(&unjournaled, |uploads| uploads);
+            let way = other.map(|other| Way::new(&*place.replica, &*other.replica, journal));
+            let wins = if args.overwrite { Wins::Trash } else { Wins::Nobody };
+            let work = Restoring::new(place, other.zip(way), (&name, &before), stage, wins);
+            let sums = Command { work: &work, args, named: &named, output }.all().await?;
+            if sums == Sums::default() {
+                continue;
+            }
+            found = true;
+            problems += sums.problems;
+            let label = (self.all.len() > 1).then(|| meant.name());
+            tell(&work, &sums, label.as_deref(), output);
+            for (end, place) in std::iter::once((&meant.end, place)).chain(self.to) {
+                if work.replaced_at(place) > 0 {
+                    output.say(&undo(end, work.replaced_at(place), &name, &setup.repeated));
+                }
+            }
+        }
+        // With nothing left to do, nobody has to go on with what was killed before.
+        restoring::end(books, &name, if problems == 0 { &before } else { &[] }, stage)?;
+        Ok((problems, found, named.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    }
 }
 
 /// What was kept later is greater; of one second, what a run took away after a restore.
