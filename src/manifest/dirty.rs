@@ -469,6 +469,17 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_outlives_a_configuration_that_is_read_anew_and_no_other_process() {
+        let manifest = empty();
+        manifest.dirty_begin(7).unwrap();
+        note(&manifest, &itself("a"), When::Away(20), 0);
+        manifest.dirty_begin(7).unwrap();
+        assert!(manifest.dirty_waits(&Key::new("a").unwrap(), 1).unwrap());
+        manifest.dirty_begin(8).unwrap();
+        assert_eq!(manifest.dirty_count().unwrap(), 0);
+    }
+
+    #[test]
     fn a_later_sign_moves_the_time_as_it_says() {
         let manifest = empty();
         let a = itself("a");

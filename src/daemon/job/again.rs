@@ -2,7 +2,7 @@
 
 use super::{Job, Peers, SECOND};
 use crate::daemon::runner::{Failed, Outcome, Sight};
-use crate::daemon::settle::QUIET_NS;
+use crate::daemon::settle::{Noted, QUIET_NS};
 use crate::daemon::state::Look;
 use crate::manifest::{Dirty, Due, Manifest, ManifestError};
 use crate::model::{Key, ProblemKind, Reach};
@@ -79,9 +79,15 @@ impl Job {
     }
 
     /// A file that is written all the time would be due with every write.
-    pub(super) fn hold_back(&self, manifest: &Manifest, signs: &[Sign], now: i64) -> Result<(), ManifestError> {
+    pub(super) fn hold_back(
+        &self,
+        manifest: &Manifest,
+        signs: &[Sign],
+        noted: Noted,
+        now: i64,
+    ) -> Result<Noted, ManifestError> {
         if self.again.is_empty() {
-            return Ok(());
+            return Ok(noted);
         }
         for sign in signs {
             let (Sign::Finished(key) | Sign::Writing(key)) = sign else { continue };
@@ -89,6 +95,6 @@ impl Job {
             let quiet = if now < again.first_ns + PATIENCE { now + QUIET_NS } else { now };
             manifest.dirty_hold(key, again.until_ns.max(quiet))?;
         }
-        Ok(())
+        Ok(Noted { next_ns: manifest.dirty_next()?, ..noted })
     }
 }

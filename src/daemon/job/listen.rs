@@ -20,9 +20,8 @@ impl Job {
             self.keep(signs);
             return;
         };
-        let noted = note(held.manifest(), signs, now)
-            .and_then(|noted| self.hold_back(held.manifest(), signs, now).map(|()| noted));
-        match noted {
+        let noted = note(held.manifest(), signs, now);
+        match noted.and_then(|noted| self.hold_back(held.manifest(), signs, noted, now)) {
             Ok(noted) => {
                 if let Some(why) = noted.rescan {
                     tracing::info!(job = %self.parts.name, "looking at everything, because {why}");

@@ -313,7 +313,7 @@ impl Job {
         let (sight, due) = match self.sight(&held, look) {
             Ok(Some(sight)) => sight,
             Ok(None) => {
-                self.count_dirty();
+                self.nothing_due(&held, look);
                 return Flow::On;
             }
             Err(failed) => {

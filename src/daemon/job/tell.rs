@@ -81,7 +81,9 @@ impl Job {
     }
 
     fn problem_count(&self) -> u64 {
-        (self.left.len() + self.others.len()) as u64 + self.uncounted
+        // Not all that is tried again is listed. What is in conflict is counted as that.
+        let unlisted = self.again.keys().filter(|key| !self.left.contains_key(*key) && !self.conflicts.contains(*key));
+        (self.left.len() + self.others.len() + unlisted.count()) as u64 + self.uncounted
     }
 
     fn conflict_count(&self) -> u64 {
@@ -256,6 +258,15 @@ impl Job {
             }
             job.watch = Some(watching);
         });
+    }
+
+    /// What was due is not any more. Whoever asked too early would ask for ever.
+    pub(super) fn nothing_due(&mut self, held: &Rc<dyn Held>, look: Look) {
+        match held.manifest().dirty_next() {
+            Ok(next) => self.agenda.set_dirty(next),
+            Err(error) => self.failed(look, error.into()),
+        }
+        self.count_dirty();
     }
 
     /// How much was seen to change and is not done.

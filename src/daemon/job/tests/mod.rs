@@ -19,6 +19,7 @@ use crate::replica::memory::{Fault, Memory, Role};
 use crate::sync::{Cycle, Ending, Observer, Run, Stage, run_cycle};
 
 mod beside;
+mod whole;
 
 /// A pair in memory, and its job.
 struct Rig {
