@@ -17,7 +17,9 @@ use crate::plan_store::PlanStore;
 use crate::recover::recover;
 use crate::replica::{Cause, Error};
 use crate::report::Watcher;
-use crate::sync::{Approval, Cycle, Ending, Halt, Looked, Observer, Report, binned, carry_out, note_direction, spent};
+use crate::sync::{
+    Approval, Cycle, Ending, Halt, Looked, Observer, Report, Run, binned, carry_out, note_direction, spent,
+};
 
 /// Where the plans of a pair are kept, and how a stored plan names its places.
 #[derive(Debug, Clone, Copy)]
@@ -140,6 +142,7 @@ fn within_budgets(cycle: &Cycle<'_>, header: &Header, plan: &PlanStore) -> Resul
         range: Range::Part,
         budget: header.budget,
         overwrites: header.overwrites,
+        raise: cycle.raise,
         planned,
         base_keys,
         base_bytes,
@@ -235,6 +238,10 @@ pub async fn apply(
     let gone = report.done.deletes == report.planned.deletes;
     if approval == Approval::Given && report.planned.extra_deletes > 0 && gone {
         cycle.manifest.approve_mirror()?;
+    }
+    // A person looked at these: the budgets are for what nobody looks at. What ended before this line counts.
+    if let (Run::Execute(run), Approval::Given) = (&cycle.run, approval) {
+        cycle.manifest.unspend(*run)?;
     }
     watcher.into_report(&mut report);
     report.count(&cycle.progress);

@@ -16,7 +16,7 @@ use crate::meet::{Met, meet, prepare};
 use crate::model::{Counts, Filter, ReadCost, Scope, Side, TrashRule};
 use crate::pair_up::{leave_waiting, pair_up};
 use crate::plan::guard::{self, GuardVerdict, Range, Situation, Watched};
-use crate::plan::{Budget, Mode, Policy};
+use crate::plan::{Budget, Mode, Policy, Raise};
 use crate::plan_store::PlanStore;
 use crate::recover::{copy_to_recover_in, recover};
 use crate::replica::{Buffers, Cause, Error, Replica};
@@ -75,6 +75,8 @@ pub struct Cycle<'a> {
     pub budget: Budget,
     /// How much may be overwritten.
     pub overwrites: Budget,
+    /// How a person allows more.
+    pub raise: Raise,
     /// What is kept of what is deleted or replaced.
     pub trash: TrashRule,
     /// Whether anything is changed.
@@ -319,6 +321,7 @@ fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situat
         },
         budget: cycle.budget,
         overwrites: cycle.overwrites,
+        raise: cycle.raise,
         planned: findings.plan.counts(),
         base_keys: findings.base_keys + more_keys,
         base_bytes: findings.base_bytes + more_bytes,

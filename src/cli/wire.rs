@@ -17,7 +17,7 @@ use crate::config::BUFFER_BYTES;
 use crate::location::Location;
 use crate::manifest::{Lock, LockError, Manifest, ManifestError, Orientation, Pair};
 use crate::model::{Filter, FilterRules, Scope, Side, Symlinks, parse_ignore};
-use crate::plan::Policy;
+use crate::plan::{Policy, Raise};
 use crate::replica::access::{Access, Guarded};
 use crate::replica::azure::{self, Azure};
 use crate::replica::local::watch::{self, Watcher};
@@ -239,6 +239,7 @@ impl Session {
             waits_ns: None,
             budget: task.options.max_delete,
             overwrites: task.options.max_overwrite,
+            raise: Raise::ByFlag,
             trash: task.trash(),
             run,
             concurrency: task.options.concurrency,

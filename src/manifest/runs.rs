@@ -12,6 +12,8 @@ const MINUTE_NS: i64 = 60 * 1_000_000_000;
 const COLUMNS: &str = "id, command, source, dest, started, ended, ending, summary, name";
 /// The last run over all that is in scope, by its number.
 const WHOLE: &str = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'whole-run'";
+/// When the last of these began that ended well.
+const EQUAL: &str = "equal-at";
 
 /// A run in the journal of its pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,7 +127,7 @@ impl Manifest {
         self.read("read", |conn| conn.prepare_cached(&sql)?.query_row([], run).optional())
     }
 
-    /// Writes down how a run ended.
+    /// Writes down how a run ended. One over all that is in scope that is `finished` left both sides equal.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -134,9 +136,26 @@ impl Manifest {
             conn.execute(
                 "UPDATE runs SET ended = ?2, ending = ?3, summary = ?4 WHERE id = ?1",
                 (run.0, now_ns, ending, summary_json),
-            )
-            .map(drop)
+            )?;
+            if ending == "finished" {
+                conn.prepare_cached(&format!(
+                    "INSERT INTO meta (name, value) SELECT ?1, CAST(started AS TEXT) FROM runs
+                         WHERE id = ?2 AND id = ({WHOLE})
+                     ON CONFLICT DO UPDATE SET value = excluded.value"
+                ))?
+                .execute((EQUAL, run.0))?;
+            }
+            Ok(())
         })
+    }
+
+    /// When the last run over all that is in scope began that left nothing undone, ns since the epoch: both sides were
+    /// equal then, whatever became of the runs after it. `None` if none is known.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn equal_at(&self) -> Result<Option<i64>, ManifestError> {
+        Ok(self.value(EQUAL)?.and_then(|at| at.parse().ok()))
     }
 
     /// A run that ended goes on: its line is one of a run under way.
@@ -213,6 +232,15 @@ impl Manifest {
         })
     }
 
+    /// A person agreed to all that a run did: it is no part of what may be done unasked. Called after it was done: a crash
+    /// before counts too much, never too little.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; then it counts.
+    pub fn unspend(&self, run: RunId) -> Result<(), ManifestError> {
+        self.write("spend of the budget in", |conn| conn.execute("DELETE FROM spent WHERE run = ?1", [run.0]).map(drop))
+    }
+
     /// What all runs spent since a time.
     ///
     /// # Errors
@@ -277,6 +305,27 @@ mod tests {
     }
 
     #[test]
+    fn both_sides_were_equal_when_the_last_whole_run_began_that_left_nothing() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let ran = |whole: bool, at: i64, ending: &str| {
+            let run = manifest.begin_run("sync", "a", "b", at).unwrap();
+            if whole {
+                manifest.set_whole_run(run).unwrap();
+            }
+            manifest.finish_run(run, ending, "{}", at + 1).unwrap();
+            manifest.equal_at().unwrap()
+        };
+        assert_eq!(ran(false, 1, "finished"), None, "it was over a part");
+        assert_eq!(ran(true, 2, "problems"), None);
+        assert_eq!(ran(true, 3, "finished"), Some(3));
+        assert_eq!(
+            (ran(false, 4, "finished"), ran(true, 5, "halted"), ran(true, 6, "failed")),
+            (Some(3), Some(3), Some(3))
+        );
+        assert_eq!(ran(true, 7, "finished"), Some(7));
+    }
+
+    #[test]
     fn the_last_hundred_runs_and_those_of_90_days_are_kept() {
         let manifest = Manifest::empty(Orientation::Forward).unwrap();
         for n in 0..120 {
@@ -320,6 +369,11 @@ mod tests {
         );
         assert_eq!(manifest.spent_since(40 * MINUTE_NS).unwrap().deletes, 12);
         assert_eq!(manifest.spent_since(50 * MINUTE_NS).unwrap(), Spent::default());
+        let approved = manifest.begin_run("approve", "a", "b", 0).unwrap();
+        manifest.spend(approved, spent(100), 40 * MINUTE_NS).unwrap();
+        assert_eq!(manifest.spent_since(40 * MINUTE_NS).unwrap().deletes, 112, "until all of it was done");
+        manifest.unspend(approved).unwrap();
+        assert_eq!(manifest.spent_since(40 * MINUTE_NS).unwrap().deletes, 12);
         manifest.begin_run("push", "a", "b", 8 * DAY_NS).unwrap();
         assert_eq!(manifest.spent_since(0).unwrap(), Spent::default());
     }

@@ -17,5 +17,5 @@ mod two_way;
 pub use compare::{Evidence, Known, Need, comparable};
 pub use decide::{Context, Decision, decide};
 pub use join::{Input, Join, JoinError, Joined, Triple};
-pub use policy::{Budget, Compare, Limit, Mode, OnConflict, Policy};
+pub use policy::{Budget, Compare, Limit, Mode, OnConflict, Policy, Raise};
 pub use resolution::{Take, UNDECIDABLE_NS, settle};

@@ -102,6 +102,15 @@ impl Limit {
     }
 }
 
+/// How a person allows more than a budget does, besides approving a plan: what a halt says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Raise {
+    /// By flags of the command.
+    ByFlag,
+    /// In the configuration that a daemon runs by; it takes no such flags.
+    InConfig,
+}
+
 /// How much a run may delete, or overwrite, before the guard asks.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

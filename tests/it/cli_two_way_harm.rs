@@ -67,11 +67,13 @@ fn damage_of_either_side_of_a_two_way_job_halts_and_says_which() {
         let approve = halted.way_out();
         sandbox.run(&approve.iter().map(String::as_str).collect::<Vec<_>>()).exits(0);
         assert_eq!(sandbox.local(), sandbox.remote());
-        // The day's budget is spent: one more asks again, and a flag says how many may go.
+        // What somebody agreed to does not count; what nobody was asked about does, and a flag says how many may go.
         damage(&sandbox, at, 60);
-        sync(&sandbox, &[]).exits(4).says(&["which makes 60 in 24 hours"]);
-        sync(&sandbox, &["--max-overwrite", "8"]).exits(4).says(&["--max-overwrite allows 8"]);
-        sync(&sandbox, &["--max-overwrite", "9"]).exits(0);
+        sync(&sandbox, &[]).exits(0);
+        damage(&sandbox, at, 102);
+        sync(&sandbox, &[]).exits(4).says(&["which makes 51 in 24 hours"]);
+        sync(&sandbox, &["--max-overwrite", "41"]).exits(4).says(&["--max-overwrite allows 41"]);
+        sync(&sandbox, &["--max-overwrite", "42"]).exits(0);
         assert_eq!(sandbox.local(), sandbox.remote());
     }
 }

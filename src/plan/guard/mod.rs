@@ -5,7 +5,7 @@
 
 use crate::model::Counts;
 
-use super::{Budget, Mode};
+use super::{Budget, Mode, Raise};
 
 /// Deletions that are always within the sliding budget.
 const DELETIONS_FLOOR: u64 = 50;
@@ -30,6 +30,8 @@ pub struct Situation {
     pub budget: Budget,
     /// How much may be overwritten.
     pub overwrites: Budget,
+    /// How a person allows more.
+    pub raise: Raise,
     /// What the plan would do.
     pub planned: Counts,
     /// Keys of the base in the run's range, without lapsed ones.
@@ -202,16 +204,18 @@ fn deletions(situation: &Situation) -> Option<String> {
     match situation.budget {
         Budget::ThisRun(limit) => {
             let allowed = limit.of(situation.base_keys);
-            (planned > allowed).then(|| format!("The plan deletes {}; --max-delete allows {allowed}", keys(planned)))
+            let what = format!("The plan deletes {}", keys(planned));
+            (planned > allowed).then(|| too_many(situation, &what, allowed, "max-delete"))
         }
         Budget::Daily(limit) => {
             let (allowed, total) = (limit.of(situation.base_keys), planned + situation.spent.deletes);
             (total > allowed).then(|| {
                 format!(
                     "The plan deletes {}, which makes {} in 24 hours; max_delete of the job allows {allowed}. If that is \
-                     meant, approve this plan",
+                     meant, {}",
                     keys(planned),
-                    keys(total)
+                    keys(total),
+                    way(situation, "max-delete")
                 )
             })
         }
@@ -231,8 +235,9 @@ fn deletions(situation: &Situation) -> Option<String> {
                 return None;
             };
             Some(format!(
-                "The plan deletes {}, which makes {over}. If that is meant, approve this plan or give --max-delete",
-                keys(planned)
+                "The plan deletes {}, which makes {over}. If that is meant, {}",
+                keys(planned),
+                way(situation, "max-delete")
             ))
         }
     }
@@ -248,10 +253,11 @@ fn replaced(situation: &Situation) -> Option<String> {
     let side = situation.watched.iter().find(|side| side.overwrites * 2 > base_keys)?;
     Some(format!(
         "{} of {} have other content at {} than at the last run, and would be overwritten at the other side. If that \
-         is meant, approve this plan or give --max-overwrite; if that side was damaged, put it right first",
+         is meant, {}; if that side was damaged, put it right first",
         side.overwrites,
         keys(base_keys),
-        side.name
+        side.name,
+        way(situation, "max-overwrite")
     ))
 }
 
@@ -262,15 +268,16 @@ fn overwrites(situation: &Situation) -> Option<String> {
     }
     if let Budget::ThisRun(limit) = situation.overwrites {
         let allowed = limit.of(situation.base_keys);
-        let why = format!("The plan overwrites {}; --max-overwrite allows {allowed}", keys(planned));
-        return (planned > allowed).then_some(why);
+        let what = format!("The plan overwrites {}", keys(planned));
+        return (planned > allowed).then(|| too_many(situation, &what, allowed, "max-overwrite"));
     }
     if let Budget::Daily(limit) = situation.overwrites {
         let (allowed, total) = (limit.of(situation.base_keys), planned + situation.spent.overwrites);
         let why = format!(
             "The plan overwrites {}, which makes {total} in 24 hours; max_overwrite of the job allows {allowed}. If that \
-             is meant, approve this plan",
-            keys(planned)
+             is meant, {}",
+            keys(planned),
+            way(situation, "max-overwrite")
         );
         return (total > allowed).then_some(why);
     }
@@ -283,11 +290,34 @@ fn overwrites(situation: &Situation) -> Option<String> {
     (total > allowed).then(|| {
         format!(
             "The plan overwrites {}{}, which makes {total} in 24 hours; the budget of this pair is {allowed}. If that \
-             is meant, approve this plan or give --max-overwrite",
+             is meant, {}",
             keys(planned),
-            whence(situation)
+            whence(situation),
+            way(situation, "max-overwrite")
         )
     })
+}
+
+/// More than the limit that a person set for a run.
+fn too_many(situation: &Situation, what: &str, allowed: u64, flag: &str) -> String {
+    match situation.raise {
+        Raise::ByFlag => format!("{what}; --{flag} allows {allowed}"),
+        Raise::InConfig => {
+            let (key, way) = (flag.replace('-', "_"), way(situation, flag));
+            format!("{what}; {key} of the job allows {allowed}. If that is meant, {way}")
+        }
+    }
+}
+
+/// How a person says that it is meant. `flag` without its dashes; the key of the configuration has the same name.
+fn way(situation: &Situation, flag: &str) -> String {
+    match situation.raise {
+        Raise::ByFlag => format!("approve this plan or give --{flag}"),
+        Raise::InConfig => format!(
+            "approve this plan, or set {} of the job and let the daemon read it (systemctl reload, or kill -HUP)",
+            flag.replace('-', "_")
+        ),
+    }
 }
 
 /// Which side of a two-way pair the new content comes from.

@@ -9,6 +9,7 @@ fn calm() -> Situation {
         range: Range::Whole,
         budget: Budget::Sliding,
         overwrites: Budget::Sliding,
+        raise: Raise::ByFlag,
         planned: Counts::default(),
         base_keys: 5_000,
         base_bytes: 5_000_000,
@@ -31,6 +32,27 @@ fn side(name: &str, of_base: u64, deletes: u64) -> Watched {
 
 fn deleting(count: u64) -> Counts {
     Counts { deletes: count, bytes_deleted: count * 1_000, ..Counts::default() }
+}
+
+#[test]
+fn a_daemon_names_the_keys_of_its_configuration_and_no_flag() {
+    let daemon = Situation { raise: Raise::InConfig, ..calm() };
+    let limit = Budget::ThisRun(Limit::Keys(10));
+    let overwriting = |n| Counts { overwrites: n, ..Counts::default() };
+    let told = [
+        (Situation { planned: deleting(501), watched: source(4_499, 501), ..daemon.clone() }, "max_delete"),
+        (Situation { planned: deleting(11), budget: limit, ..daemon.clone() }, "max_delete"),
+        (Situation { planned: deleting(11), budget: limit.of_a_day(), ..daemon.clone() }, "max_delete"),
+        (Situation { planned: overwriting(4_000), ..daemon.clone() }, "max_overwrite"),
+        (Situation { planned: overwriting(11), overwrites: limit, ..daemon.clone() }, "max_overwrite"),
+        (Situation { planned: overwriting(11), overwrites: limit.of_a_day(), ..daemon }, "max_overwrite"),
+        (Situation { raise: Raise::InConfig, ..changed(100, 0, 60) }, "max_overwrite"),
+    ];
+    for (situation, key) in told {
+        let GuardVerdict::Halt(reason) = check(&situation) else { panic!("proceeds: {situation:?}") };
+        let way = format!("approve this plan, or set {key} of the job and let the daemon read it");
+        assert!(reason.contains(&way) && !reason.contains("--"), "{reason}");
+    }
 }
 
 fn halts(situation: &Situation, with: &str) {

@@ -6,7 +6,7 @@ use mediasync::apply::{Origin, Shelf};
 use mediasync::lease::Claim;
 use mediasync::manifest::{Manifest, Pair};
 use mediasync::model::{Action, Conflict, Filter, Key, Problem, Scope, Side, TrashRule};
-use mediasync::plan::{Budget, Compare, Mode, OnConflict, Policy};
+use mediasync::plan::{Budget, Compare, Mode, OnConflict, Policy, Raise};
 use mediasync::replica::memory::{Memory, Role};
 use mediasync::replica::{Buffers, Error};
 use mediasync::sync::{Cycle, Observer, Progress, Report, Run, Stage, run_cycle};
@@ -145,6 +145,7 @@ impl Bench {
             waits_ns: self.waits_ns,
             budget: self.budget,
             overwrites: self.overwrites,
+            raise: Raise::ByFlag,
             trash: self.trash,
             run,
             concurrency: 4,

@@ -11,7 +11,7 @@ use crate::daemon::runner::{self, Then};
 use crate::daemon::state::{Coverage as Seen, DaemonState, Done, Health, JobState, Phase};
 use crate::manifest::{Manifest, Orientation, Pair};
 use crate::model::{Action, Conflict, Filter, Problem, Side, TrashRule};
-use crate::plan::{Budget, Compare, Mode, OnConflict, Policy};
+use crate::plan::{Budget, Compare, Mode, OnConflict, Policy, Raise};
 use crate::replica::Buffers;
 use crate::replica::local::watch::Missed;
 use crate::replica::local::watch::scripted::{Script, scripted};
@@ -106,6 +106,7 @@ impl Held for Open {
             lane: Some(lane),
             budget: Budget::Sliding,
             overwrites: Budget::Sliding,
+            raise: Raise::InConfig,
             trash: TrashRule::default(),
             run,
             concurrency: 4,
