@@ -91,15 +91,20 @@ fn a_scheduled_mirror_makes_up_what_it_missed_and_halts_when_the_live_side_shran
     daemon.wait_for("the webhook", || kinds("/hook") > 0);
     assert_eq!(kinds("/ping"), 0, "no ping while halted");
     daemon.stop().exits(0);
-    // A restart does not silence the alarm, although its hour has passed.
+    // A restart does not silence the alarm, although its hour has passed; nor does it where nothing can be looked at.
+    sandbox.server.faults(|faults| faults.add(Rule::new("*", Effect::Status(403, "InvalidAccessKeyId"))));
     let mut daemon = sandbox.daemon();
-    let halted = daemon.until("halted again", |job| job["phase"] == "halted");
+    let failing = daemon.until("failing", |job| job["error"].is_object());
+    assert_eq!((failing["halt"]["since_ns"].is_i64(), healthz(port).0.as_str(), kinds("/ping")), (true, "503", 0));
+    sandbox.server.faults(Faults::clear);
+    let halted = daemon.until("halted again", |job| job["phase"] == "halted" && job["error"].is_null());
     assert_eq!(healthz(port).0, "503");
     let command = halted["halt"]["command"].as_str().unwrap().to_owned();
     daemon.signal(Signal::HUP);
     sleep(Duration::from_millis(500));
     assert_eq!(healthz(port).0, "503", "nor does a reload");
     daemon.until("halted still", |job| job["phase"] == "halted");
+    assert_eq!(told(&front, "halt").len(), 2, "one by each process, and none by a reload");
     let plan = command.split_whitespace().nth(3).unwrap();
     sandbox.by_config(&["approve", "backup", plan]).exits(0);
     assert_eq!(sandbox.local().len(), 41);
@@ -114,6 +119,41 @@ fn a_scheduled_mirror_makes_up_what_it_missed_and_halts_when_the_live_side_shran
         let by_command = fs::read_to_string(sandbox.path("told")).unwrap_or_default();
         told("halt") && told("recovery") && by_command.contains("\"halt\"") && by_command.contains("\"recovery\"")
     });
+    daemon.stop().exits(0);
+}
+
+#[test]
+fn a_scheduled_job_is_after_a_restart_as_its_last_run_left_it() {
+    let sandbox = Sandbox::new();
+    sandbox.put("a.jpg", "a");
+    let front = Front::alone();
+    front.on(|_| Some(Then::Answer(200, Vec::new(), String::new())));
+    let port = free_port();
+    mirror_to_disk(&sandbox, port, &front);
+    let config = fs::read_to_string(sandbox.path("config.toml")).unwrap();
+    sandbox.configure_as(&config.replace("cron = \"0 * * * *\"", "cron = \"0 0 29 2 *\"\nmax_age = \"1d\""));
+    sandbox.by_config(&["sync", "backup"]).exits(0);
+    let asked = sandbox.server.requests().len();
+    let mut daemon = sandbox.daemon();
+    let job = daemon.until("idle", |job| job["phase"] == "idle");
+    assert!(job["fresh_ns"].is_i64() && job["next_ns"].is_i64(), "{job:#}");
+    assert_eq!(
+        (&job["last"]["done"]["creates"], &job["synced"], healthz(port).0.as_str()),
+        (&json!(1), &json!([1, 1]), "200")
+    );
+    sandbox.by_config(&["status", "backup"]).exits(0).says(&["\n  in sync, ", "\n  last run: "]);
+    daemon.wait_for("a ping", || front.calls().iter().any(|call| call.path == "/ping"));
+    daemon.stop().exits(0);
+    assert_eq!(sandbox.server.requests().len(), asked, "nothing was due");
+    // Nobody was there for two days: that is not forgotten either.
+    let db = rusqlite::Connection::open(sandbox.manifest()).unwrap();
+    let ago = 2 * 24 * 3_600_000_000_000_i64;
+    db.execute("UPDATE meta SET value = CAST(value AS INTEGER) - ?1 WHERE name = 'equal-at'", [ago]).unwrap();
+    drop(db);
+    let mut daemon = sandbox.daemon();
+    daemon.until("idle", |job| job["phase"] == "idle");
+    assert_eq!(healthz(port).0, "503");
+    sandbox.by_config(&["status", "backup"]).exits(3).says(&["stale: last known to be in sync at "]);
     daemon.stop().exits(0);
 }
 

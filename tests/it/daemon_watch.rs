@@ -144,7 +144,35 @@ fn deleting_slowly_is_halted_by_the_budget_and_approving_goes_on() {
     sandbox.paste(&halted, "mediasync approve ").exits(0);
     daemon.until_equal();
     assert_eq!(sandbox.remote_names().len(), 600);
-    assert_eq!(daemon.job()["halt"], serde_json::Value::Null);
+    let job = daemon.job();
+    assert_eq!((&job["halt"], &job["totals"]["done"]["deletes"]), (&serde_json::Value::Null, &400.into()), "{job:#}");
+    let halted = format!(
+        "approve this plan, or set max_delete of the job and let the daemon read it (systemctl reload, or kill -HUP). To do exactly that: {command}"
+    );
+    let ran = daemon.stop().exits(0);
+    ran.says(&[&halted, "somebody approved plan ", "what somebody ran is done: deleted ", "somebody runs it"])
+        .says(&["what somebody ran ended with exit code 4: nothing changed"]);
+}
+
+#[test]
+fn what_somebody_agreed_to_is_no_part_of_what_may_go_unasked() {
+    let sandbox = Sandbox::new();
+    (0..300).for_each(|n| sandbox.write(&format!("{n}.jpg"), format!("photo {n}")));
+    sandbox.configure("");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    (0..140).for_each(|n| sandbox.remove(&format!("{n}.jpg")));
+    daemon.until("halted", |job| job["phase"] == "halted");
+    let halted = sandbox.by_config(&["sync", "media"]).exits(4);
+    sandbox.paste(&halted, "mediasync approve ").exits(0);
+    daemon.until_equal();
+    // 50 may go in a day.
+    (140..180).for_each(|n| sandbox.remove(&format!("{n}.jpg")));
+    daemon.until_equal();
+    assert_eq!((sandbox.remote_names().len(), &daemon.job()["halt"]), (120, &serde_json::Value::Null));
+    (180..200).for_each(|n| sandbox.remove(&format!("{n}.jpg")));
+    let halted = daemon.until("halted", |job| job["phase"] == "halted");
+    assert!(halted["halt"]["message"].as_str().unwrap().contains("which makes 60 keys in 24 hours"), "{halted:#}");
     daemon.stop().exits(0);
 }
 

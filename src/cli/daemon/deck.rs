@@ -10,23 +10,28 @@ use async_trait::async_trait;
 use tokio::sync::{RwLock, mpsc, oneshot};
 
 use super::fleet::Fleet;
+use super::journal;
 use super::launch::{self, Handle};
 use crate::cli::args::{self, RunArgs};
 use crate::cli::exit::Exit;
 use crate::cli::human::Colour;
 use crate::cli::output::{Format, Output, Stream, Verbosity};
+use crate::cli::resolve::Task;
 use crate::cli::run::{self, Work};
-use crate::cli::setup::shown;
+use crate::cli::setup::{Setup, shown};
 use crate::cli::{approve, client, env, resolve};
 use crate::daemon::control::{Answer, Deck, How, Pausing, Wanted};
-use crate::daemon::job::{Loan, Order};
+use crate::daemon::job::{Loan, Order, summary};
 use crate::daemon::pauses::Pauses;
-use crate::daemon::state::{Board, DaemonState};
+use crate::daemon::settle::Clock;
+use crate::daemon::state::{Board, DaemonState, Look};
+use crate::manifest::RunId;
 
 /// The jobs, as others may speak to them.
 #[derive(Debug)]
 pub(super) struct Jobs {
     pub(super) board: Board,
+    pub(super) clock: Clock,
     pub(super) fleet: Rc<RefCell<Fleet>>,
     pub(super) pauses: Rc<Pauses>,
     /// Read by each run for somebody else: the daemon ends after them.
@@ -105,6 +110,7 @@ impl Deck for Jobs {
         let Some(handle) = self.handles(|handle| handle.pair.borrow().as_deref() == Some(pair)).pop() else {
             return Err(Answer::NotMine);
         };
+        tracing::info!(job = %handle.name, "lent to a command that somebody runs; the job goes on after it");
         Ok(Box::new(self.lend_job(&handle).await?))
     }
 
@@ -129,6 +135,8 @@ impl Deck for Jobs {
         let _served = self.served.read().await;
         // The job may be told to stop meanwhile: by the end of all handles.
         drop(handle);
+        let told = Told { job, board: &self.board, clock: self.clock };
+        let before = told.begins(&task, &setup, plan);
         let exit = match plan {
             None => run::one(&task, &setup, Work::Cycle).await,
             Some(hash) => {
@@ -143,8 +151,49 @@ impl Deck for Jobs {
             }
         };
         let exit = exit.max(output.finish());
+        told.ended(&task, &setup, (plan, before), exit);
         drop(loan);
         Answer::Exit { code: Exit::code(exit) }
+    }
+}
+
+/// A run that a person asked for, on its way into the log, the counters and the list of runs.
+struct Told<'a> {
+    job: &'a str,
+    board: &'a Board,
+    clock: Clock,
+}
+
+impl Told<'_> {
+    /// It begins; gives the newest run before it.
+    fn begins(&self, task: &Task, setup: &Setup, plan: Option<&str>) -> Option<RunId> {
+        match plan {
+            None => tracing::info!(job = %self.job, "somebody runs it"),
+            Some(plan) => tracing::info!(job = %self.job, plan, "somebody approved plan {plan}"),
+        }
+        Some(journal::newest(journal::open(task, &setup.state_dir).as_ref())?.id)
+    }
+
+    fn ended(&self, task: &Task, setup: &Setup, (plan, before): (Option<&str>, Option<RunId>), exit: Exit) {
+        let code = Exit::code(exit);
+        let look = if plan.is_none() { Look::Both } else { Look::Changes };
+        let run = journal::newest(journal::open(task, &setup.state_dir).as_ref());
+        let ran = run.filter(|run| journal::is_after(run, before)).and_then(|run| journal::last(&run, look));
+        let Some((last, requests, problems)) = ran else {
+            tracing::warn!(job = %self.job, "what somebody ran ended before it did anything, with exit code {code}");
+            return;
+        };
+        let did = summary(&last.done, problems, &[]);
+        let did = if did.is_empty() { "nothing changed" } else { &*did };
+        match exit {
+            Exit::Done => tracing::info!(job = %self.job, "what somebody ran is done: {did}"),
+            _ => tracing::warn!(job = %self.job, "what somebody ran ended with exit code {code}: {did}"),
+        }
+        let now = self.clock.now_ns();
+        self.board.job(self.job, |job| {
+            job.note(now, 0, last.done);
+            job.count(last, requests, problems);
+        });
     }
 }
 

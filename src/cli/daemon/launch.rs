@@ -106,8 +106,17 @@ impl Slip {
         let claim = lease::claim(&self.job, Foreign::StandBy).map(Rc::new);
         let (setup, commons) = (Rc::clone(&self.setup), Rc::clone(&self.commons));
         let pairs = Pairs { setup, job: self.job.name.clone(), claim, commons };
+        let rhythm = rhythm(&self.job);
         let past = match asked {
-            Ok(()) => pairs.past(),
+            Ok(()) => {
+                let remembered = pairs.remembered();
+                // What is not watched waits for its time, and is until then as it was left.
+                if rhythm.list_ns.is_none() {
+                    let (now, repeated) = (self.clock.now_ns(), &self.setup.repeated);
+                    self.board.job(&self.job.name, |job| remembered.tell(job, repeated, now));
+                }
+                remembered.past()
+            }
             // Nobody can know whether a run was missed.
             Err(_) => Past::Undone(wall()),
         };
@@ -116,7 +125,7 @@ impl Slip {
             board: self.board.clone(),
             clock: self.clock,
             wall: Rc::new(wall),
-            rhythm: rhythm(&self.job),
+            rhythm,
             schedule: self.job.daemon.schedule.clone(),
             past,
             peers: if self.job.daemon.lease { Peers::Hosts } else { Peers::None },

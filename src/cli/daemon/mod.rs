@@ -35,6 +35,7 @@ use crate::daemon::state::{Board, DaemonState, Health};
 pub mod args;
 mod deck;
 mod fleet;
+mod journal;
 mod launch;
 mod lock;
 mod outside;
@@ -86,7 +87,7 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
     match control::listen(&setup.state_dir) {
         Ok(listener) => {
             let (board, fleet, pauses) = (board.clone(), Rc::clone(&fleet), Rc::clone(&pauses));
-            let jobs = Jobs { board, fleet, pauses, served: Rc::clone(&served) };
+            let jobs = Jobs { board, clock, fleet, pauses, served: Rc::clone(&served) };
             spawn_local(control::serve(listener, Rc::new(jobs)));
         }
         Err(error) => tracing::error!("nobody can ask this daemon: {}: {error}", shown(&setup.state_dir)),
@@ -95,7 +96,8 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
         let logs = Arc::clone(logs);
         spawn_local(async move { logs.keep_telling().await });
     }
-    let outside = Outside::start(&setup, &board, clock).await?;
+    let mut outside = Outside::default();
+    outside.follow(&setup, &board, clock).await?;
     let (names, shown) = (args.jobs.clone(), board.clone());
     let mut crew = Crew { setup, fleet: Rc::clone(&fleet), outside, board: shown, clock, names, pauses };
     let charted = board.clone();
@@ -182,14 +184,9 @@ impl Crew {
             return Err(Failure::usage(format!("the state directory {dir} is another one: that takes a restart")));
         }
         Fleet::check(&setup, &self.names)?;
-        // Both may want the same port.
-        self.outside.stop().await;
-        match Outside::start(&setup, &self.board, self.clock).await {
-            Ok(outside) => self.outside = outside,
-            Err(failure) => {
-                self.outside = Outside::start(&self.setup, &self.board, self.clock).await?;
-                return Err(failure);
-            }
+        if let Err(failure) = self.outside.follow(&setup, &self.board, self.clock).await {
+            self.outside.follow(&self.setup, &self.board, self.clock).await?;
+            return Err(failure);
         }
         let stopped = self.fleet.borrow_mut().stop();
         stopped.await;

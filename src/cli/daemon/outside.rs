@@ -10,25 +10,32 @@ use crate::cli::setup::Setup;
 use crate::cli::texts;
 use crate::config::places::Env;
 use crate::config::{Http, Notify, NotifyOn};
-use crate::daemon::hooks::{self, Hooks, Kind};
+use crate::daemon::hooks::{self, Hooks, Kind, Memory};
 use crate::daemon::http;
 use crate::daemon::settle::Clock;
 use crate::daemon::state::{Board, Now};
 use crate::location::UsageError;
 use crate::secret::Secret;
 
-/// The tasks of one configuration.
+/// The tasks of one configuration, and what was told under all of them.
 #[derive(Debug, Default)]
-pub(super) struct Outside(Vec<JoinHandle<()>>);
+pub(super) struct Outside {
+    pages: Option<JoinHandle<()>>,
+    telling: Option<(Hooks, JoinHandle<()>)>,
+    memory: Memory,
+}
 
 impl Outside {
-    /// Starts what the configuration names.
+    /// Goes on by what a configuration names. Who is told as before is not asked to begin anew: what waits to be told is
+    /// told.
     ///
     /// # Errors
-    /// The address is not free, or what holds a URL is not there.
-    pub(super) async fn start(setup: &Setup, board: &Board, clock: Clock) -> Result<Self, Failure> {
+    /// The address is not free: then there are no pages. Or what holds a URL is not there: then nothing was changed.
+    pub(super) async fn follow(&mut self, setup: &Setup, board: &Board, clock: Clock) -> Result<(), Failure> {
         let now: Now = Arc::new(move || clock.now_ns());
-        let mut tasks = Self::default();
+        let hooks = setup.config.notify.as_ref().map(|notify| wired(notify, &env)).transpose()?;
+        // Both may want the same port.
+        end(self.pages.take()).await;
         if let Some(Http { listen }) = setup.config.http {
             let listener = http::bind(listen).await.map_err(|error| {
                 Failure::error(format!("can't listen on {listen}: {error}"))
@@ -38,26 +45,26 @@ impl Outside {
                 tracing::info!("pages about the jobs: http://{at}/");
             }
             let served = http::serve(listener, board.clone(), Arc::clone(&now));
-            tasks.keep(async move { match served.await {} });
+            self.pages = Some(spawn_local(async move { match served.await {} }));
         }
-        if let Some(notify) = &setup.config.notify {
-            let told = hooks::keep(board.clone(), wired(notify, &env)?, now);
-            tasks.keep(async move { match told.await {} });
+        if self.telling.as_ref().map(|(hooks, _)| hooks) == hooks.as_ref() {
+            return Ok(());
         }
-        Ok(tasks)
+        end(self.telling.take().map(|(_, task)| task)).await;
+        self.telling = hooks.map(|hooks| {
+            let told = hooks::keep(board.clone(), hooks.clone(), now, Memory::clone(&self.memory));
+            (hooks, spawn_local(async move { match told.await {} }))
+        });
+        Ok(())
     }
+}
 
-    fn keep(&mut self, task: impl Future<Output = ()> + 'static) {
-        self.0.push(spawn_local(task));
-    }
-
-    /// Ends them; afterwards the port is free.
-    pub(super) async fn stop(&mut self) {
-        for task in self.0.drain(..) {
-            task.abort();
-            // It was told to end, and did.
-            task.await.unwrap_or_default();
-        }
+/// Ends a task; afterwards its port is free.
+async fn end(task: Option<JoinHandle<()>>) {
+    if let Some(task) = task {
+        task.abort();
+        // It was told to end, and did.
+        task.await.unwrap_or_default();
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::journal::{self, Remembered};
 use super::standby;
 use crate::cli::args::Cmd;
 use crate::cli::exit::Exit;
@@ -19,17 +20,16 @@ use crate::cli::resolve::{self, Task};
 use crate::cli::setup::Setup;
 use crate::cli::totals::Totals;
 use crate::cli::wire::{Purpose, Session};
-use crate::cli::{json, pairs, parse, shell, wire};
+use crate::cli::{json, pairs, parse};
 use crate::config::BUFFER_BYTES;
-
-use crate::daemon::job::Past;
 use crate::daemon::runner::{Failed, Held, NAMED, Other, Outcome, Runner, Sight, Then};
 use crate::daemon::state::{Done, Look};
 use crate::lanes::Lane;
 use crate::lease::Claim;
 use crate::location::Location;
-use crate::manifest::{self, Manifest, ManifestError, RunId};
+use crate::manifest::{Manifest, ManifestError, RunId};
 use crate::model::{Action, Conflict, Counts, Key, Problem, Side};
+use crate::plan::Raise;
 use crate::replica::access::Access;
 use crate::replica::local::watch::Watcher;
 use crate::replica::throttle::Commons;
@@ -88,22 +88,10 @@ impl Pairs {
         Ok(task)
     }
 
-    /// What the journal says of the last look at both sides. A run that failed, was killed or waits for somebody was not
-    /// done: its slot has passed, and nobody would hear of it before the next one.
-    pub(super) fn past(&self) -> Past {
-        let Some(run) = self.last_whole() else { return Past::Never };
-        let Ok(at) = Timestamp::from_nanosecond(run.started_ns.into()) else { return Past::Never };
-        match run.ending.as_deref() {
-            Some("finished" | "problems") => Past::Done(at),
-            _ => Past::Undone(at),
-        }
-    }
-
-    fn last_whole(&self) -> Option<manifest::Run> {
-        let task = self.task().ok()?;
-        let pair = wire::pair(&task.source, &task.dest);
-        let orientation = pair.orientation(&task.source.location.canonical());
-        Manifest::open_read_only(&self.setup.state_dir, &pair, orientation).ok()??.whole_run().ok()?
+    /// What the journal says of the runs before.
+    pub(super) fn remembered(&self) -> Remembered {
+        let manifest = self.task().ok().and_then(|task| journal::open(&task, &self.setup.state_dir));
+        manifest.map_or_else(Remembered::default, |manifest| Remembered::of(&manifest))
     }
 }
 
@@ -262,10 +250,7 @@ impl Open {
         let halt = match &report.ending {
             Ending::Finished => None,
             Ending::Halted(halt) => {
-                let approve = halt
-                    .plan
-                    .as_ref()
-                    .map(|plan| format!("mediasync approve {} {plan}{}", shell::word(self.job()), self.repeated));
+                let approve = halt.plan.as_ref().map(|plan| journal::approve(self.job(), plan, &self.repeated));
                 Some((halt.message.clone(), halt.plan.clone(), approve))
             }
         };
@@ -311,6 +296,7 @@ impl Held for Open {
         let run = self.begin(sight.look, now_ns())?;
         let mut cycle = self.session.cycle(&self.task, Run::Execute(run), Arc::clone(progress), now_ns());
         cycle.scope = sight.scope.clone();
+        cycle.raise = Raise::InConfig;
         if sight.other == Other::Assumed {
             cycle.assumed = Some(self.watched()?.0.other());
         }

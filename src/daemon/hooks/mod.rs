@@ -1,14 +1,16 @@
 //! Who is told when a job is not as it should be: a webhook, a dead-man URL, a command.
 //!
 //! What is told, and when, is decided by [`Watchkeeper`], which is pure. Promises: telling never holds up a job or
-//! another way of telling; nothing is told twice while it lasts; a URL never gets into a log, since who knows it can
-//! write there. What was told is not remembered over a restart of the daemon.
+//! another way of telling; nothing is told twice while it lasts, also if the configuration is read anew meanwhile; a URL
+//! never gets into a log, since who knows it can write there. What was told is not remembered over a restart of the daemon.
 
 mod command;
 mod send;
 mod watchkeeper;
 
+use std::cell::RefCell;
 use std::convert::Infallible;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +43,12 @@ pub struct Hooks {
     pub on: Vec<Kind>,
 }
 
-/// Looks at the board and tells, for ever. Dropping the future ends it, and kills a command that runs.
-pub async fn keep(board: Board, hooks: Hooks, now: Now) -> Infallible {
+/// What was told of which job. Clones share it.
+pub type Memory = Rc<RefCell<Watchkeeper>>;
+
+/// Looks at the board and tells what `memory` does not say was told, for ever. Dropping the future ends it, and kills a
+/// command that runs.
+pub async fn keep(board: Board, hooks: Hooks, now: Now, memory: Memory) -> Infallible {
     let (to_webhook, webhooks) = mpsc::channel(WAITING);
     let (to_command, commands) = mpsc::channel(WAITING);
     // One that is under way is enough.
@@ -52,7 +58,8 @@ pub async fn keep(board: Board, hooks: Hooks, now: Now) -> Infallible {
         command: hooks.command.is_some().then_some(to_command),
         ping: hooks.ping.is_some().then_some(to_ping),
     };
-    let watching = watch(&board, Watchkeeper::new(hooks.on), ways, now);
+    memory.borrow_mut().tell_of(hooks.on);
+    let watching = watch(&board, &memory, ways, now);
     let posting = post(hooks.webhook, webhooks);
     let running = run(hooks.command, commands);
     let pinging = ping(hooks.ping, pings);
@@ -67,14 +74,15 @@ struct Ways {
     ping: Option<Sender<()>>,
 }
 
-async fn watch(board: &Board, mut keeper: Watchkeeper, ways: Ways, now: Now) -> Infallible {
+async fn watch(board: &Board, memory: &Memory, ways: Ways, now: Now) -> Infallible {
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pinged: Option<Instant> = None;
     loop {
         ticks.tick().await;
         let now_ns = now();
-        let (events, well) = board.change(|state| (keeper.observe(state, now_ns), watchkeeper::is_well(state, now_ns)));
+        let (events, well) =
+            board.change(|state| (memory.borrow_mut().observe(state, now_ns), watchkeeper::is_well(state, now_ns)));
         for event in events.into_iter().map(Arc::new) {
             tracing::info!(job = event.job, "{}: {}", event.kind.name(), event.message);
             for way in [&ways.webhook, &ways.command].into_iter().flatten() {

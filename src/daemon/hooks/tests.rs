@@ -85,7 +85,7 @@ fn hooks(webhook: Option<String>, ping: Option<String>) -> Hooks {
 
 async fn kept(board: &Board, hooks: Hooks, story: impl Future<Output = ()>) {
     tokio::select! {
-        never = keep(board.clone(), hooks, clock()) => match never {},
+        never = keep(board.clone(), hooks, clock(), Memory::default()) => match never {},
         () = story => {}
     }
 }

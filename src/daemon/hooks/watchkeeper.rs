@@ -19,6 +19,8 @@ use crate::model::Escaped;
 const TRIES: u32 = 10;
 /// What lasts so long is told.
 const LASTING: i64 = 5 * 60 * SECOND;
+/// A daemon that lives so long does not die of what it begins with.
+const PROVEN: i64 = 60 * SECOND;
 /// One kind of event of one job is not told again before.
 const PAUSE: i64 = 15 * 60 * SECOND;
 
@@ -75,7 +77,7 @@ impl Event {
 }
 
 /// Remembers what was told.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Watchkeeper {
     on: Vec<Kind>,
     jobs: HashMap<String, Memory>,
@@ -106,6 +108,11 @@ impl Watchkeeper {
     /// Tells of these kinds.
     pub fn new(on: Vec<Kind>) -> Self {
         Self { on, jobs: HashMap::new() }
+    }
+
+    /// From now on it tells of these kinds. What it knows stays.
+    pub fn tell_of(&mut self, on: Vec<Kind>) {
+        self.on = on;
     }
 
     /// What is to be told now, in the order of the jobs.
@@ -156,12 +163,17 @@ impl Watchkeeper {
     }
 }
 
-/// Whether all jobs are well, for the dead-man URL: as `/healthz` has it, and each was in sync once since the daemon
-/// began; else a daemon that dies and begins again before it did anything would count as well.
+/// Whether all jobs are well, for the dead-man URL: as `/healthz` has it. In its first minute the daemon has to prove it by
+/// jobs that were in sync and have done what they began with; else one that dies of that and begins again would count as
+/// well.
 pub(super) fn is_well(state: &DaemonState, now_ns: i64) -> bool {
+    let lives = now_ns - state.started_ns >= PROVEN;
     let well = |job: &JobState| match job.health(now_ns, state.started_ns) {
         Health::Standby => true,
-        health => job.lag_s(now_ns).is_some() && !health.fails(),
+        health => {
+            let is_proven = job.phase != Phase::Starting && job.lag_s(now_ns).is_some();
+            !health.fails() && (lives || is_proven)
+        }
     };
     !state.jobs.is_empty() && state.jobs.iter().all(well)
 }
@@ -438,7 +450,13 @@ mod tests {
     }
 
     #[test]
-    fn the_dead_man_hears_nothing_of_jobs_that_were_never_in_sync() {
+    fn the_dead_man_hears_of_what_is_well_and_in_the_first_minute_of_what_was_in_sync() {
+        let never = JobState { fresh_ns: None, phase: Phase::Idle, watch: None, ..well(0) };
+        assert!(!is_well(&state(vec![never.clone()]), (START + 59) * SECOND), "it may die of what it begins with");
+        let begins = JobState { phase: Phase::Starting, ..well(0) };
+        assert!(!is_well(&state(vec![begins]), (START + 59) * SECOND), "it may be halted by what it begins with");
+        assert!(is_well(&state(vec![well(0), never.clone()]), (START + 60) * SECOND), "its time has not come");
+        assert!(!is_well(&state(vec![never]), (START + 601) * SECOND), "stale by now");
         let now = (START + 10) * SECOND;
         assert!(!is_well(&state(vec![]), now));
         assert!(is_well(&state(vec![well(0), left(0)]), now));

@@ -29,6 +29,8 @@ mod beside;
 mod listen;
 mod tell;
 
+pub use tell::summary;
+
 const SECOND: i64 = 1_000_000_000;
 /// Keys of one cycle; the rest comes right after it.
 const MOST: usize = 2_000;

@@ -136,8 +136,9 @@ impl Job {
             (_, _) => Ended::Problems,
         };
         let name = &self.parts.name;
-        if let Some((message, plan, _)) = &outcome.halt {
-            tracing::warn!(job = %name, plan = plan.as_deref(), "halted: {message}");
+        if let Some((message, plan, command)) = &outcome.halt {
+            let way = command.as_ref().map_or_else(String::new, |command| format!(". To do exactly that: {command}"));
+            tracing::warn!(job = %name, plan = plan.as_deref(), "halted: {message}{way}");
         } else if outcome.done.changes() > 0 || outcome.problem_count > 0 {
             tracing::info!(job = %name, "{}", summary(&outcome.done, outcome.problem_count, &outcome.named));
         }
@@ -282,8 +283,8 @@ fn ns(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// `created 1, overwrote 1, 12.0 KiB sent, 1 problem: a.jpg, b.jpg`; many keys are counted only.
-fn summary(done: &Done, problems: u64, named: &[String]) -> String {
+/// `created 1, overwrote 1, 12.0 KiB sent, 1 problem: a.jpg, b.jpg`; many keys are counted only. Empty if nothing was done.
+pub fn summary(done: &Done, problems: u64, named: &[String]) -> String {
     let words =
         [("created", done.creates), ("overwrote", done.overwrites), ("copied", done.copies), ("deleted", done.deletes)];
     let mut parts: Vec<String> = words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}")).collect();
