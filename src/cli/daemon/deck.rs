@@ -21,7 +21,8 @@ use crate::cli::run::{self, Work};
 use crate::cli::setup::{Setup, shown};
 use crate::cli::{approve, client, env, resolve};
 use crate::daemon::control::{Answer, Deck, How, Pausing, Wanted};
-use crate::daemon::job::{Loan, Order, summary};
+use crate::daemon::job::tell::summary;
+use crate::daemon::job::{Loan, Order};
 use crate::daemon::pauses::Pauses;
 use crate::daemon::settle::Clock;
 use crate::daemon::state::{Board, DaemonState, Look};
@@ -185,9 +186,10 @@ impl Told<'_> {
         };
         let did = summary(&last.done, problems, &[]);
         let did = if did.is_empty() { "nothing changed" } else { &*did };
-        match exit {
-            Exit::Done => tracing::info!(job = %self.job, "what somebody ran is done: {did}"),
-            _ => tracing::warn!(job = %self.job, "what somebody ran ended with exit code {code}: {did}"),
+        if exit == Exit::Done {
+            tracing::info!(job = %self.job, "what somebody ran is done: {did}");
+        } else {
+            tracing::warn!(job = %self.job, "what somebody ran ended with exit code {code}: {did}");
         }
         let now = self.clock.now_ns();
         self.board.job(self.job, |job| {

@@ -27,9 +27,7 @@ use crate::sync::Progress;
 mod again;
 mod beside;
 mod listen;
-mod tell;
-
-pub use tell::summary;
+pub(crate) mod tell;
 
 const SECOND: i64 = 1_000_000_000;
 /// Keys of one cycle; the rest comes right after it.

@@ -284,7 +284,7 @@ fn ns(duration: Duration) -> i64 {
 }
 
 /// `created 1, overwrote 1, 12.0 KiB sent, 1 problem: a.jpg, b.jpg`; many keys are counted only. Empty if nothing was done.
-pub fn summary(done: &Done, problems: u64, named: &[String]) -> String {
+pub(crate) fn summary(done: &Done, problems: u64, named: &[String]) -> String {
     let words =
         [("created", done.creates), ("overwrote", done.overwrites), ("copied", done.copies), ("deleted", done.deletes)];
     let mut parts: Vec<String> = words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}")).collect();
