@@ -60,6 +60,22 @@ fn repeated(global: &Global) -> String {
 }
 
 impl Setup {
+    /// For a process that tells people elsewhere, in a log or a message: the flags with which a command finds the same
+    /// configuration and state from any directory, and without the variables of a service.
+    #[must_use]
+    pub fn told_elsewhere(mut self, global: &Global, env: Env<'_>) -> Self {
+        let by_variable = self.config.state_dir.is_none() && env("STATE_DIRECTORY").is_some();
+        let is_own = self.config_file.as_deref() == Some(Path::new(places::SYSTEM_FILE))
+            && self.state_dir == Path::new(places::SYSTEM_STATE);
+        let here = std::env::current_dir().unwrap_or_default();
+        let found = places::config_file(global.config.as_deref(), (&here, self.project.as_deref()), env, Path::exists);
+        let moves = found.is_some_and(|(_, origin)| matches!(origin, Origin::Flag | Origin::Project));
+        let config = self.config_file.clone().filter(|_| moves);
+        let state_dir = Some(self.state_dir.clone()).filter(|_| global.state_dir.is_some() || (by_variable && !is_own));
+        self.repeated = repeated(&Global { config, state_dir, verbose: 0, quiet: false });
+        self
+    }
+
     /// Reads the configuration and finds the state directory.
     ///
     /// # Errors
@@ -224,6 +240,29 @@ mod tests {
         let missing = setup(&global(dir.path().join("none.toml"))).unwrap_err();
         assert_eq!(missing.exit.code(), 2);
         assert!(missing.message.contains("none.toml"), "{}", missing.message);
+    }
+
+    #[test]
+    fn commands_that_are_told_elsewhere_have_whole_paths_and_no_need_of_variables() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        fs::write(&file, "").unwrap();
+        let here = std::env::current_dir().unwrap();
+        let relative =
+            here.ancestors().skip(1).map(|_| "..").collect::<PathBuf>().join(file.strip_prefix("/").unwrap());
+        let told = |global: &Global, set: &[(&str, &str)]| {
+            let env = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            let output = Arc::new(Output::new(Format::Human, Verbosity::Quiet, Colour::Off));
+            Setup::new(global, output, &env).unwrap().told_elsewhere(global, &env).repeated
+        };
+        let (home, config) = (("HOME", "/home/nobody"), format!(" --config {}", file.display()));
+        let plain = told(&global(relative.clone()), &[home]);
+        assert!(Path::new(plain.strip_prefix(" --config ").unwrap()).is_absolute(), "{plain}");
+        assert_eq!(told(&global(file.clone()), &[home]), config);
+        let service = told(&global(file.clone()), &[home, ("STATE_DIRECTORY", "/var/lib/mediasync")]);
+        assert_eq!(service, format!("{config} --state-dir /var/lib/mediasync"));
+        let given = Global { state_dir: Some("/s".into()), ..global(file) };
+        assert_eq!(told(&given, &[home]), format!("{config} --state-dir /s"));
     }
 
     #[test]

@@ -399,6 +399,12 @@ impl JobState {
         }
     }
 
+    /// Whether it never looked at both sides because its schedule has not wanted that yet.
+    pub fn awaits_its_first_run(&self) -> bool {
+        let rests = self.phase == Phase::Idle && self.running.is_none() && self.error.is_none() && self.last.is_none();
+        rests && self.fresh_ns.is_none() && self.next_ns.is_some()
+    }
+
     /// How this job stands under another configuration: what was found out stays, if it is the same job.
     #[must_use]
     pub fn following(self, before: &[Self]) -> Self {

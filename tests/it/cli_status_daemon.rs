@@ -102,7 +102,9 @@ fn a_halt_is_told_with_the_command_that_resolves_it() {
     fresh(&sandbox);
     sandbox.remove("a.txt");
     until(&sandbox, "halted", |line| line["daemon"]["health"] == "halted");
-    let told = sandbox.run(&["status"]).exits(4);
+    // Who reads it in a log may be anywhere.
+    let config = sandbox.path("work/mediasync.toml").canonicalize().unwrap();
+    let told = sandbox.run(&["status"]).exits(4).says(&[&format!(" --config {}", config.display())]);
     let approved = sandbox.paste(&told, "mediasync approve media ").exits(0);
     assert!(approved.all().contains("deleted 1"), "{approved:?}");
     fresh(&sandbox);

@@ -22,6 +22,13 @@ pub(super) fn open(task: &Task, state_dir: &Path) -> Option<Manifest> {
     Manifest::open_read_only(state_dir, &pair, orientation).ok()?
 }
 
+/// When a job looks at both sides first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    AtItsTime,
+    AtOnce,
+}
+
 /// What a daemon that begins knows of a job from the runs before.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
@@ -61,19 +68,22 @@ impl Remembered {
         }
     }
 
-    /// How a job stands that waits for its time. One that is watched looks at once, and says it better; so does a job that
-    /// this daemon ran before.
+    /// How a job stands that this daemon did not run yet. What is watched looks at once: when it was in sync before says
+    /// nothing of how long it was away.
     ///
     /// `repeated` are the flags that a command needs to find the same configuration.
-    pub(super) fn tell(&self, job: &mut JobState, repeated: &str, now_ns: i64) {
+    pub(super) fn tell(&self, job: &mut JobState, first: First, repeated: &str, now_ns: i64) {
         if job.fresh_ns.is_some() || job.last.is_some() {
+            return;
+        }
+        job.synced = self.synced;
+        job.halt = self.halt(&job.name, repeated);
+        if first == First::AtOnce {
             return;
         }
         // A time to come is one by a clock that was wrong.
         job.fresh_ns = self.equal_ns.filter(|at| *at <= now_ns);
         (job.problem_count, job.conflict_count) = self.left;
-        job.synced = self.synced;
-        job.halt = self.halt(&job.name, repeated);
         job.last = self.whole.as_ref().and_then(|run| Some(last(run, Look::Both)?.0));
         job.runs.extend(job.last.clone());
     }
@@ -156,7 +166,7 @@ mod tests {
     fn told(manifest: &Manifest, now: i64) -> (JobState, Past) {
         let remembered = Remembered::of(manifest);
         let mut job = JobState::new("backup", ("s3://b", "/backup"), "mirror", 7_200);
-        remembered.tell(&mut job, " --config c", now);
+        remembered.tell(&mut job, First::AtItsTime, " --config c", now);
         (job, remembered.past())
     }
 
@@ -182,6 +192,9 @@ mod tests {
         let halt = told(&manifest, 4 * HOUR).0.halt.unwrap();
         assert_eq!((halt.message.as_str(), halt.since_ns), ("too many", 3 * HOUR));
         assert_eq!(halt.command.as_deref(), Some("mediasync approve backup 1f3a --config c"));
+        let mut watched = JobState::new("backup", ("s3://b", "/backup"), "mirror", 7_200);
+        Remembered::of(&manifest).tell(&mut watched, First::AtOnce, "", 4 * HOUR);
+        assert_eq!((watched.halt.is_some(), watched.fresh_ns, watched.last), (true, None, None));
         ran(&manifest, 3 * HOUR, "problems", "{\"problems\":2,\"conflicts\":1}");
         let (job, _) = told(&manifest, 4 * HOUR);
         assert_eq!((job.fresh_ns, job.problem_count, job.conflict_count), (Some(HOUR), 2, 1));
@@ -194,7 +207,7 @@ mod tests {
         let mut job = JobState::new("backup", ("s3://b", "/backup"), "mirror", 7_200);
         (job.fresh_ns, job.problem_count) = (Some(2 * HOUR), 5);
         let before = job.clone();
-        Remembered::of(&manifest).tell(&mut job, "", 3 * HOUR);
+        Remembered::of(&manifest).tell(&mut job, First::AtItsTime, "", 3 * HOUR);
         assert_eq!(job, before);
     }
 }

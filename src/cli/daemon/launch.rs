@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::fleet;
+use super::journal::First;
 use super::pair::Pairs;
 use super::wall;
 use crate::cli::commands::Leash;
@@ -110,11 +111,9 @@ impl Slip {
         let past = match asked {
             Ok(()) => {
                 let remembered = pairs.remembered();
-                // What is not watched waits for its time, and is until then as it was left.
-                if rhythm.list_ns.is_none() {
-                    let (now, repeated) = (self.clock.now_ns(), &self.setup.repeated);
-                    self.board.job(&self.job.name, |job| remembered.tell(job, repeated, now));
-                }
+                let first = if rhythm.list_ns.is_none() { First::AtItsTime } else { First::AtOnce };
+                let (now, repeated) = (self.clock.now_ns(), &self.setup.repeated);
+                self.board.job(&self.job.name, |job| remembered.tell(job, first, repeated, now));
                 remembered.past()
             }
             // Nobody can know whether a run was missed.

@@ -149,7 +149,7 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
 
 /// The configuration as it is now; what people should know of it is logged.
 fn read(global: &Global, first: &Setup) -> Result<Setup, Failure> {
-    let setup = Setup::new(global, Arc::clone(&first.output), &env)?;
+    let setup = Setup::new(global, Arc::clone(&first.output), &env)?.told_elsewhere(global, &env);
     setup.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(setup)
 }

@@ -70,6 +70,7 @@ impl Teller<'_> {
                 self.time(job.fresh_ns.unwrap_or(self.now_ns))
             ),
             Health::Syncing if job.dirty > 0 => format!("syncing: {}{}", changed(job.dirty), self.oldest(job)),
+            Health::Syncing if job.awaits_its_first_run() => "not run yet: it waits for its time".to_owned(),
             Health::Syncing if job.fresh_ns.is_none() => "syncing: it has not looked at both sides yet".to_owned(),
             Health::Syncing => format!("syncing: {known}"),
             Health::Paused if job.dirty > 0 => format!("paused; {} meanwhile{}", changed(job.dirty), self.oldest(job)),

@@ -95,6 +95,8 @@ impl Answer {
         let jobs = |number: usize| counted(number as u64, "job", "jobs");
         let is = |number: usize| if number == 1 { "is" } else { "are" };
         let failing = state.jobs.iter().filter(|job| words::is_failing(job)).count();
+        let first = state.jobs.iter().zip(&healths);
+        let first = first.filter(|(job, health)| **health == Health::Syncing && job.awaits_its_first_run()).count();
         let (halted, stale, problems) = (number(Health::Halted), number(Health::Stale), number(Health::Problems));
         let (tone, headline) = if healths.is_empty() {
             (Tone::Still, "No jobs yet".to_owned())
@@ -110,8 +112,11 @@ impl Answer {
             (Tone::Warn, format!("{} {again}", jobs(failing)))
         } else if problems > 0 {
             (Tone::Warn, format!("{} left something behind", jobs(problems)))
-        } else if number(Health::Syncing) > 0 {
+        } else if number(Health::Syncing) > first {
             (Tone::Busy, "Changes are on their way".to_owned())
+        } else if first > 0 {
+            let waits = if first == 1 { "waits for its first run" } else { "wait for their first run" };
+            (Tone::Still, format!("{} {waits}", jobs(first)))
         } else if number(Health::Paused) > 0 {
             (
                 Tone::Still,
@@ -141,6 +146,17 @@ fn detail(state: &DaemonState, healths: &[Health], clock: &Clock) -> Markup {
         };
     }
     let lag = |job: &&JobState| job.lag_s(clock.now_ns).unwrap_or(u64::MAX);
+    // What waits for a person comes before what is late.
+    let halted: Vec<&JobState> = state.jobs.iter().filter(|job| job.halt.is_some()).collect();
+    if all > 1 && !halted.is_empty() {
+        return html! {
+            (fine) " of " (all) " jobs are in sync. Halted: "
+            @for (n, job) in halted.iter().enumerate() {
+                @if n > 0 { ", " } span.name { (shown(&job.name)) }
+            }
+            "."
+        };
+    }
     let last = state.jobs.iter().max_by_key(lag).filter(|job| lag(job) > 0);
     html! {
         @if all > 1 { (fine) " of " (all) " jobs are in sync. " }
@@ -149,6 +165,8 @@ fn detail(state: &DaemonState, healths: &[Health], clock: &Clock) -> Markup {
             @match job.lag_s(clock.now_ns) {
                 Some(lag) => { (duration(lag)) " behind" @if all > 1 { ", the most of all" } "." }
                 None if job.peer_seen_ns.is_some() => { "left to another host: this one has not looked at both sides yet." }
+                None if job.error.is_some() => { "not in sync yet: each try failed." }
+                None if job.awaits_its_first_run() => { "not in sync yet: its time has not come." }
                 None => { "not in sync yet: the first look at both sides is under way." }
             }
         }

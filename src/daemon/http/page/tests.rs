@@ -91,6 +91,7 @@ fn the_answer_stands_at_the_top() {
     backup.problem_count = 1;
     assert_eq!(top(vec![media.clone(), backup.clone()]).0, "1 job left something behind");
     let error = Failing { message: String::new(), hint: None, since_ns: NOW, retry_ns: None, tries: 2 };
+    let failed = Some(error.clone());
     let failing = JobState { error: Some(error), phase: Phase::Failing, ..backup.clone() };
     assert_eq!(top(vec![media.clone(), failing.clone()]).0, "1 job fails and tries again");
     let trying = JobState { phase: Phase::Running, problem_count: 0, ..failing.clone() };
@@ -101,7 +102,18 @@ fn the_answer_stands_at_the_top() {
     backup.phase = Phase::Failing;
     assert_eq!(top(vec![media.clone(), backup.clone()]).0, "1 job is late");
     backup.halt = Some(Halted { message: String::new(), plan: None, command: None, since_ns: NOW });
-    assert_eq!(top(vec![media.clone(), backup]).0, "1 job halted and waits for your decision");
+    let halted = pair("1 job halted and waits for your decision", "1 of 2 jobs are in sync. Halted: backup.");
+    assert_eq!(top(vec![media.clone(), backup.clone()]), halted);
+    let next_ns = Some(NOW + 60 * SECOND);
+    let first = JobState { fresh_ns: None, last: None, next_ns, max_age_s: 100_000, watch: None, ..job("nightly") };
+    let waits = pair(
+        "1 job waits for its first run",
+        "1 of 2 jobs are in sync. nightly is not in sync yet: its time has not come.",
+    );
+    assert_eq!(top(vec![media.clone(), first.clone()]), waits);
+    assert!(page_of(vec![first.clone()]).contains("</svg>Not run yet</span>"));
+    let each = top(vec![media.clone(), JobState { error: failed, ..first }]).1;
+    assert_eq!(each, "1 of 2 jobs are in sync. nightly is not in sync yet: each try failed.");
     media.phase = Phase::Paused;
     assert_eq!(top(vec![media.clone()]).0, "In sync, but for 1 job that is paused");
     assert_eq!(top(vec![]).0, "No jobs yet");

@@ -118,6 +118,7 @@ impl Tone {
         match health {
             Health::InSync => Self::Good,
             Health::Syncing if is_failing(job) => Self::Warn,
+            Health::Syncing if job.awaits_its_first_run() => Self::Still,
             Health::Syncing => Self::Busy,
             Health::Paused | Health::Standby => Self::Still,
             Health::Problems => Self::Warn,
@@ -185,6 +186,7 @@ pub(super) fn state(job: &JobState, health: Health) -> &'static str {
         (Health::Standby, _) | (_, Phase::Standby) => "Standby",
         (_, Phase::Lent) => "Run by hand",
         (Health::Syncing, Phase::Starting) => "Starting",
+        (Health::Syncing, _) if job.awaits_its_first_run() => "Not run yet",
         (Health::Syncing, _) => "Syncing",
         (Health::InSync, _) => "In sync",
     }
