@@ -190,19 +190,17 @@ pub(crate) fn beside<'c>(cycle: &Cycle<'c>) -> Option<&'c Lane> {
 /// and of what was sent and is not recorded only one that begins alone can say whether it arrived
 /// ([`crate::recover`]); to send something newer would hide that.
 pub(crate) fn narrow(cycle: &Cycle<'_>, lane: &Lane) -> Result<(Scope, Left), Error> {
-    let mut unaccounted = Vec::new();
-    for side in cycle.writes {
-        unaccounted.extend(cycle.manifest.unaccounted(*side)?.into_iter().map(|line| line.key));
-    }
     let Scope::Keys(keys) = &cycle.scope else {
         return Err(Error::new(Cause::Stop, "a cycle that runs beside others is one over changed keys"));
     };
     let (mut left, mut open) = (Left::default(), Vec::new());
     for key in keys.iter().cloned() {
-        let is_above = |other: &Key| *other == key || other.is_below(key.as_str());
+        let mut at = cycle.writes.iter();
         if lane.has_another_in_hand(&key) {
             left.in_hand.push(key);
-        } else if unaccounted.iter().any(is_above) {
+        } else if at
+            .try_fold(false, |found, side| Ok::<_, Error>(found || cycle.manifest.is_unaccounted(*side, &key)?))?
+        {
             left.alone.push(key);
         } else {
             open.push(key);

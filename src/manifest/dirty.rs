@@ -388,7 +388,7 @@ fn are_over(conn: &Connection, now_ns: i64) -> rusqlite::Result<bool> {
 }
 
 /// The keys below a directory lie between these two, and no others: `0` follows `/`.
-fn span(dir: &Key) -> (String, String) {
+pub(super) fn span(dir: &Key) -> (String, String) {
     (format!("{}/", dir.as_str()), format!("{}0", dir.as_str()))
 }
 

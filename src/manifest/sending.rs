@@ -7,6 +7,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
 use super::Manifest;
+use super::dirty::span;
 use super::error::ManifestError;
 use crate::model::{Key, Side, Version};
 
@@ -75,6 +76,21 @@ impl Manifest {
                    WHERE side = ?1 AND version IS NOT iif(?1 = 0, right_version, left_version) ORDER BY sending.key";
         let side = self.orientation.number(side);
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
+    }
+
+    /// Whether anything at this key or below it was meant to be sent to `side` and is not recorded as sent.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn is_unaccounted(&self, side: Side, key: &Key) -> Result<bool, ManifestError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sending LEFT JOIN base ON base.key = sending.key
+                   WHERE side = ?1 AND sending.key >= ?2 AND sending.key < ?4
+                   AND (sending.key = ?2 OR sending.key > ?3)
+                   AND version IS NOT iif(?1 = 0, right_version, left_version))";
+        let (side, (from, to)) = (self.orientation.number(side), span(key));
+        self.read("read", |conn| {
+            conn.prepare_cached(sql)?.query_row((side, key.as_str(), &from, &to), |row| row.get(0))
+        })
     }
 
     /// Whether there is any line of what was meant to be sent to `side`.
@@ -179,14 +195,16 @@ mod tests {
                     lapsed: false,
                 })
             };
-            let lines = [line("new", "v"), line("older", "v2"), line("recorded", "v")];
+            let lines = [line("dir/a", "v"), line("new", "v"), line("older", "v2"), line("recorded", "v")];
             manifest.begin_sending(Side::Dest, &lines).unwrap();
             manifest.begin_sending(Side::Source, &[line("recorded", "v")]).unwrap();
             manifest.record(&[record("older", "v1"), record("recorded", "v")]).unwrap();
-            assert_eq!(manifest.unaccounted(Side::Dest).unwrap(), lines[..2]);
-            assert_eq!(manifest.unaccounted(Side::Source).unwrap(), lines[2..], "the other side has another version");
-            manifest.is_sent(Side::Dest, [&lines[0].key, &lines[2].key]).unwrap();
-            assert_eq!(manifest.sending(Side::Dest).unwrap(), lines[1..2]);
+            assert_eq!(manifest.unaccounted(Side::Dest).unwrap(), lines[..3]);
+            assert_eq!(manifest.unaccounted(Side::Source).unwrap(), lines[3..], "the other side has another version");
+            let is_open = |text: &str| manifest.is_unaccounted(Side::Dest, &Key::new(text).unwrap()).unwrap();
+            assert_eq!(["new", "dir", "ne", "recorded"].map(is_open), [true, true, false, false]);
+            manifest.is_sent(Side::Dest, [&lines[0].key, &lines[1].key, &lines[3].key]).unwrap();
+            assert_eq!(manifest.sending(Side::Dest).unwrap(), lines[2..3]);
             assert_eq!(manifest.sending(Side::Source).unwrap().len(), 1);
         }
     }
