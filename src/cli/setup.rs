@@ -65,11 +65,11 @@ impl Setup {
     #[must_use]
     pub fn told_elsewhere(mut self, global: &Global, env: Env<'_>) -> Self {
         let by_variable = self.config.state_dir.is_none() && env("STATE_DIRECTORY").is_some();
-        let is_own = self.config_file.as_deref() == Some(Path::new(places::SYSTEM_FILE))
-            && self.state_dir == Path::new(places::SYSTEM_STATE);
         let here = std::env::current_dir().unwrap_or_default();
         let found = places::config_file(global.config.as_deref(), (&here, self.project.as_deref()), env, Path::exists);
-        let moves = found.is_some_and(|(_, origin)| matches!(origin, Origin::Flag | Origin::Project));
+        let origin = found.map(|(_, origin)| origin);
+        let moves = matches!(origin, Some(Origin::Flag | Origin::Project));
+        let is_own = origin == Some(Origin::System) && self.state_dir == Path::new(places::SYSTEM_STATE);
         let config = self.config_file.clone().filter(|_| moves);
         let state_dir = Some(self.state_dir.clone()).filter(|_| global.state_dir.is_some() || (by_variable && !is_own));
         self.repeated = repeated(&Global { config, state_dir, verbose: 0, quiet: false });

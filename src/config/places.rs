@@ -17,7 +17,7 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Which rule found the configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// `--config`.
+    /// `--config`, unless it names the machine's.
     Flag,
     /// `mediasync.toml` in the current directory or at the root of the project.
     Project,
@@ -36,7 +36,9 @@ pub fn config_file(
     exists: impl Fn(&Path) -> bool,
 ) -> Option<(PathBuf, Origin)> {
     if let Some(flag) = flag {
-        return Some((flag.to_owned(), Origin::Flag));
+        // The machine's own file stays that, and its state where it was, for whoever names it.
+        let origin = if here.0.join(flag) == Path::new(SYSTEM_FILE) { Origin::System } else { Origin::Flag };
+        return Some((flag.to_owned(), origin));
     }
     candidates(here, env).find(|(path, _)| exists(path))
 }
@@ -140,6 +142,14 @@ mod tests {
     fn a_named_file_is_taken_even_if_it_is_missing() {
         let found = config_file(Some(Path::new("x.toml")), (Path::new("/project"), None), &env(&[]), |_| false);
         assert_eq!(found, Some((PathBuf::from("x.toml"), Origin::Flag)));
+    }
+
+    #[test]
+    fn the_file_of_the_machine_has_the_state_of_the_machine_also_if_it_is_named() {
+        for (here, flag) in [("/project", SYSTEM_FILE), ("/etc/mediasync", "config.toml")] {
+            let found = config_file(Some(Path::new(flag)), (Path::new(here), None), &env(&[]), |_| false);
+            assert_eq!(found, Some((PathBuf::from(flag), Origin::System)), "{here}");
+        }
     }
 
     #[test]

@@ -180,11 +180,11 @@ impl Told<'_> {
         let look = if plan.is_none() { Look::Both } else { Look::Changes };
         let run = journal::newest(journal::open(task, &setup.state_dir).as_ref());
         let ran = run.filter(|run| journal::is_after(run, before)).and_then(|run| journal::last(&run, look));
-        let Some((last, requests, problems)) = ran else {
+        let Some(ran) = ran else {
             tracing::warn!(job = %self.job, "what somebody ran ended before it did anything, with exit code {code}");
             return;
         };
-        let did = summary(&last.done, problems, &[]);
+        let did = summary(&ran.last.done, ran.problems, &[]);
         let did = if did.is_empty() { "nothing changed" } else { &*did };
         if exit == Exit::Done {
             tracing::info!(job = %self.job, "what somebody ran is done: {did}");
@@ -192,10 +192,7 @@ impl Told<'_> {
             tracing::warn!(job = %self.job, "what somebody ran ended with exit code {code}: {did}");
         }
         let now = self.clock.now_ns();
-        self.board.job(self.job, |job| {
-            job.note(now, 0, last.done);
-            job.count(last, requests, problems);
-        });
+        self.board.job(self.job, |job| ran.tell(job, now));
     }
 }
 

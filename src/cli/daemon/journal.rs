@@ -84,7 +84,7 @@ impl Remembered {
         // A time to come is one by a clock that was wrong.
         job.fresh_ns = self.equal_ns.filter(|at| *at <= now_ns);
         (job.problem_count, job.conflict_count) = self.left;
-        job.last = self.whole.as_ref().and_then(|run| Some(last(run, Look::Both)?.0));
+        job.last = self.whole.as_ref().and_then(|run| Some(last(run, Look::Both)?.last));
         job.runs.extend(job.last.clone());
     }
 }
@@ -104,8 +104,28 @@ pub(super) fn approve(job: &str, plan: &str, repeated: &str) -> String {
     format!("mediasync approve {} {plan}{repeated}", shell::word(job))
 }
 
-/// A run of the journal as a job tells it, its requests, and the problems that it left; `None` if it has not ended.
-pub(super) fn last(run: &Run, look: Look) -> Option<(Last, u64, u64)> {
+/// A run of the journal, as a job tells it.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) last: Last,
+    requests: u64,
+    pub(super) problems: u64,
+}
+
+impl Ran {
+    /// Puts what somebody ran among what the job ran itself. The job looks after it; until then it stands as this left it.
+    pub(super) fn tell(self, job: &mut JobState, now_ns: i64) {
+        let Self { last, requests, problems } = self;
+        if (last.look, last.ending) == (Look::Both, Ended::Finished) && last.started_ns <= now_ns {
+            job.fresh_ns = job.fresh_ns.max(Some(last.started_ns));
+        }
+        job.note(now_ns, 0, last.done);
+        job.count(last, requests, problems);
+    }
+}
+
+/// A run of the journal; `None` if it has not ended.
+pub(super) fn last(run: &Run, look: Look) -> Option<Ran> {
     let summary = record(run).and_then(|record| record.summary);
     let done = summary.as_ref().and_then(|summary| summary.get("done"));
     let count = |field| number(done, field);
@@ -128,7 +148,7 @@ pub(super) fn last(run: &Run, look: Look) -> Option<(Last, u64, u64)> {
     let requests = requests.map_or(0, |requests| requests.values().filter_map(Value::as_u64).sum());
     let took_ms = u64::try_from(took_ns / 1_000_000).unwrap_or(0);
     let last = Last { look, started_ns: run.started_ns, took_ms, ending, done };
-    Some((last, requests, number(summary.as_ref(), "problems")))
+    Some(Ran { last, requests, problems: number(summary.as_ref(), "problems") })
 }
 
 /// The newest run of a journal.
@@ -198,6 +218,26 @@ mod tests {
         ran(&manifest, 3 * HOUR, "problems", "{\"problems\":2,\"conflicts\":1}");
         let (job, _) = told(&manifest, 4 * HOUR);
         assert_eq!((job.fresh_ns, job.problem_count, job.conflict_count), (Some(HOUR), 2, 1));
+    }
+
+    #[test]
+    fn what_somebody_ran_is_told_as_what_the_job_ran_itself() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let mut job = JobState::new("backup", ("s3://b", "/backup"), "mirror", 7_200);
+        let mut tell = |summary: &str, (at, ending): (i64, &str), look: Look| {
+            ran(&manifest, at, ending, summary);
+            last(&newest(Some(&manifest)).unwrap(), look).unwrap().tell(&mut job, at + HOUR);
+            job.clone()
+        };
+        let summary = "{\"done\":{\"creates\":3,\"bytes_sent\":9},\"requests\":{\"PUT\":3,\"LIST\":1},\"problems\":0}";
+        let job = tell(summary, (HOUR, "finished"), Look::Both);
+        assert_eq!((job.fresh_ns, job.totals.done.creates, job.totals.requests), (Some(HOUR), 3, 4));
+        assert_eq!((job.samples[0].changes, job.samples[0].bytes, job.runs.len()), (3, 9, 1));
+        for (at, ending, look) in
+            [(2, "problems", Look::Both), (3, "halted", Look::Both), (4, "finished", Look::Changes)]
+        {
+            assert_eq!(tell("{}", (at * HOUR, ending), look).fresh_ns, Some(HOUR), "{ending}");
+        }
     }
 
     #[test]
