@@ -7,11 +7,11 @@ use mediasync::replica::memory::{Fault, Memory};
 use mediasync::replica::{Cause, Leases};
 use mediasync::sync::Ending;
 
-use crate::s3_lease::{Hand, host};
+use crate::s3_lease::{Hand, steady};
 use crate::support::bench::{Bench, key};
 
 fn leased(mut bench: Bench) -> (std::sync::Arc<Hand>, Bench) {
-    let (hand, claim) = host();
+    let (hand, claim) = steady();
     bench.lease = Some(claim);
     (hand, bench)
 }

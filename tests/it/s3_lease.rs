@@ -29,10 +29,18 @@ impl Clock for Hand {
     }
 }
 
-/// One host.
+/// One host that renews its lease all the time.
 pub(crate) fn host() -> (Arc<Hand>, Claim) {
+    by(Terms { renewal: Duration::from_millis(1), ..Terms::default() })
+}
+
+/// One host that renews its lease as it would, which no test waits for.
+pub(crate) fn steady() -> (Arc<Hand>, Claim) {
+    by(Terms::default())
+}
+
+fn by(terms: Terms) -> (Arc<Hand>, Claim) {
     let hand = Arc::new(Hand::default());
-    let terms = Terms { renewal: Duration::from_millis(1), ..Terms::default() };
     (hand.clone(), Claim::with(terms, hand, Foreign::StandBy))
 }
 
