@@ -14,8 +14,8 @@ const LAST_RETRY: i64 = 60 * SECOND;
 pub const STAND_BY: i64 = 10 * SECOND;
 /// After a halt, changes are looked at again at most this often: somebody may have put right what was wrong.
 const RECONSIDER: i64 = 60 * SECOND;
-/// And at least this often, though nothing changed here: what was wrong may have been at the other side. A halt that
-/// was found by looking at both sides is looked at again this often, since each time is a listing.
+/// And at least this often, though nothing changed here: what was wrong may have been at the other side. Of a halt that
+/// was found by looking at both sides each time is a listing: where changes go on, it comes half as often each time.
 const RECONSIDER_ALL: i64 = 600 * SECOND;
 /// Where not all changes are seen, the watched side is looked at this often.
 const BLIND_SCAN: i64 = 5 * 60 * SECOND;
@@ -70,13 +70,18 @@ struct Halted {
     stirred: bool,
     /// What found it. A smaller look that finds nothing wrong says nothing about it.
     look: Look,
+    /// How often it was looked at again.
+    tries: u32,
 }
 
 impl Halted {
     /// When it is looked at again, and at what.
     fn again(&self) -> (i64, Look) {
         match (self.look, self.stirred) {
-            (Look::Both, _) => (self.since_ns + RECONSIDER_ALL, Look::Both),
+            (Look::Both, true) => {
+                (self.since_ns + RECONSIDER.saturating_mul(1 << self.tries.min(10)).min(RECONSIDER_ALL), Look::Both)
+            }
+            (Look::Both, false) => (self.since_ns + RECONSIDER_ALL, Look::Both),
             (_, true) => (self.since_ns + RECONSIDER, Look::Watched),
             (_, false) => (self.since_ns + RECONSIDER_ALL, Look::Watched),
         }
@@ -157,7 +162,8 @@ impl Agenda {
     /// A guard refused a cycle that began at `began_ns`.
     pub fn halted(&mut self, look: Look, began_ns: i64, now_ns: i64) {
         self.retry = None;
-        self.halted = Some(Halted { since_ns: now_ns, stirred: false, look });
+        let tries = self.halted.map_or(0, |halted| halted.tries.saturating_add(1));
+        self.halted = Some(Halted { since_ns: now_ns, stirred: false, look, tries });
         self.looked(look, began_ns, now_ns);
     }
 
@@ -371,14 +377,34 @@ mod tests {
     fn a_halt_of_both_sides_is_ended_by_a_look_at_both_only() {
         let mut agenda = watching();
         agenda.halted(Look::Both, 10, 10);
-        agenda.dirty(Some(20), 20);
         assert_eq!(agenda.next(30), Next::Wait(Some(10 + RECONSIDER_ALL)));
         assert_eq!(agenda.next(10 + RECONSIDER_ALL), Next::Do(Look::Both));
+        agenda.dirty(Some(20), 20);
+        assert_eq!(agenda.next(30), Next::Wait(Some(10 + RECONSIDER)), "somebody may have put it right");
+        assert_eq!(agenda.next(10 + RECONSIDER), Next::Do(Look::Both));
         agenda.rescan(30);
         assert_eq!(agenda.next(30 + CALM), Next::Do(Look::Both), "as soon as something else wants a look");
         agenda.finished(Look::Both, 30 + CALM, 30 + CALM);
         agenda.rescan(40 + CALM);
         assert_eq!(agenda.next(40 + 2 * CALM), Next::Do(Look::Watched));
+    }
+
+    #[test]
+    fn a_halt_of_both_sides_is_not_listed_again_every_minute_while_changes_go_on() {
+        let mut agenda = watching();
+        let (mut now, mut waits) = (0, Vec::new());
+        for _ in 0..7 {
+            agenda.halted(Look::Both, now, now);
+            agenda.dirty(Some(now), now);
+            let Next::Wait(Some(at)) = agenda.next(now) else { panic!("at once") };
+            waits.push((at - now) / SECOND);
+            now = at;
+        }
+        assert_eq!(waits, [60, 120, 240, 480, 600, 600, 600]);
+        agenda.finished(Look::Both, now, now);
+        agenda.halted(Look::Both, now, now);
+        agenda.dirty(Some(now), now);
+        assert_eq!(agenda.next(now), Next::Wait(Some(now + RECONSIDER)), "another halt begins anew");
     }
 
     #[test]
