@@ -104,3 +104,24 @@ fn a_daemon_ends_while_a_command_hangs_and_waits_for_none_that_fails() {
     daemon.until_equal();
     daemon.stop().exits(0);
 }
+
+#[test]
+fn a_job_is_paused_and_resumed_while_its_command_hangs() {
+    let sandbox = slow();
+    let mut daemon = sandbox.daemon();
+    daemon.wait_for("the command is run", || runs(&sandbox) == 1);
+    let say = |what: &str| ask(&sandbox.path("state/control.sock"), &json!({"v": 1, "ask": what, "job": JOB})).unwrap();
+    say("pause");
+    daemon.until("it is paused", |job| job["phase"] == "paused");
+    say("resume");
+    daemon.until("it starts", |job| job["phase"] == "starting");
+    say("pause");
+    fs::write(sandbox.path("go"), "").unwrap();
+    // It is known by now where the bucket is, and nothing was asked of it.
+    let job =
+        daemon.until("the place is known", |job| job["dest"].as_str().is_some_and(|dest| dest.starts_with("s3://")));
+    assert_eq!((&job["phase"], sandbox.server.requests().len()), (&json!("paused"), 0));
+    say("resume");
+    daemon.until_equal();
+    daemon.stop().exits(0);
+}

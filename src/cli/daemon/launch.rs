@@ -1,7 +1,7 @@
 //! One job on its way from the configuration to its loop: commands that print DSNs are run first, on a thread of their
 //! own, so that the control loop goes on. They may take a minute, or for ever.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::daemon::agenda::Rhythm;
 use crate::daemon::job::{Begins, Job, Order, Parts, Past, Peers};
 use crate::daemon::runner::{Failed, Held, Runner};
 use crate::daemon::settle::Clock;
-use crate::daemon::state::{Board, JobState};
+use crate::daemon::state::{Board, JobState, Phase};
 use crate::lease::Foreign;
 use crate::replica::throttle::Commons;
 
@@ -91,9 +91,11 @@ pub(super) struct Slip {
 
 impl Slip {
     /// Runs the job to its end.
-    pub(super) async fn run(self, orders: mpsc::Receiver<Order>, ended: oneshot::Receiver<()>) {
-        let asked = tokio::select! {
-            asked = ask_commands(&self.job, &self.setup) => asked,
+    pub(super) async fn run(self, mut orders: mpsc::Receiver<Order>, ended: oneshot::Receiver<()>) {
+        let begins = Cell::new(self.begins);
+        let (asked, first) = tokio::select! {
+            asked = ask_commands(&self.job, &self.setup) => (asked, None),
+            order = self.heed(&mut orders, &begins) => (Err(Failure::error("nobody waited for it")), Some(order)),
             _ = ended => return,
         };
         let places = fleet::state(&self.job, &self.setup);
@@ -128,12 +130,27 @@ impl Slip {
             schedule: self.job.daemon.schedule.clone(),
             past,
             peers: if self.job.daemon.lease { Peers::Hosts } else { Peers::None },
-            begins: self.begins,
+            begins: begins.get(),
             orders,
             deadline: self.deadline,
-            runner: Box::new(Quay { pairs, slip: self }),
+            runner: Rc::new(Quay { pairs, slip: self }),
         };
-        Job::new(parts).run().await;
+        Job::new(parts).run_after(first).await;
+    }
+
+    /// Hears orders before the job can begin. One that can't wait is handed on.
+    async fn heed(&self, orders: &mut mpsc::Receiver<Order>, begins: &Cell<Begins>) -> Order {
+        loop {
+            let (how, phase) = match orders.recv().await {
+                Some(Order::Pause) => (Begins::Paused, Phase::Paused),
+                Some(Order::Resume) => (Begins::AtOnce, Phase::Starting),
+                Some(order @ (Order::Run | Order::Lend(_))) => return order,
+                // It is told that by its other end, too.
+                None => std::future::pending().await,
+            };
+            begins.set(how);
+            self.board.job(&self.job.name, |job| job.phase = phase);
+        }
     }
 
     /// Which pair it is, by what is known now.

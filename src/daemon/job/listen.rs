@@ -1,11 +1,9 @@
-//! A job opens its pair, watches it, writes down what the watcher says, and lends the pair.
-
-use std::rc::Rc;
+//! A job writes down what the watcher says, and lends its pair.
 
 use tokio::sync::oneshot;
 
 use super::{Back, Job, Loan, Order, Peers, UNHEARD, heard};
-use crate::daemon::runner::{Held, Other};
+use crate::daemon::runner::Other;
 use crate::daemon::settle::note;
 use crate::daemon::state::{Look, Phase};
 use crate::replica::local::watch::{Missed, Sign};
@@ -60,58 +58,6 @@ impl Job {
         let room = UNHEARD.saturating_sub(self.unheard.len());
         let kept = signs.iter().filter(|sign| !matches!(sign, Sign::Rescan(_)));
         self.unheard.extend(kept.take(room).cloned());
-    }
-
-    /// Opens what is not open. `None` after a failure, which is told.
-    pub(super) async fn open(&mut self, look: Look) -> Option<Rc<dyn Held>> {
-        if let Some(held) = &self.held {
-            return Some(Rc::clone(held));
-        }
-        match self.parts.runner.open().await {
-            Ok(held) => {
-                self.held = Some(Rc::clone(&held));
-                if !self.began {
-                    if let Err(error) = held.manifest().dirty_begin(self.parts.clock.began_ns()) {
-                        self.failed(look, error.into());
-                        return None;
-                    }
-                    self.began = true;
-                }
-                let unheard = std::mem::take(&mut self.unheard);
-                if !unheard.is_empty() {
-                    self.hear(&unheard);
-                }
-                Some(held)
-            }
-            Err(failed) => {
-                self.failed(look, failed);
-                None
-            }
-        }
-    }
-
-    /// Watches before it looks: what happens in between is seen by one of them.
-    pub(super) async fn watch(&mut self, held: &Rc<dyn Held>, look: Look) -> Option<()> {
-        let lost = std::mem::take(&mut self.lost);
-        if self.parts.rhythm.scan_ns.is_none() || (self.watcher.is_some() && lost.is_none()) {
-            return Some(());
-        }
-        match held.watch().await {
-            Ok(watcher) => {
-                self.watcher = Some(watcher);
-                self.cover();
-                let directories = self.told(|job| job.watch.as_ref().map_or(0, |watch| watch.directories)).unwrap_or(0);
-                let word = if directories == 1 { "directory" } else { "directories" };
-                tracing::info!(job = %self.parts.name, "watching {directories} {word}");
-            }
-            // The engine says better what is the matter with a root that is lost.
-            Err(_) if lost.is_some() => self.lost = lost,
-            Err(failed) => {
-                self.failed(look, failed);
-                return None;
-            }
-        }
-        Some(())
     }
 
     /// Gives the pair away until it comes back; then it looks at both sides, since anything may have happened.

@@ -27,6 +27,7 @@ use crate::sync::Progress;
 mod again;
 mod beside;
 mod listen;
+mod open;
 pub(crate) mod tell;
 
 const SECOND: i64 = 1_000_000_000;
@@ -66,7 +67,7 @@ pub struct Parts {
     /// The time of day.
     pub wall: Wall,
     /// Its pair.
-    pub runner: Box<dyn Runner>,
+    pub runner: Rc<dyn Runner>,
     /// How often all is looked at.
     pub rhythm: Rhythm,
     /// When both sides are looked at besides.
@@ -305,10 +306,10 @@ impl Job {
 
     /// One cycle.
     async fn perform(&mut self, look: Look) -> Flow {
-        let Some(held) = self.open(look).await else { return Flow::On };
-        if self.watch(&held, look).await.is_none() {
-            return Flow::On;
-        }
+        let held = match self.ready(look).await {
+            Ok(held) => held,
+            Err(flow) => return flow,
+        };
         let began = self.now();
         let (sight, due) = match self.sight(&held, look) {
             Ok(Some(sight)) => sight,

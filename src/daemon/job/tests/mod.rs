@@ -16,9 +16,11 @@ use crate::replica::Buffers;
 use crate::replica::local::watch::Missed;
 use crate::replica::local::watch::scripted::{Script, scripted};
 use crate::replica::memory::{Fault, Memory, Role};
+use crate::replica::retry::Retrying;
 use crate::sync::{Cycle, Ending, Observer, Run, Stage, run_cycle};
 
 mod beside;
+mod opening;
 mod whole;
 
 /// A pair in memory, and its job.
@@ -31,6 +33,12 @@ struct Rig {
     /// How far the clock on the wall is off, in seconds.
     skew: Rc<std::cell::Cell<i64>>,
     leased: Rc<std::cell::Cell<bool>>,
+    /// Whether opening the pair comes to no end.
+    stuck: Rc<std::cell::Cell<bool>>,
+    /// Whether requests are tried again.
+    patient: Rc<std::cell::Cell<bool>>,
+    /// The job.
+    task: tokio::task::JoinHandle<()>,
     _state: tempfile::TempDir,
 }
 
@@ -43,6 +51,8 @@ struct Opener {
     mode: Mode,
     /// Another host has the lease.
     leased: Rc<std::cell::Cell<bool>>,
+    stuck: Rc<std::cell::Cell<bool>>,
+    patient: Rc<std::cell::Cell<bool>>,
 }
 
 struct Open {
@@ -59,9 +69,20 @@ impl Observer for Deaf {
     fn notice(&self, _: &str) {}
 }
 
+impl Opener {
+    /// The destination; with patience as the command line has it for what is reached by a network.
+    fn reached(&self) -> Arc<dyn crate::replica::Replica> {
+        let dest: Arc<dyn crate::replica::Replica> = Arc::clone(&self.dest) as _;
+        if self.patient.get() { Arc::new(Retrying::new(dest)) } else { dest }
+    }
+}
+
 #[async_trait::async_trait(?Send)]
 impl Runner for Opener {
     async fn open(&self) -> Result<Rc<dyn Held>, Failed> {
+        if self.stuck.get() {
+            std::future::pending::<()>().await;
+        }
         let manifest = Manifest::open(&self.state, &Pair::new("source", "dest"), Orientation::Forward)?.manifest;
         Ok(Rc::new(Open { opener: self.clone(), manifest }))
     }
@@ -80,7 +101,7 @@ impl Held for Open {
     }
 
     async fn cycle(&self, sight: &Sight, lane: &Lane, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
-        let Opener { source, dest, state, mode, .. } = &self.opener;
+        let Opener { source, state, mode, .. } = &self.opener;
         if self.opener.leased.get() {
             let seen = runner::Seen { changed_ago: Duration::from_secs(4), again: Duration::from_secs(10) };
             return Err(Failed { message: "leased".into(), hint: None, then: Then::Leased(seen) });
@@ -93,7 +114,7 @@ impl Held for Open {
         let run = Run::Execute(self.manifest.begin_run("test", "source", "dest", now_ns)?);
         let cycle = Cycle {
             source: Arc::clone(source) as _,
-            dest: Arc::clone(dest) as _,
+            dest: self.opener.reached(),
             manifest: &self.manifest,
             policy: Policy { mode: *mode, on_conflict: OnConflict::Report, compare: Compare::Metadata },
             writes: mode.writes(),
@@ -202,8 +223,11 @@ impl Rig {
             state: state.path().to_owned(),
             mode: Mode::CopyAndDelete,
             leased: Rc::default(),
+            stuck: Rc::default(),
+            patient: Rc::default(),
         };
-        let leased = Rc::clone(&opener.leased);
+        let (leased, stuck) = (Rc::clone(&opener.leased), Rc::clone(&opener.stuck));
+        let patient = Rc::clone(&opener.patient);
         let (clock, began) = (Clock::start(), Instant::now());
         let skew = Rc::new(std::cell::Cell::new(0));
         let off = Rc::clone(&skew);
@@ -212,7 +236,7 @@ impl Rig {
             board: board.clone(),
             clock,
             wall: Rc::new(move || Timestamp::from_second(HOUR_SHARP + off.get()).unwrap() + began.elapsed()),
-            runner: Box::new(opener),
+            runner: Rc::new(opener),
             rhythm,
             schedule,
             past,
@@ -221,8 +245,8 @@ impl Rig {
             orders: inbox,
             deadline: Duration::from_secs(20),
         };
-        tokio::task::spawn_local(Job::new(parts).run());
-        let rig = Self { source, dest, script, board, orders, skew, leased, _state: state };
+        let task = tokio::task::spawn_local(Job::new(parts).run());
+        let rig = Self { source, dest, script, board, orders, skew, leased, stuck, patient, task, _state: state };
         rig.later(1).await;
         rig
     }
