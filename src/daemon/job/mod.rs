@@ -409,9 +409,7 @@ impl Job {
             }
             let again = self.again_beside();
             tokio::select! {
-                done = &mut cycle => {
-                    return Left::Ended(Box::new(done));
-                }
+                done = &mut cycle => return Left::Ended(Box::new(done)),
                 order = self.parts.orders.recv(), if ends.is_none() => match order {
                     // The cycle may end; what is left then waits for the next start.
                     None => {

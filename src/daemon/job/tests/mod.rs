@@ -21,6 +21,7 @@ use crate::sync::{Cycle, Ending, Observer, Run, Stage, run_cycle};
 
 mod beside;
 mod opening;
+mod outages;
 mod whole;
 
 /// A pair in memory, and its job.
