@@ -22,6 +22,8 @@ const BLIND_SCAN: i64 = 5 * 60 * SECOND;
 /// A rescan waits for as much quiet, and at most for so long: what overflowed is still going on.
 const CALM: i64 = SECOND;
 const LONGEST_STORM: i64 = 10 * SECOND;
+/// What came or went without a name is told by a look at all of the watched side, at most this often.
+const NAMELESS: i64 = 10 * SECOND;
 
 /// How often all is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +47,17 @@ pub struct Agenda {
     dirty_at: Option<i64>,
     retry: Option<Retry>,
     halted: Option<Halted>,
+    /// When something without a name came or went, as far as no look told of it.
+    nameless: Option<Nameless>,
     /// Whether all changes are seen.
     sees_all: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Nameless {
+    at_ns: i64,
+    /// A cycle that began before does not do it.
+    last_ns: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +128,7 @@ impl Agenda {
             dirty_at: None,
             retry: None,
             halted: None,
+            nameless: None,
             sees_all: true,
         }
     }
@@ -139,6 +151,7 @@ impl Agenda {
         all.extend(wanted(Look::Both).map(|at| (at, Look::Both)));
         all.extend(self.slot_at.map(|at| (at, Look::Both)));
         all.extend(wanted(Look::Watched).map(|at| (at, Look::Watched)));
+        all.extend(self.nameless.map(|nameless| (nameless.at_ns, Look::Watched)));
         all.extend(changes);
         let due = all.iter().filter(|(at, _)| *at <= now_ns).map(|(_, look)| *look).max_by_key(|look| weight(*look));
         match due {
@@ -175,6 +188,11 @@ impl Agenda {
             Look::Both => self.list_at = after(self.rhythm.list_ns),
         }
         self.scan_at = after(self.scan_interval());
+        // One that came during this look comes after as long a wait as the first.
+        self.nameless = self.nameless.filter(|nameless| nameless.last_ns > began_ns);
+        if let Some(nameless) = &mut self.nameless {
+            nameless.at_ns = now_ns.saturating_add(NAMELESS);
+        }
         let does = |wanted: Wanted| weight(wanted.look) <= weight(look) && wanted.last_ns <= began_ns;
         if self.wanted.is_some_and(does) {
             self.wanted = None;
@@ -236,6 +254,12 @@ impl Agenda {
         let look = self.wanted.map_or(Look::Watched, |wanted| wanted.look);
         let at_ns = (now_ns + CALM).min(from_ns + LONGEST_STORM);
         self.wanted = Some(Wanted { look, from_ns, last_ns: now_ns, at_ns });
+    }
+
+    /// Something came or went that has no name.
+    pub fn nameless(&mut self, now_ns: i64) {
+        let at_ns = self.nameless.map_or(now_ns.saturating_add(NAMELESS), |nameless| nameless.at_ns);
+        self.nameless = Some(Nameless { at_ns, last_ns: now_ns });
     }
 
     /// Something was seen to change; the next of it is due at `next_ns`.
@@ -429,6 +453,26 @@ mod tests {
         assert_eq!(agenda.next(100 + CALM), Next::Do(Look::Watched));
         agenda.finished(Look::Watched, 100 + CALM, 101 + CALM);
         assert_eq!(agenda.next(102 + CALM), Next::Wait(Some(101 + CALM + HOUR)));
+    }
+
+    #[test]
+    fn what_has_no_name_is_looked_for_by_one_look_however_often_it_comes() {
+        let mut agenda = watching();
+        let mut looks = Vec::new();
+        for now in 0..35 {
+            agenda.nameless(now * SECOND);
+            if let Next::Do(look) = agenda.next(now * SECOND) {
+                looks.push((now, look));
+                agenda.finished(look, now * SECOND, now * SECOND);
+            }
+        }
+        assert_eq!(looks, [(10, Look::Watched), (21, Look::Watched), (32, Look::Watched)]);
+        // It came while a look was under way, which may not have seen it.
+        agenda.nameless(40 * SECOND);
+        agenda.finished(Look::Both, 39 * SECOND, 41 * SECOND);
+        assert_eq!(agenda.next(41 * SECOND), Next::Wait(Some(41 * SECOND + NAMELESS)));
+        agenda.finished(Look::Both, 42 * SECOND, 43 * SECOND);
+        assert_eq!(agenda.next(43 * SECOND), Next::Wait(Some(43 * SECOND + HOUR)), "any look at all does it");
     }
 
     #[test]

@@ -319,6 +319,12 @@ fn hostile_names_links_and_files_that_cannot_be_read() {
     fs::set_permissions(sandbox.media("closed.txt"), fs::Permissions::from_mode(0o644)).unwrap();
     daemon.until("the problem is gone", |job| job["problem_count"] == 0);
     assert_eq!(sandbox.content("closed.txt"), "second");
+    // This one stays: it is told without a look that somebody has to ask for.
+    fs::write(sandbox.media("").join(bad), "x").unwrap();
+    let job = daemon.until("it says what has no name", |job| job["problem_count"] == 1);
+    assert!(job["problems"][0]["message"].as_str().unwrap().contains("UTF-8"), "{job:#}");
+    fs::remove_file(sandbox.media("").join(bad)).unwrap();
+    daemon.until("that is gone, too", |job| job["problem_count"] == 0);
     let ran = daemon.stop().exits(0);
     assert!(!ran.all().contains('\u{1b}'), "names are escaped");
 }

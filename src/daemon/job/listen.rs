@@ -37,6 +37,9 @@ impl Job {
                     // The engine looks who is there, and says what to do.
                     self.agenda.want(Look::Both, now);
                 }
+                if let Some(at) = noted.nameless_ns {
+                    self.agenda.nameless(at);
+                }
                 self.agenda.dirty(noted.next_ns, now);
             }
             Err(error) => {

@@ -9,6 +9,7 @@
 //! | moved | the new name at once if the old one was never synced: a temporary file that was moved into place. Else both as if both were gone, together: so a rename is seen as one, an editor's backup as nothing, and the old name is not deleted by a look that does not see whether the new one could be made |
 //! | a name that looks temporary | after a settling round |
 //! | a directory appeared | all below it at once |
+//! | a name that is no UTF-8 | no key has it: everything, before long |
 //!
 //! So whatever an editor does to save a file, there is one look, at the final name, while the name is there; and a
 //! deletion is seen only after the name was away for a settling round. Every new sign of a key says anew when, earlier
@@ -72,6 +73,8 @@ impl Clock {
 pub struct Noted {
     /// Everything has to be looked at, and the first reason.
     pub rescan: Option<Missed>,
+    /// When something came or went that has no name, if so.
+    pub nameless_ns: Option<i64>,
     /// The root is lost, as the last sign about that says.
     pub lost: Option<Lost>,
     /// When something is due next, of all that waits.
@@ -94,6 +97,7 @@ pub fn note(manifest: &Manifest, signs: &[Sign], now_ns: i64) -> Result<Noted, M
                 noted.rescan.get_or_insert_with(|| why.clone());
             }
             Sign::Lost(lost) => noted.lost = Some(lost.clone()),
+            Sign::Nameless => noted.nameless_ns = Some(now_ns),
             sign => settle(sign, now_ns, manifest, &mut lines)?,
         }
     }
@@ -142,7 +146,7 @@ fn settle(sign: &Sign, now_ns: i64, manifest: &Manifest, lines: &mut Vec<(Dirty,
             lines.push((Dirty::itself(dir.clone()), soon));
             lines.push((Dirty::below(dir.clone()), soon));
         }
-        Sign::Rescan(_) | Sign::Lost(_) => {}
+        Sign::Nameless | Sign::Rescan(_) | Sign::Lost(_) => {}
     }
     Ok(())
 }

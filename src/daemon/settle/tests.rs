@@ -166,7 +166,7 @@ fn directories_stand_for_all_below_them() {
         gone("kept"),
     ];
     let noted = note(&manifest, &signs, 0).unwrap();
-    assert_eq!(noted, Noted { rescan: None, lost: None, next_ns: Some(GRACE_NS) });
+    assert_eq!(noted, Noted { rescan: None, nameless_ns: None, lost: None, next_ns: Some(GRACE_NS) });
     let both = |name: &str| [Dirty::itself(key(name)), Dirty::below(key(name))];
     let soon = manifest.dirty_due(GRACE_NS, 100).unwrap();
     assert_eq!(soon.dirty, [both("fresh"), both("made")].concat());
@@ -182,9 +182,12 @@ fn what_is_no_key_is_told_and_nothing_written() {
     let lost = Lost { message: "gone".to_owned(), hint: "mount it".to_owned() };
     let signs = [Sign::Rescan(Missed::Overflow), Sign::Rescan(Missed::Deaf), Sign::Lost(lost.clone())];
     let noted = note(&manifest, &signs, 0).unwrap();
-    assert_eq!(noted, Noted { rescan: Some(Missed::Overflow), lost: Some(lost.clone()), next_ns: None });
+    assert_eq!(
+        noted,
+        Noted { rescan: Some(Missed::Overflow), nameless_ns: None, lost: Some(lost.clone()), next_ns: None }
+    );
     let noted = note(&manifest, &[Sign::Lost(lost), Sign::Rescan(Missed::Returned)], 0).unwrap();
-    assert_eq!(noted, Noted { rescan: Some(Missed::Returned), lost: None, next_ns: None });
+    assert_eq!(noted, Noted { rescan: Some(Missed::Returned), nameless_ns: None, lost: None, next_ns: None });
     assert_eq!(manifest.dirty_count().unwrap(), 0);
 }
 

@@ -5,7 +5,7 @@
 //! a root that is gone or another one all end in [`Sign::Rescan`], [`Sign::Lost`] or a [`Coverage`] that says so.
 //!
 //! Signs are told in the order in which things happened to one key. Keys that the job's rules leave out (excluded, junk,
-//! names of our own, names that are no UTF-8) are never told; a key that is told need not be there any more, nor be a
+//! names of our own) are never told, of a name that is no UTF-8 only that there was one; a key that is told need not be there any more, nor be a
 //! file. Nothing is read but directories.
 
 use std::fmt;
@@ -53,6 +53,8 @@ pub enum Sign {
     },
     /// A directory was made or moved here, and watches are set in it by now: all below it is to be looked at.
     Below(Key),
+    /// Something came or went whose name is no UTF-8: it can't be synced, and a look at everything says so.
+    Nameless,
     /// Everything is to be looked at.
     Rescan(Missed),
     /// Nothing can be said of this directory until [`Missed::Returned`]; it must not be taken for an empty one.

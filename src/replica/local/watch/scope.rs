@@ -12,7 +12,9 @@ pub(super) enum Named {
     Root,
     /// The file of rules at the root.
     Rules,
-    /// A name of our own, one that is no UTF-8, or a path elsewhere.
+    /// A name that is no UTF-8: a look at all of it says so.
+    Nameless,
+    /// A name of our own, or a path elsewhere.
     Nothing,
 }
 
@@ -28,7 +30,7 @@ impl Scope {
     pub(super) fn named(&self, path: &Path) -> Named {
         let Ok(below) = path.strip_prefix(&self.root) else { return Named::Nothing };
         match below.to_str() {
-            None => Named::Nothing,
+            None => Named::Nameless,
             Some("") => Named::Root,
             Some(IGNORE_FILE) => Named::Rules,
             Some(text) if text.split('/').any(|name| name.starts_with(OWN_PREFIX)) => Named::Nothing,
@@ -70,9 +72,10 @@ mod tests {
         assert_eq!(scope.named(Path::new("/r")), Named::Root);
         assert_eq!(scope.named(Path::new("/r/.mediasyncignore")), Named::Rules);
         let nothing = ["/r2/a", "/r/.mediasync-1f", "/r/d/.mediasync/x", "/r/d/.mediasyncignore"].map(Path::new);
-        for path in nothing.into_iter().chain([Path::new(std::ffi::OsStr::from_bytes(b"/r/\xff"))]) {
+        for path in nothing {
             assert_eq!(scope.named(path), Named::Nothing, "{path:?}");
         }
+        assert_eq!(scope.named(Path::new(std::ffi::OsStr::from_bytes(b"/r/d/\xff"))), Named::Nameless);
         assert!(scope.takes(&key("a.jpg")) && !scope.takes(&key(".DS_Store")));
         assert_eq!(scope.link(&key("a")), Some(key("a.rclonelink")));
     }

@@ -116,7 +116,8 @@ impl Teller {
         // Whatever else happens to the name happens after it was moved away.
         self.let_go(|from, _| from == path);
         match (seen, self.scope.named(&path)) {
-            (_, Named::Nothing) => {}
+            (_, Named::Nothing) | (Seen::Written | Seen::Closed | Seen::Touched, Named::Nameless) => {}
+            (_, Named::Nameless) => self.nameless(),
             (_, Named::Root) => {
                 if seen == Seen::Removed {
                     self.check();
@@ -139,6 +140,13 @@ impl Teller {
             },
             (Seen::Removed | Seen::From(_), Named::Key(key)) => self.gone(key),
             (Seen::To(_) | Seen::Something, Named::Key(key)) => self.arrived(key),
+        }
+    }
+
+    /// Something that can't be synced came or went; the signs of one batch about that are one.
+    fn nameless(&mut self) {
+        if !self.signs.contains(&Sign::Nameless) {
+            self.signs.push(Sign::Nameless);
         }
     }
 
@@ -195,7 +203,11 @@ impl Teller {
     }
 
     fn moved(&mut self, from: &Path, to: &Path) {
-        let (from, to) = match (self.scope.named(from), self.scope.named(to)) {
+        let names = (self.scope.named(from), self.scope.named(to));
+        if names.0 == Named::Nameless || names.1 == Named::Nameless {
+            self.nameless();
+        }
+        let (from, to) = match names {
             (Named::Key(from), Named::Key(to)) => (from, to),
             (Named::Rules, _) | (_, Named::Rules) => return self.signs.push(Sign::Rescan(Missed::Rules)),
             (Named::Key(from), _) => return self.gone(from),
@@ -257,6 +269,7 @@ impl Teller {
             match self.scope.named(&path) {
                 Named::Key(key) => self.gone(key),
                 Named::Rules => self.signs.push(Sign::Rescan(Missed::Rules)),
+                Named::Nameless => self.nameless(),
                 Named::Nothing | Named::Root => {}
             }
         }

@@ -120,6 +120,28 @@ async fn no_file_is_missed_that_is_written_right_after_its_directories_were_made
 }
 
 #[tokio::test]
+async fn a_name_that_is_no_utf_8_is_told_when_it_comes_and_when_it_goes() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("d")).unwrap();
+    let mut ears = Ears::on(dir.path()).await;
+    for below in ["", "d"] {
+        let at = dir.path().join(below).join(std::ffi::OsStr::from_bytes(b"caf\xe9.jpg"));
+        fs::write(&at, "x").unwrap();
+        assert_eq!(ears.until_quiet(dir.path()).await, [Sign::Nameless]);
+        fs::write(&at, "more").unwrap();
+        assert_eq!(ears.until_quiet(dir.path()).await, [], "it was told");
+        fs::rename(&at, dir.path().join("named.jpg")).unwrap();
+        let told = ears.until_quiet(dir.path()).await;
+        assert_eq!(told, [Sign::Nameless, Sign::Finished(key("named.jpg"))]);
+        fs::rename(dir.path().join("named.jpg"), &at).unwrap();
+        assert_eq!(ears.until_quiet(dir.path()).await, [Sign::Nameless, Sign::Gone(key("named.jpg"))]);
+        fs::remove_file(&at).unwrap();
+        assert_eq!(ears.until_quiet(dir.path()).await, [Sign::Nameless]);
+    }
+}
+
+#[tokio::test]
 async fn what_happens_to_files_is_told_and_reading_them_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
@@ -168,7 +190,7 @@ async fn what_the_rules_leave_out_is_not_watched_and_not_told() {
     fs::create_dir_all(at("kept/@eaDir/x")).unwrap();
     fs::write(PathBuf::from_iter([dir.path().as_os_str(), std::os::unix::ffi::OsStrExt::from_bytes(b"\xff")]), "x")
         .unwrap();
-    assert_eq!(ears.until_quiet(dir.path()).await, []);
+    assert_eq!(ears.until_quiet(dir.path()).await, [Sign::Nameless]);
     // A name that is left out becomes one that is not, and the other way round.
     fs::rename(at("a.psd"), at("a.jpg")).unwrap();
     assert_eq!(ears.until_quiet(dir.path()).await, [Sign::Finished(key("a.jpg"))]);
