@@ -51,6 +51,10 @@ fn status_is_what_the_daemon_says_and_without_one_what_the_last_run_left() {
     let sandbox = configured("max_age = \"1h\"");
     let before = sandbox.run(&["status"]).exits(3);
     assert!(before.stdout.contains("daemon: none runs; mediasync daemon"), "{before:?}");
+    assert!(
+        before.stdout.contains("\n  hint: one that is a service may have another state: give --state-dir"),
+        "{before:?}"
+    );
     let daemon = sandbox.start(&["daemon"]);
     let line = fresh(&sandbox);
     let live = &line["daemon"];

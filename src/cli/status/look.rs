@@ -209,7 +209,11 @@ impl Told<'_> {
                 self.blocks.push((Exit::Done, live::daemon(daemon, config.as_deref(), zone)));
             }
             None if setup.config.jobs.iter().any(has_a_time) => {
-                let none = format!("daemon: none runs; mediasync daemon{} starts it", setup.repeated);
+                let none = format!(
+                    "daemon: none runs; mediasync daemon{} starts it\n  hint: one that is a service may have another state: \
+                     give --state-dir as it does",
+                    setup.repeated
+                );
                 self.blocks.push((Exit::Done, none));
             }
             None => {}
