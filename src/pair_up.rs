@@ -60,14 +60,14 @@ pub(crate) async fn pair_up(cycle: &Cycle<'_>, findings: &mut Findings, observer
 /// # Errors
 /// The manifest or the plan store failed.
 pub(crate) fn leave_waiting(cycle: &Cycle<'_>, findings: &mut Findings) -> Result<(), Error> {
-    let Some(now_ns) = cycle.waits_ns else { return Ok(()) };
-    if !cycle.manifest.dirty_waiting(now_ns)? {
+    let Some(mark) = cycle.waits else { return Ok(()) };
+    if !cycle.manifest.dirty_waiting(mark)? {
         return Ok(());
     }
     let mut waiting = Vec::new();
     for action in findings.plan.iter() {
         let action = action?;
-        if cycle.manifest.dirty_waits(&action.key, now_ns)? {
+        if cycle.manifest.dirty_waits(&action.key, mark)? {
             waiting.push(action);
         }
     }

@@ -11,7 +11,7 @@ use crate::apply::{self, Shelf};
 use crate::execute::{Bin, Book, Executor, Proofs, expire, tidy};
 use crate::lanes::{Lane, beside, leave_to_others, narrow};
 use crate::lease::{self, Claim};
-use crate::manifest::{Manifest, RunId};
+use crate::manifest::{Manifest, Mark, RunId};
 use crate::meet::{Met, meet, prepare};
 use crate::model::{Counts, Filter, ReadCost, Scope, Side, TrashRule};
 use crate::pair_up::{leave_waiting, pair_up};
@@ -69,8 +69,8 @@ pub struct Cycle<'a> {
     /// A side that nobody asks: it is assumed to hold what the base says. That never proves an absence there; what is
     /// changed there carries the version that it had.
     pub assumed: Option<Side>,
-    /// Keys that a watcher saw change and that are not over at this time of the daemon's clock, ns, are left alone.
-    pub waits_ns: Option<i64>,
+    /// Keys that a watcher saw change and that are not over for what begins here are left alone.
+    pub waits: Option<Mark>,
     /// How much may be deleted.
     pub budget: Budget,
     /// How much may be overwritten.

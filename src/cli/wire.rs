@@ -236,7 +236,7 @@ impl Session {
             filter: Arc::clone(&self.filter),
             scope: task.only.clone().map_or(Scope::Whole, Scope::Below),
             assumed: None,
-            waits_ns: None,
+            waits: None,
             budget: task.options.max_delete,
             overwrites: task.options.max_overwrite,
             raise: Raise::ByFlag,

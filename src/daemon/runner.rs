@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::state::{Done, Ended, Look};
 use crate::lanes::Lane;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Mark};
 use crate::model::{Conflict, Key, Problem, Scope};
 use crate::replica::local::watch::Watcher;
 use crate::sync::{Left, Progress};
@@ -56,8 +56,8 @@ pub struct Sight {
     pub scope: Scope,
     /// Whether the other side is asked.
     pub other: Other,
-    /// The daemon's time: keys that are due later are left alone.
-    pub now_ns: i64,
+    /// When it began: keys that were to be left alone then are.
+    pub mark: Mark,
 }
 
 /// What is done about the side that nobody watches.

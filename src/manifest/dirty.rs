@@ -54,11 +54,15 @@ pub enum When {
 /// The longest that something that is away waits for others, ns.
 pub const LONGEST_AWAY: i64 = 30_000_000_000;
 
-/// Up to where signs are known: those that came earlier have it or a smaller one, later ones a greater one.
+/// Up to where signs are known: those that came earlier have it or a smaller one, later ones a greater one. What has to
+/// wait is decided here once, for all that a cycle asks: a sign that comes while it looks must not make it leave alone
+/// what it takes for done in the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
     number: i64,
     now_ns: i64,
+    /// Whether all that was away then had waited long enough.
+    over: bool,
 }
 
 /// What is due.
@@ -132,19 +136,19 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn dirty_due(&self, now_ns: i64, most: usize) -> Result<Due, ManifestError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let (number, mut dirty) = self.read("read", |conn| {
-            let number = self.last_mark(conn)?;
+        let (mark, mut dirty) = self.read("read", |conn| {
+            let mark = Mark { number: self.last_mark(conn)?, now_ns, over: are_over(conn, now_ns)? };
             let sql = "SELECT key, below FROM (
                      SELECT key, below, due FROM dirty WHERE away = 0 AND due <= ?1
                      UNION ALL SELECT key, below, due FROM dirty WHERE away = 1 AND due <= ?1 AND ?3
                  ) ORDER BY due LIMIT ?2";
-            let rows = (now_ns, most, are_over(conn, now_ns)?);
+            let rows = (now_ns, most, mark.over);
             let rows: Vec<Dirty> =
                 conn.prepare_cached(sql)?.query_map(rows, dirty)?.collect::<rusqlite::Result<_>>()?;
-            Ok((number, rows))
+            Ok((mark, rows))
         })?;
         dirty.sort_unstable();
-        Ok(Due { dirty, mark: Mark { number, now_ns } })
+        Ok(Due { dirty, mark })
     }
 
     /// When the next line is due, if there is one.
@@ -173,7 +177,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn dirty_mark(&self, now_ns: i64) -> Result<Mark, ManifestError> {
-        self.read("read", |conn| Ok(Mark { number: self.last_mark(conn)?, now_ns }))
+        self.read("read", |conn| Ok(Mark { number: self.last_mark(conn)?, now_ns, over: are_over(conn, now_ns)? }))
     }
 
     /// These were looked at by what began at `mark`. Lines with a later sign stay. With what is below a directory go the
@@ -189,7 +193,6 @@ impl Manifest {
         self.write("write", |conn| {
             let sql = "DELETE FROM dirty WHERE key = ?1 AND below = ?2 AND mark <= ?3";
             let mut clear = conn.prepare_cached(sql)?;
-            let over = are_over(conn, mark.now_ns)?;
             let sql = "DELETE FROM dirty
                  WHERE key > ?1 AND key < ?2 AND mark <= ?3 AND due <= ?4 AND (away = 0 OR ?5)";
             let mut clear_below = conn.prepare_cached(sql)?;
@@ -198,7 +201,7 @@ impl Manifest {
                 clear.execute((key, below, mark.number))?;
                 if below {
                     let (from, to) = span(&dirty.key);
-                    clear_below.execute((from, to, mark.number, mark.now_ns, over))?;
+                    clear_below.execute((from, to, mark.number, mark.now_ns, mark.over))?;
                 }
             }
             Ok(())
@@ -236,10 +239,7 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn dirty_reset(&self, mark: Mark) -> Result<(), ManifestError> {
         let sql = "DELETE FROM dirty WHERE mark <= ?1 AND due <= ?2 AND (away = 0 OR ?3)";
-        self.write("write", |conn| {
-            let over = are_over(conn, mark.now_ns)?;
-            conn.execute(sql, (mark.number, mark.now_ns, over)).map(drop)
-        })
+        self.write("write", |conn| conn.execute(sql, (mark.number, mark.now_ns, mark.over)).map(drop))
     }
 
     /// A job begins, and looks at everything first. What was seen by another clock, that of an earlier process, is of no
@@ -296,21 +296,20 @@ impl Manifest {
         self.read("read", |conn| conn.query_row("SELECT min(since) FROM dirty", [], |row| row.get(0)))
     }
 
-    /// Whether a key has to be left alone for now: its file is being written, or it is away, or a directory above it, and
+    /// Whether a key has to be left alone by what began at `mark`: its file is being written, or it is away, or a directory above it, and
     /// may come back.
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn dirty_waits(&self, key: &Key, now_ns: i64) -> Result<bool, ManifestError> {
+    pub fn dirty_waits(&self, key: &Key, mark: Mark) -> Result<bool, ManifestError> {
         let sql =
             "SELECT EXISTS (SELECT 1 FROM dirty WHERE key = ?1 AND below = ?2 AND (due > ?3 OR (away = 1 AND NOT ?4)))";
         self.read("read", |conn| {
-            let over = are_over(conn, now_ns)?;
             let mut waits = conn.prepare_cached(sql)?;
             let text = key.as_str();
             let above = text.match_indices('/').map(|(at, _)| (&text[..at], true));
             for (key, below) in above.chain([(text, false)]) {
-                if waits.query_row((key, below, now_ns, over), |row| row.get(0))? {
+                if waits.query_row((key, below, mark.now_ns, mark.over), |row| row.get(0))? {
                     return Ok(true);
                 }
             }
@@ -322,12 +321,9 @@ impl Manifest {
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn dirty_waiting(&self, now_ns: i64) -> Result<bool, ManifestError> {
+    pub fn dirty_waiting(&self, mark: Mark) -> Result<bool, ManifestError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM dirty WHERE due > ?1 OR (away = 1 AND NOT ?2))";
-        self.read("read", |conn| {
-            let over = are_over(conn, now_ns)?;
-            conn.prepare_cached(sql)?.query_row((now_ns, over), |row| row.get(0))
-        })
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row((mark.now_ns, mark.over), |row| row.get(0)))
     }
 
     /// Whether a sign of this key came after `mark`: what was seen of it before may be wrong by now.
@@ -446,7 +442,9 @@ mod tests {
         note(&manifest, &itself("c"), When::At(21), 5);
         assert_eq!((due(&manifest, 22), manifest.dirty_next().unwrap()), (vec![itself("c")], Some(21)));
         let all = manifest.dirty_mark(22).unwrap();
-        let waits = |text: &str, now| manifest.dirty_waits(&Key::new(text).unwrap(), now).unwrap();
+        let waits = |text: &str, now| {
+            manifest.dirty_waits(&Key::new(text).unwrap(), manifest.dirty_mark(now).unwrap()).unwrap()
+        };
         assert!(waits("a", 22) && waits("b", 22) && !waits("c", 22) && !waits("a", 25));
         manifest.dirty_reset(all).unwrap();
         assert_eq!(manifest.dirty_next().unwrap(), Some(25), "what was away was left alone");
@@ -474,9 +472,29 @@ mod tests {
         manifest.dirty_begin(7).unwrap();
         note(&manifest, &itself("a"), When::Away(20), 0);
         manifest.dirty_begin(7).unwrap();
-        assert!(manifest.dirty_waits(&Key::new("a").unwrap(), 1).unwrap());
+        assert!(manifest.dirty_waits(&Key::new("a").unwrap(), manifest.dirty_mark(1).unwrap()).unwrap());
         manifest.dirty_begin(8).unwrap();
         assert_eq!(manifest.dirty_count().unwrap(), 0);
+    }
+
+    #[test]
+    fn what_a_cycle_leaves_alone_and_what_it_takes_for_done_are_decided_when_it_begins() {
+        let manifest = empty();
+        let waits = |text: &str, mark| manifest.dirty_waits(&Key::new(text).unwrap(), mark).unwrap();
+        note(&manifest, &itself("a"), When::Away(20), 0);
+        let cycle = manifest.dirty_due(20, 9).unwrap();
+        // Something else goes meanwhile: that has to wait, and this was waited for.
+        note(&manifest, &itself("b"), When::Away(40), 21);
+        assert!(!waits("a", cycle.mark) && waits("b", cycle.mark));
+        manifest.dirty_clear(&cycle.dirty, cycle.mark).unwrap();
+        assert_eq!(due(&manifest, 40), [itself("b")]);
+        // What was left alone stays, though nothing holds it up in the end.
+        note(&manifest, &itself("a"), When::Away(42), 22);
+        let look = manifest.dirty_mark(41).unwrap();
+        assert!(waits("a", look) && waits("b", look));
+        note(&manifest, &itself("a"), When::At(41), 41);
+        manifest.dirty_reset(look).unwrap();
+        assert_eq!(due(&manifest, 41), [itself("a"), itself("b")]);
     }
 
     #[test]
@@ -525,7 +543,8 @@ mod tests {
             [(&below("d"), When::At(1)), (&inside, When::At(1)), (&beside, When::At(1)), (&waiting, When::At(9))];
         manifest.dirty_note(lines, 1).unwrap();
         let mark = manifest.dirty_due(1, 9).unwrap().mark;
-        assert!(manifest.dirty_waits(&waiting.key, 1).unwrap() && !manifest.dirty_waits(&inside.key, 1).unwrap());
+        let now = manifest.dirty_mark(1).unwrap();
+        assert!(manifest.dirty_waits(&waiting.key, now).unwrap() && !manifest.dirty_waits(&inside.key, now).unwrap());
         manifest.dirty_clear([&below("d")], mark).unwrap();
         assert_eq!(due(&manifest, 9), [beside, waiting]);
     }

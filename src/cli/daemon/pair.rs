@@ -303,7 +303,7 @@ impl Held for Open {
         if self.cycles == Cycles::AllDay {
             (cycle.budget, cycle.overwrites) = (cycle.budget.of_a_day(), cycle.overwrites.of_a_day());
         }
-        cycle.waits_ns = Some(sight.now_ns);
+        cycle.waits = Some(sight.mark);
         cycle.lease = self.claim.as_deref();
         cycle.lane = Some(lane);
         cycle.buffers = self.buffers.clone();

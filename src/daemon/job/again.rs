@@ -62,7 +62,7 @@ impl Job {
             });
             let tries = before.map_or(0, |before| before.tries);
             // Trying takes its time, and may be in vain: at most a third of all time goes into it.
-            let took = if is_changing { now.saturating_sub(sight.now_ns).saturating_mul(2) } else { 0 };
+            let took = if is_changing { now.saturating_sub(sight.mark.now_ns()).saturating_mul(2) } else { 0 };
             let wait = FIRST.saturating_mul(1 << tries.min(20)).max(took).min(LAST);
             let first_ns = before.map_or(now, |before| before.first_ns);
             // A look that begins now may be the one that a sign meanwhile asks for; both come.

@@ -69,7 +69,7 @@ impl Job {
         // What can't be read now is read by the next cycle, which tells.
         let Ok(Some(due)) = self.due_beside(held.manifest(), now) else { return };
         let scope = Scope::of_keys(due.dirty.iter().map(|dirty| dirty.key.clone()));
-        let sight = Sight { look: Look::Changes, scope, other: self.assumed(), now_ns: now };
+        let sight = Sight { look: Look::Changes, scope, other: self.assumed(), mark: due.mark };
         self.crowd.taken.push(due.clone());
         let (lane, progress, started) = (self.lanes.enter(), Arc::new(Progress::default()), (self.parts.wall)());
         self.parts.board.under_way(&self.parts.name, Arc::clone(&progress));
@@ -88,9 +88,11 @@ impl Job {
             return Ok(None);
         }
         (crowd.looked, crowd.again_ns) = (Some(known), manifest.dirty_after(now)?);
-        let mut due = manifest.dirty_due(now, MOST)?;
         let taken: HashMap<&Dirty, Mark> =
             crowd.taken.iter().flat_map(|due| due.dirty.iter().map(|dirty| (dirty, due.mark))).collect();
+        // What is in hand or waits for the pair alone is due as well, and does not hide the rest.
+        let hidden = taken.len() + crowd.alone.len() + crowd.in_hand.len() + self.again.len();
+        let mut due = manifest.dirty_due(now, MOST + hidden)?;
         let mut open = Vec::new();
         for dirty in due.dirty {
             let seen = [taken.get(&dirty), crowd.alone.get(&dirty.key)].into_iter().flatten().max();
@@ -100,6 +102,7 @@ impl Job {
                 open.push(dirty);
             }
         }
+        open.truncate(MOST);
         due.dirty = open;
         Ok((!due.dirty.is_empty()).then_some(due))
     }

@@ -371,17 +371,17 @@ impl Job {
     /// What a cycle looks at; `None` if nothing is due any more.
     fn sight(&self, held: &Rc<dyn Held>, look: Look) -> Result<Option<(Sight, Due)>, Failed> {
         let (manifest, now_ns) = (held.manifest(), self.now());
-        let sight = |scope, other| Sight { look, scope, other, now_ns };
-        let other = match look {
-            Look::Both => Other::Asked,
-            Look::Watched => self.assumed(),
+        let whole = |other| {
+            let nothing = Due { dirty: Vec::new(), mark: manifest.dirty_mark(now_ns)? };
+            Ok(Some((Sight { look, scope: Scope::Whole, other, mark: nothing.mark }, nothing)))
+        };
+        match look {
+            Look::Both => whole(Other::Asked),
+            Look::Watched => whole(self.assumed()),
             // A deletion is one for the guard, however large it is.
             Look::Changes if manifest.dirty_over(now_ns)? > MOST => {
-                let nothing = Due { dirty: Vec::new(), mark: manifest.dirty_mark(now_ns)? };
-                return Ok(Some((
-                    Sight { look: Look::Watched, scope: Scope::Whole, other: self.assumed(), now_ns },
-                    nothing,
-                )));
+                let sight = whole(self.assumed())?;
+                Ok(sight.map(|(sight, nothing)| (Sight { look: Look::Watched, ..sight }, nothing)))
             }
             Look::Changes => {
                 let mut due = manifest.dirty_due(now_ns, MOST)?;
@@ -391,11 +391,9 @@ impl Job {
                 due.dirty.retain(|dirty| failing(dirty) == asked);
                 let scope = Scope::of_keys(due.dirty.iter().map(|dirty| dirty.key.clone()));
                 let other = if asked { Other::Asked } else { self.assumed() };
-                return Ok((!due.dirty.is_empty()).then(|| (sight(scope, other), due)));
+                Ok((!due.dirty.is_empty()).then(|| (Sight { look, scope, other, mark: due.mark }, due)))
             }
-        };
-        let nothing = Due { dirty: Vec::new(), mark: manifest.dirty_mark(now_ns)? };
-        Ok(Some((sight(Scope::Whole, other), nothing)))
+        }
     }
 
     /// Runs a cycle and listens meanwhile.

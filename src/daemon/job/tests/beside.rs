@@ -104,6 +104,31 @@ async fn deletions_and_moves_wait_for_the_pair_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_the_pair_alone_hides_nothing_however_much_it_is() {
+    local(async {
+        let rig = slow(30_000).await;
+        rig.later(60).await;
+        assert!(rig.is_equal());
+        rig.changes();
+        rig.save("film.mp4", large(1));
+        rig.later(10).await;
+        // Within what may go without a question, and more than one cycle takes.
+        for n in 0..2_500 {
+            rig.lose(&format!("dir/{n}.jpg"));
+        }
+        rig.later(10).await;
+        for n in 0..5 {
+            rig.save(&format!("small{n}"), format!("{n}"));
+            sleep(BLINK).await;
+            assert!(rig.has(&format!("small{n}")), "{n}: {:?}", rig.job());
+        }
+        sleep(2 * A_WHILE).await;
+        assert!(rig.is_equal(), "{:?}", rig.job());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_being_sent_is_left_alone_until_it_is_through() {
     local(async {
         let rig = slow(30).await;

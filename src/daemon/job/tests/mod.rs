@@ -123,7 +123,7 @@ impl Held for Open {
             filter: Arc::new(Filter::default()),
             scope: sight.scope.clone(),
             assumed: (sight.other == Other::Assumed).then_some(Side::Dest),
-            waits_ns: Some(sight.now_ns),
+            waits: Some(sight.mark),
             lease: None,
             lane: Some(lane),
             budget: Budget::Sliding,

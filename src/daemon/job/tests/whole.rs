@@ -57,6 +57,41 @@ async fn a_burst_of_deletions_is_looked_at_as_one_however_large_it_is() {
     .await;
 }
 
+/// A sign that comes while a cycle looks makes it leave nothing alone that it then takes for done.
+#[tokio::test(start_paused = true)]
+async fn what_goes_while_a_deletion_is_looked_at_makes_nobody_forget_it() {
+    local(async {
+        for scope in ["key", "everything"] {
+            let rig = Rig::watching(900).await;
+            for round in 0..20 {
+                let (gone, next) = (format!("dir/{round}.jpg"), format!("dir/{}.jpg", 400 + round));
+                let (first, second) = (key(&gone), key(&next));
+                let (source, script, told) = (Arc::clone(&rig.source), Arc::clone(&rig.script), Arc::default());
+                let told: Arc<std::sync::atomic::AtomicBool> = told;
+                rig.source.inject(move |call| {
+                    let is_it = call.operation == "list" || call.key.as_ref() == Some(&first);
+                    if is_it && !told.swap(true, std::sync::atomic::Ordering::Relaxed) {
+                        script.lock().unwrap().as_ref().unwrap().tell([Sign::Gone(second.clone())]);
+                    }
+                    Fault::None
+                });
+                source.remove(&key(&gone));
+                rig.tell([Sign::Gone(key(&gone))]);
+                if scope == "everything" {
+                    sleep(Duration::from_millis(1_900)).await;
+                    rig.tell([Sign::Rescan(Missed::Overflow)]);
+                }
+                sleep(Duration::from_millis(2_050)).await;
+                source.remove(&key(&next));
+                rig.later(90).await;
+                rig.source.heal();
+                assert!(rig.is_equal(), "{scope}, round {round}: {:?}", rig.job());
+            }
+        }
+    })
+    .await;
+}
+
 /// Both halves wait together: while something comes and goes they would meet different cycles otherwise.
 #[tokio::test(start_paused = true)]
 async fn the_old_name_stays_as_long_as_the_new_one_can_not_be_made_whatever_happens_beside() {
