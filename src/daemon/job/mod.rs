@@ -391,7 +391,7 @@ impl Job {
                 due.dirty.retain(|dirty| failing(dirty) == asked);
                 let scope = Scope::of_keys(due.dirty.iter().map(|dirty| dirty.key.clone()));
                 let other = if asked { Other::Asked } else { self.assumed() };
-                Ok((!due.dirty.is_empty()).then(|| (Sight { look, scope, other, mark: due.mark }, due)))
+                Ok((!due.dirty.is_empty()).then_some((Sight { look, scope, other, mark: due.mark }, due)))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use mediasync::apply::{Origin, Shelf};
 use mediasync::lease::Claim;
-use mediasync::manifest::{Manifest, Pair};
+use mediasync::manifest::{Manifest, Mark, Pair};
 use mediasync::model::{Action, Conflict, Filter, Key, Problem, Scope, Side, TrashRule};
 use mediasync::plan::{Budget, Compare, Mode, OnConflict, Policy, Raise};
 use mediasync::replica::memory::{Memory, Role};
@@ -57,7 +57,7 @@ pub struct Bench {
     pub filter: Arc<Filter>,
     pub scope: Scope,
     pub assumed: Option<Side>,
-    pub waits_ns: Option<i64>,
+    pub waits: Option<Mark>,
     pub budget: Budget,
     pub overwrites: Budget,
     pub trash: TrashRule,
@@ -78,7 +78,7 @@ impl Bench {
             filter: Arc::new(Filter::default()),
             scope: Scope::Whole,
             assumed: None,
-            waits_ns: None,
+            waits: None,
             budget: Budget::Sliding,
             overwrites: Budget::Sliding,
             trash: TrashRule::default(),
@@ -142,7 +142,7 @@ impl Bench {
             filter: self.filter.clone(),
             scope: self.scope.clone(),
             assumed: self.assumed,
-            waits_ns: self.waits_ns,
+            waits: self.waits,
             budget: self.budget,
             overwrites: self.overwrites,
             raise: Raise::ByFlag,
