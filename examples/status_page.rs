@@ -95,6 +95,7 @@ fn syncing() -> JobState {
         actions_done: 412,
         bytes_to_send: 3_650_000_000,
         bytes_sent: 1_290_000_000,
+        retrying: None,
     });
     job
 }

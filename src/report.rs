@@ -3,12 +3,13 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::model::{Action, Conflict, Counts, Key, Problem, Reach, RunName, Side, SkipReason, TrashRule};
-use crate::replica::{Error, Meter};
+use crate::replica::{Error, Meter, Trouble};
 
 /// Problems and conflicts that a report lists; the rest is counted.
 const LISTED: usize = 100;
@@ -42,6 +43,20 @@ pub struct Progress {
     pub kept: AtomicU64,
     /// Of this, into that of the source.
     pub kept_at_source: AtomicU64,
+    /// Of the services that it works with.
+    troubles: OnceLock<Vec<Arc<Trouble>>>,
+}
+
+impl Progress {
+    /// Whether these services answer is part of it from now on. Only the first call counts.
+    pub fn mind(&self, troubles: Vec<Arc<Trouble>>) {
+        self.troubles.get_or_init(|| troubles);
+    }
+
+    /// For how long requests have been tried again by now, and why.
+    pub fn retrying(&self) -> Option<(Duration, String)> {
+        self.troubles.get()?.iter().filter_map(|trouble| trouble.now()).max()
+    }
 }
 
 /// What the cycle tells as it goes; `cli` prints it, tests collect it.

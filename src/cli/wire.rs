@@ -25,7 +25,7 @@ use crate::replica::local::{Local, Made};
 use crate::replica::retry::Retrying;
 use crate::replica::s3::{Probe, S3};
 use crate::replica::throttle::{Commons, Gate, Rates, Throttled};
-use crate::replica::{Buffers, Journal, Replica};
+use crate::replica::{Buffers, Journal, Replica, Trouble};
 use crate::sync::{Cycle, Progress, Run};
 
 /// Everything that a cycle borrows from. The lock goes last.
@@ -73,6 +73,13 @@ impl Store {
             Self::Azure(azure) => serde_json::to_string(&azure.probe()),
         }
         .expect("a probe is plain data")
+    }
+
+    fn trouble(&self) -> Arc<Trouble> {
+        match self {
+            Self::S3(s3) => s3.trouble(),
+            Self::Azure(azure) => azure.trouble(),
+        }
     }
 
     fn requests(&self) -> Vec<(&'static str, u64)> {
@@ -267,6 +274,11 @@ impl Session {
         };
         let (filter, links) = (Arc::clone(&self.filter), task.options.files.symlinks);
         Ok(Box::new(watch::watch(watch::Spec { path: path.clone(), filter, links }).await?))
+    }
+
+    /// Whether the object stores answer as they should.
+    pub fn troubles(&self) -> Vec<Arc<Trouble>> {
+        [&self.source, &self.dest].into_iter().filter_map(|wired| Some(wired.store.as_ref()?.trouble())).collect()
     }
 
     /// Nothing is done for a while: what is held open is given back. A disk that is in use can't be unmounted.

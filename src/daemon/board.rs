@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::state::{DaemonState, JobState};
+use super::state::{DaemonState, JobState, Retrying};
 use crate::sync::Progress;
 
 /// Where all jobs write how they stand. Clones share it.
@@ -35,6 +35,9 @@ impl Board {
                 running.actions_done += progress.actions_done.load(Relaxed);
                 running.bytes_to_send += progress.bytes_to_send.load(Relaxed);
                 running.bytes_sent += progress.sent.bytes();
+                if let Some((time, message)) = progress.retrying() {
+                    running.retrying = Some(Retrying { for_s: time.as_secs(), message });
+                }
             }
         }
         state

@@ -12,6 +12,7 @@
 //! | `names` | what states are called |
 //! | `pauses` | which jobs a person paused |
 //! | `runner` | what a job needs from outside |
+//! | `running` | what is said of a cycle under way |
 //! | `samples` | the last day of a job |
 //! | `settle` | when what a watcher saw is to be looked at |
 //! | `state` | how every job stands |
@@ -27,6 +28,7 @@ pub mod manager;
 mod names;
 pub mod pauses;
 pub mod runner;
+mod running;
 pub mod samples;
 pub mod settle;
 pub mod state;

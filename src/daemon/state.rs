@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use super::board::Board;
+pub use super::running::{Retrying, Running};
 pub use super::samples::{BUCKET_NS, BUCKETS, Sample};
 
 /// A second in nanoseconds.
@@ -158,23 +159,6 @@ pub enum Look {
     Watched,
     /// What was seen to change.
     Changes,
-}
-
-/// A cycle under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Running {
-    /// What it looks at.
-    pub look: Look,
-    /// Since when.
-    pub since_ns: i64,
-    /// Actions planned and done; 0 while it looks.
-    pub actions: u64,
-    /// Of these, done.
-    pub actions_done: u64,
-    /// Bytes to send.
-    pub bytes_to_send: u64,
-    /// Of these, sent.
-    pub bytes_sent: u64,
 }
 
 /// A cycle that ended.
@@ -436,13 +420,6 @@ impl JobState {
         }
         self.runs.push_back(last.clone());
         self.last = Some(last);
-    }
-}
-
-impl Running {
-    /// A cycle that begins.
-    pub fn new(look: Look, since_ns: i64) -> Self {
-        Self { look, since_ns, actions: 0, actions_done: 0, bytes_to_send: 0, bytes_sent: 0 }
     }
 }
 

@@ -29,6 +29,7 @@ pub use parts::{PartHasher, PartHashes, part_size};
 pub use room::Room;
 pub(crate) use room::refuse_full;
 pub use trash::{Kept, KeptAs, Trash, Trashed, TrashedStream};
+pub use trouble::Trouble;
 
 pub mod access;
 mod arrival;
@@ -59,6 +60,7 @@ pub mod s3;
 pub(crate) mod shelf;
 pub mod throttle;
 pub mod trash;
+mod trouble;
 
 /// Content up to this many bytes is read once, held in memory and sent in one request; larger content is read in
 /// pieces: twice where that is cheap.

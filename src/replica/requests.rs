@@ -2,10 +2,11 @@
 //! may take, and at which stage it failed.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Cause;
+use super::{Cause, Trouble};
 
 /// A kind of request of one service.
 pub(crate) trait Kind: Copy {
@@ -19,12 +20,14 @@ pub(crate) trait Kind: Copy {
 #[derive(Debug)]
 pub(crate) struct Counts<K> {
     made: Box<[AtomicU64]>,
+    /// What the last ones came to.
+    pub(crate) trouble: Arc<Trouble>,
     kind: PhantomData<K>,
 }
 
 impl<K: Kind> Default for Counts<K> {
     fn default() -> Self {
-        Self { made: K::names().map(|_| AtomicU64::new(0)).collect(), kind: PhantomData }
+        Self { made: K::names().map(|_| AtomicU64::new(0)).collect(), trouble: Arc::default(), kind: PhantomData }
     }
 }
 

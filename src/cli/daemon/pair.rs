@@ -289,6 +289,7 @@ impl Held for Open {
     }
 
     async fn cycle(&self, sight: &Sight, lane: &Lane, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
+        progress.mind(self.session.troubles());
         if let Some(claim) = self.claim.as_deref() {
             let cycle = self.session.cycle(&self.task, Run::DryRun, Arc::clone(progress), now_ns());
             standby::look(&cycle, claim).await?;

@@ -68,6 +68,7 @@ pub(super) fn daemon(state: &DaemonState, job: &JobState, now_ns: i64) -> Value 
             "actions_done": running.actions_done,
             "bytes_to_send": running.bytes_to_send,
             "bytes_sent": running.bytes_sent,
+            "retrying": running.retrying.as_ref().map(|it| json!({ "seconds": it.for_s, "reason": it.message })),
         })
     });
     let last = job.last.as_ref().map(|last| {

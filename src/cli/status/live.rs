@@ -109,7 +109,11 @@ impl Teller<'_> {
     fn now_doing(&self, job: &JobState) -> Option<String> {
         let name = shell::word(&job.name);
         match (job.phase, &job.running) {
-            (_, Some(running)) => Some(self.running(running)),
+            (_, Some(running)) => {
+                let retrying = running.retrying.as_ref();
+                let retrying = retrying.map(|it| format!("\nretrying: {} ({} s)", it.message, it.for_s));
+                Some(format!("{}{}", self.running(running), retrying.unwrap_or_default()))
+            }
             (Phase::Paused, None) => {
                 let why = job
                     .unsure

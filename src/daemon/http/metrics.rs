@@ -84,7 +84,7 @@ fn states(page: &mut Page, state: &DaemonState, now_ns: i64) {
 }
 
 fn running(page: &mut Page, state: &DaemonState) {
-    let none = Running { look: Look::Both, since_ns: 0, actions: 0, actions_done: 0, bytes_to_send: 0, bytes_sent: 0 };
+    let none = Running::new(Look::Both, 0);
     let running = |job: &JobState| job.running.clone().unwrap_or(none.clone());
     page.gauge(state, "mediasync_job_running", "1 while a cycle is under way.", |job| {
         Some(u8::from(job.running.is_some()))

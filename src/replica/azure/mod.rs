@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use self::wire::Wire;
+use super::Trouble;
 use super::leftovers::Leftovers;
 use super::notices::Notices;
 use super::object::Names;
@@ -100,6 +101,11 @@ impl Azure {
     /// What is known about the server; keep it for the next run.
     pub fn probe(&self) -> Probe {
         self.inner.probe()
+    }
+
+    /// Whether the service answers as it should.
+    pub fn trouble(&self) -> Arc<Trouble> {
+        Arc::clone(&self.inner.wire.counts().trouble)
     }
 
     /// Requests made so far, by kind.

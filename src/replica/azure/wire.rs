@@ -153,9 +153,16 @@ impl Wire {
             Err(_) => Err(Failure::at(Stage::Timeout)),
         };
         match &result {
-            Ok(_) => *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now()),
-            Err(failure) if failure.is_throttled() => self.gate.throttled(),
-            Err(_) => {}
+            Ok(_) => {
+                *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                self.counts.trouble.over();
+            }
+            Err(failure) => {
+                if failure.is_throttled() {
+                    self.gate.throttled();
+                }
+                self.counts.trouble.heard(&self.fold(failure, op, None));
+            }
         }
         result
     }

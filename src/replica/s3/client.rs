@@ -169,9 +169,14 @@ impl Wire {
         match &result {
             Ok(_) => {
                 *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                self.counts.trouble.over();
             }
-            Err(failure) if failure.is_throttled() => self.gate.throttled(),
-            Err(_) => {}
+            Err(failure) => {
+                if failure.is_throttled() {
+                    self.gate.throttled();
+                }
+                self.counts.trouble.heard(&self.fold(failure, op, None));
+            }
         }
         result
     }

@@ -17,6 +17,7 @@ use self::client::Wire;
 use self::endpoint::identity;
 use self::names::Names;
 use self::providers::Provider;
+use super::Trouble;
 use super::leftovers::Leftovers;
 use super::notices::Notices;
 use super::shelf::Shelf;
@@ -131,6 +132,11 @@ impl S3 {
     /// What is known about the server; keep it for the next run.
     pub fn probe(&self) -> Probe {
         self.inner.findings()
+    }
+
+    /// Whether the service answers as it should.
+    pub fn trouble(&self) -> Arc<Trouble> {
+        Arc::clone(&self.inner.wire.counts().trouble)
     }
 
     /// Requests made so far, by kind.

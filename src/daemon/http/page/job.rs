@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::chart::{BAR_MINUTES, Day, Measure, scale};
 use super::words::{self, Clock, Tone, bytes, count, counted, duration, shown};
 use super::{badge, lag, next};
-use crate::daemon::state::{Coverage, DaemonState, Failing, Halted, JobState, Last, Running, Totals};
+use crate::daemon::state::{Coverage, DaemonState, Failing, Halted, JobState, Last, Retrying, Running, Totals};
 
 /// Runs that are shown: of a few jobs more than of many.
 const RUNS_OF_FEW: usize = 20;
@@ -83,6 +83,9 @@ fn under_way(running: &Running, id: &str, clock: &Clock) -> Markup {
                 strong id=(id) { (what) }
                 @if running.bytes_to_send > 0 { ", " (bytes(running.bytes_sent)) " of " (bytes(running.bytes_to_send)) " sent" }
                 span.muted { ", for " (duration(clock.since(running.since_ns))) }
+            }
+            @if let Some(Retrying { for_s, message }) = &running.retrying {
+                p { "Requests have been tried again for " (for_s) " s: " (message) }
             }
             @if running.bytes_to_send > 0 {
                 progress aria-labelledby=(id) max=(running.bytes_to_send) value=(running.bytes_sent.min(running.bytes_to_send)) {}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::daemon::http::tests::{NOW, job, state};
-use crate::daemon::state::{Done, Failing, Halted, Last, Look, Phase, Running, Told};
+use crate::daemon::state::{Done, Failing, Halted, Last, Look, Phase, Retrying, Running, Told};
 
 fn shown_at(state: &DaemonState, refresh: Refresh) -> String {
     page(state, refresh, (NOW, TimeZone::UTC))
@@ -136,6 +136,7 @@ fn a_job_shows_what_it_does_and_what_to_type() {
         actions_done: 250,
         bytes_to_send: 4_096,
         bytes_sent: 1_024,
+        retrying: Some(Retrying { for_s: 12, message: "the server answers 503 for <b>".to_owned() }),
     };
     job.running = Some(running);
     let command = Some("mediasync approve media 1f3a".to_owned());
