@@ -368,7 +368,8 @@ impl JobState {
         let stands_by = self.stands_by(now_ns);
         if self.halt.is_some() {
             Health::Halted
-        } else if self.phase == Phase::Lost || (!stands_by && lag.unwrap_or(waited) > self.max_age_s) {
+        } else if self.phase == Phase::Lost || self.is_lost() || (!stands_by && lag.unwrap_or(waited) > self.max_age_s)
+        {
             Health::Stale
         } else if self.problem_count + self.conflict_count > 0 {
             Health::Problems
@@ -381,6 +382,11 @@ impl JobState {
         } else {
             Health::InSync
         }
+    }
+
+    /// Whether nothing can be seen, because the directory is gone or another one.
+    fn is_lost(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.coverage == Coverage::Lost)
     }
 
     /// Whether it never looked at both sides because its schedule has not wanted that yet.

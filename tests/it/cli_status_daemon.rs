@@ -72,8 +72,10 @@ fn status_is_what_the_daemon_says_and_without_one_what_the_last_run_left() {
     }
     assert!(told.contains(&format!("\ndaemon: process {}, version ", daemon.id())), "{told}");
     stop(daemon).exits(0);
-    let after = sandbox.run(&["status", "--json"]).exits(0);
-    assert!(after.stdout.contains("\"daemon\":null"), "{after:?}");
+    // What changes now is seen by nobody: it is not called in sync any more.
+    let after = sandbox.run(&["status", "--json"]).exits(3);
+    assert!(after.stdout.contains("\"daemon\":null") && after.stdout.contains("\"state\":\"unwatched\""), "{after:?}");
+    sandbox.run(&["status"]).exits(3).says(&["was in sync after its last run", "no daemon watches it"]);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn a_pause_that_a_daemon_left_can_be_ended_without_one_and_none_can_be_begun() {
     let printed = sandbox.by_config(&["status"]);
     sandbox.paste(&printed, "mediasync resume media ").exits(0).says(&["resumed: media; no daemon runs"]);
     sandbox.by_config(&["resume", "media"]).exits(1).says(&["no daemon runs"]);
-    sandbox.by_config(&["status"]).exits(0).never_says("paused");
+    sandbox.by_config(&["status"]).exits(3).says(&["no daemon watches it"]).never_says("paused");
     sandbox.write("c.txt", "three");
     let mut daemon = sandbox.daemon();
     daemon.until_equal();

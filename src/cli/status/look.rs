@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{State, Subject, lines, live, subjects, told, trash};
+use super::{Seen, State, Subject, lines, live, subjects, told, trash};
 use crate::cli::client;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -132,7 +132,7 @@ impl Told<'_> {
         if let Some(job) = job {
             return Ok(self.job(job, Some(subject)));
         }
-        let seen = subject.look(setup)?;
+        let seen = Seen { is_unwatched: is_watched(subject, setup), ..subject.look(setup)? };
         self.note(&(State::of(&seen), seen.run.as_ref().map(|run| run.id)));
         let block = match setup.output.format() {
             Format::Json => lines::status(subject, &seen, (None, self.is_paused(subject)), setup).to_string(),
@@ -228,6 +228,11 @@ fn unread(error: &std::io::Error, setup: &Setup) -> Failure {
     let file = shown(&setup.state_dir.join(pauses::NAME));
     let message = format!("can't read which jobs were paused: {file}: {error}; a daemon that starts leaves all alone");
     Failure::error(message).hint(format!("to end that for all of them: mediasync resume{}", setup.repeated))
+}
+
+/// Whether the configuration has it watched.
+fn is_watched(subject: &Subject, setup: &Setup) -> bool {
+    setup.config.jobs.iter().any(|job| Some(&job.name) == subject.job.as_ref() && job.daemon.watch)
 }
 
 /// Whether a daemon has something to do for it.

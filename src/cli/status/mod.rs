@@ -58,6 +58,8 @@ struct Seen {
     whole: Option<Run>,
     /// Conflicts that a person settled since that run.
     settled: u64,
+    /// Whether it is to be watched, and no daemon does.
+    is_unwatched: bool,
 }
 
 /// How things stand, by the last run over the whole pair.
@@ -65,6 +67,8 @@ struct Seen {
 #[serde(rename_all = "kebab-case")]
 enum State {
     InSync,
+    /// It was in sync; what changed since is not known, because no daemon watches it.
+    Unwatched,
     Problems,
     Halted,
     Failed,
@@ -97,8 +101,8 @@ impl State {
             None => Self::Never,
             Some(None) if seen.holder.is_some() => Self::Running,
             Some(None) => Self::Unfinished,
-            Some(Some("finished")) => Self::InSync,
-            Some(Some("problems")) if seen.left() == Some((0, 0)) => Self::InSync,
+            Some(Some("finished")) => Self::equal(seen),
+            Some(Some("problems")) if seen.left() == Some((0, 0)) => Self::equal(seen),
             Some(Some("problems")) => Self::Problems,
             Some(Some("halted")) => Self::Halted,
             Some(Some("interrupted")) => Self::Interrupted,
@@ -106,13 +110,21 @@ impl State {
         }
     }
 
+    fn equal(seen: &Seen) -> Self {
+        if seen.is_unwatched { Self::Unwatched } else { Self::InSync }
+    }
+
     fn exit(self) -> Exit {
         match self {
             Self::InSync => Exit::Done,
             Self::Halted => Exit::Halted,
-            Self::Problems | Self::Failed | Self::Interrupted | Self::Running | Self::Unfinished | Self::Never => {
-                Exit::Problems
-            }
+            Self::Unwatched
+            | Self::Problems
+            | Self::Failed
+            | Self::Interrupted
+            | Self::Running
+            | Self::Unfinished
+            | Self::Never => Exit::Problems,
         }
     }
 }
@@ -200,7 +212,7 @@ impl Subject {
         let holder = if unended { Lock::held_by(&setup.state_dir, &self.pair) } else { None };
         let whole = manifest.whole_run()?;
         let settled = whole.as_ref().map(|whole| manifest.resolved_since(whole.id)).transpose()?.unwrap_or(0);
-        Ok(Seen { synced: manifest.base_totals()?, run, holder, settled, whole })
+        Ok(Seen { synced: manifest.base_totals()?, run, holder, settled, whole, is_unwatched: false })
     }
 
     /// What `approve` takes.
@@ -264,6 +276,9 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
             format!("in sync, but the last run found no file at {place}; is it spelled right?")
         }
         State::InSync => "in sync".to_owned(),
+        State::Unwatched => {
+            "was in sync after its last run; what changed since is not known, because no daemon watches it".to_owned()
+        }
         State::Problems => {
             let (problems, conflicts) = seen.left().unwrap_or_default();
             let ways = if subject.is_two_way() { Ways::Both } else { Ways::One };

@@ -210,7 +210,9 @@ impl Job {
             Then::Retry | Then::StandBy => None,
         };
         self.told(|job| {
-            let same = job.error.as_ref().filter(|error| error.message == failed.message).map(|error| error.since_ns);
+            // Some servers put a number of the request into what they say.
+            let before = job.error.as_ref().filter(|error| error.message == failed.message || tries > 1);
+            let same = before.map(|error| error.since_ns);
             let (name, message) = (&job.name, &failed.message);
             match failed.then {
                 Then::Retry => tracing::warn!(job = %name, "failed, tries again: {message}"),
