@@ -60,7 +60,10 @@ pub fn credential(name: &str, env: Env<'_>) -> Result<Given, UsageError> {
     let hint = format!("credentials are handed to services: LoadCredential={called}:FILE in the unit");
     let Some(dir) = env("CREDENTIALS_DIRECTORY") else {
         let message = format!("there is no credential {called}: the variable CREDENTIALS_DIRECTORY is not set");
-        return Err(UsageError::new(message, hint));
+        // Where systemd has them for a unit that runs: <https://systemd.io/CREDENTIALS/>.
+        let by_hand = "a command beside the service finds them as root with CREDENTIALS_DIRECTORY=/run/credentials/UNIT, \
+                       such as /run/credentials/mediasync.service";
+        return Err(UsageError::new(message, format!("{hint}; {by_hand}")));
     };
     let path = Path::new(&dir).join(name);
     let told = format!("the credential {called}");
