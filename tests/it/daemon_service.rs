@@ -298,6 +298,25 @@ fn what_does_not_end_in_time_is_parked_and_goes_on() {
     assert_eq!(counts, (0, 2), "five parts, three of them finished");
 }
 
+/// Three parts take all the memory for large bodies, and the next ones wait for it.
+#[test]
+fn a_small_file_goes_while_the_parts_of_a_large_one_are_stuck() {
+    let sandbox = filled();
+    watched(&sandbox, "");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    let gate = sandbox.server.hold(Moment::BeforeHandling, "UploadPart", "site/large.bin");
+    sandbox.write("large.bin", bytes(1, 39 * MIB));
+    daemon.wait_for("the large one", || sandbox.server.count("CreateMultipartUpload") == 1);
+    gate.reached_blocking(3);
+    sandbox.write("small.jpg", "small");
+    daemon.wait_for("the small one", || sandbox.remote_names().contains("small.jpg"));
+    assert!(!sandbox.remote_names().contains("large.bin"));
+    gate.release();
+    daemon.until_equal();
+    daemon.stop().exits(0);
+}
+
 #[test]
 fn a_second_daemon_of_one_state_exits_5() {
     let sandbox = filled();
