@@ -6,6 +6,8 @@
 //! there now, if it is not what was there then and has that digest, is what we sent; then both sides did agree, and that
 //! is recorded. Size and mtime prove nothing: builds and copies of others have equal ones.
 //!
+//! What a run puts back from the trash, because it made room for nothing, is found in the same way.
+//!
 //! A run may have deleted content and died before it recorded that. Then the key is gone by our own hand, and whoever puts
 //! it back at the other side must not lose it again.
 

@@ -5,11 +5,13 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::manifest::{KeptLine, Record};
-use crate::model::{Action, BaseRecord, Expect, Keep, Key, Reason, Replaced, RunName, Side, TrashRule, Verb, Version};
+use crate::manifest::{KeptLine, Record, Sending, Spent};
+use crate::model::{
+    Action, BaseRecord, DigestKind, Expect, Keep, Key, Reason, Replaced, RunName, Side, TrashRule, Verb, Version,
+};
 use crate::plan_store::{Phase, PlanStore};
 use crate::replica::trash::{self, WAY_OUT};
-use crate::replica::{Error, KeptAs, Trashed};
+use crate::replica::{Cause, Error, KeptAs, Trashed};
 
 use super::{Executor, Ledger};
 use crate::sync::{Cycle, Observer};
@@ -91,15 +93,30 @@ impl Executor<'_> {
             let Some(bin) = self.sides.of(action.side).trash() else { continue };
             let kept_as = line.version.map_or(KeptAs::Copy, KeptAs::Version);
             let kept = Trashed { run: line.run, key: line.key, size: line.size, kept_as };
-            // Where something stands in its place by now, it stays in the trash.
-            let Ok(entry) = bin.restore(&kept, &Expect::Absent, &self.manifest.upload_journal(action.side)).await
-            else {
-                continue;
+            let base = base_of(&action);
+            // A run that dies before the record leaves this line, by which the next one knows what came back.
+            let lines: Vec<Sending> = base.iter().map(|base| coming_back(base, action.side)).collect();
+            self.manifest.begin_sending(action.side, &lines)?;
+            let entry = match bin.restore(&kept, &Expect::Absent, &self.manifest.upload_journal(action.side)).await {
+                Ok(entry) => entry,
+                Err(error) if error.cause == Cause::Stop => return Err(error),
+                // Where something stands in its place by now, it stays in the trash.
+                Err(Error { cause: Cause::Precondition | Cause::NotFound, .. }) => {
+                    self.manifest.is_sent(action.side, [key])?;
+                    continue;
+                }
+                // It may be back: the next run looks.
+                Err(_) => {
+                    ledger.open.push(key.clone());
+                    continue;
+                }
             };
             self.manifest.forget_kept(action.side, &self.bin.run, key)?;
             self.progress.kept.fetch_sub(1, Relaxed);
             self.progress.kept_at_source.fetch_sub(u64::from(action.side == Side::Source), Relaxed);
-            ledger.undone(&action, base_of(&action, &entry.version));
+            ledger.undone(&action, base.map(|base| Record::Put(came_back(base, action.side, entry.version))))?;
+            let spent = Spent { deletes: 1, delete_bytes: action.size, ..Spent::default() };
+            self.manifest.give_back(self.book.run, spent, self.book.now_ns)?;
         }
         Ok(())
     }
@@ -135,15 +152,32 @@ pub(crate) async fn expire(cycle: &Cycle<'_>, side: Side, observer: &dyn Observe
     Ok(())
 }
 
-/// The record of a key whose deletion was undone, so that the next run tries both again. An extra had none.
-fn base_of(action: &Action, now: &Version) -> Option<Record> {
+/// The record of a key whose deletion is to be undone, so that the next run tries both again. An extra had none.
+fn base_of(action: &Action) -> Option<BaseRecord> {
     let gone = action.at.as_ref().filter(|_| action.reason != Reason::Extra)?;
     let mut digests = action.digests.clone();
     digests.merge(&gone.digests);
     // The side that has lost the key has no version of it: any will do, since it is compared with nothing.
-    let (source, dest) = match action.side {
-        Side::Dest => (gone.version.clone(), now.clone()),
-        Side::Source => (now.clone(), gone.version.clone()),
-    };
-    Some(Record::Put(BaseRecord { key: action.key.clone(), size: gone.size, source, dest, digests, lapsed: false }))
+    let (source, dest) = (gone.version.clone(), gone.version.clone());
+    Some(BaseRecord { key: action.key.clone(), size: gone.size, source, dest, digests, lapsed: false })
+}
+
+/// What is put back comes to a side like content that is sent there.
+fn coming_back(base: &BaseRecord, side: Side) -> Sending {
+    Sending {
+        key: base.key.clone(),
+        size: base.size,
+        version: if side == Side::Dest { base.source.clone() } else { base.dest.clone() },
+        modified_ns: None,
+        replaces: None,
+        blake3: base.digests.get(DigestKind::Blake3).map(|digest| digest.text.to_string()),
+    }
+}
+
+/// The record with the version that the content has since it is back.
+fn came_back(base: BaseRecord, side: Side, now: Version) -> BaseRecord {
+    match side {
+        Side::Dest => BaseRecord { dest: now, ..base },
+        Side::Source => BaseRecord { source: now, ..base },
+    }
 }

@@ -288,12 +288,13 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// A deletion was undone.
-    fn undone(&mut self, action: &Action, record: Option<Record>) {
+    /// A deletion was undone. Recorded at once: until then the key looks like one that only this side ever had.
+    fn undone(&mut self, action: &Action, record: Option<Record>) -> Result<(), ManifestError> {
         self.done.remove(action);
         self.records.extend(record);
         let key = &action.key;
         self.observer.notice(&format!("{key}: put back, because what was to take its place could not be made"));
+        self.flush()
     }
 
     /// Commits what was acknowledged since the last time.

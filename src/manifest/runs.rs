@@ -218,9 +218,7 @@ impl Manifest {
         if spent == Spent::default() {
             return Ok(());
         }
-        // Rounded up: it counts a minute longer than it has to.
-        let at = now_ns.div_euclid(MINUTE_NS).saturating_add(1).saturating_mul(MINUTE_NS);
-        let stored = |n: u64| i64::try_from(n.min(1 << 50)).expect("2^50 fits");
+        let (at, stored) = (minute_after(now_ns), stored_amount);
         self.write("spend of the budget in", |conn| {
             conn.prepare_cached(
                 "INSERT INTO spent (at, run, deletes, delete_bytes, overwrites) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -228,6 +226,22 @@ impl Manifest {
                      delete_bytes = delete_bytes + excluded.delete_bytes, overwrites = overwrites + excluded.overwrites",
             )?
             .execute((at, run.0, stored(spent.deletes), stored(spent.delete_bytes), stored(spent.overwrites)))
+            .map(drop)
+        })
+    }
+
+    /// Takes out of what a run spent what was undone. Called after that: a crash before counts too much, never too little.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; then it counts.
+    pub fn give_back(&self, run: RunId, undone: Spent, now_ns: i64) -> Result<(), ManifestError> {
+        let (at, stored) = (minute_after(now_ns), stored_amount);
+        self.write("spend of the budget in", |conn| {
+            conn.prepare_cached(
+                "UPDATE spent SET deletes = max(deletes - ?3, 0), delete_bytes = max(delete_bytes - ?4, 0),
+                     overwrites = max(overwrites - ?5, 0) WHERE at = ?1 AND run = ?2",
+            )?
+            .execute((at, run.0, stored(undone.deletes), stored(undone.delete_bytes), stored(undone.overwrites)))
             .map(drop)
         })
     }
@@ -257,6 +271,15 @@ impl Manifest {
             })
         })
     }
+}
+
+/// When what is spent now is booked. Rounded up: it counts a minute longer than it has to.
+fn minute_after(now_ns: i64) -> i64 {
+    now_ns.div_euclid(MINUTE_NS).saturating_add(1).saturating_mul(MINUTE_NS)
+}
+
+fn stored_amount(n: u64) -> i64 {
+    i64::try_from(n.min(1 << 50)).expect("2^50 fits")
 }
 
 fn run(row: &Row<'_>) -> rusqlite::Result<Run> {

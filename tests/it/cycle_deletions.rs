@@ -149,3 +149,86 @@ fn what_was_put_back_after_a_lost_answer_is_not_deleted_again() {
     assert_eq!((report.done.creates, report.done.deletes), (1, 0));
     assert!(has(&bench.dest));
 }
+
+/// A directory became a file, which the destination does not take: its files went to the trash to make room, and come
+/// back. `fault` hits the second one that does.
+fn put_back(mode: Mode, is_disk: bool, fault: &Fault) -> Bench {
+    let mut bench = Bench::new(mode);
+    bench.trash = TrashRule { keep: KEEP, ..TrashRule::default() };
+    if is_disk {
+        bench.turn();
+    }
+    bench.dest.become_tree();
+    for n in 0..20 {
+        bench.source.write(&key(&format!("{n}.jpg")), format!("content {n}"));
+    }
+    for n in 1..4 {
+        bench.source.write(&key(&format!("d/{n}")), format!("below {n}"));
+    }
+    bench.run();
+    for n in 1..4 {
+        bench.source.remove(&key(&format!("d/{n}")));
+    }
+    bench.source.write(&key("d"), "a file");
+    let (fault, mut restores) = (fault.clone(), 0);
+    bench.dest.inject(move |call| {
+        restores += usize::from(call.operation == "restore");
+        match call.operation {
+            "put" => Fault::Before(Error::new(Cause::Refused, "somebody's file is in its way")),
+            "restore" if restores == 2 => fault.clone(),
+            _ => Fault::None,
+        }
+    });
+    bench
+}
+
+#[test]
+fn what_a_killed_run_put_back_is_known_as_it_was() {
+    let lost = Fault::After(Error::new(Cause::Transient { throttled: false, after: None }, "lost"));
+    for mode in [Mode::CopyAndDelete, Mode::TwoWay] {
+        for (is_disk, fault) in [(true, &Fault::DieAfter), (false, &Fault::DieAfter), (true, &lost), (false, &lost)] {
+            let bench = put_back(mode, is_disk, fault);
+            let died = catch_unwind(AssertUnwindSafe(|| bench.try_run())).is_err();
+            assert_eq!(died, *fault == Fault::DieAfter);
+            let back = |n: usize| bench.dest.contents().contains_key(&key(&format!("d/{n}")));
+            assert_eq!([1, 2, 3].map(back), [true, true, !died], "{mode:?}");
+            bench.dest.heal();
+            bench.heard();
+            // They were deleted at the other side, and still are to be.
+            let report = bench.run();
+            let deletes = if died { 2 } else { 3 };
+            assert_eq!((report.done.creates, report.done.deletes), (1, deletes), "{mode:?} {is_disk} {fault:?}");
+            assert_eq!((report.conflict_count, report.problem_count), (0, 0), "{mode:?} {is_disk} {fault:?}");
+            assert_eq!(bench.dest.contents(), bench.source.contents());
+        }
+    }
+}
+
+/// What somebody put there between the deletion and the kill is theirs.
+#[test]
+fn what_somebody_put_in_the_place_of_what_was_to_come_back_is_not_deleted() {
+    for is_disk in [true, false] {
+        let bench = put_back(Mode::CopyAndDelete, is_disk, &Fault::DieBefore);
+        assert!(catch_unwind(AssertUnwindSafe(|| bench.try_run())).is_err());
+        bench.dest.heal();
+        bench.heard();
+        bench.dest.write(&key("d/2"), "belowed");
+        // And in the way of the file that was to come.
+        let report = bench.try_run().unwrap();
+        assert_eq!((report.done.deletes, report.problem_count > 0), (0, true), "{is_disk}");
+        assert_eq!(bench.dest.contents()[&key("d/2")], "belowed");
+    }
+}
+
+#[test]
+fn a_deletion_that_was_undone_is_no_part_of_the_budget() {
+    let bench = put_back(Mode::CopyAndDelete, true, &Fault::None);
+    let report = bench.try_run().unwrap();
+    assert_eq!((report.problem_count, report.done.deletes, report.trash.kept), (1, 0, 0));
+    let spent = bench.manifest().spent_since(0).unwrap();
+    assert_eq!((spent.deletes, spent.delete_bytes), (0, 0));
+    bench.dest.heal();
+    bench.heard();
+    assert_eq!(bench.run().done.deletes, 3);
+    assert_eq!(bench.manifest().spent_since(0).unwrap().deletes, 3);
+}

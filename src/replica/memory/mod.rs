@@ -28,6 +28,7 @@ use super::{
 mod held;
 mod lease;
 mod trash;
+mod tree;
 
 /// What a memory replica plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,7 @@ struct State {
     lease: Option<String>,
     writes: u64,
     identity: String,
+    namespace: Namespace,
     faults: Option<FaultPlan>,
     speed: Option<Speed>,
     calls: Vec<Call>,
@@ -135,6 +137,7 @@ impl Memory {
             lease: None,
             writes: 0,
             identity: format!("id of {name}"),
+            namespace: Namespace::Flat,
             faults: None,
             speed: None,
             calls: Vec::new(),
@@ -281,6 +284,7 @@ impl Memory {
     fn store(&self, state: &mut State, key: &Key, bytes: Bytes, put: &Put<'_>) -> Result<Entry, Error> {
         self.accepts(key).map_err(|why| Error::new(Cause::Refused, format!("{key}: {why}")))?;
         self.expect(state, key, put.expect)?;
+        Self::has_room(state, key)?;
         state.writes += 1;
         let object = Object {
             bytes,
@@ -323,7 +327,7 @@ impl Replica for Memory {
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
-            namespace: Namespace::Flat,
+            namespace: self.lock().namespace,
         }
     }
 

@@ -51,6 +51,7 @@ impl Trash for Memory {
             let missing = || Error::new(Cause::NotFound, format!("{} is in the trash no more", kept.key));
             let object = state.trash.get(&at).cloned().ok_or_else(missing)?;
             self.expect(state, &kept.key, expect)?;
+            Self::has_room(state, &kept.key)?;
             state.writes += 1;
             let object = Object { write: state.writes, ..object };
             let entry = self.entry(&object, Depth::LookUp);
