@@ -227,7 +227,7 @@ pub async fn apply(
         report.ending = Ending::Halted(Halt { message, plan: None });
         return Ok(report);
     }
-    met.unaccounted = recover(&cycle).await?;
+    met.unaccounted = recover(&cycle).await?.keys;
     cycle.progress.actions.store(plan.counts().changes(), Relaxed);
     cycle.progress.bytes_to_send.store(plan.counts().bytes_sent, Relaxed);
     if let Some(mode) = header.mode {

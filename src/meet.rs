@@ -15,7 +15,7 @@ pub(crate) struct Met {
     /// Sides that do not exist yet.
     pub(crate) new: Vec<Side>,
     pub(crate) strangers: Vec<Stranger>,
-    /// Keys that a killed run was sending and that could not be looked at yet.
+    /// Keys of which nobody knows yet what became of what an earlier run sent there.
     pub(crate) unaccounted: Vec<Key>,
 }
 

@@ -10,17 +10,47 @@
 //!
 //! A run may have deleted content and died before it recorded that. Then the key is gone by our own hand, and whoever puts
 //! it back at the other side must not lose it again.
+//!
+//! A server may do what it was asked for after the run that asked is dead, or has given up, and after the next one has
+//! looked. So what was looked for in vain is looked for again for [`LATE_NS`].
 
 use futures_util::stream::{StreamExt, iter};
 
 use crate::examine::read;
-use crate::manifest::{Manifest, Record, Sending};
+use crate::manifest::{Deleting, Manifest, Record, Sending};
 use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, ReadCost, Side, Version, Want};
 use crate::replica::{Cause, Error, Replica};
 use crate::sync::{Cycle, Run};
 
 /// Look-ups at the same time.
 const LOOK_UPS: usize = 32;
+/// How long what was looked for in vain may still come, ns. Servers and the proxies before them wait a minute for one
+/// another by default (nginx `proxy_read_timeout`, HAProxy's examples), some are set to a few.
+pub(crate) const LATE_NS: i64 = 300_000_000_000;
+/// What may still come is looked for again after this time, and then when it has waited for twice as long, ns.
+const FIRST_LOOK_NS: i64 = 5_000_000_000;
+
+/// What is not known of what earlier runs asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    /// Keys whose lines stay: they can't be looked at now, are not in scope, or may still get what was sent.
+    pub(crate) keys: Vec<Key>,
+    /// Of what may still happen: the key, and the time until it is worth a look, ns.
+    pub(crate) late: Vec<(Key, i64)>,
+}
+
+impl Open {
+    /// Whether this may still happen, looked for in vain now and before at `missed_ns`.
+    fn expects(&mut self, cycle: &Cycle<'_>, at: Side, key: &Key, missed_ns: Option<i64>) -> bool {
+        let age = missed_ns.map_or(0, |missed| cycle.now_ns.saturating_sub(missed));
+        // A clock that was set, and a directory: what a killed process asked of it is done or never will be.
+        let expects = (0..LATE_NS).contains(&age) && cycle.of(at).capabilities().read_cost == ReadCost::Transfer;
+        if expects {
+            self.late.push((key.clone(), age.clamp(FIRST_LOOK_NS, (LATE_NS - age).max(FIRST_LOOK_NS))));
+        }
+        expects
+    }
+}
 
 /// What a run records of a killed one before it plans, a dry run records in a copy: both plan the same.
 pub(crate) fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, Error> {
@@ -35,65 +65,76 @@ pub(crate) fn copy_to_recover_in(cycle: &Cycle<'_>) -> Result<Option<Manifest>, 
     Ok(None)
 }
 
-/// Records what a killed run sent to the sides that this one may change. Returns the keys that can't be looked at now;
-/// their lines stay for the next run.
+/// Records what a killed run sent to the sides that this one may change and deleted there, as far as it is in scope.
 ///
 /// # Errors
 /// The manifest failed, or a side can't be used at all.
-pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Vec<Key>, Error> {
-    let mut left = Vec::new();
+pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Open, Error> {
+    let mut open = Open::default();
     for to in cycle.writes {
-        deletions_at(cycle, *to).await?;
-        left.extend(recover_at(cycle, *to).await?);
+        deletions_at(cycle, *to, &mut open).await?;
+        recover_at(cycle, *to, &mut open).await?;
     }
-    Ok(left)
+    Ok(open)
 }
 
 /// What a killed run deleted at a side, or may have. The key is gone there by our own hand, or something else was put
 /// there since: what is at either side now is new, and nobody's deletion of the other. What stands there as it was is
 /// still to be deleted, if that is still decided.
-async fn deletions_at(cycle: &Cycle<'_>, at: Side) -> Result<(), Error> {
-    let mut open = Vec::new();
-    let mut known = Vec::new();
-    for line in cycle.manifest.deleting(at)? {
+async fn deletions_at(cycle: &Cycle<'_>, at: Side, open: &mut Open) -> Result<(), Error> {
+    let (mut unsure, mut known) = (Vec::new(), Vec::new());
+    for line in cycle.manifest.deleting(at)?.into_iter().filter(|line| cycle.scope.holds(&line.key)) {
         // What was recorded needs no look.
-        if cycle.manifest.get(&line.0)?.is_some() { open.push(line) } else { known.push(line.0) }
+        if cycle.manifest.get(&line.key)?.is_some() { unsure.push(line) } else { known.push(line.key) }
     }
-    let look = async |(key, version): (Key, Version)| {
-        let found = cycle.of(at).look_up(&key).await;
-        (key, found.map(|found| found.is_some_and(|found| found.version == version)))
+    let look = async |line: Deleting| {
+        let found = cycle.of(at).look_up(&line.key).await;
+        // Whatever stands where it was seen to stand before is an edit like any other.
+        let stands = |found: Entry| found.version == line.version || line.missed_ns.is_some();
+        let stands = found.map(|found| found.is_some_and(stands));
+        (line, stands)
     };
-    let mut looked = iter(open).map(look).buffered(LOOK_UPS);
-    let mut records = Vec::new();
-    while let Some((key, stands)) = looked.next().await {
+    let mut looked = iter(unsure).map(look).buffered(LOOK_UPS);
+    let (mut records, mut stand) = (Vec::new(), Vec::new());
+    while let Some((line, stands)) = looked.next().await {
         match stands {
-            Ok(true) => known.push(key),
+            Ok(true) if open.expects(cycle, at, &line.key, line.missed_ns) => stand.push(line.key),
+            Ok(true) => known.push(line.key),
             Ok(false) => {
-                records.push(Record::Forget(key.clone()));
-                known.push(key);
+                records.push(Record::Forget(line.key.clone()));
+                known.push(line.key);
             }
             Err(error) if error.cause == Cause::Stop => return Err(error),
             // As long as nobody knows, nothing is taken for a deletion.
-            Err(_) => records.push(Record::Lapse(key)),
+            Err(_) => records.push(Record::Lapse(line.key)),
         }
     }
     drop(looked);
     cycle.manifest.record(&records)?;
+    cycle.manifest.stands(at, &stand, cycle.now_ns)?;
     Ok(cycle.manifest.end_deleting(at, &known)?)
 }
 
-async fn recover_at(cycle: &Cycle<'_>, to: Side) -> Result<Vec<Key>, Error> {
+async fn recover_at(cycle: &Cycle<'_>, to: Side, open: &mut Open) -> Result<(), Error> {
     if !cycle.manifest.has_sending(to)? {
-        return Ok(Vec::new());
+        return Ok(());
     }
     // What was recorded needs no look.
-    let open = cycle.manifest.unaccounted(to)?;
-    let mut looked = iter(open).map(|line| look(cycle, to, line)).buffered(LOOK_UPS);
-    let (mut records, mut left) = (Vec::new(), Vec::new());
+    let unaccounted = cycle.manifest.unaccounted(to)?;
+    let (in_scope, others): (Vec<_>, Vec<_>) = unaccounted.into_iter().partition(|line| cycle.scope.holds(&line.key));
+    let mut looked = iter(in_scope).map(|line| look(cycle, to, line)).buffered(LOOK_UPS);
+    let (mut records, mut missed) = (Vec::new(), Vec::new());
+    let mut left: Vec<Key> = others.into_iter().map(|line| line.key).collect();
     while let Some((line, found)) = looked.next().await {
         match found {
             Ok(Found::Ours(entry)) => records.push(Record::Put(agreed(line, to, entry))),
-            Ok(Found::Nothing) => {}
+            Ok(Found::Nothing) if line.blake3.is_none() => {}
+            Ok(Found::Nothing) => {
+                if open.expects(cycle, to, &line.key, line.missed_ns) {
+                    left.push(line.key.clone());
+                    missed.push(line);
+                }
+            }
             Err(error) if error.cause == Cause::Stop => return Err(error),
             // Comparing may not happen before the next kill: the line stays until a record accounts for it.
             Ok(Found::SameOrigin) | Err(_) => left.push(line.key),
@@ -101,8 +142,10 @@ async fn recover_at(cycle: &Cycle<'_>, to: Side) -> Result<Vec<Key>, Error> {
     }
     drop(looked);
     cycle.manifest.record(&records)?;
+    cycle.manifest.missed(to, &missed, cycle.now_ns)?;
     cycle.manifest.end_sending(to, &left)?;
-    Ok(left)
+    open.keys.append(&mut left);
+    Ok(())
 }
 
 /// Both sides held what was sent to `to`.
@@ -170,5 +213,6 @@ fn line(action: &Action) -> Option<Sending> {
         replaces,
         // A copy inside a side is known by the plan.
         blake3: action.digests.get(DigestKind::Blake3).map(|digest| digest.text.to_string()),
+        missed_ns: None,
     })
 }

@@ -141,17 +141,20 @@ pub struct Report {
     pub trash: Binned,
     /// Of the bytes sent, those that the service of both sides copied by itself; in a dry run those that it would.
     pub bytes_copied: u64,
-    /// What a cycle beside others left to later ones.
+    /// What is left to later cycles, though it is no problem.
     pub left: Left,
 }
 
-/// Keys of which a cycle that runs beside others did nothing.
+/// Keys that later cycles look at: those of which a cycle beside others did nothing, and those where a server may still do
+/// what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Left {
     /// Another one has them in hand.
     pub in_hand: Vec<Key>,
     /// Only one that runs alone may do what is to be done.
     pub alone: Vec<Key>,
+    /// A server may still carry out what a killed or failed run asked for, and the time until it is worth a look, ns.
+    pub late: Vec<(Key, i64)>,
 }
 
 /// What a run put into the trash of the sides that it changed.

@@ -25,7 +25,7 @@ pub async fn resolve(cycle: Cycle<'_>, key: &Key, take: Take, observer: &dyn Obs
     }
     let copy = copy_to_recover_in(&cycle)?;
     let cycle = Cycle { manifest: copy.as_ref().unwrap_or(cycle.manifest), ..cycle };
-    met.unaccounted = recover(&cycle).await?;
+    met.unaccounted = recover(&cycle).await?.keys;
     let triple = Triple {
         key: key.clone(),
         base: cycle.manifest.get(key)?,

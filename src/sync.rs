@@ -151,7 +151,8 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     if let Some(lane) = beside(&cycle) {
         (cycle.scope, left) = narrow(&cycle, lane)?;
     } else if met.strangers.is_empty() {
-        met.unaccounted = recover(&cycle).await?;
+        let open = recover(&cycle).await?;
+        (met.unaccounted, left.late) = (open.keys, open.late);
     }
     let mut findings = survey(&cycle, &met.new, &watcher).await?;
     in_scope(&cycle, &findings)?;

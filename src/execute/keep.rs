@@ -107,7 +107,7 @@ impl Executor<'_> {
                 }
                 // It may be back: the next run looks.
                 Err(_) => {
-                    ledger.open.push(key.clone());
+                    ledger.open.insert(key.clone());
                     continue;
                 }
             };
@@ -171,6 +171,7 @@ fn coming_back(base: &BaseRecord, side: Side) -> Sending {
         modified_ns: None,
         replaces: None,
         blake3: base.digests.get(DigestKind::Blake3).map(|digest| digest.text.to_string()),
+        missed_ns: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod proofs;
 mod remove;
 mod transfer;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use crate::model::{
     Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, ReadCost, Reason, Scope, Side, Verb, Version,
 };
 use crate::plan_store::{Phase, PlanStore};
-use crate::replica::{Buffers, Cause, Error, refuse_full};
+use crate::replica::{Ability, Buffers, Cause, Error, refuse_full};
 use crate::survey::problem_of;
 use crate::sync::{Observer, Progress, Sides, Stage};
 
@@ -52,7 +53,7 @@ pub(crate) struct Executor<'a> {
     pub(crate) concurrency: usize,
     pub(crate) book: Book,
     pub(crate) bin: Bin,
-    /// Keys that an earlier run was sending and that nobody could look at yet.
+    /// Keys of which nobody knows yet what became of what an earlier run sent there.
     pub(crate) unaccounted: &'a [Key],
     /// The identities that both sides had when the plan was made.
     pub(crate) identities: (&'a Option<String>, &'a Option<String>),
@@ -104,7 +105,8 @@ impl Executor<'_> {
         // Of lines that several cycles wrote the next one that begins alone takes those out that are left.
         if self.lane.is_none_or(|lane| !lane.had_company()) {
             for side in self.writes {
-                self.manifest.end_sending(*side, &ledger.open)?;
+                let open: Vec<Key> = ledger.open.iter().cloned().collect();
+                self.manifest.end_sending(*side, &open)?;
             }
         }
         Ok(())
@@ -121,6 +123,12 @@ impl Executor<'_> {
         self.transfers(plan, Phase::KeepBoth, ledger).await?;
         self.put_back(plan, ledger).await?;
         self.removals(plan, Phase::Delete, ledger).await
+    }
+
+    /// Whether a server refuses whatever was asked of it before this, since that was asked for another version.
+    fn outdates(&self, action: &Action) -> bool {
+        let is_written = matches!(action.verb, Verb::Create | Verb::Overwrite | Verb::Copy { .. });
+        is_written && self.sides.of(action.side).capabilities().conditional_put == Ability::Proven
     }
 
     /// Transfers at the same time. Files that were fetched wait to be made durable together while others are fetched:
@@ -229,8 +237,10 @@ struct Ledger<'a> {
     executor: &'a Executor<'a>,
     /// Keys that ended since the last commit.
     ended: Vec<Key>,
-    /// Keys whose sending failed in a way that leaves open what arrived.
-    open: Vec<Key>,
+    /// Keys of which it is not known what arrived: their sending failed in a way that leaves it open.
+    open: BTreeSet<Key>,
+    /// Of these, those that were written since the last commit.
+    closed: Vec<(Side, Key)>,
 }
 
 impl<'a> Ledger<'a> {
@@ -248,7 +258,8 @@ impl<'a> Ledger<'a> {
             replaced: Vec::new(),
             executor,
             ended: Vec::new(),
-            open: executor.unaccounted.to_vec(),
+            open: executor.unaccounted.iter().cloned().collect(),
+            closed: Vec::new(),
         }
     }
 
@@ -261,6 +272,9 @@ impl<'a> Ledger<'a> {
                 self.done.add(&action);
                 self.observer.action(&action, Stage::Done);
                 self.replaced.extend(self.executor.replaced(&action, &record));
+                if self.executor.outdates(&action) && self.open.remove(&action.key) {
+                    self.closed.push((action.side, action.key.clone()));
+                }
                 self.ended.push(action.key.clone());
                 self.records.push(record);
             }
@@ -272,7 +286,7 @@ impl<'a> Ledger<'a> {
                     self.ended.push(key.clone());
                 }
                 if let (ProblemKind::Failed, Some(Reach::Key(key))) = (problem.kind, &problem.reach) {
-                    self.open.push(key.clone());
+                    self.open.insert(key.clone());
                 }
                 self.refusals += u64::from(problem.kind == ProblemKind::Refused);
                 if self.refusals >= HOPELESS && self.done.changes() == 0 {
@@ -304,6 +318,9 @@ impl<'a> Ledger<'a> {
             for side in self.executor.writes {
                 self.manifest.is_sent(*side, self.records.iter().map(Record::key))?;
             }
+        }
+        for (side, key) in self.closed.drain(..) {
+            self.manifest.is_sent(side, [&key])?;
         }
         self.records.clear();
         self.manifest.note_writes(&self.written)?;

@@ -81,6 +81,7 @@ mod tests {
             modified_ns: None,
             replaces: None,
             blake3: None,
+            missed_ns: None,
         };
         manifest.begin_sending(Side::Dest, &keys.iter().map(line).collect::<Vec<_>>()).unwrap();
         (manifest, keys)

@@ -2,7 +2,8 @@
 //! somebody else's deletion, and delete what was put back since at the other side.
 //!
 //! A line is written before the request, with the version that is deleted, and goes when the outcome is recorded. It
-//! proves nothing by itself: the next run looks at the key.
+//! proves nothing by itself: the next run looks at the key. A server may still have the deletion on its way then: the line
+//! stays for a while.
 
 use rusqlite::Row;
 use rusqlite::types::Type;
@@ -10,6 +11,17 @@ use rusqlite::types::Type;
 use super::Manifest;
 use super::error::ManifestError;
 use crate::model::{Key, Side, Version};
+
+/// What a run meant to delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleting {
+    /// The key.
+    pub key: Key,
+    /// The version that was to be deleted.
+    pub version: Version,
+    /// When it was first seen to be there still, ns since the epoch.
+    pub missed_ns: Option<i64>,
+}
 
 impl Manifest {
     /// Writes down what is about to be deleted at `side`.
@@ -19,7 +31,7 @@ impl Manifest {
     pub fn begin_deleting(&self, side: Side, lines: &[(Key, Version)]) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            let mut add = conn.prepare_cached("INSERT OR REPLACE INTO deleting VALUES (?1, ?2, ?3)")?;
+            let mut add = conn.prepare_cached("INSERT OR REPLACE INTO deleting VALUES (?1, ?2, ?3, NULL)")?;
             lines.iter().try_for_each(|(key, version)| add.execute((side, key.as_str(), version.as_str())).map(drop))
         })
     }
@@ -28,10 +40,26 @@ impl Manifest {
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn deleting(&self, side: Side) -> Result<Vec<(Key, Version)>, ManifestError> {
+    pub fn deleting(&self, side: Side) -> Result<Vec<Deleting>, ManifestError> {
         let side = self.orientation.number(side);
-        let sql = "SELECT key, version FROM deleting WHERE side = ?1 ORDER BY key";
+        let sql = "SELECT key, version, missed FROM deleting WHERE side = ?1 ORDER BY key";
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], line)?.collect())
+    }
+
+    /// These are there still.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn stands(&self, side: Side, keys: &[Key], now_ns: i64) -> Result<(), ManifestError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let side = self.orientation.number(side);
+        self.write("write", |conn| {
+            let sql = "UPDATE deleting SET missed = ?3 WHERE side = ?1 AND key = ?2 AND missed IS NULL";
+            let mut set = conn.prepare_cached(sql)?;
+            keys.iter().try_for_each(|key| set.execute((side, key.as_str(), now_ns)).map(drop))
+        })
     }
 
     /// What became of these is known, and recorded.
@@ -50,10 +78,10 @@ impl Manifest {
     }
 }
 
-fn line(row: &Row<'_>) -> rusqlite::Result<(Key, Version)> {
+fn line(row: &Row<'_>) -> rusqlite::Result<Deleting> {
     let key = Key::new(row.get_ref(0)?.as_str()?);
     let key = key.map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))?;
-    Ok((key, Version::new(row.get_ref(1)?.as_str()?)))
+    Ok(Deleting { key, version: Version::new(row.get_ref(1)?.as_str()?), missed_ns: row.get(2)? })
 }
 
 #[cfg(test)]
@@ -66,7 +94,10 @@ mod tests {
     fn what_is_being_deleted_is_known_until_its_outcome_is() {
         let manifest = Manifest::empty(Orientation::Forward).unwrap();
         let line = |key: &str| (Key::new(key).unwrap(), Version::new("v"));
-        let keys = |side| manifest.deleting(side).unwrap();
+        let keys = |side| {
+            let lines = manifest.deleting(side).unwrap();
+            lines.into_iter().map(|line| (line.key, line.version)).collect::<Vec<_>>()
+        };
         manifest.begin_deleting(Side::Dest, &[line("b"), line("a")]).unwrap();
         manifest.begin_deleting(Side::Source, &[line("a")]).unwrap();
         assert_eq!((keys(Side::Dest), keys(Side::Source)), (vec![line("a"), line("b")], vec![line("a")]));

@@ -67,6 +67,7 @@ mod writes;
 
 pub use base::{BaseCursor, Record};
 pub use codec::{read_action, read_entry, write_action, write_entry};
+pub use deleting::Deleting;
 pub use dirty::{Dirty, Due, LONGEST_AWAY, Mark, Span, When};
 pub use error::{ManifestError, Reaction};
 pub use kept::KeptLine;

@@ -12,7 +12,7 @@ pub(super) const APPLICATION_ID: i32 = 0x6d73_7963;
 pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// All steps, oldest first.
-pub(super) const MIGRATIONS: &[Migration] = &[v1, v2, v3, v4, v5];
+pub(super) const MIGRATIONS: &[Migration] = &[v1, v2, v3, v4, v5, v6];
 
 /// The file's version: how many migrations it has seen.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<usize> {
@@ -172,5 +172,29 @@ fn v5(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              version TEXT NOT NULL,
              PRIMARY KEY (side, key)
          ) WITHOUT ROWID, STRICT;",
+    )
+}
+
+/// Several lines of a key in `sending`, the newest with the greatest `number`; `missed` is when a line of it or of `deleting`
+/// was first looked for in vain: what it asked for may still happen.
+fn v6(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "ALTER TABLE sending RENAME TO sending_before;
+         CREATE TABLE sending (
+             side     INTEGER NOT NULL,
+             key      TEXT NOT NULL,
+             number   INTEGER NOT NULL,
+             size     INTEGER NOT NULL,
+             version  TEXT NOT NULL,
+             modified INTEGER,
+             replaces TEXT,
+             blake3   TEXT,
+             missed   INTEGER,
+             PRIMARY KEY (side, key, number)
+         ) WITHOUT ROWID, STRICT;
+         INSERT INTO sending
+             SELECT side, key, 0, size, version, modified, replaces, blake3, NULL FROM sending_before;
+         DROP TABLE sending_before;
+         ALTER TABLE deleting ADD COLUMN missed INTEGER;",
     )
 }

@@ -1,7 +1,8 @@
 //! What is about to be sent: so that content which a killed run left at the destination is known as ours.
 //!
 //! A line is written before the content is sent, and says which version of the source that is. It is no base record
-//! and proves nothing by itself: the next run looks at the destination and records what it finds there.
+//! and proves nothing by itself: the next run looks at the destination and records what it finds there. A server may
+//! still have it on its way then: the line stays for a while, beside those of what is sent since.
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
@@ -26,10 +27,12 @@ pub struct Sending {
     pub replaces: Option<Version>,
     /// The BLAKE3 of the content, hex; `None`: it was not read yet, so nothing was sent.
     pub blake3: Option<String>,
+    /// When it was first looked for in vain, ns since the epoch; `None` of what is about to be sent.
+    pub missed_ns: Option<i64>,
 }
 
 impl Manifest {
-    /// Writes down what is about to be sent to `side`.
+    /// Writes down what is about to be sent to `side`. What was sent there before under the same keys stays known.
     ///
     /// # Errors
     /// [`ManifestError`]; then nothing may be sent.
@@ -39,18 +42,26 @@ impl Manifest {
         }
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            let mut add = conn.prepare_cached("INSERT OR REPLACE INTO sending VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+            let sql = "DELETE FROM sending WHERE side = ?1 AND key = ?2 AND (blake3 IS NULL OR version = ?3)";
+            let mut clear = conn.prepare_cached(sql)?;
+            let mut add = conn.prepare_cached(
+                "INSERT INTO sending (side, key, number, size, version, modified, replaces, blake3)
+                 SELECT ?1, ?2, coalesce(max(number) + 1, 0), ?3, ?4, ?5, ?6, ?7 FROM sending
+                 WHERE side = ?1 AND key = ?2",
+            )?;
             for line in lines {
                 let size = i64::try_from(line.size).unwrap_or(i64::MAX);
                 let replaces = line.replaces.as_ref().map(Version::as_str);
                 let (key, version, blake3) = (line.key.as_str(), line.version.as_str(), line.blake3.as_deref());
+                clear.execute((side, key, version))?;
                 add.execute((side, key, size, version, line.modified_ns, replaces, blake3))?;
             }
             Ok(())
         })
     }
 
-    /// Writes down the BLAKE3, in hex, of content that [`Self::begin_sending`] announced, before its first byte is sent.
+    /// Writes down the BLAKE3, in hex, of content that [`Self::begin_sending`] announced last, before its first byte is
+    /// sent.
     ///
     /// # Errors
     /// [`ManifestError`]; then nothing may be sent.
@@ -61,8 +72,30 @@ impl Manifest {
     ) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            let mut set = conn.prepare_cached("UPDATE sending SET blake3 = ?3 WHERE side = ?1 AND key = ?2")?;
+            let mut set = conn.prepare_cached(
+                "UPDATE sending SET blake3 = ?3 WHERE side = ?1 AND key = ?2
+                 AND number = (SELECT max(number) FROM sending WHERE side = ?1 AND key = ?2)",
+            )?;
             known.into_iter().try_for_each(|(key, blake3)| set.execute((side, key.as_str(), blake3)).map(drop))
+        })
+    }
+
+    /// These were looked for in vain.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn missed(&self, side: Side, lines: &[Sending], now_ns: i64) -> Result<(), ManifestError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let side = self.orientation.number(side);
+        self.write("write", |conn| {
+            let mut set = conn.prepare_cached(
+                "UPDATE sending SET missed = ?4 WHERE side = ?1 AND key = ?2 AND version = ?3 AND missed IS NULL",
+            )?;
+            lines
+                .iter()
+                .try_for_each(|line| set.execute((side, line.key.as_str(), line.version.as_str(), now_ns)).map(drop))
         })
     }
 
@@ -71,9 +104,10 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn unaccounted(&self, side: Side) -> Result<Vec<Sending>, ManifestError> {
-        let sql = "SELECT sending.key, sending.size, version, modified, replaces, blake3
+        let sql = "SELECT sending.key, sending.size, version, modified, replaces, blake3, missed
                    FROM sending LEFT JOIN base ON base.key = sending.key
-                   WHERE side = ?1 AND version IS NOT iif(?1 = 0, right_version, left_version) ORDER BY sending.key";
+                   WHERE side = ?1 AND version IS NOT iif(?1 = 0, right_version, left_version)
+                   ORDER BY sending.key, number";
         let side = self.orientation.number(side);
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
     }
@@ -110,7 +144,8 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn sending(&self, side: Side) -> Result<Vec<Sending>, ManifestError> {
         let side = self.orientation.number(side);
-        let sql = "SELECT key, size, version, modified, replaces, blake3 FROM sending WHERE side = ?1 ORDER BY key";
+        let sql = "SELECT key, size, version, modified, replaces, blake3, missed FROM sending
+                   WHERE side = ?1 ORDER BY key, number";
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
     }
 
@@ -164,6 +199,7 @@ fn sending(row: &Row<'_>) -> rusqlite::Result<Sending> {
         modified_ns: row.get(3)?,
         replaces: row.get_ref(4)?.as_str_or_null()?.map(Version::new),
         blake3: row.get(5)?,
+        missed_ns: row.get(6)?,
     })
 }
 
@@ -184,6 +220,7 @@ mod tests {
                 modified_ns: None,
                 replaces: None,
                 blake3: None,
+                missed_ns: None,
             };
             let record = |key: &str, source: &str| {
                 Record::Put(BaseRecord {
@@ -219,6 +256,7 @@ mod tests {
             modified_ns: Some(-1),
             replaces: (key == "b").then(|| Version::new("old")),
             blake3: (key == "c").then(|| "cc".to_owned()),
+            missed_ns: None,
         };
         let (there, back) = (Side::Dest, Side::Source);
         manifest.begin_sending(there, &[line("a"), line("b")]).unwrap();

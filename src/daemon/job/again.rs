@@ -38,6 +38,7 @@ impl Job {
         outcome: &Outcome,
     ) -> Result<(), Failed> {
         let now = self.now();
+        self.remember_late(sight, outcome, now);
         let mut failing: Vec<Key> = outcome.stuck.clone();
         // What is in conflict with what another host wrote is settled by that host.
         if self.parts.peers == Peers::Hosts {

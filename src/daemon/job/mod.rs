@@ -21,7 +21,7 @@ use crate::lanes::{Lane, Lanes};
 use crate::manifest::{Dirty, Due};
 use crate::model::{Key, Scope};
 use crate::replica::local::watch::{Lost, Sign, Watcher};
-use crate::schedule::{Due as Slot, Schedule};
+use crate::schedule::Schedule;
 use crate::sync::Progress;
 
 mod again;
@@ -29,6 +29,7 @@ mod beside;
 mod listen;
 mod open;
 pub(crate) mod tell;
+mod times;
 
 const SECOND: i64 = 1_000_000_000;
 /// Keys of one cycle; the rest comes right after it.
@@ -143,6 +144,8 @@ pub struct Job {
     last_both_ns: Option<i64>,
     /// Keys that could not be handled.
     again: BTreeMap<Key, again::Again>,
+    /// Where a server may still do something, and when to look.
+    late: BTreeMap<Key, i64>,
     /// What is told of keys until they are looked at again.
     left: BTreeMap<Key, Told>,
     conflicts: BTreeSet<Key>,
@@ -213,6 +216,7 @@ impl Job {
             last_started,
             last_both_ns: None,
             again: BTreeMap::new(),
+            late: BTreeMap::new(),
             left: BTreeMap::new(),
             conflicts: BTreeSet::new(),
             others: Vec::new(),
@@ -225,6 +229,7 @@ impl Job {
     pub async fn run(mut self) {
         loop {
             self.plan_slot();
+            self.expect_late();
             let flow = match self.agenda.next(self.now()) {
                 Next::Do(look) => match self.perform(look).await {
                     Flow::On => match self.finish_beside().await {
@@ -262,34 +267,6 @@ impl Job {
 
     fn now(&self) -> i64 {
         self.parts.clock.now_ns()
-    }
-
-    /// When the schedule wants it, by the daemon's clock.
-    fn plan_slot(&mut self) {
-        let Some(schedule) = &self.parts.schedule else { return };
-        let (wall, now) = ((self.parts.wall)(), self.now());
-        let wait = match (schedule, self.last_both_ns) {
-            // The clock on the wall may be set; this one can't.
-            (Schedule::Every(every), Some(last)) => {
-                last.saturating_add(i64::try_from(every.as_nanos()).unwrap_or(i64::MAX)).saturating_sub(now)
-            }
-            _ => match schedule.due(self.last_started, wall) {
-                Slot::Now(_) => 0,
-                Slot::At(slot) => i64::try_from(slot.as_nanosecond() - wall.as_nanosecond()).unwrap_or(i64::MAX),
-            },
-        };
-        let wait = wait.max(0);
-        self.agenda.set_slot(Some(now.saturating_add(wait)));
-        let slot = i64::try_from(wall.as_nanosecond()).unwrap_or(i64::MAX).saturating_add(wait);
-        self.told(|job| job.next_ns = Some(slot));
-    }
-
-    /// The clock on the wall may be set: a schedule is looked at again before long.
-    fn nap(&self) -> Instant {
-        match &self.parts.schedule {
-            Some(_) => Instant::now() + crate::schedule::LONGEST_NAP,
-            None => far(),
-        }
     }
 
     fn obey(&mut self, order: Option<Order>) -> Flow {

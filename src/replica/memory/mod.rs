@@ -61,6 +61,8 @@ pub enum Fault {
     DieBefore,
     /// Act, then the process dies.
     DieAfter,
+    /// What was asked for long ago under this key comes to be first: these bytes.
+    Behind(Key, Bytes),
 }
 
 /// What a process that dies by plan panics with; nothing on its way out runs as if it had not.
@@ -96,6 +98,15 @@ struct Object {
     blake3: Option<Digest>,
     mtime_ns: Option<i64>,
     attributes: Option<Arc<Attributes>>,
+}
+
+impl State {
+    fn arrives(&mut self, key: &Key, bytes: Bytes) {
+        self.writes += 1;
+        let blake3 = Some(Digest::from_bytes(DigestKind::Blake3, blake3::hash(&bytes).as_bytes()));
+        let object = Object { bytes, write: self.writes, blake3, mtime_ns: None, attributes: None };
+        self.objects.insert(key.clone(), object);
+    }
 }
 
 impl Object {
@@ -199,6 +210,11 @@ impl Memory {
         identity.clone_into(&mut self.lock().identity);
     }
 
+    /// What was sent long ago arrives: nobody waits for it any more.
+    pub fn arrives(&self, key: &Key, bytes: impl Into<Bytes>) {
+        self.lock().arrives(key, bytes.into());
+    }
+
     /// Asks `plan` before each call from now on.
     pub fn inject(&self, plan: impl FnMut(&Call) -> Fault + Send + 'static) {
         self.lock().faults = Some(Box::new(plan));
@@ -252,6 +268,10 @@ impl Memory {
             Fault::Before(error) => Err(error),
             Fault::After(error) => act(&mut state).and(Err(error)),
             Fault::DieBefore => panic!("{DEATH}"),
+            Fault::Behind(key, bytes) => {
+                state.arrives(&key, bytes);
+                act(&mut state)
+            }
             Fault::DieAfter => {
                 drop(act(&mut state));
                 panic!("{DEATH}");

@@ -20,6 +20,7 @@ use crate::replica::retry::Retrying;
 use crate::sync::{Cycle, Ending, Observer, Run, Stage, run_cycle};
 
 mod beside;
+mod late;
 mod opening;
 mod outages;
 mod whole;
@@ -54,6 +55,7 @@ struct Opener {
     leased: Rc<std::cell::Cell<bool>>,
     stuck: Rc<std::cell::Cell<bool>>,
     patient: Rc<std::cell::Cell<bool>>,
+    wall: Wall,
 }
 
 struct Open {
@@ -111,7 +113,7 @@ impl Held for Open {
             Pair::new("source", "dest"),
             Origin { job: None, source: None, dest: None, names: ("source".into(), "dest".into()), acl: None },
         );
-        let now_ns = 1_800_000_000_000_000_000;
+        let now_ns = i64::try_from((self.opener.wall)().as_nanosecond()).unwrap();
         let run = Run::Execute(self.manifest.begin_run("test", "source", "dest", now_ns)?);
         let cycle = Cycle {
             source: Arc::clone(source) as _,
@@ -217,6 +219,10 @@ impl Rig {
             jobs: vec![job],
         });
         let (orders, inbox) = mpsc::channel(4);
+        let (clock, began) = (Clock::start(), Instant::now());
+        let skew = Rc::new(std::cell::Cell::new(0));
+        let off = Rc::clone(&skew);
+        let wall: Wall = Rc::new(move || Timestamp::from_second(HOUR_SHARP + off.get()).unwrap() + began.elapsed());
         let opener = Opener {
             source: Arc::clone(&source),
             dest: Arc::clone(&dest),
@@ -226,17 +232,15 @@ impl Rig {
             leased: Rc::default(),
             stuck: Rc::default(),
             patient: Rc::default(),
+            wall: Rc::clone(&wall),
         };
         let (leased, stuck) = (Rc::clone(&opener.leased), Rc::clone(&opener.stuck));
         let patient = Rc::clone(&opener.patient);
-        let (clock, began) = (Clock::start(), Instant::now());
-        let skew = Rc::new(std::cell::Cell::new(0));
-        let off = Rc::clone(&skew);
         let parts = Parts {
             name: "media".into(),
             board: board.clone(),
             clock,
-            wall: Rc::new(move || Timestamp::from_second(HOUR_SHARP + off.get()).unwrap() + began.elapsed()),
+            wall,
             runner: Rc::new(opener),
             rhythm,
             schedule,

@@ -21,7 +21,7 @@ use super::call::Call;
 use super::checksum::{verify, verify_payload_hash};
 use super::connection::Reset;
 use super::faults::{Effect, Fault, Moment};
-use super::quirks::{Acls, ChecksumSupport, Need, Quirks, Region, Support};
+use super::quirks::{Abandoned, Acls, ChecksumSupport, Need, Quirks, Region, Support};
 
 /// Signatures are valid for this long, in both directions.
 const SKEW: Duration = Duration::from_mins(15);
@@ -52,10 +52,18 @@ impl Layer {
         }
         let body = body.collect().await?.to_bytes();
         self.shared.log().update(id, |entry| entry.bytes_in = body.len() as u64);
-        self.shared.gates.pass(Moment::BeforeHandling, &call).await;
-        let mut response = match instead(effect.as_ref()).await {
-            Some(response) => response,
-            None => self.handle(parts, body, &call, &quirks, fault).await?,
+        let (layer, handled, abandoned) = (self.clone(), call.clone(), quirks.abandoned);
+        let instead = effect.clone();
+        let work = async move {
+            layer.shared.gates.pass(Moment::BeforeHandling, &handled).await;
+            match self::instead(instead.as_ref()).await {
+                Some(response) => Ok(response),
+                None => layer.handle(parts, body, &handled, &quirks, fault).await,
+            }
+        };
+        let mut response = match abandoned {
+            Abandoned::Dropped => work.await?,
+            Abandoned::CarriedOut => tokio::spawn(work).await??,
         };
         self.shared.gates.pass(Moment::BeforeAnswer, &call).await;
         match effect {

@@ -52,7 +52,7 @@ pub(crate) use self::checksum::Algorithm;
 pub(crate) use self::faults::{Effect, Faults, Gate, Moment, Rule};
 pub(crate) use self::handle::{Handle, ObjectSpec};
 pub(crate) use self::quirks::{
-    Acls, ChecksumSupport, Conditional, ETags, Folders, ListingOrder, Need, Quirks, Region, Support,
+    Abandoned, Acls, ChecksumSupport, Conditional, ETags, Folders, ListingOrder, Need, Quirks, Region, Support,
 };
 pub(crate) use self::store::{Acl, Attributes, StoredObject, Version, Versioning};
 

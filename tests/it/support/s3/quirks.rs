@@ -39,6 +39,8 @@ pub(crate) struct Quirks {
     pub(crate) clock_ahead: i64,
     /// Waits this long before each request is handled.
     pub(crate) latency: Duration,
+    /// What becomes of a request whose client has gone.
+    pub(crate) abandoned: Abandoned,
 }
 
 impl Default for Quirks {
@@ -64,8 +66,17 @@ impl Default for Quirks {
             access_key: None,
             clock_ahead: 0,
             latency: Duration::ZERO,
+            abandoned: Abandoned::Dropped,
         }
     }
+}
+
+/// What becomes of a request whose client has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Abandoned {
+    Dropped,
+    /// It is carried out, once all of it has arrived, as behind a proxy that has it all.
+    CarriedOut,
 }
 
 /// The order of listings.

@@ -1,0 +1,187 @@
+//! A server does what a killed run asked for after the next run has looked.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mediasync::model::Key;
+use mediasync::plan::Mode;
+use mediasync::replica::memory::{Fault, Memory};
+use mediasync::replica::{Cause, Error};
+
+use crate::support::bench::{Bench, key};
+
+const MODES: [Mode; 3] = [Mode::TwoWay, Mode::CopyAndDelete, Mode::Mirror];
+const SECOND: i64 = 1_000_000_000;
+
+fn photo() -> Key {
+    key("photo.jpg")
+}
+
+/// Ten files and, where `before` says so, the photo at both sides.
+fn agreed(mode: Mode, before: Option<&'static str>) -> Bench {
+    let bench = Bench::new(mode);
+    for n in 0..10 {
+        bench.source.write(&key(&format!("{n}.jpg")), format!("content {n}"));
+    }
+    if let Some(before) = before {
+        bench.source.write(&photo(), before);
+    }
+    bench.run();
+    bench
+}
+
+/// A run dies when it has asked for `operation`; the server has not done it yet.
+fn dies_asking(bench: &Bench, operation: &'static str) {
+    bench.dest.inject(move |call| if call.operation == operation { Fault::DieBefore } else { Fault::None });
+    assert!(catch_unwind(AssertUnwindSafe(|| bench.try_run())).is_err(), "the run dies");
+    bench.dest.heal();
+    bench.heard();
+}
+
+fn photo_at(place: &Memory) -> Option<String> {
+    place.contents().get(&photo()).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+fn both(bench: &Bench) -> (Option<String>, Option<String>) {
+    (photo_at(&bench.source), photo_at(&bench.dest))
+}
+
+#[test]
+fn what_arrives_after_its_file_was_deleted_does_not_bring_it_back() {
+    for mode in MODES {
+        for looks in 1..4 {
+            let mut bench = agreed(mode, None);
+            bench.source.write(&photo(), "sent too late");
+            dies_asking(&bench, "put");
+            bench.source.remove(&photo());
+            for _ in 0..looks {
+                let report = bench.try_run().unwrap();
+                assert_eq!(report.planned.changes(), 0);
+                bench.now_ns += 60 * SECOND;
+            }
+            bench.dest.arrives(&photo(), "sent too late");
+            assert_eq!(bench.dry_run().planned.deletes, 1);
+            let report = bench.try_run().unwrap();
+            assert_eq!((report.done.deletes, report.done.creates, report.conflict_count), (1, 0, 0), "{mode:?}");
+            assert_eq!(both(&bench), (None, None), "{mode:?}");
+        }
+    }
+}
+
+#[test]
+fn what_arrives_in_front_of_a_newer_edit_is_no_conflict() {
+    for mode in MODES {
+        for before in [None, Some("old")] {
+            let bench = agreed(mode, before);
+            bench.source.write(&photo(), "first edit");
+            dies_asking(&bench, "put");
+            bench.source.write(&photo(), "second edit");
+            // The look of this run finds nothing; then it comes.
+            bench.dest.inject(|call| match call.operation {
+                "put" => Fault::Behind(photo(), "first edit".into()),
+                _ => Fault::None,
+            });
+            let report = bench.try_run().unwrap();
+            assert_eq!((report.problem_count, report.done.changes()), (1, 0), "{mode:?}");
+            bench.dest.heal();
+            bench.heard();
+            let report = bench.run();
+            assert_eq!((report.done.overwrites, report.conflict_count), (1, 0), "{mode:?} {before:?}");
+            assert_eq!(both(&bench), (Some("second edit".into()), Some("second edit".into())));
+        }
+    }
+}
+
+/// Two versions were sent before, and either may arrive.
+#[test]
+fn any_of_several_versions_may_arrive() {
+    for late in ["first edit", "second edit"] {
+        for mode in MODES {
+            let bench = agreed(mode, Some("old"));
+            for edit in ["first edit", "second edit"] {
+                bench.source.write(&photo(), edit);
+                dies_asking(&bench, "put");
+            }
+            bench.source.write(&photo(), "third edit");
+            let failed = Error::new(Cause::Transient { throttled: true, after: None }, "503");
+            bench.dest.inject(move |call| match call.operation {
+                "put" => Fault::Before(failed.clone()),
+                _ => Fault::None,
+            });
+            assert_eq!(bench.try_run().unwrap().problem_count, 1);
+            bench.dest.heal();
+            bench.dest.arrives(&photo(), late);
+            bench.heard();
+            let report = bench.run();
+            assert_eq!((report.done.overwrites, report.conflict_count), (1, 0), "{mode:?} {late}");
+            assert_eq!(both(&bench), (Some("third edit".into()), Some("third edit".into())));
+        }
+    }
+}
+
+/// A write that is acknowledged has another version: a server that honours preconditions refuses what was asked before. What
+/// has the old bytes afterwards was put there by somebody.
+#[test]
+fn what_somebody_puts_back_after_a_write_is_theirs() {
+    let bench = agreed(Mode::TwoWay, Some("old"));
+    bench.source.write(&photo(), "first edit");
+    dies_asking(&bench, "put");
+    bench.source.write(&photo(), "second edit");
+    bench.run();
+    bench.dest.write(&photo(), "first edit");
+    let report = bench.run();
+    assert_eq!((report.done_at_source.overwrites, report.conflict_count), (1, 0));
+    assert_eq!(both(&bench), (Some("first edit".into()), Some("first edit".into())));
+}
+
+#[test]
+fn what_has_not_arrived_for_long_is_expected_no_more() {
+    let mut bench = agreed(Mode::TwoWay, None);
+    bench.source.write(&photo(), "sent too late");
+    dies_asking(&bench, "put");
+    bench.source.remove(&photo());
+    bench.try_run().unwrap();
+    bench.now_ns += 299 * SECOND;
+    bench.try_run().unwrap();
+    assert!(bench.manifest().has_sending(mediasync::model::Side::Dest).unwrap());
+    bench.now_ns += SECOND;
+    bench.try_run().unwrap();
+    assert!(!bench.manifest().has_sending(mediasync::model::Side::Dest).unwrap());
+    // The same bytes, by somebody else.
+    bench.dest.arrives(&photo(), "sent too late");
+    assert_eq!(bench.run().done_at_source.creates, 1);
+}
+
+#[test]
+fn a_deletion_that_comes_late_takes_nothing_from_the_other_side() {
+    for mode in MODES {
+        for content in ["old", "put back, and edited"] {
+            let bench = agreed(mode, Some("old"));
+            bench.source.remove(&photo());
+            dies_asking(&bench, "delete");
+            bench.source.write(&photo(), content);
+            let report = bench.try_run().unwrap();
+            assert_eq!((report.done.deletes, report.conflict_count, report.problem_count), (0, 0, 0));
+            bench.heard();
+            bench.dest.remove(&photo());
+            let report = bench.run();
+            assert_eq!((report.done.creates, report.done.deletes), (1, 0), "{mode:?} {content}");
+            assert_eq!(both(&bench), (Some(content.into()), Some(content.into())));
+        }
+    }
+}
+
+/// Neither does an edit of the other side become a conflict of it.
+#[test]
+fn a_deletion_that_never_comes_makes_no_conflict() {
+    let mut bench = agreed(Mode::TwoWay, Some("old"));
+    bench.source.remove(&photo());
+    dies_asking(&bench, "delete");
+    bench.source.write(&photo(), "put back");
+    bench.run();
+    bench.dest.write(&photo(), "edited there");
+    let report = bench.run();
+    assert_eq!((report.done_at_source.overwrites, report.conflict_count), (1, 0));
+    bench.now_ns += 300 * SECOND;
+    bench.run();
+    assert!(bench.manifest().deleting(mediasync::model::Side::Dest).unwrap().is_empty());
+}
