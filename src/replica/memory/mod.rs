@@ -19,16 +19,20 @@ use crate::model::{
     Version,
 };
 
+use self::faults::FaultPlan;
 use self::held::Held;
 use super::{
     Ability, Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Put,
     Replica, Trash, WHOLE_LIMIT,
 };
 
+mod faults;
 mod held;
 mod lease;
 mod trash;
 mod tree;
+
+pub use self::faults::{Call, DEATH, Fault};
 
 /// What a memory replica plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,36 +43,6 @@ pub enum Role {
     Bucket,
 }
 
-/// A call, for fault plans and logs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
-    /// The method's name.
-    pub operation: &'static str,
-    /// The key, if the call has one.
-    pub key: Option<Key>,
-}
-
-/// What a fault plan answers to a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// Go on.
-    None,
-    /// Fail without acting.
-    Before(Error),
-    /// Act, then fail: the acknowledgement is lost.
-    After(Error),
-    /// The process dies without acting.
-    DieBefore,
-    /// Act, then the process dies.
-    DieAfter,
-    /// What was asked for long ago under this key comes to be first: these bytes.
-    Behind(Key, Bytes),
-}
-
-/// What a process that dies by plan panics with; nothing on its way out runs as if it had not.
-pub const DEATH: &str = "the fault plan killed this process";
-
-type FaultPlan = Box<dyn FnMut(&Call) -> Fault + Send>;
 type Speed = Arc<dyn Fn(u64) -> Duration + Send + Sync>;
 
 /// See the module's text.
@@ -215,11 +189,6 @@ impl Memory {
         self.lock().arrives(key, bytes.into());
     }
 
-    /// Asks `plan` before each call from now on.
-    pub fn inject(&self, plan: impl FnMut(&Call) -> Fault + Send + 'static) {
-        self.lock().faults = Some(Box::new(plan));
-    }
-
     /// So long content takes to arrive, by its bytes.
     pub fn slow_down(&self, speed: impl Fn(u64) -> Duration + Send + Sync + 'static) {
         self.lock().speed = Some(Arc::new(speed));
@@ -232,16 +201,6 @@ impl Memory {
         }
     }
 
-    /// No faults from now on.
-    pub fn heal(&self) {
-        self.lock().faults = None;
-    }
-
-    /// The calls since the last time this was asked.
-    pub fn take_calls(&self) -> Vec<Call> {
-        std::mem::take(&mut self.lock().calls)
-    }
-
     /// Times that no two writes share, also not at two replicas of different roles; one and a half seconds apart.
     fn mtime(&self, write: u64) -> i64 {
         let role = i64::from(self.role == Role::Bucket);
@@ -250,33 +209,6 @@ impl Memory {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks the fault plan, acts, and loses the acknowledgement if the plan says so.
-    fn call<T>(
-        &self,
-        operation: &'static str,
-        key: Option<&Key>,
-        act: impl FnOnce(&mut State) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let mut state = self.lock();
-        let call = Call { operation, key: key.cloned() };
-        let fault = state.faults.as_mut().map_or(Fault::None, |plan| plan(&call));
-        state.calls.push(call);
-        match fault {
-            Fault::None => act(&mut state),
-            Fault::Before(error) => Err(error),
-            Fault::After(error) => act(&mut state).and(Err(error)),
-            Fault::DieBefore => panic!("{DEATH}"),
-            Fault::Behind(key, bytes) => {
-                state.arrives(&key, bytes);
-                act(&mut state)
-            }
-            Fault::DieAfter => {
-                drop(act(&mut state));
-                panic!("{DEATH}");
-            }
-        }
     }
 
     fn entry(&self, object: &Object, depth: Depth) -> Entry {
