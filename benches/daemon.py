@@ -258,6 +258,20 @@ class Lab:
         s3.drop_bucket(self.port, place.bucket)
 
 
+def write(directory, name, facts, rows):
+    """`NAME.json` with every sample, `NAME.md` with the numbers."""
+    (directory / f"{name}.json").write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
+    where = facts["machine"]
+    lines = [f"# {name}", "", f"`{facts['command']}`, commit {facts['commit']}; {where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, {where['system']}."]
+    for row in rows:
+        numbers = [number for number in next(iter(row["tools"].values())) if number != "samples"]
+        lines += ["", f"## {row['title']}", "", f"| tool | {' | '.join(numbers)} |", f"|---|{'---:|' * len(numbers)}"]
+        for tool, found in row["tools"].items():
+            lines.append(f"| {tool} | {' | '.join(str(found.get(number, '')) for number in numbers)} |")
+    lines += ["", *(f"- {tool}: {version}" for tool, version in facts["versions"].items())]
+    (directory / f"{name}.md").write_text("\n".join(lines) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default=",".join(ROWS))
@@ -271,7 +285,7 @@ def main():
     args = parser.parse_args()
     work = Path(args.work) / "bench"
     (work / "home").mkdir(parents=True, exist_ok=True)
-    found, _, weed = tools.all_tools(args.work, peers.built(args), work / "home")
+    found, _, weed = tools.all_tools(args.work, peers.built(args), work / "home", ["rclone", "aws-cli"])
     rows = []
     with Server(weed, work / "server") as server:
         lab = Lab(args, server.port, found, work)
@@ -280,8 +294,7 @@ def main():
             rows.append(globals()[row](lab))
             facts = {"command": " ".join(["python3 benches/daemon.py", *sys.argv[1:]]), "machine": report.machine(), "commit": report.commit()}
             facts["versions"] = {tool.name: tool.version() for tool in found}
-            target = peers.ROOT / "benches" / "results" / f"{args.name}.json"
-            target.write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
+            write(peers.ROOT / "benches" / "results", args.name, facts, rows)
 
 
 if __name__ == "__main__":

