@@ -178,6 +178,9 @@ async fn look(cycle: &Cycle<'_>, to: Side, line: Sending) -> (Sending, Result<Fo
 
 async fn arrived(replica: &dyn Replica, cycle: &Cycle<'_>, line: &Sending) -> Result<Found, Error> {
     let Some(blake3) = &line.blake3 else { return Ok(Found::Nothing) };
+    if line.is_outdated && cycle.manifest.get(&line.key)?.is_some() {
+        return Ok(Found::Nothing);
+    }
     let found = replica.look_up(&line.key).await?;
     let is_new = |entry: &Entry| entry.size == line.size && line.replaces.as_ref() != Some(&entry.version);
     let Some(mut entry) = found.filter(is_new) else { return Ok(Found::Nothing) };
@@ -214,5 +217,6 @@ fn line(action: &Action) -> Option<Sending> {
         // A copy inside a side is known by the plan.
         blake3: action.digests.get(DigestKind::Blake3).map(|digest| digest.text.to_string()),
         missed_ns: None,
+        is_outdated: false,
     })
 }

@@ -172,6 +172,7 @@ fn coming_back(base: &BaseRecord, side: Side) -> Sending {
         replaces: None,
         blake3: base.digests.get(DigestKind::Blake3).map(|digest| digest.text.to_string()),
         missed_ns: None,
+        is_outdated: false,
     }
 }
 

@@ -125,7 +125,7 @@ impl Executor<'_> {
         self.removals(plan, Phase::Delete, ledger).await
     }
 
-    /// Whether a server refuses whatever was asked of it before this, since that was asked for another version.
+    /// Whether the server refuses what was asked of it before this, since that was asked of another version.
     fn outdates(&self, action: &Action) -> bool {
         let is_written = matches!(action.verb, Verb::Create | Verb::Overwrite | Verb::Copy { .. });
         is_written && self.sides.of(action.side).capabilities().conditional_put == Ability::Proven
@@ -272,7 +272,7 @@ impl<'a> Ledger<'a> {
                 self.done.add(&action);
                 self.observer.action(&action, Stage::Done);
                 self.replaced.extend(self.executor.replaced(&action, &record));
-                if self.executor.outdates(&action) && self.open.remove(&action.key) {
+                if self.executor.outdates(&action) && self.open.contains(&action.key) {
                     self.closed.push((action.side, action.key.clone()));
                 }
                 self.ended.push(action.key.clone());
@@ -320,7 +320,7 @@ impl<'a> Ledger<'a> {
             }
         }
         for (side, key) in self.closed.drain(..) {
-            self.manifest.is_sent(side, [&key])?;
+            self.manifest.outdate_sending(side, &key)?;
         }
         self.records.clear();
         self.manifest.note_writes(&self.written)?;

@@ -82,6 +82,7 @@ mod tests {
             replaces: None,
             blake3: None,
             missed_ns: None,
+            is_outdated: false,
         };
         manifest.begin_sending(Side::Dest, &keys.iter().map(line).collect::<Vec<_>>()).unwrap();
         (manifest, keys)

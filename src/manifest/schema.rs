@@ -176,7 +176,7 @@ fn v5(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// Several lines of a key in `sending`, the newest with the greatest `number`; `missed` is when a line of it or of `deleting`
-/// was first looked for in vain: what it asked for may still happen.
+/// was first looked for in vain: what it asked for may still happen. `outdated`: the key was written since.
 fn v6(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(
         "ALTER TABLE sending RENAME TO sending_before;
@@ -190,10 +190,11 @@ fn v6(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              replaces TEXT,
              blake3   TEXT,
              missed   INTEGER,
+             outdated INTEGER NOT NULL,
              PRIMARY KEY (side, key, number)
          ) WITHOUT ROWID, STRICT;
          INSERT INTO sending
-             SELECT side, key, 0, size, version, modified, replaces, blake3, NULL FROM sending_before;
+             SELECT side, key, 0, size, version, modified, replaces, blake3, NULL, 0 FROM sending_before;
          DROP TABLE sending_before;
          ALTER TABLE deleting ADD COLUMN missed INTEGER;",
     )

@@ -29,6 +29,8 @@ pub struct Sending {
     pub blake3: Option<String>,
     /// When it was first looked for in vain, ns since the epoch; `None` of what is about to be sent.
     pub missed_ns: Option<i64>,
+    /// Whether the key was written since: as long as it is there, this can't arrive.
+    pub is_outdated: bool,
 }
 
 impl Manifest {
@@ -42,18 +44,19 @@ impl Manifest {
         }
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            let sql = "DELETE FROM sending WHERE side = ?1 AND key = ?2 AND (blake3 IS NULL OR version = ?3)";
+            // Of a line without a digest nothing was sent.
+            let sql = "DELETE FROM sending WHERE side = ?1 AND key = ?2 AND (blake3 IS NULL OR blake3 = ?3)";
             let mut clear = conn.prepare_cached(sql)?;
             let mut add = conn.prepare_cached(
-                "INSERT INTO sending (side, key, number, size, version, modified, replaces, blake3)
-                 SELECT ?1, ?2, coalesce(max(number) + 1, 0), ?3, ?4, ?5, ?6, ?7 FROM sending
+                "INSERT INTO sending (side, key, number, size, version, modified, replaces, blake3, outdated)
+                 SELECT ?1, ?2, coalesce(max(number) + 1, 0), ?3, ?4, ?5, ?6, ?7, 0 FROM sending
                  WHERE side = ?1 AND key = ?2",
             )?;
             for line in lines {
                 let size = i64::try_from(line.size).unwrap_or(i64::MAX);
                 let replaces = line.replaces.as_ref().map(Version::as_str);
                 let (key, version, blake3) = (line.key.as_str(), line.version.as_str(), line.blake3.as_deref());
-                clear.execute((side, key, version))?;
+                clear.execute((side, key, blake3))?;
                 add.execute((side, key, size, version, line.modified_ns, replaces, blake3))?;
             }
             Ok(())
@@ -76,7 +79,16 @@ impl Manifest {
                 "UPDATE sending SET blake3 = ?3 WHERE side = ?1 AND key = ?2
                  AND number = (SELECT max(number) FROM sending WHERE side = ?1 AND key = ?2)",
             )?;
-            known.into_iter().try_for_each(|(key, blake3)| set.execute((side, key.as_str(), blake3)).map(drop))
+            // The same content is sent once more: one line is enough.
+            let mut clear = conn.prepare_cached(
+                "DELETE FROM sending WHERE side = ?1 AND key = ?2 AND blake3 = ?3
+                 AND number < (SELECT max(number) FROM sending WHERE side = ?1 AND key = ?2)",
+            )?;
+            for (key, blake3) in known {
+                set.execute((side, key.as_str(), blake3))?;
+                clear.execute((side, key.as_str(), blake3))?;
+            }
+            Ok(())
         })
     }
 
@@ -104,7 +116,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn unaccounted(&self, side: Side) -> Result<Vec<Sending>, ManifestError> {
-        let sql = "SELECT sending.key, sending.size, version, modified, replaces, blake3, missed
+        let sql = "SELECT sending.key, sending.size, version, modified, replaces, blake3, missed, outdated
                    FROM sending LEFT JOIN base ON base.key = sending.key
                    WHERE side = ?1 AND version IS NOT iif(?1 = 0, right_version, left_version)
                    ORDER BY sending.key, number";
@@ -120,7 +132,8 @@ impl Manifest {
         let sql = "SELECT EXISTS (SELECT 1 FROM sending LEFT JOIN base ON base.key = sending.key
                    WHERE side = ?1 AND sending.key >= ?2 AND sending.key < ?4
                    AND (sending.key = ?2 OR sending.key > ?3)
-                   AND version IS NOT iif(?1 = 0, right_version, left_version))";
+                   AND version IS NOT iif(?1 = 0, right_version, left_version)
+                   AND (outdated = 0 OR base.key IS NULL))";
         let (side, (from, to)) = (self.orientation.number(side), span(key));
         self.read("read", |conn| {
             conn.prepare_cached(sql)?.query_row((side, key.as_str(), &from, &to), |row| row.get(0))
@@ -144,9 +157,24 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn sending(&self, side: Side) -> Result<Vec<Sending>, ManifestError> {
         let side = self.orientation.number(side);
-        let sql = "SELECT key, size, version, modified, replaces, blake3, missed FROM sending
+        let sql = "SELECT key, size, version, modified, replaces, blake3, missed, outdated FROM sending
                    WHERE side = ?1 ORDER BY key, number";
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
+    }
+
+    /// This key was written at `side` by a server that refuses what was asked of another version. What was to replace one
+    /// is of no account any more; what was to be made where nothing was may still be once the key is gone again.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn outdate_sending(&self, side: Side, key: &Key) -> Result<(), ManifestError> {
+        let side = self.orientation.number(side);
+        self.write("write", |conn| {
+            let sql = "DELETE FROM sending WHERE side = ?1 AND key = ?2 AND (replaces IS NOT NULL OR missed IS NULL)";
+            conn.prepare_cached(sql)?.execute((side, key.as_str()))?;
+            let sql = "UPDATE sending SET outdated = 1 WHERE side = ?1 AND key = ?2";
+            conn.prepare_cached(sql)?.execute((side, key.as_str())).map(drop)
+        })
     }
 
     /// What was sent to `side` under these keys is recorded.
@@ -200,6 +228,7 @@ fn sending(row: &Row<'_>) -> rusqlite::Result<Sending> {
         replaces: row.get_ref(4)?.as_str_or_null()?.map(Version::new),
         blake3: row.get(5)?,
         missed_ns: row.get(6)?,
+        is_outdated: row.get(7)?,
     })
 }
 
@@ -221,6 +250,7 @@ mod tests {
                 replaces: None,
                 blake3: None,
                 missed_ns: None,
+                is_outdated: false,
             };
             let record = |key: &str, source: &str| {
                 Record::Put(BaseRecord {
@@ -257,6 +287,7 @@ mod tests {
             replaces: (key == "b").then(|| Version::new("old")),
             blake3: (key == "c").then(|| "cc".to_owned()),
             missed_ns: None,
+            is_outdated: false,
         };
         let (there, back) = (Side::Dest, Side::Source);
         manifest.begin_sending(there, &[line("a"), line("b")]).unwrap();

@@ -118,6 +118,24 @@ fn any_of_several_versions_may_arrive() {
     }
 }
 
+/// The next run dies too, before it has read the file once more.
+#[test]
+fn what_arrives_after_a_second_kill_is_known_too() {
+    for mode in MODES {
+        let bench = agreed(mode, None);
+        bench.source.write(&photo(), "sent too late");
+        dies_asking(&bench, "put");
+        bench.source.inject(|call| if call.operation == "open" { Fault::DieBefore } else { Fault::None });
+        assert!(catch_unwind(AssertUnwindSafe(|| bench.try_run())).is_err(), "the run dies");
+        bench.source.heal();
+        bench.source.remove(&photo());
+        bench.dest.arrives(&photo(), "sent too late");
+        bench.heard();
+        assert_eq!(bench.run().done.deletes, 1, "{mode:?}");
+        assert_eq!(both(&bench), (None, None));
+    }
+}
+
 /// A write that is acknowledged has another version: a server that honours preconditions refuses what was asked before. What
 /// has the old bytes afterwards was put there by somebody.
 #[test]
@@ -131,6 +149,36 @@ fn what_somebody_puts_back_after_a_write_is_theirs() {
     let report = bench.run();
     assert_eq!((report.done_at_source.overwrites, report.conflict_count), (1, 0));
     assert_eq!(both(&bench), (Some("first edit".into()), Some("first edit".into())));
+}
+
+/// What was to be made where nothing was is refused only as long as something is there.
+#[test]
+fn what_was_to_be_made_may_still_come_when_the_key_is_gone_again() {
+    for mode in MODES {
+        let bench = agreed(mode, None);
+        bench.source.write(&photo(), "first");
+        dies_asking(&bench, "put");
+        bench.source.write(&photo(), "second");
+        assert_eq!(bench.run().done.creates, 1);
+        bench.source.remove(&photo());
+        assert_eq!(bench.run().done.deletes, 1);
+        bench.dest.arrives(&photo(), "first");
+        assert_eq!(bench.run().done.deletes, 1, "{mode:?}");
+        assert_eq!(both(&bench), (None, None));
+    }
+}
+
+/// The file is new, and what was sent first can't have come: somebody put it there.
+#[test]
+fn what_somebody_puts_over_a_new_file_is_theirs() {
+    let bench = agreed(Mode::TwoWay, None);
+    bench.source.write(&photo(), "first");
+    dies_asking(&bench, "put");
+    bench.source.write(&photo(), "second");
+    bench.run();
+    bench.dest.arrives(&photo(), "first");
+    assert_eq!(bench.run().done_at_source.overwrites, 1);
+    assert_eq!(both(&bench), (Some("first".into()), Some("first".into())));
 }
 
 #[test]

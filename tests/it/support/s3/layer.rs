@@ -56,6 +56,9 @@ impl Layer {
         let instead = effect.clone();
         let work = async move {
             layer.shared.gates.pass(Moment::BeforeHandling, &handled).await;
+            if ["Put", "Delete", "Copy", "Complete"].iter().any(|verb| handled.operation.starts_with(verb)) {
+                tokio::time::sleep(quirks.slow_changes).await;
+            }
             match self::instead(instead.as_ref()).await {
                 Some(response) => Ok(response),
                 None => layer.handle(parts, body, &handled, &quirks, fault).await,

@@ -41,6 +41,8 @@ pub(crate) struct Quirks {
     pub(crate) latency: Duration,
     /// What becomes of a request whose client has gone.
     pub(crate) abandoned: Abandoned,
+    /// Waits so long before what has arrived is stored, copied or deleted.
+    pub(crate) slow_changes: Duration,
 }
 
 impl Default for Quirks {
@@ -67,6 +69,7 @@ impl Default for Quirks {
             clock_ahead: 0,
             latency: Duration::ZERO,
             abandoned: Abandoned::Dropped,
+            slow_changes: Duration::ZERO,
         }
     }
 }
