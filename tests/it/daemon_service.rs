@@ -1,6 +1,7 @@
 //! The daemon as a service: kills at any moment, leases, reloads, and whoever asks it by its socket. After each of these
 //! both sides are equal, nothing is deleted that should not be, and nothing is sent twice.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::{Daemon, JOB, ask};
 use crate::support::s3::{Abandoned, Effect, Faults, Moment, Rule};
-use crate::support::sandbox::{Sandbox, bytes};
+use crate::support::sandbox::{REMOTE, Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
 
@@ -48,16 +49,17 @@ pub(super) fn filled() -> Sandbox {
     Sandbox::with(&[("kept.jpg", "kept"), ("edited.jpg", "before"), ("removed.jpg", "removed")])
 }
 
-/// Writes, edits, renames and removes files until it is told to stop; gives what is left.
-fn writer(root: &Path, seed: u64, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
-    let (root, stop) = (root.join(format!("w{seed}")), Arc::clone(stop));
+/// Writes, edits, renames and removes files until it is told to stop; gives the names of what is left.
+fn writer(root: &Path, seed: u64, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<String>> {
+    let own = format!("w{seed}");
+    let (root, stop) = (root.join(&own), Arc::clone(stop));
     std::thread::spawn(move || {
         let mut random = fastrand::Rng::with_seed(seed);
         fs::create_dir_all(&root).unwrap();
         let mut names: Vec<String> = Vec::new();
         for n in 0.. {
             if stop.load(Relaxed) {
-                return;
+                break;
             }
             match (random.u8(0..10), names.is_empty()) {
                 (0..=5, _) | (_, true) => {
@@ -80,26 +82,39 @@ fn writer(root: &Path, seed: u64, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
             }
             sleep(Duration::from_millis(random.u64(5..40)));
         }
+        names.into_iter().map(|name| format!("{own}/{name}")).collect()
     })
 }
 
 #[test]
 fn a_hundred_kills_and_stops_under_load_lose_nothing_and_leave_nothing() {
-    kills_and_stops(100, Duration::ZERO);
+    kills_and_stops(100, Duration::ZERO, ONE_WAY);
 }
 
 /// What a killed daemon asked for is done when the next one has begun.
 #[test]
 fn kills_with_a_server_that_finishes_what_the_dead_asked_for_lose_nothing() {
-    kills_and_stops(40, Duration::from_millis(150));
+    kills_and_stops(40, Duration::from_millis(150), ONE_WAY);
 }
 
-fn kills_and_stops(rounds: u32, slow: Duration) {
+/// No file that was removed comes back to the disk.
+#[test]
+fn kills_of_a_two_way_job_with_such_a_server_bring_nothing_back() {
+    kills_and_stops(40, Duration::from_millis(150), "mode = \"two-way\"");
+}
+
+const ONE_WAY: &str = "mode = \"copy\"\ndelete = true";
+
+fn kills_and_stops(rounds: u32, slow: Duration, mode: &str) {
     let seed = std::env::var("MEDIASYNC_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(4);
     let rounds = std::env::var("MEDIASYNC_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(rounds);
     println!("seed {seed}");
     let sandbox = Sandbox::new();
-    watched(&sandbox, "max_delete = 100000\nmax_overwrite = 100000");
+    let more = format!("{mode}\nwatch = true\nmax_delete = 100000\nmax_overwrite = 100000");
+    sandbox.configure_as(&format!(
+        "[[job]]\nname = {JOB:?}\nsource = {:?}\ndestination = {REMOTE:?}\n{more}\n",
+        sandbox.media("")
+    ));
     if !slow.is_zero() {
         // Finding out what the server can do takes longer than any daemon lives.
         sandbox.by_config(&["sync", JOB]).exits(0);
@@ -130,9 +145,8 @@ fn kills_and_stops(rounds: u32, slow: Duration) {
         });
     }
     stop.store(true, Relaxed);
-    for writer in writers {
-        writer.join().unwrap();
-    }
+    let mut left: BTreeSet<String> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+    left.extend((0..rounds).step_by(10).map(|round| format!("large/{round}.bin")));
     assert!(kills > i32::try_from(rounds / 4).unwrap(), "{kills} kills");
     daemon.unwrap().kill();
     // Later, so that what killed ones left behind belongs to nobody who may still be at work.
@@ -143,6 +157,7 @@ fn kills_and_stops(rounds: u32, slow: Duration) {
     sleep(slow * 3);
     let job = daemon.until_equal();
     assert_eq!((&job["problem_count"], &job["conflict_count"]), (&json!(0), &json!(0)), "seed {seed}: {job}");
+    assert_eq!(sandbox.local_names(), left, "seed {seed}");
     daemon.stop().exits(0);
     assert_eq!(sandbox.files("work"), Vec::<std::path::PathBuf>::new(), "temporary files");
     sandbox.server.clear_log();
