@@ -27,8 +27,8 @@ pub fn settle(triple: &Triple, context: &Context<'_>, take: Take) -> Decision {
         (_, None, None) => Decision::InSync,
         (Take::Source, Some(left), over) => onto(triple, context, Side::Dest, left, over),
         (Take::Destination, over, Some(right)) => onto(triple, context, Side::Source, right, over),
-        (Take::Source, None, Some(right)) => delete_at(triple, Side::Dest, right, Reason::DeletesChange),
-        (Take::Destination, Some(left), None) => delete_at(triple, Side::Source, left, Reason::DeletesChange),
+        (Take::Source, None, Some(right)) => delete_at(triple, context, Side::Dest, right, Reason::DeletesChange),
+        (Take::Destination, Some(left), None) => delete_at(triple, context, Side::Source, left, Reason::DeletesChange),
         (Take::Both, Some(left), Some(right)) => keep_both(triple, context, left, right),
         // There is one content: both sides get it.
         (Take::Both, Some(left), None) => send(triple, context, Side::Dest, left, None, Reason::ContentChanged),

@@ -73,7 +73,7 @@ fn both_changed(triple: &Triple, context: &Context<'_>, left: &Entry, right: &En
 fn other_deleted(triple: &Triple, context: &Context<'_>, base: &BaseRecord, has: Side, entry: &Entry) -> Decision {
     match compare::moved(base, has, entry, context.evidence.of(has), context.policy.compare) {
         Moved::Ask(need) => Decision::Need(need),
-        Moved::No | Moved::Touched => delete_at(triple, has, entry, Reason::DeletedAtSource),
+        Moved::No | Moved::Touched => delete_at(triple, context, has, entry, Reason::DeletedAtSource),
         Moved::Yes => by_policy(
             triple,
             context,

@@ -204,6 +204,25 @@ fn what_a_killed_run_put_back_is_known_as_it_was() {
     }
 }
 
+/// Their base has another version than what was deleted: reading told that the content is the same.
+#[test]
+fn what_was_touched_before_a_killed_run_put_it_back_is_known_too() {
+    for mode in [Mode::CopyAndDelete, Mode::TwoWay] {
+        let bench = put_back(mode, true, &Fault::DieAfter);
+        for n in 1..4 {
+            bench.dest.touch(&key(&format!("d/{n}")));
+        }
+        bench.heard();
+        assert!(catch_unwind(AssertUnwindSafe(|| bench.try_run())).is_err());
+        bench.dest.heal();
+        bench.heard();
+        let report = bench.run();
+        assert_eq!((report.done.creates, report.done.deletes), (1, 2), "{mode:?}");
+        assert_eq!((report.conflict_count, report.problem_count), (0, 0), "{mode:?}");
+        assert_eq!(bench.dest.contents(), bench.source.contents());
+    }
+}
+
 /// What somebody put there between the deletion and the kill is theirs.
 #[test]
 fn what_somebody_put_in_the_place_of_what_was_to_come_back_is_not_deleted() {

@@ -99,7 +99,7 @@ fn one_way(triple: &Triple, context: &Context<'_>) -> Decision {
         },
         (None, Some(source), None) => send(triple, context, Side::Dest, source, None, Reason::New),
         (None, None, Some(dest)) => match mode {
-            Mode::Mirror => delete(triple, dest, Reason::Extra),
+            Mode::Mirror => delete(triple, context, dest, Reason::Extra),
             Mode::Copy | Mode::CopyAndDelete | Mode::TwoWay => Decision::Extra,
         },
         (None, Some(source), Some(dest)) => clash(triple, context, source, dest),
@@ -171,8 +171,8 @@ fn clash(triple: &Triple, context: &Context<'_>, source: &Entry, dest: &Entry) -
 fn source_deleted(triple: &Triple, context: &Context<'_>, base: &BaseRecord, dest: &Entry) -> Decision {
     match compare::moved(base, Side::Dest, dest, &context.evidence.dest, context.policy.compare) {
         Moved::Ask(need) => Decision::Need(need),
-        Moved::No | Moved::Touched => delete(triple, dest, Reason::DeletedAtSource),
-        Moved::Yes if source_wins(context.policy) => delete(triple, dest, Reason::DeletesChange),
+        Moved::No | Moved::Touched => delete(triple, context, dest, Reason::DeletedAtSource),
+        Moved::Yes if source_wins(context.policy) => delete(triple, context, dest, Reason::DeletesChange),
         Moved::Yes => conflict(
             triple,
             "deleted at the source, but the destination was changed since the last run, and not by mediasync; \
@@ -231,17 +231,15 @@ pub(super) fn send(
     }))
 }
 
-fn delete(triple: &Triple, dest: &Entry, reason: Reason) -> Decision {
-    delete_at(triple, Side::Dest, dest, reason)
+fn delete(triple: &Triple, context: &Context<'_>, dest: &Entry, reason: Reason) -> Decision {
+    delete_at(triple, context, Side::Dest, dest, reason)
 }
 
-pub(super) fn delete_at(triple: &Triple, side: Side, entry: &Entry, reason: Reason) -> Decision {
+pub(super) fn delete_at(triple: &Triple, context: &Context<'_>, side: Side, entry: &Entry, reason: Reason) -> Decision {
     // What is known of the content, for a deletion that is undone.
-    let known = triple.base.as_ref().filter(|base| match side {
-        Side::Source => base.source == entry.version,
-        Side::Dest => base.dest == entry.version,
-    });
-    let digests = known.map_or_else(Digests::none, |base| base.digests.clone());
+    let known = triple.base.as_ref().filter(|base| *base.version(side) == entry.version);
+    let mut digests = known.map_or_else(Digests::none, |base| base.digests.clone());
+    digests.merge(&compare::digests_of(entry, context.evidence.of(side)));
     Decision::Do(Box::new(Action {
         key: triple.key.clone(),
         side,
