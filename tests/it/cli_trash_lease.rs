@@ -98,3 +98,30 @@ fn while_another_host_holds_the_lease_nothing_of_the_trash_is_changed() {
     sandbox.run(&commands(&run)[0]).exits(0).says(&["Restored 2 files"]);
     assert_eq!((sandbox.remote().len(), sandbox.own_keys()), (3, vec!["id".to_owned()]));
 }
+
+/// People change a directory at any time without a lease, and what is put back there goes on with the next run.
+#[test]
+fn what_is_put_back_in_a_directory_needs_no_lease() {
+    let (sandbox, _) = kept();
+    let text = fs::read_to_string(sandbox.path("work/mediasync.toml")).unwrap();
+    let text = text.replace("mode = \"copy\"\ndelete = true", "mode = \"two-way\"");
+    fs::write(sandbox.path("work/mediasync.toml"), text).unwrap();
+    for name in ["d.jpg", "e.jpg", "f.jpg"] {
+        sandbox.write(name, "new");
+    }
+    sandbox.run(&["sync"]).exits(0);
+    for name in ["d.jpg", "e.jpg"] {
+        assert!(sandbox.bucket.remove(&format!("{PREFIX}{name}")));
+    }
+    sandbox.run(&["sync"]).exits(0);
+    sandbox.server.clear_log();
+    let theirs = |n: u64| format!("{{\"v\":1,\"holder\":\"theirs\",\"generation\":1,\"renewal\":{n},\"ttl\":3600}}");
+    sandbox.bucket.put(&format!("{PREFIX}{LEASE}"), theirs(1));
+    sandbox.run(&["trash", "restore", "media", "d.jpg", "--side", "source"]).exits(0).says(&["Restored 1 file"]);
+    sandbox.run(&["trash", "empty", "media", "--side", "source", "--yes"]).exits(0).says(&["Removed 1 file"]);
+    assert_eq!(changes(&sandbox), Vec::<String>::new());
+    assert!(sandbox.bucket.remove(&format!("{PREFIX}{LEASE}")));
+    sandbox.run(&["sync"]).exits(0);
+    assert!(sandbox.remote().contains_key("d.jpg"));
+    sandbox.assert_equal();
+}
