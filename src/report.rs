@@ -43,6 +43,8 @@ pub struct Progress {
     pub kept: AtomicU64,
     /// Of this, into that of the source.
     pub kept_at_source: AtomicU64,
+    /// Of this, what the other side never had.
+    pub kept_unshared: AtomicU64,
     /// Of the services that it works with.
     troubles: OnceLock<Vec<Arc<Trouble>>>,
 }
@@ -168,6 +170,8 @@ pub struct Binned {
     pub kept: u64,
     /// Of these, at the source.
     pub kept_at_source: u64,
+    /// Of these, what the other side never had, as far as is known.
+    pub kept_unshared: u64,
 }
 
 impl Report {
@@ -175,6 +179,7 @@ impl Report {
     pub(crate) fn count(&mut self, progress: &Progress) {
         self.trash.kept = progress.kept.load(Relaxed);
         self.trash.kept_at_source = progress.kept_at_source.load(Relaxed);
+        self.trash.kept_unshared = progress.kept_unshared.load(Relaxed);
         self.bytes_copied += progress.bytes_copied.load(Relaxed);
     }
 
@@ -191,6 +196,7 @@ impl Report {
         }
         self.trash.kept += before.trash.kept;
         self.trash.kept_at_source += before.trash.kept_at_source;
+        self.trash.kept_unshared += before.trash.kept_unshared;
         self.bytes_copied += before.bytes_copied;
     }
 

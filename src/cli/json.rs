@@ -120,6 +120,7 @@ struct TrashLine {
     run: Option<String>,
     kept: u64,
     kept_at_source: u64,
+    kept_unshared: u64,
 }
 
 #[derive(Serialize)]
@@ -317,6 +318,7 @@ fn summary_line(totals: &Totals<'_>) -> SummaryLine {
             run: report.trash.run.as_ref().map(ToString::to_string),
             kept: report.trash.kept,
             kept_at_source: report.trash.kept_at_source,
+            kept_unshared: report.trash.kept_unshared,
         },
     }
 }
@@ -433,7 +435,7 @@ mod tests {
         full.problem_count = 1;
         let counts = r#""overwrites":0,"copies":0,"deletes":0,"rename_deletes":0,"extra_deletes":0,"records":0,"bytes_sent":0,"bytes_deleted":0"#;
         let expected = format!(
-            r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"requests_needed":{{}},"problems":1,"conflicts":0,"trash":{{"keep":"30d","replaced":"changes","run":null,"kept":0,"kept_at_source":0}},"bytes_copied":0}}"#
+            r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"requests_needed":{{}},"problems":1,"conflicts":0,"trash":{{"keep":"30d","replaced":"changes","run":null,"kept":0,"kept_at_source":0,"kept_unshared":0}},"bytes_copied":0}}"#
         );
         let totals = Totals { made: vec![("PUT", 2)], ..Totals::of(&full, Stage::Done) };
         assert_eq!(summary(None, &totals), expected);

@@ -6,9 +6,10 @@
 
 use std::fmt::Write as _;
 
-use super::human::Ways;
+use super::human::{self, Ways};
 use crate::manifest::Pair;
 use crate::model::{Key, RunName};
+use crate::replica::access::Access;
 
 /// A text as one word: in quotes only where a shell needs them.
 pub fn word(text: &str) -> String {
@@ -107,17 +108,68 @@ pub enum Kept<'a> {
 impl Kept<'_> {
     /// The command that puts back what a run took away.
     pub fn restore(self, run: &RunName, repeated: &str) -> String {
-        let way = |place: &str| format!("mediasync trash restore {place} --run {run}{repeated}");
+        let (place, with) = self.place();
+        format!("mediasync trash restore {place} --run {run}{repeated}{}", told(with))
+    }
+
+    /// The same of a mirror, and what has to be said beside it. Its source has lost what was kept too, and what comes back at
+    /// the copy alone is gone again with the next run: so it is sent there as well. Not by itself what was never there:
+    /// nobody may have meant it for those who read that place.
+    pub fn restore_of_mirror(self, origin: &Origin<'_>, run: &RunName, repeated: &str) -> (String, Option<String>) {
+        let shown = origin.shown;
+        let undone = format!("the next run undoes that, or asks to, as long as {shown} does not hold the same");
+        if origin.access == Access::ReadOnly {
+            return (self.restore(run, repeated), Some(format!("{undone}, and it is read-only")));
+        }
+        if origin.unshared > 0 {
+            let files = human::files(origin.unshared);
+            let to = origin
+                .spelled
+                .map_or_else(|| format!("--to with the DSN of {shown}"), |to| format!("--to {}", place(to)));
+            return (
+                self.restore(run, repeated),
+                Some(format!("{undone}; {to} puts it there too, with {files} that it is not known to have had")),
+            );
+        }
+        let (at, with) = self.place();
+        let (to, there) = match origin.spelled {
+            Some(to) => (place(to), None),
+            None => ("env:SOURCE".to_owned(), Some(format!("the DSN of {shown} in the variable SOURCE"))),
+        };
+        let with: Vec<String> = with.into_iter().chain(there).collect();
+        (format!("mediasync trash restore {at} --run {run} --to {to}{repeated}{}", told(with)), None)
+    }
+
+    /// The place in such a command, and what has to be there for it.
+    fn place(self) -> (String, Option<String>) {
         match self {
-            Self::ByJob(job) => way(job),
-            Self::AtSource(job) => way(&format!("{job} --side source")),
-            Self::At { spelled: Some(spelled), .. } => way(&place(spelled)),
+            Self::ByJob(job) => (word(job), None),
+            Self::AtSource(job) => (format!("{} --side source", word(job)), None),
+            Self::At { spelled: Some(spelled), .. } => (place(spelled), None),
             // Its DSN was typed or came from standard input, and is written nowhere.
             Self::At { spelled: None, shown } => {
-                format!("{} (with the DSN of {shown} in the variable NAME)", way("env:NAME"))
+                ("env:NAME".to_owned(), Some(format!("the DSN of {shown} in the variable NAME")))
             }
         }
     }
+}
+
+fn told(with: impl IntoIterator<Item = String>) -> String {
+    let with: Vec<String> = with.into_iter().collect();
+    if with.is_empty() { String::new() } else { format!(" (with {})", with.join(" and ")) }
+}
+
+/// Where a mirror copies from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// How a command names it; `None` if that would hold a secret.
+    pub spelled: Option<&'a str>,
+    /// How people call it.
+    pub shown: &'a str,
+    /// What may be done to it.
+    pub access: Access,
+    /// How many of the files that were kept it never had.
+    pub unshared: u64,
 }
 
 /// What a terminal acts on, or what makes a name read as another one.
@@ -141,6 +193,27 @@ mod tests {
             let out = Command::new("/bin/sh").args(["-c", &line]).output().unwrap();
             assert_eq!(String::from_utf8(out.stdout).unwrap(), text, "{line}");
         }
+    }
+
+    #[test]
+    fn what_a_mirror_took_away_comes_back_at_both_places_without_a_secret() {
+        let run = RunName::new(1_700_000_000_000_000_000, 1);
+        let origin = Origin { spelled: None, shown: "s3://live", access: Access::Write, unshared: 0 };
+        let kept = Kept::At { spelled: None, shown: "s3://backup" };
+        let (way, note) = kept.restore_of_mirror(&origin, &run, " --state-dir s");
+        let with = "(with the DSN of s3://backup in the variable NAME and the DSN of s3://live in the variable SOURCE)";
+        let expected = format!("mediasync trash restore env:NAME --run {run} --to env:SOURCE --state-dir s {with}");
+        assert_eq!((way, note), (expected, None));
+        let origin = Origin { unshared: 2, ..origin };
+        let (way, note) = Kept::ByJob("my backup").restore_of_mirror(&origin, &run, "");
+        assert_eq!(way, format!("mediasync trash restore 'my backup' --run {run}"));
+        let note = note.unwrap();
+        assert!(
+            note.ends_with(
+                "--to with the DSN of s3://live puts it there too, with 2 files that it is not known to have had"
+            ),
+            "{note}"
+        );
     }
 
     #[test]

@@ -36,6 +36,11 @@ impl Bin {
     }
 }
 
+/// Whether what goes is of one side only: the other one never had it.
+fn is_unshared(reason: &Reason) -> bool {
+    matches!(reason, Reason::Extra | Reason::OverwritesChange | Reason::DeletesChange)
+}
+
 impl Executor<'_> {
     /// Keeps what `action` takes away, if it has to be kept. What must be at the key from now on.
     ///
@@ -63,6 +68,7 @@ impl Executor<'_> {
         self.manifest.note_kept(action.side, &[line])?;
         self.progress.kept.fetch_add(1, Relaxed);
         self.progress.kept_at_source.fetch_add(u64::from(action.side == Side::Source), Relaxed);
+        self.progress.kept_unshared.fetch_add(u64::from(is_unshared(&action.reason)), Relaxed);
         Ok(Expect::Version(kept.version))
     }
 
@@ -114,6 +120,7 @@ impl Executor<'_> {
             self.manifest.forget_kept(action.side, &self.bin.run, key)?;
             self.progress.kept.fetch_sub(1, Relaxed);
             self.progress.kept_at_source.fetch_sub(u64::from(action.side == Side::Source), Relaxed);
+            self.progress.kept_unshared.fetch_sub(u64::from(is_unshared(&action.reason)), Relaxed);
             ledger.undone(&action, base.map(|base| Record::Put(came_back(base, action.side, entry.version))))?;
             let spent = Spent { deletes: 1, delete_bytes: action.size, ..Spent::default() };
             self.manifest.give_back(self.book.run, spent, self.book.now_ns)?;

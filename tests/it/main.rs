@@ -24,6 +24,7 @@ mod cli_service;
 mod cli_status_daemon;
 mod cli_trash;
 mod cli_trash_lease;
+mod cli_trash_mirror;
 mod cli_trash_restore;
 mod cli_trash_sides;
 mod cli_two_way;

@@ -19,7 +19,7 @@ use super::place::End;
 use super::progress::Bars;
 use super::resolve::{JobTask, Task, Wish};
 use super::setup::Setup;
-use super::shell::{self, Kept};
+use super::shell;
 use super::teller::{About, Halted, Teller};
 use super::totals::{Totals, needed};
 use super::wire::{Purpose, Session, pair};
@@ -29,11 +29,12 @@ use crate::location::Location;
 use crate::manifest::{Manifest, PlanFile, RunId};
 use crate::model::{Counts, Key};
 use crate::plan::{Mode, Take};
-use crate::sync::{Approval, Binned, Cycle, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
+use crate::sync::{Approval, Cycle, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
 
 mod confirm;
 mod deletions;
 mod pending;
+mod way_back;
 
 /// Runs all jobs, goes on past a failed one, and gives the worst of their exits.
 pub async fn all(tasks: Vec<JobTask>, setup: &Setup) -> Exit {
@@ -149,25 +150,15 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
     output.summary(task.job.as_deref(), &Totals { took, ..totals(task, &session, &report, stage) });
     if let (Some(run), 1..) = (&report.trash.run, report.trash.kept) {
-        let place = if report.trash.kept_at_source > 0 { &task.source } else { &task.dest };
-        let shown = place.location.display();
-        let way = kept_where(task, &report.trash, place, &shown).restore(run, &setup.repeated);
-        output.say(&format!("to put it back: {way}"));
+        let (way, note) = way_back::of(task, &report.trash, run, &setup.repeated);
+        output
+            .say(&format!("to put it back: {way}{}", note.map_or_else(String::new, |note| format!("\nnote: {note}"))));
     }
     if let Wish::SavePlan(file) = &task.run {
         let file = shell::path(&file.display().to_string());
         output.say(&format!("plan written; mediasync apply {file}{} does it", setup.repeated));
     }
     Ok(Exit::of(&report))
-}
-
-/// Where a run kept something: a job, with the side where that is not a side of its own, or the place itself.
-fn kept_where<'a>(task: &'a Task, trash: &Binned, place: &'a End, shown: &'a str) -> Kept<'a> {
-    match &task.job {
-        Some(job) if trash.kept_at_source > 0 && task.mode != Mode::TwoWay => Kept::AtSource(job),
-        Some(job) => Kept::ByJob(job),
-        None => Kept::At { spelled: place.spelled.as_deref(), shown },
-    }
 }
 
 /// A plan that was carried out once would find each of its keys changed: by itself.

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Subject, done, kept, lines, record, subjects, took};
+use super::{InTrash, Subject, done, kept, lines, record, subjects, took};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::human;
@@ -86,7 +86,7 @@ fn cells(run: &Run, zone: &TimeZone) -> [String; 8] {
 
 /// What a run put into the trash, under the name that it has there.
 fn in_trash(run: &Run) -> Option<String> {
-    let (name, files, at_source) = kept(run)?;
+    let InTrash { run: name, files, at_source, .. } = kept(run)?;
     let side = match at_source {
         0 => String::new(),
         all if all == files => ", at the source".to_owned(),

@@ -15,12 +15,13 @@ use super::pairs;
 use super::place::{self, World};
 use super::resolve;
 use super::setup::Setup;
-use super::shell::{Kept, Settled};
+use super::shell::{Kept, Origin, Settled};
 use super::wire;
 use crate::daemon::state::JobState;
 use crate::manifest::{Lock, Manifest, Pair, Run};
 use crate::model::RunName;
 use crate::plan::Mode;
+use crate::replica::access::Access;
 
 pub mod args;
 mod history;
@@ -42,6 +43,8 @@ struct Subject {
     spelled: (Option<String>, Option<String>),
     /// How a job relates them.
     mode: Option<Mode>,
+    /// What may be done to the source, as far as a job says it.
+    access: Access,
 }
 
 /// What a pair's manifest says.
@@ -171,6 +174,7 @@ fn subjects(job: Option<&str>, run_by_it: &[JobState], setup: &Setup, world: Wor
                 pair: wire::pair(&source, &dest),
                 source_canonical: source.location.canonical(),
                 names: (source.location.display(), dest.location.display()),
+                access: source.access,
                 spelled: (source.spelled, dest.spelled),
                 mode: Some(job.mode),
             }),
@@ -196,7 +200,15 @@ impl Subject {
     /// A pair as the last command named it, without its job.
     fn of(known: pairs::Known) -> Self {
         let pair = known.pair();
-        Self { job: None, pair, source_canonical: known.source, names: known.names, spelled: known.spelled, mode: None }
+        Self {
+            job: None,
+            pair,
+            source_canonical: known.source,
+            names: known.names,
+            spelled: known.spelled,
+            mode: None,
+            access: Access::default(),
+        }
     }
 
     /// Its manifest; `None` before its first run.
@@ -220,19 +232,28 @@ impl Subject {
         self.job.as_deref().unwrap_or(self.pair.id())
     }
 
-    /// Where a run kept what it took away. Its places may stand the other way round than those of the subject, which
-    /// are those of a job or of the last run.
-    fn kept_where<'a>(&'a self, run: &'a Run, at_source: u64) -> Kept<'a> {
-        let name = if at_source > 0 { &run.source } else { &run.dest };
+    /// The command that puts back what a run took away, and what has to be said beside it. The run's places may stand the
+    /// other way round than those of the subject, which are those of a job or of the last run.
+    fn way_back(&self, run: &Run, kept: &InTrash<'_>, repeated: &str) -> (String, Option<String>) {
+        let name = if kept.at_source > 0 { &run.source } else { &run.dest };
         let is_source = *name == self.names.0 && *name != self.names.1;
-        match (&self.job, self.mode) {
+        let (there, other) =
+            if is_source { (&self.spelled.0, &self.spelled.1) } else { (&self.spelled.1, &self.spelled.0) };
+        let way = match (&self.job, self.mode) {
             (Some(job), Some(mode)) if is_source && mode != Mode::TwoWay => Kept::AtSource(job),
             (Some(job), _) => Kept::ByJob(job),
-            (None, _) => {
-                let spelled = if is_source { &self.spelled.0 } else { &self.spelled.1 };
-                Kept::At { spelled: spelled.as_deref(), shown: name }
-            }
+            (None, _) => Kept::At { spelled: there.as_deref(), shown: name },
+        };
+        let is_mirror = match self.mode {
+            Some(mode) => mode == Mode::Mirror && !is_source,
+            None => run.command == "mirror" && kept.at_source == 0,
+        };
+        if !is_mirror {
+            return (way.restore(kept.run, repeated), None);
         }
+        let shown = if is_source { &self.names.1 } else { &self.names.0 };
+        let origin = Origin { spelled: other.as_deref(), shown, access: self.access, unshared: kept.unshared };
+        way.restore_of_mirror(&origin, kept.run, repeated)
     }
 
     /// What `resolve` takes; `None` if a place can't be named without a secret.
@@ -320,18 +341,30 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
 
 /// What a run put into the trash, and how it comes back.
 fn trash(subject: &Subject, run: &Run, repeated: &str) -> Option<String> {
-    let (name, files, at_source) = kept(run)?;
-    let way = subject.kept_where(run, at_source).restore(name, repeated);
-    Some(format!("  in the trash: {}: {way}", human::kept_files(files, at_source)))
+    let kept = kept(run)?;
+    let (way, note) = subject.way_back(run, &kept, repeated);
+    let note = note.map_or_else(String::new, |note| format!("\n    note: {note}"));
+    Some(format!("  in the trash: {}: {way}{note}", human::kept_files(kept.files, kept.at_source)))
 }
 
-/// The name of a run in the trash, what it put there, and how much of this at the source.
-fn kept(run: &Run) -> Option<(&RunName, u64, u64)> {
+/// What a run put into the trash.
+struct InTrash<'a> {
+    /// Its name there.
+    run: &'a RunName,
+    files: u64,
+    /// How many of them at the source.
+    at_source: u64,
+    /// How many of them the other side never had; all, where nobody counted them.
+    unshared: u64,
+}
+
+fn kept(run: &Run) -> Option<InTrash<'_>> {
     let record = record(run)?;
     let trash = record.summary.as_ref()?.get("trash")?;
-    let kept = trash.get("kept")?.as_u64().filter(|kept| *kept > 0)?;
-    let at_source = trash.get("kept_at_source").and_then(Value::as_u64).unwrap_or(0);
-    Some((run.name.as_ref()?, kept, at_source))
+    let count = |field: &str| trash.get(field).and_then(Value::as_u64);
+    let files = count("kept").filter(|files| *files > 0)?;
+    let (at_source, unshared) = (count("kept_at_source").unwrap_or(0), count("kept_unshared").unwrap_or(files));
+    Some(InTrash { run: run.name.as_ref()?, files, at_source, unshared })
 }
 
 /// `1 problem`, `2 problems`.

@@ -21,6 +21,7 @@ pub(super) fn subject(job: Option<&str>) -> Subject {
         names: ("/data/media".into(), "s3://bucket".into()),
         spelled: (Some("/data/media".into()), Some("env:BUCKET".into())),
         mode: job.map(|_| Mode::Copy),
+        access: Access::Write,
     }
 }
 

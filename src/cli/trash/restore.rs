@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::stream::{StreamExt, iter};
 use jiff::Timestamp;
 
-use super::args::Restore;
+use super::args::{Restore, SideArg};
 use super::place::{Books, Meant, Place, named};
 use super::restoring::{self, Back, Restoring, Wins};
 use super::send::Way;
@@ -27,9 +27,13 @@ use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::cli::output::{Format, Output, Verbosity};
 use crate::cli::place::{End, World, end};
+use crate::cli::resolve;
 use crate::cli::setup::Setup;
-use crate::cli::shell::Kept;
+use crate::cli::shell::{self, Kept};
+use crate::config::Job;
 use crate::model::{Key, RunName};
+use crate::plan::Mode;
+use crate::replica::access::Access;
 use crate::replica::trash::Unjournaled;
 use crate::replica::{Cause, Error, Journal, KeptAs, Trashed};
 use crate::sync::Stage;
@@ -69,6 +73,9 @@ pub(super) async fn restore(args: &Restore, setup: &Setup, world: World<'_>) -> 
         let places: Vec<String> = all.iter().map(|meant| meant.end.location.display()).collect();
         let message = format!("nothing of that is in the trash of {}", places.join(" or of "));
         return Err(Failure::error(message).hint(format!("mediasync trash list{} shows what is", setup.repeated)));
+    }
+    if let Some(note) = undone(args, world)? {
+        output.say(&note);
     }
     // One mistyped name among others.
     for name in (0..args.keys.len()).filter(|at| !named.contains(at)).map(|at| &args.keys[at]) {
@@ -157,6 +164,26 @@ fn tell(work: &Restoring<'_>, sums: &Sums, label: Option<&str>, output: &Output)
         }
         Format::Human => {}
     }
+}
+
+/// What becomes of what is put back at the copy of a mirror alone; `None` if this is none.
+fn undone(args: &Restore, world: World<'_>) -> Result<Option<String>, Failure> {
+    let is_mirror = |job: &&Job| job.mode == Mode::Mirror && args.to.is_none() && args.side != Some(SideArg::Source);
+    let Some(job) = world.config.job(&args.place).filter(is_mirror) else { return Ok(None) };
+    let (source, dest) = resolve::job_ends(job, world)?;
+    let (name, shown, repeated) = (&job.name, source.location.display(), world.repeated);
+    let way = match (&source.spelled, &dest.spelled) {
+        _ if source.access == Access::ReadOnly => "it is read-only".to_owned(),
+        (Some(to), _) if args.wish.dry_run => format!("--to {} puts it there too", shell::place(to)),
+        (Some(to), Some(from)) => {
+            let (from, to) = (shell::place(from), shell::place(to));
+            format!("to bring a file there: mediasync mirror {from} {to} --no-delete --only FILE{repeated}")
+        }
+        (None, _) | (_, None) => "--to sends it there too".to_owned(),
+    };
+    Ok(Some(format!(
+        "note: the next run of {name} undoes this, or asks to, as long as {shown} does not hold the same; {way}"
+    )))
 }
 
 /// How what was replaced is put back.
