@@ -44,6 +44,8 @@ pub mod totals;
 pub mod trash;
 pub mod wire;
 
+use tokio::runtime::Runtime;
+
 use args::{Cli, Cmd};
 use exit::Exit;
 use failure::Failure;
@@ -64,22 +66,27 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return output::clap(&error),
     };
+    let is_daemon = matches!(cli.command, Cmd::Daemon(_));
+    if is_daemon {
+        daemon::become_thrifty(&env);
+    }
+    let runtime = runtime();
+    if let (true, Ok(runtime)) = (is_daemon, &runtime) {
+        daemon::outlive_hangups(runtime);
+    }
     let output = Arc::new(Output::new(format(&cli.command), verbosity(&cli), output::colours(env)));
     match &cli.command {
-        Cmd::Daemon(args) => {
-            daemon::become_thrifty(&env);
-            daemon::start_logs(args, &cli.global, &output, &env);
-        }
+        Cmd::Daemon(args) => daemon::start_logs(args, &cli.global, &output, &env),
         _ => logging::start(&output, cli.global.verbose),
     }
     let done = match Setup::new(&cli.global, Arc::clone(&output), &env) {
         Ok(setup) => {
             // A daemon reads it itself, and logs that.
-            let warning = setup.warning.as_deref().filter(|_| !matches!(cli.command, Cmd::Daemon(_)));
+            let warning = setup.warning.as_deref().filter(|_| !is_daemon);
             warning.inspect(|warning| output.warn(warning));
-            start(dispatch(&cli, &setup, &env))
+            start(runtime, dispatch(&cli, &setup, &env))
         }
-        Err(failure) => start(despite::despite(&cli, failure, &output, &env)),
+        Err(failure) => start(runtime, despite::despite(&cli, failure, &output, &env)),
     };
     let exit = match done {
         Ok(exit) => exit,
@@ -124,12 +131,15 @@ fn verbosity(cli: &Cli) -> Verbosity {
 const THREAD_REST: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// One thread: the work is bound by the network and the disk, and two would fight over the allocator.
-fn start(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .thread_keep_alive(THREAD_REST)
-        .build()
-        .map_err(|error| Failure::error(format!("can't start: {error}")))?;
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(THREAD_REST).build()
+}
+
+fn start(
+    runtime: std::io::Result<Runtime>,
+    work: impl Future<Output = Result<Exit, Failure>>,
+) -> Result<Exit, Failure> {
+    let runtime = runtime.map_err(|error| Failure::error(format!("can't start: {error}")))?;
     let exit = runtime.block_on(tokio::task::LocalSet::new().run_until(work));
     // After an interruption a file may still be read by a thread whose result nobody waits for.
     runtime.shutdown_background();

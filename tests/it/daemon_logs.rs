@@ -1,5 +1,7 @@
 //! What the daemon writes to stderr while it works.
 
+use serde_json::{Value, json};
+
 use super::support::sandbox::Sandbox;
 
 #[test]
@@ -18,4 +20,60 @@ fn with_v_each_file_is_named() {
         assert_eq!(log.lines().filter(|said| said.contains(&line)).count(), 1, "{line}:\n{log}");
     }
     assert!(!log.contains("more like this"), "{log}");
+}
+
+#[test]
+fn an_approval_that_is_refused_and_a_resume_of_what_runs_are_told_as_what_they_were() {
+    let sandbox = Sandbox::with(&[("a.txt", "one"), ("b.txt", "two")]);
+    sandbox.configure("max_delete = 0");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    sandbox.by_config(&["resume", "media"]).exits(0);
+    sandbox.by_config(&["pause", "media"]).exits(0);
+    sandbox.by_config(&["pause", "media"]).exits(0);
+    sandbox.by_config(&["resume", "media"]).exits(0);
+    sandbox.remove("a.txt");
+    let halted = daemon.until("halted", |job| !job["halt"].is_null());
+    let plan = halted["halt"]["plan"].as_str().unwrap().to_owned();
+    for exit in [0, 2] {
+        sandbox.by_config(&["approve", "media", &plan]).exits(exit);
+        daemon.until_idle();
+    }
+    let log = daemon.stop().exits(0).stderr;
+    let pauses: Vec<&str> =
+        log.lines().filter_map(|line| line.split_once(" media: ")?.1.split(", and").next()).collect();
+    let pauses: Vec<&str> =
+        pauses.into_iter().filter(|text| text.contains("pause") || text.contains("resume")).collect();
+    assert_eq!(pauses, ["somebody resumes it", "paused", "somebody pauses it", "resumed"], "{log}");
+    let plans: Vec<&str> = log
+        .lines()
+        .filter_map(|line| line.split_once(&format!("lan {plan} ")))
+        .map(|(_, told)| told.split(" plan=").next().unwrap())
+        .collect();
+    let refused = "was refused, with exit code 2; nothing was done";
+    let asked = "to be carried out";
+    assert_eq!(plans, [asked, "was approved and is done: deleted 1", asked, refused], "{log}");
+    assert!(!log.lines().any(|line| line.contains("refused") && line.contains(" INFO ")), "{log}");
+}
+
+#[test]
+fn each_run_of_the_history_has_its_own_requests() {
+    let sandbox = Sandbox::with(&[("a.txt", "one"), ("b.txt", "two")]);
+    sandbox.configure("");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    sandbox.write("c.txt", "three");
+    daemon.until_equal();
+    let runs = |sandbox: &Sandbox| -> Vec<Value> {
+        let ran = sandbox.by_config(&["history", "media", "--json"]).exits(0);
+        ran.json().into_iter().map(|mut run| run["summary"]["requests"].take()).collect()
+    };
+    // Cycles over what changed share a line.
+    let told = runs(&sandbox);
+    assert_eq!((&told[0], told.len()), (&json!({"PutObject": 1}), 2), "{told:?}");
+    assert!(told[1]["ListObjects"].as_u64().is_some_and(|lists| lists > 0), "{told:?}");
+    sandbox.write("d.txt", "four");
+    daemon.until_equal();
+    assert_eq!(runs(&sandbox)[0], json!({"PutObject": 2}));
+    daemon.stop().exits(0);
 }

@@ -150,7 +150,7 @@ fn deleting_slowly_is_halted_by_the_budget_and_approving_goes_on() {
         "approve this plan, or set max_delete of the job and let the daemon read it (systemctl reload, or kill -HUP). To do exactly that: {command}"
     );
     let ran = daemon.stop().exits(0);
-    ran.says(&[&halted, "somebody approved plan ", "what somebody ran is done: deleted ", "somebody runs it"])
+    ran.says(&[&halted, "somebody wants plan ", " was approved and is done: deleted ", "somebody runs it"])
         .says(&["what somebody ran ended with exit code 4: nothing changed"]);
 }
 

@@ -45,6 +45,7 @@ mod daemon_pause;
 mod daemon_schedule;
 mod daemon_servers;
 mod daemon_service;
+mod daemon_start;
 mod daemon_watch;
 mod daemon_watch_roots;
 mod daemon_watch_saves;

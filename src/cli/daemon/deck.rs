@@ -77,7 +77,11 @@ impl Deck for Jobs {
         }
         let told = if pause == Pausing::Pause { "paused" } else { "resumed" };
         for name in &names {
-            tracing::info!(job = %name, "{told}");
+            match (pause, self.pauses.holds(name)) {
+                (Pausing::Pause, false) | (Pausing::Resume, true) => tracing::info!(job = %name, "{told}"),
+                (Pausing::Pause, true) => tracing::info!(job = %name, "somebody pauses it, and it is paused already"),
+                (Pausing::Resume, false) => tracing::info!(job = %name, "somebody resumes it, and it is not paused"),
+            }
         }
         let kept = self.pauses.change(|paused| match (pause, job) {
             (Pausing::Pause, _) => paused.extend(names),
@@ -170,7 +174,7 @@ impl Told<'_> {
     fn begins(&self, task: &Task, setup: &Setup, plan: Option<&str>) -> Option<RunId> {
         match plan {
             None => tracing::info!(job = %self.job, "somebody runs it"),
-            Some(plan) => tracing::info!(job = %self.job, plan, "somebody approved plan {plan}"),
+            Some(plan) => tracing::info!(job = %self.job, plan, "somebody wants plan {plan} to be carried out"),
         }
         Some(journal::newest(journal::open(task, &setup.state_dir).as_ref())?.id)
     }
@@ -180,16 +184,26 @@ impl Told<'_> {
         let look = if plan.is_none() { Look::Both } else { Look::Changes };
         let run = journal::newest(journal::open(task, &setup.state_dir).as_ref());
         let ran = run.filter(|run| journal::is_after(run, before)).and_then(|run| journal::last(&run, look));
+        let what = plan.map_or_else(|| "what somebody ran".to_owned(), |plan| format!("plan {plan}"));
         let Some(ran) = ran else {
-            tracing::warn!(job = %self.job, "what somebody ran ended before it did anything, with exit code {code}");
+            match plan {
+                // Such a plan does not exist, was carried out before, or is of another configuration.
+                Some(_) => {
+                    tracing::warn!(job = %self.job, "{what} was refused, with exit code {code}; nothing was done")
+                }
+                None => {
+                    tracing::warn!(job = %self.job, "{what} ended before it did anything, with exit code {code}");
+                }
+            }
             return;
         };
         let did = summary(&ran.last.done, ran.problems, &[]);
         let did = if did.is_empty() { "nothing changed" } else { &*did };
         if exit == Exit::Done {
-            tracing::info!(job = %self.job, "what somebody ran is done: {did}");
+            let done = if plan.is_some() { "was approved and is done" } else { "is done" };
+            tracing::info!(job = %self.job, "{what} {done}: {did}");
         } else {
-            tracing::warn!(job = %self.job, "what somebody ran ended with exit code {code}: {did}");
+            tracing::warn!(job = %self.job, "{what} ended with exit code {code}: {did}");
         }
         let now = self.clock.now_ns();
         self.board.job(self.job, |job| ran.tell(job, now));

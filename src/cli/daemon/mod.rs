@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::RwLock;
 use tokio::task::spawn_local;
@@ -41,6 +42,7 @@ mod lock;
 mod outside;
 mod pair;
 mod standby;
+mod tally;
 mod thrift;
 
 use deck::Jobs;
@@ -66,9 +68,10 @@ static LOGS: std::sync::OnceLock<Arc<Logs>> = std::sync::OnceLock::new();
 /// # Errors
 /// Another daemon works with this state, no job has anything to do for a daemon, or the state can't be used.
 pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Result<Exit, Failure> {
+    // Before the configuration is read: who changes it from now on and says so is heard.
+    let mut signals = Signals::new()?;
     let setup = Rc::new(read(global, first)?);
     let _lock = DaemonLock::take(&setup.state_dir)?;
-    let mut signals = Signals::new()?;
     let manager = Rc::new(Manager::of(&env));
     let clock = Clock::start();
     let board = Board::new(DaemonState {
@@ -279,6 +282,15 @@ impl Signals {
             _ = self.hup.recv() => Told::Reload,
         }
     }
+}
+
+/// From now on SIGHUP does not end the process, which is what it does to one that says nothing of it: who manages services
+/// may send it at any time, also while the configuration is read for the first time, from a disk that takes its time. The
+/// other signals go on to end it until the control loop hears them.
+pub fn outlive_hangups(runtime: &Runtime) {
+    let _within = runtime.enter();
+    // It stays so when this one is dropped. Where it can't be, starting fails right after, and says why.
+    drop(signal(SignalKind::hangup()));
 }
 
 /// The time of day.

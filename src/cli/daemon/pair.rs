@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::journal::{self, Remembered};
 use super::standby;
+use super::tally::{Made, Tally};
 use crate::cli::args::Cmd;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -110,7 +111,8 @@ impl Runner for Pairs {
         let watch = self.setup.config.job(&self.job).is_some_and(|job| job.daemon.watch);
         let buffers = Buffers::new(BUFFER_BYTES);
         let cycles = if watch { Cycles::AllDay } else { Cycles::AtTimes };
-        Ok(Rc::new(Open { task, session, claim, cycles, repeated, requests, lines: RefCell::default(), buffers }))
+        let (lines, tally) = Default::default();
+        Ok(Rc::new(Open { task, session, claim, cycles, repeated, requests, tally, lines, buffers }))
     }
 }
 
@@ -125,6 +127,7 @@ struct Open {
     repeated: String,
     /// Requests made before the cycle.
     requests: Cell<u64>,
+    tally: Tally,
     lines: RefCell<Vec<Line>>,
     /// Of all cycles that run at the same time.
     buffers: Buffers,
@@ -144,6 +147,8 @@ struct Line {
     began_ns: i64,
     /// What its cycles did so far.
     report: Report,
+    /// The requests that they made.
+    made: Made,
     state: LineState,
 }
 
@@ -179,15 +184,18 @@ impl Open {
         }
         // What comes later stands after it.
         lines.retain(|line| line.state == LineState::Open);
-        lines.push(Line { run, began_ns: now_ns, report: Report::empty(), state: LineState::Open });
+        let (report, made) = (Report::empty(), Made::new());
+        lines.push(Line { run, began_ns: now_ns, report, made, state: LineState::Open });
         Ok(run)
     }
 
-    /// The line of a run, taken out: it is put back if others may go on with it.
+    /// The line of a run with its requests, taken out: it is put back if others may go on with it.
     fn take(&self, run: RunId) -> Option<Line> {
         let mut lines = self.lines.borrow_mut();
         let at = lines.iter().position(|line| line.run == run)?;
-        Some(lines.swap_remove(at))
+        let mut line = lines.swap_remove(at);
+        self.tally.add_to(&mut line.made, self.session.requests());
+        Some(line)
     }
 
     /// Writes down how a cycle ended.
@@ -239,7 +247,8 @@ impl Open {
             Exit::Problems => "problems",
             _ => "finished",
         };
-        let totals = Totals { made: self.session.requests(), ..Totals::of(&line.report, Stage::Done) };
+        let made = line.made.clone().into_iter().collect();
+        let totals = Totals { made, ..Totals::of(&line.report, Stage::Done) };
         self.session.manifest.finish_run(line.run, ending, &json::record(&totals), now_ns())
     }
 
@@ -290,6 +299,9 @@ impl Held for Open {
 
     async fn cycle(&self, sight: &Sight, lane: &Lane, progress: &Arc<Progress>) -> Result<Outcome, Failed> {
         progress.mind(self.session.troubles());
+        if lane.is_only() {
+            self.tally.begin(self.session.requests());
+        }
         if let Some(claim) = self.claim.as_deref() {
             let cycle = self.session.cycle(&self.task, Run::DryRun, Arc::clone(progress), now_ns());
             standby::look(&cycle, claim).await?;
