@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mediasync::daemon::http;
 use mediasync::daemon::state::{
-    BUCKET_NS, Board, Coverage, DaemonState, Done, Ended, Failing, Halted, JobState, Last, Look, Phase, Running,
+    BUCKET_NS, Board, Coverage, DaemonState, Done, Ended, Failing, Fault, Halted, JobState, Last, Look, Phase, Running,
     SECOND, Told, Watching,
 };
 
@@ -110,6 +110,7 @@ fn halted() -> JobState {
         plan: Some("1f3a9c".to_owned()),
         command: Some("mediasync --config /etc/mediasync/config.toml approve nightly-backup 1f3a9c".to_owned()),
         since_ns: NOW - 5 * HOUR,
+        again_ns: None,
     });
     let last = Last {
         look: Look::Both,
@@ -126,7 +127,7 @@ fn hostile() -> JobState {
     let mut job = media(5);
     "<script>alert(\"job\")</script>".clone_into(&mut job.name);
     let long = "a-very-long-name-without-any-place-to-break-it-".repeat(5);
-    let told = |message: String, hint: &str| Told { message, hint: Some(hint.to_owned()) };
+    let told = |message: String, hint: &str| Told { message, hint: Some(hint.to_owned()), fault: Fault::File };
     job.problems = vec![
         told("</li></ul><img src=x onerror=alert(1)>.jpg: the name can't be stored".to_owned(), "rename it"),
         told("\u{202e}gpj.exe\u{1b}[31m\u{0}: the name holds control characters".to_owned(), "rename it"),

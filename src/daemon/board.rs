@@ -39,6 +39,8 @@ impl Board {
                     running.retrying = Some(Retrying { for_s: time.as_secs(), message });
                 }
             }
+            // What was sent in vain is counted again.
+            running.bytes_sent = running.bytes_sent.min(running.bytes_to_send);
         }
         state
     }

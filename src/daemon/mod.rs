@@ -17,6 +17,7 @@
 //! | `settle` | when what a watcher saw is to be looked at |
 //! | `state` | how every job stands |
 //! | `temporary` | names that programs give to files that are not finished |
+//! | `trouble` | what is told of what is wrong, and since when a job is well |
 
 pub mod agenda;
 mod board;
@@ -33,3 +34,4 @@ pub mod samples;
 pub mod settle;
 pub mod state;
 mod temporary;
+pub mod trouble;

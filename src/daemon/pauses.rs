@@ -6,12 +6,13 @@
 //! paused then.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -24,6 +25,9 @@ const VERSION: u32 = 1;
 struct Written {
     v: u32,
     jobs: BTreeSet<String>,
+    /// Since when each of them is, ns since the epoch, as far as that is known.
+    #[serde(default)]
+    since: BTreeMap<String, i64>,
 }
 
 /// The jobs that are paused.
@@ -31,6 +35,7 @@ struct Written {
 pub struct Pauses {
     state_dir: PathBuf,
     names: RefCell<BTreeSet<String>>,
+    since: RefCell<BTreeMap<String, i64>>,
     /// Why all jobs count as paused.
     unread: RefCell<Option<String>>,
     /// One writes at a time, so that the last change is the one that stays.
@@ -42,8 +47,14 @@ pub struct Pauses {
 /// # Errors
 /// It can't be read, or another version of the program wrote it.
 pub fn read(state_dir: &Path) -> io::Result<BTreeSet<String>> {
+    Ok(read_all(state_dir)?.jobs)
+}
+
+fn read_all(state_dir: &Path) -> io::Result<Written> {
     let text = match fs::read(state_dir.join(NAME)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Written { v: VERSION, jobs: BTreeSet::new(), since: BTreeMap::new() });
+        }
         text => text?,
     };
     let written: Written = serde_json::from_slice(&text)?;
@@ -51,13 +62,13 @@ pub fn read(state_dir: &Path) -> io::Result<BTreeSet<String>> {
         let why = format!("it is of version {}, and this program knows {VERSION}", written.v);
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
-    Ok(written.jobs)
+    Ok(written)
 }
 
 /// The new file is complete before it gets the name, and has it before this returns.
-fn write(state_dir: &Path, jobs: BTreeSet<String>) -> io::Result<()> {
+fn write(state_dir: &Path, (jobs, since): (BTreeSet<String>, BTreeMap<String, i64>)) -> io::Result<()> {
     let (path, temp) = (state_dir.join(NAME), state_dir.join(format!("{NAME}.tmp")));
-    let mut text = serde_json::to_vec(&Written { v: VERSION, jobs })?;
+    let mut text = serde_json::to_vec(&Written { v: VERSION, jobs, since })?;
     text.push(b'\n');
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp)?;
     file.write_all(&text)?;
@@ -69,12 +80,12 @@ fn write(state_dir: &Path, jobs: BTreeSet<String>) -> io::Result<()> {
 impl Pauses {
     /// What the file of a state directory says; of one that can't be read that all of `jobs` are paused.
     pub fn load(state_dir: &Path, jobs: impl IntoIterator<Item = String>) -> Self {
-        let (names, unread) = match read(state_dir) {
-            Ok(names) => (names, None),
-            Err(error) => (jobs.into_iter().collect(), Some(error.to_string())),
+        let (names, since, unread) = match read_all(state_dir) {
+            Ok(written) => (written.jobs, written.since, None),
+            Err(error) => (jobs.into_iter().collect(), BTreeMap::new(), Some(error.to_string())),
         };
-        let (names, unread) = (RefCell::new(names), RefCell::new(unread));
-        Self { state_dir: state_dir.to_owned(), names, unread, turn: Mutex::default() }
+        let (names, since, unread) = (RefCell::new(names), RefCell::new(since), RefCell::new(unread));
+        Self { state_dir: state_dir.to_owned(), names, since, unread, turn: Mutex::default() }
     }
 
     /// Where it is written.
@@ -87,6 +98,11 @@ impl Pauses {
         self.names.borrow().contains(job)
     }
 
+    /// Since when it is, if that is known.
+    pub fn since(&self, job: &str) -> Option<i64> {
+        self.since.borrow().get(job).copied()
+    }
+
     /// Why jobs are paused that nobody paused.
     pub fn unread(&self) -> Option<String> {
         self.unread.borrow().clone()
@@ -97,10 +113,14 @@ impl Pauses {
     /// # Errors
     /// It is changed, but could not be written down: the next start will not know it.
     pub async fn change(&self, change: impl FnOnce(&mut BTreeSet<String>)) -> io::Result<()> {
+        let before = self.names.borrow().clone();
         change(&mut self.names.borrow_mut());
+        self.since.borrow_mut().retain(|job, _| self.names.borrow().contains(job));
+        let now = Timestamp::now().as_nanosecond().try_into().unwrap_or(i64::MAX);
+        self.since.borrow_mut().extend(self.names.borrow().difference(&before).map(|job| (job.clone(), now)));
         let _turn = self.turn.lock().await;
-        let (state_dir, names) = (self.state_dir.clone(), self.names.borrow().clone());
-        let written = tokio::task::spawn_blocking(move || write(&state_dir, names)).await;
+        let (state_dir, paused) = (self.state_dir.clone(), (self.names.borrow().clone(), self.since.borrow().clone()));
+        let written = tokio::task::spawn_blocking(move || write(&state_dir, paused)).await;
         written.unwrap_or_else(|died| Err(io::Error::other(died)))?;
         *self.unread.borrow_mut() = None;
         Ok(())
@@ -125,8 +145,15 @@ mod tests {
         pauses.change(|names| names.extend(["a".to_owned(), "\u{e9}\n".to_owned()])).await.unwrap();
         let again = Pauses::load(dir.path(), []);
         assert!(again.holds("a") && again.holds("\u{e9}\n") && !again.holds("b"));
+        let since = again.since("a");
+        assert!(since.is_some() && since == pauses.since("a") && again.since("b").is_none());
+        again.change(|names| assert!(!names.insert("a".to_owned()))).await.unwrap();
+        assert_eq!(again.since("a"), since, "who pauses it again does not begin anew");
         again.change(|names| assert!(names.remove("a"))).await.unwrap();
-        assert_eq!(names(dir.path()), ["\u{e9}\n"]);
+        assert_eq!((names(dir.path()), again.since("a")), (vec!["\u{e9}\n".to_owned()], None));
+        fs::write(dir.path().join(NAME), "{\"v\":1,\"jobs\":[\"a\"]}").unwrap();
+        let known = Pauses::load(dir.path(), []);
+        assert!(known.holds("a") && known.since("a").is_none());
         let mode = fs::metadata(dir.path().join(NAME)).unwrap().permissions().mode();
         assert_eq!((mode & 0o777, fs::read_dir(dir.path()).unwrap().count()), (0o600, 1));
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use super::board::Board;
 pub use super::running::{Retrying, Running};
 pub use super::samples::{BUCKET_NS, BUCKETS, Sample};
+pub use super::trouble::{Failing, Fault, Halted, Told};
 
 /// A second in nanoseconds.
 pub const SECOND: i64 = 1_000_000_000;
@@ -65,6 +66,13 @@ pub struct JobState {
     pub dirty_since_ns: Option<i64>,
     /// When both sides were last known to be equal, as far as they were looked at; `None` before the first time.
     pub fresh_ns: Option<i64>,
+    /// Since when no run found, made or left a difference; what is dirty may be one. `None` after one that did not end well,
+    /// and before the first.
+    #[serde(default)]
+    pub equal_since_ns: Option<i64>,
+    /// When all of the watched side, or of both, was last looked at and left equal.
+    #[serde(default)]
+    pub checked_ns: Option<i64>,
     /// How old that may become before the job counts as stale, in seconds.
     pub max_age_s: u64,
     /// The cycle under way.
@@ -82,12 +90,18 @@ pub struct JobState {
     pub problems: Vec<Told>,
     /// How many there are.
     pub problem_count: u64,
+    /// Of these, those that are no fault of a file.
+    #[serde(default)]
+    pub unanswered_count: u64,
     /// Conflicts that are left.
     pub conflict_count: u64,
     /// Why a guard refused to go on.
     pub halt: Option<Halted>,
     /// Why the last try failed.
     pub error: Option<Failing>,
+    /// Since when it is paused, as far as that is known.
+    #[serde(default)]
+    pub paused_since_ns: Option<i64>,
     /// Why it counts as paused although nobody is known to have paused it.
     #[serde(default)]
     pub unsure: Option<String>,
@@ -222,43 +236,6 @@ impl Done {
     }
 }
 
-/// Something for people: what happened, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
-    /// What happened, with names escaped.
-    pub message: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
-
-/// A guard refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Halted {
-    /// Why.
-    pub message: String,
-    /// The hash of the stored plan.
-    pub plan: Option<String>,
-    /// The command that resolves it.
-    pub command: Option<String>,
-    /// Since when.
-    pub since_ns: i64,
-}
-
-/// The last try failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failing {
-    /// Why.
-    pub message: String,
-    /// What to do.
-    pub hint: Option<String>,
-    /// Since when.
-    pub since_ns: i64,
-    /// When it tries again.
-    pub retry_ns: Option<i64>,
-    /// How often it failed in a row.
-    pub tries: u32,
-}
-
 /// Sums since the daemon began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Totals {
@@ -314,6 +291,8 @@ impl JobState {
             dirty: 0,
             dirty_since_ns: None,
             fresh_ns: None,
+            equal_since_ns: None,
+            checked_ns: None,
             max_age_s,
             running: None,
             last: None,
@@ -322,9 +301,11 @@ impl JobState {
             synced: (0, 0),
             problems: Vec::new(),
             problem_count: 0,
+            unanswered_count: 0,
             conflict_count: 0,
             halt: None,
             error: None,
+            paused_since_ns: None,
             unsure: None,
             peer_seen_ns: None,
             totals: Totals::default(),
@@ -402,8 +383,8 @@ impl JobState {
             (&old.name, &old.source, &old.dest, &old.mode) == (&self.name, &self.source, &self.dest, &self.mode)
         };
         let Some(old) = before.iter().find(is_same) else { return self };
-        let (max_age_s, phase) = (self.max_age_s, self.phase);
-        Self { max_age_s, phase, running: None, next_ns: None, unsure: self.unsure, ..old.clone() }
+        let (max_age_s, phase, paused_since_ns) = (self.max_age_s, self.phase, self.paused_since_ns);
+        Self { max_age_s, phase, running: None, next_ns: None, paused_since_ns, unsure: self.unsure, ..old.clone() }
     }
 
     /// Counts a cycle that ended.
@@ -453,7 +434,7 @@ mod tests {
         assert_eq!(job.health(9_601 * SECOND, 0), Health::Problems);
         job.phase = Phase::Failing;
         assert_eq!(job.health(9_601 * SECOND, 0), Health::Stale, "silence of a job that fails proves nothing");
-        job.halt = Some(Halted { message: String::new(), plan: None, command: None, since_ns: 0 });
+        job.halt = Some(Halted { since_ns: 0, ..Halted::new("") });
         assert_eq!(job.health(9_601 * SECOND, 0), Health::Halted);
     }
 

@@ -61,8 +61,11 @@ fn status_is_what_the_daemon_says_and_without_one_what_the_last_run_left() {
     assert_eq!((&live["pid"], &live["lag_seconds"], &live["dirty_keys"]), (&daemon.id().into(), &0.into(), &0.into()));
     assert_eq!((&live["watch"]["coverage"], &live["max_age_seconds"]), (&"full".into(), &3600.into()), "{line}");
     assert_eq!((&line["files"], &line["bytes"], &line["state"]), (&2.into(), &6.into(), &"in-sync".into()));
+    let times = ["fresh", "in_sync_since", "checked"].map(|field| live[field].as_str().unwrap_or_default().to_owned());
+    assert!(times.is_sorted() && !times[0].is_empty() && live["paused_since"].is_null(), "{line}");
     let told = sandbox.run(&["status"]).exits(0).stdout;
     for part in [
+        "; all of it last checked ",
         "\n  in sync, since 2",
         "\n  watched: 1 directory\n",
         "\n  equal on both sides: 2 files, 6 B\n",
@@ -89,14 +92,21 @@ fn a_paused_job_notes_what_changes_and_goes_on() {
     assert!(unknown.stderr.contains("the daemon runs media"), "{unknown:?}");
     let paused = sandbox.run(&["pause"]).exits(0);
     assert!(paused.all().contains("paused: media; nothing is done until mediasync resume"), "{paused:?}");
-    until(&sandbox, "paused", |line| line["daemon"]["phase"] == "paused");
+    let line = until(&sandbox, "paused", |line| line["daemon"]["phase"] == "paused");
+    assert!(line["daemon"]["paused_since"].is_string(), "{line}");
     sandbox.write("c.txt", "three");
     until(&sandbox, "noted", |line| line["daemon"]["dirty_keys"] == 1);
     let told = sandbox.run(&["status"]).exits(0).stdout;
-    assert!(told.contains("paused; 1 file changed meanwhile") && told.contains("mediasync resume media"), "{told}");
+    assert!(
+        told.contains("\n  paused since 2")
+            && told.contains("; 1 file changed meanwhile")
+            && told.contains("mediasync resume media"),
+        "{told}"
+    );
     assert_eq!(sandbox.remote().len(), 2);
     sandbox.run(&["resume", "media"]).exits(0);
-    until(&sandbox, "done", |line| line["daemon"]["health"] == "in-sync" && line["files"] == 3);
+    let line = until(&sandbox, "done", |line| line["daemon"]["health"] == "in-sync" && line["files"] == 3);
+    assert!(line["daemon"]["paused_since"].is_null(), "{line}");
     sandbox.assert_equal();
     stop(daemon).exits(0);
 }
@@ -107,7 +117,10 @@ fn a_halt_is_told_with_the_command_that_resolves_it() {
     let daemon = sandbox.start(&["daemon"]);
     fresh(&sandbox);
     sandbox.remove("a.txt");
-    until(&sandbox, "halted", |line| line["daemon"]["health"] == "halted");
+    until(&sandbox, "halted", |line| {
+        line["daemon"]["health"] == "halted" && line["daemon"]["halt"]["next_look"].is_string()
+    });
+    sandbox.run(&["status"]).exits(4).says(&["\n  looks again by itself, in "]);
     // Who reads it in a log may be anywhere.
     let config = sandbox.path("work/mediasync.toml").canonicalize().unwrap();
     let told = sandbox.run(&["status"]).exits(4).says(&[&format!(" --config {}", config.display())]);
@@ -209,7 +222,7 @@ fn a_daemon_can_be_looked_at_and_paused_while_its_configuration_is_broken() {
     let file = config.to_str().unwrap();
     sandbox.by_config(&["status"]).exits(2).says(&mistakes).says(&["in sync, since", "daemon: process"]);
     sandbox.by_config(&["pause", "media"]).exits(0).says(&mistakes).says(&["paused: media"]);
-    sandbox.by_config(&["status"]).exits(2).says(&["paused;"]);
+    sandbox.by_config(&["status"]).exits(2).says(&["paused since 2"]);
     sandbox.by_config(&["resume"]).exits(0).says(&["resumed: media"]);
     sandbox.by_config(&["sync", "media"]).exits(2).says(&mistakes).never_says("in sync");
     // Without --state-dir the file says where the daemon is, but only its own file.

@@ -47,7 +47,7 @@ fn a_pause_outlives_the_daemon_and_ends_when_somebody_says_so() {
     assert!(!sandbox.remote().contains_key("c.txt"));
     let mut daemon = sandbox.daemon();
     stays_paused(&sandbox, &mut daemon);
-    sandbox.by_config(&["status"]).says(&["paused;", "hint: to go on: mediasync resume media"]);
+    sandbox.by_config(&["status"]).says(&["paused since 2", "hint: to go on: mediasync resume media"]);
     // A person may run it all the same.
     let by_hand = "media is paused; this run was asked for by hand, the pause stays";
     sandbox.by_config(&["sync", "media"]).exits(0).says(&[by_hand]);

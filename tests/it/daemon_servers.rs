@@ -134,7 +134,7 @@ fn a_server_that_answers_503_is_asked_again_and_everything_arrives() {
     let retrying = |job: &Value| job["running"]["retrying"]["message"].as_str().map(str::to_owned);
     let job = daemon.until("it is told that it tries again", |job| retrying(job).is_some());
     assert!(retrying(&job).unwrap().contains("503") && job["error"].is_null() && job["problem_count"] == 0, "{job}");
-    sandbox.by_config(&["status", JOB]).says(&["retrying: ", "503"]);
+    sandbox.by_config(&["status", JOB]).says(&["\n  retrying for ", "503"]);
     catches_up(&sandbox, &mut daemon, (&["503", "unavailable"], 1), || sandbox.server.faults(Faults::clear));
     daemon.stop().exits(0);
 }

@@ -91,6 +91,12 @@ impl Deck for Jobs {
             (Pausing::Resume, None) => paused.clear(),
         });
         let obeyed = async {
+            // They were changed, and are being written down.
+            self.board.change(|state| {
+                for job in state.jobs.iter_mut().filter(|job| meant(&job.name)) {
+                    job.paused_since_ns = self.pauses.since(&job.name);
+                }
+            });
             for handle in self.handles(|handle| meant(&handle.name)) {
                 let order = match pause {
                     Pausing::Pause => Order::Pause,

@@ -65,7 +65,8 @@ impl Fleet {
         let states = jobs.iter().map(|job| {
             let phase = if begins(job) == Begins::Paused { Phase::Paused } else { Phase::Starting };
             let unsure = unsure.clone().filter(|_| phase == Phase::Paused);
-            let known = JobState { since_ns: now, unsure, ..state(job, setup) };
+            let paused_since_ns = pauses.since(&job.name).filter(|_| phase == Phase::Paused);
+            let known = JobState { since_ns: now, unsure, paused_since_ns, ..state(job, setup) };
             JobState { phase, ..at_known_places(known, &before).following(&before) }
         });
         let states = states.collect();

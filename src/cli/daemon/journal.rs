@@ -13,6 +13,7 @@ use crate::cli::resolve::Task;
 use crate::cli::{shell, wire};
 use crate::daemon::job::Past;
 use crate::daemon::state::{Done, Ended, Halted, JobState, Last, Look};
+use crate::daemon::trouble::Waits;
 use crate::manifest::{Manifest, Run, RunId};
 
 /// The journal of the pair of a task; `None` before its first run.
@@ -85,6 +86,11 @@ impl Remembered {
         job.fresh_ns = self.equal_ns.filter(|at| *at <= now_ns);
         (job.problem_count, job.conflict_count) = self.left;
         job.last = self.whole.as_ref().and_then(|run| Some(last(run, Look::Both)?.last));
+        if let Some(ended_ns) = self.whole.as_ref().and_then(|run| run.ended_ns).filter(|at| *at <= now_ns)
+            && let Some(last) = job.last.clone()
+        {
+            job.ran(&last, ended_ns, Waits::Nothing);
+        }
         job.runs.extend(job.last.clone());
     }
 }
@@ -95,7 +101,7 @@ impl Remembered {
         let run = self.whole.as_ref().filter(|run| run.ending.as_deref() == Some("halted"))?;
         let record = record(run)?;
         let command = record.plan.as_ref().map(|plan| approve(job, plan, repeated));
-        Some(Halted { message: record.halt?, plan: record.plan, command, since_ns: run.started_ns })
+        Some(Halted { plan: record.plan, command, since_ns: run.started_ns, ..Halted::new(record.halt?) })
     }
 }
 
@@ -119,6 +125,7 @@ impl Ran {
         if (last.look, last.ending) == (Look::Both, Ended::Finished) && last.started_ns <= now_ns {
             job.fresh_ns = job.fresh_ns.max(Some(last.started_ns));
         }
+        job.ran(&last, now_ns, Waits::Nothing);
         job.note(now_ns, 0, last.done);
         job.count(last, requests, problems);
     }
@@ -200,13 +207,16 @@ mod tests {
         let (job, past) = told(&manifest, 2 * HOUR);
         let last = job.last.clone().unwrap();
         assert_eq!((job.fresh_ns, job.lag_s(2 * HOUR), job.runs.len()), (Some(HOUR), Some(3_600), 1));
+        let ended = Some(HOUR + 2_000_000_000);
+        assert_eq!((job.equal_since_ns, job.checked_ns), (ended, ended));
         assert_eq!((last.ending, last.took_ms, last.done.creates, last.done.bytes), (Ended::Finished, 2_000, 3, 9));
         assert!(matches!(past, Past::Done(_)));
         assert_eq!(told(&manifest, HOUR - 1).0.fresh_ns, None, "by a clock that was wrong");
         // What went wrong since does not make it older or newer.
         ran(&manifest, 2 * HOUR, "failed", "null");
         let (job, past) = told(&manifest, 3 * HOUR);
-        assert_eq!((job.fresh_ns, job.last.unwrap().ending), (Some(HOUR), Ended::Failed));
+        assert_eq!((job.fresh_ns, job.equal_since_ns), (Some(HOUR), None));
+        assert_eq!(job.last.unwrap().ending, Ended::Failed);
         assert!(matches!(past, Past::Undone(_)));
         ran(&manifest, 3 * HOUR, "halted", "{},\"halt\":\"too many\",\"plan\":\"1f3a\",\"x\":{}");
         let halt = told(&manifest, 4 * HOUR).0.halt.unwrap();

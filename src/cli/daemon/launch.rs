@@ -100,7 +100,8 @@ impl Slip {
         };
         let places = fleet::state(&self.job, &self.setup);
         self.board.job(&self.job.name, |job| {
-            let now = JobState { since_ns: job.since_ns, unsure: job.unsure.clone(), ..places };
+            let (since_ns, paused_since_ns) = (job.since_ns, job.paused_since_ns);
+            let now = JobState { since_ns, paused_since_ns, unsure: job.unsure.clone(), ..places };
             *job = JobState { phase: job.phase, ..now.following(&self.before) };
         });
         if asked.is_ok() {

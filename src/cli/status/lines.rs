@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Seen, State, Subject, record};
 use crate::cli::json::time;
 use crate::cli::setup::{Setup, shown};
-use crate::daemon::state::{DaemonState, JobState};
+use crate::daemon::state::{DaemonState, JobState, Told};
 use crate::manifest::Run;
 
 /// A subject for scripts.
@@ -85,7 +85,13 @@ pub(super) fn daemon(state: &DaemonState, job: &JobState, now_ns: i64) -> Value 
         })
     });
     let halt = job.halt.as_ref().map(|halt| {
-        json!({ "message": halt.message, "plan": halt.plan, "command": halt.command, "since": time(halt.since_ns) })
+        json!({
+            "message": halt.message,
+            "plan": halt.plan,
+            "command": halt.command,
+            "since": time(halt.since_ns),
+            "next_look": halt.again_ns.and_then(time),
+        })
     });
     let failure = job.error.as_ref().map(|error| {
         json!({
@@ -96,8 +102,8 @@ pub(super) fn daemon(state: &DaemonState, job: &JobState, now_ns: i64) -> Value 
             "tries": error.tries,
         })
     });
-    let problems: Vec<Value> =
-        job.problems.iter().map(|problem| json!({ "message": problem.message, "hint": problem.hint })).collect();
+    let problem = |told: &Told| json!({ "message": told.message, "hint": told.hint, "fault": told.fault });
+    let problems: Vec<Value> = job.problems.iter().map(problem).collect();
     json!({
         "pid": state.pid,
         "version": state.version,
@@ -107,6 +113,9 @@ pub(super) fn daemon(state: &DaemonState, job: &JobState, now_ns: i64) -> Value 
         "health": job.health(now_ns, state.started_ns).name(),
         "phase": job.phase,
         "fresh": job.fresh_ns.and_then(time),
+        "in_sync_since": job.in_sync_since(now_ns, state.started_ns).and_then(time),
+        "checked": job.checked_ns.and_then(time),
+        "paused_since": job.paused_since_ns.and_then(time),
         "lag_seconds": job.lag_s(now_ns),
         "max_age_seconds": job.max_age_s,
         "dirty_keys": job.dirty,

@@ -246,7 +246,8 @@ fn gist(job: &JobState, health: &str) -> String {
     let error = job.error.as_ref().map(|error| &error.message);
     let coverage = job.watch.as_ref().map(|watch| watch.coverage);
     let counts = (job.problem_count, job.conflict_count, job.synced);
-    format!("{} {health} {:?} {counts:?} {last:?} {error:?} {coverage:?} {:?};", job.name, job.phase, job.halt)
+    let halt = job.halt.as_ref().map(|halt| (&halt.message, &halt.plan));
+    format!("{} {health} {:?} {counts:?} {last:?} {error:?} {coverage:?} {halt:?};", job.name, job.phase)
 }
 
 #[cfg(test)]

@@ -69,7 +69,8 @@ fn board() -> Board {
 }
 
 fn halt(board: &Board) {
-    let halt = Halted { message: "60 % would go".to_owned(), plan: None, command: None, since_ns: START };
+    let halt =
+        Halted { message: "60 % would go".to_owned(), plan: None, command: None, since_ns: START, again_ns: None };
     board.job("media", |job| job.halt = Some(halt));
 }
 

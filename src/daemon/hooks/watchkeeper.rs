@@ -278,7 +278,7 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::state::{Coverage, Failing, Halted, Told, Watching};
+    use crate::daemon::state::{Coverage, Failing, Fault, Halted, Told, Watching};
 
     const START: i64 = 1_795_410_000;
 
@@ -315,12 +315,13 @@ mod tests {
             plan: Some("abc".to_owned()),
             command: Some("mediasync approve media abc".to_owned()),
             since_ns: (START + since) * SECOND,
+            again_ns: None,
         };
         JobState { phase: Phase::Halted, halt: Some(halt), ..well(since) }
     }
 
     fn left(at: i64) -> JobState {
-        let told = Told { message: "a: too long".to_owned(), hint: Some("shorten it".to_owned()) };
+        let told = Told { message: "a: too long".to_owned(), hint: Some("shorten it".to_owned()), fault: Fault::File };
         JobState { problem_count: 1, problems: vec![told], ..well(at) }
     }
 

@@ -46,6 +46,9 @@ fn asked(query: &str) -> Result<Option<String>, String> {
 fn line(job: &JobState, now_ns: i64, started_ns: i64) -> String {
     let health = job.health(now_ns, started_ns);
     let mut line = format!("{}: {}", Escaped(&job.name), health.name());
+    if job.is_paused() && health != Health::Paused {
+        line += ", paused";
+    }
     let written = match job.lag_s(now_ns) {
         Some(lag) => write!(line, ", {lag} s behind"),
         None => write!(line, ", not in sync yet"),

@@ -179,7 +179,8 @@ fn health_fails_for_stale_and_halted_jobs_only() {
         tries: 3,
     });
     let mut halted = job("a&b c");
-    halted.halt = Some(Halted { message: "60 % would go".to_owned(), plan: None, command: None, since_ns: NOW });
+    halted.halt =
+        Some(Halted { message: "60 % would go".to_owned(), plan: None, command: None, since_ns: NOW, again_ns: None });
     let jobs = vec![job("fine"), syncing, problems, paused, stale, halted];
     let one = |name: &str| get(&format!("/healthz?job={name}"), "localhost");
     let mut requests =

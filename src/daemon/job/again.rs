@@ -79,6 +79,46 @@ impl Job {
         Ok(())
     }
 
+    /// What is told of a key that went is true no more, also while nothing can be looked at. One that comes back is looked at
+    /// again, and until then it is as it was.
+    pub(super) fn outdate(&mut self, signs: &[Sign]) {
+        if self.left.is_empty() && self.again.is_empty() {
+            return;
+        }
+        let before = self.gone.len();
+        for sign in signs {
+            match sign {
+                Sign::Gone(key) => self.went(key),
+                Sign::Moved { from, to } => {
+                    self.went(from);
+                    self.gone.remove(to);
+                }
+                Sign::MovedDirectory { from, to } => {
+                    self.went(from);
+                    self.gone.retain(|key| !key.is_below(to.as_str()));
+                }
+                Sign::Finished(key) | Sign::Writing(key) => {
+                    self.gone.remove(key);
+                }
+                Sign::Below(dir) => self.gone.retain(|key| !key.is_below(dir.as_str())),
+                Sign::Touched(_) | Sign::Nameless | Sign::Rescan(_) | Sign::Lost(_) => {}
+            }
+        }
+        if self.gone.len() != before {
+            self.tell_left();
+        }
+    }
+
+    /// The name, and all below it: keys that begin with it stand together.
+    fn went(&mut self, name: &Key) {
+        let known =
+            self.left.range(name..).map(|(key, _)| key).take_while(|key| key.as_str().starts_with(name.as_str()));
+        let tried =
+            self.again.range(name..).map(|(key, _)| key).take_while(|key| key.as_str().starts_with(name.as_str()));
+        let went = known.chain(tried).filter(|key| *key == name || key.is_below(name.as_str()));
+        self.gone.extend(went.cloned());
+    }
+
     /// A file that is written all the time would be due with every write.
     pub(super) fn hold_back(
         &self,

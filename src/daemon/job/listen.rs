@@ -12,6 +12,7 @@ impl Job {
     /// Writes down what the watcher saw.
     pub(super) fn hear(&mut self, signs: &[Sign]) {
         let now = self.now();
+        self.outdate(signs);
         let Some(held) = &self.held else {
             // Nothing can be written down: all of it is looked at once the pair is open.
             self.agenda.rescan(now);
@@ -66,7 +67,8 @@ impl Job {
     /// Gives the pair away until it comes back; then it looks at both sides, since anything may have happened.
     pub(super) async fn lend(&mut self, reply: oneshot::Sender<Loan>) -> Back {
         self.held = None;
-        self.told(|job| job.phase = Phase::Lent);
+        // Nobody knows what is done to it meanwhile.
+        self.told(|job| (job.phase, job.equal_since_ns) = (Phase::Lent, None));
         let (loan, mut returned) = oneshot::channel();
         if reply.send(Loan(loan)).is_err() {
             return Back::Here;

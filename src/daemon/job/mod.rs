@@ -148,6 +148,8 @@ pub struct Job {
     late: BTreeMap<Key, i64>,
     /// What is told of keys until they are looked at again.
     left: BTreeMap<Key, Told>,
+    /// Of these, keys that are gone since, or may be.
+    gone: BTreeSet<Key>,
     conflicts: BTreeSet<Key>,
     /// Problems that belong to no single key, of the last look at all.
     others: Vec<Told>,
@@ -218,6 +220,7 @@ impl Job {
             again: BTreeMap::new(),
             late: BTreeMap::new(),
             left: BTreeMap::new(),
+            gone: BTreeSet::new(),
             conflicts: BTreeSet::new(),
             others: Vec::new(),
             uncounted: 0,
@@ -240,7 +243,7 @@ impl Job {
                     flow => flow,
                 },
                 Next::Wait(until) => {
-                    self.rest();
+                    self.waits(until);
                     let until = until.map_or_else(far, |at| self.parts.clock.at(at)).min(self.nap());
                     tokio::select! {
                         biased;

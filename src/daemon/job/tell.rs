@@ -11,10 +11,11 @@ use super::again::REMEMBERED;
 use crate::daemon::agenda::STAND_BY;
 use crate::daemon::runner::{Failed, Held, Other, Outcome, Sight, Then};
 use crate::daemon::state::{
-    Coverage as Seen, Done, Ended, Failing, Halted, JobState, LISTED, Last, Look, Phase, Told, Watching,
+    Coverage as Seen, Done, Ended, Failing, Fault, Halted, JobState, LISTED, Last, Look, Phase, Told, Watching,
 };
+use crate::daemon::trouble::Waits;
 use crate::manifest::{Due, ManifestError};
-use crate::model::{Key, Problem, Reach, size};
+use crate::model::{Key, Problem, ProblemKind, Reach, size};
 use crate::replica::local::watch::Coverage;
 use crate::sync::Progress;
 
@@ -54,7 +55,11 @@ impl Job {
 
     /// What is left, for people.
     fn remember(&mut self, sight: &Sight, outcome: &Outcome) {
-        let told = |problem: &Problem| Told { message: problem.message.clone(), hint: problem.hint.clone() };
+        let told = |problem: &Problem| {
+            let fault = if problem.kind == ProblemKind::Failed { Fault::Server } else { Fault::File };
+            Told { message: problem.message.clone(), hint: problem.hint.clone(), fault }
+        };
+        self.gone.retain(|key| !sight.scope.holds(key));
         self.left.retain(|key, _| !sight.scope.holds(key));
         let sees_conflicts = sight.look != Look::Watched || sight.other == Other::Asked;
         if sees_conflicts {
@@ -80,10 +85,37 @@ impl Job {
         }
     }
 
+    /// What is told of keys; those that are gone meanwhile have no problem any more.
+    fn told_of_keys(&self) -> impl Iterator<Item = &Told> {
+        self.left.iter().filter(|(key, _)| !self.gone.contains(*key)).map(|(_, told)| told)
+    }
+
     fn problem_count(&self) -> u64 {
+        self.problem_counts().0
+    }
+
+    /// How many problems are left, and how many of these are the server's.
+    fn problem_counts(&self) -> (u64, u64) {
+        let listed = self.told_of_keys().chain(&self.others);
+        let (servers, own): (Vec<_>, Vec<_>) = listed.partition(|told| told.fault == Fault::Server);
         // Not all that is tried again is listed. What is in conflict is counted as that.
-        let unlisted = self.again.keys().filter(|key| !self.left.contains_key(*key) && !self.conflicts.contains(*key));
-        (self.left.len() + self.others.len() + unlisted.count()) as u64 + self.uncounted
+        let is_listed = |key: &Key| self.left.contains_key(key) || self.conflicts.contains(key);
+        let unlisted = self.again.keys().filter(|key| !is_listed(key) && !self.gone.contains(*key)).count() as u64;
+        let (servers, own, unlisted) = (servers.len() as u64, own.len() as u64, unlisted + self.uncounted);
+        // Where the server has all that is listed, the rest is of that kind.
+        (servers + own + unlisted, if own == 0 && servers > 0 { servers + unlisted } else { servers })
+    }
+
+    /// What is left, on the board; what is a file's own comes first.
+    pub(super) fn tell_left(&self) {
+        let (problems, servers) = self.problem_counts();
+        let conflicts = self.conflict_count();
+        let of = |fault: Fault| self.others.iter().chain(self.told_of_keys()).filter(move |told| told.fault == fault);
+        let listed: Vec<Told> = of(Fault::File).chain(of(Fault::Server)).take(LISTED).cloned().collect();
+        self.told(|job| {
+            (job.problem_count, job.unanswered_count) = (problems, servers);
+            (job.conflict_count, job.problems) = (conflicts, listed);
+        });
     }
 
     fn conflict_count(&self) -> u64 {
@@ -112,6 +144,16 @@ impl Job {
                 (None, true) if job.error.is_some() => Phase::Failing,
                 (None, true) => Phase::Idle,
             };
+        });
+    }
+
+    /// It waits, and until when: a halt is looked at again then.
+    pub(super) fn waits(&self, until: Option<i64>) {
+        self.rest();
+        self.told(|job| {
+            if let Some(halt) = &mut job.halt {
+                halt.again_ns = until;
+            }
         });
     }
 
@@ -150,8 +192,8 @@ impl Job {
             done: outcome.done,
         };
         let oldest = self.oldest();
-        let (problems, conflicts) = (self.problem_count(), self.conflict_count());
-        let listed: Vec<Told> = self.others.iter().chain(self.left.values()).take(LISTED).cloned().collect();
+        let left = self.problem_count() + self.conflict_count();
+        self.tell_left();
         let halt = outcome.halt.clone();
         let handled = outcome.problem_count;
         let requests = outcome.requests;
@@ -161,19 +203,19 @@ impl Job {
                 job.dirty_since_ns.map_or(0, |since| u64::try_from((now - since) / 1_000_000_000).unwrap_or(0));
             let was = job.halt.take();
             (job.running, job.error, job.peer_seen_ns) = (None, None, None);
-            (job.problem_count, job.conflict_count, job.problems) = (problems, conflicts, listed);
             job.halt = halt.map(|(message, plan, command)| {
                 let since_ns = was.map_or(now, |was| was.since_ns);
-                Halted { message, plan, command, since_ns }
+                Halted { message, plan, command, since_ns, again_ns: None }
             });
             job.phase = if job.halt.is_some() { Phase::Halted } else { Phase::Idle };
             if job.halt.is_none() {
                 job.synced = synced;
                 // What was seen to change since is the lag.
-                if problems + conflicts == 0 && (look != Look::Changes || oldest.is_none()) {
+                if left == 0 && (look != Look::Changes || oldest.is_none()) {
                     job.fresh_ns = Some(began);
                 }
             }
+            job.ran(&last, now, if oldest.is_some() { Waits::Keys } else { Waits::Nothing });
             job.note(now, waited, last.done);
             if look != Look::Changes || last.done.changes() > 0 || handled > 0 || last.ending == Ended::Halted {
                 job.count(last, requests, handled);
@@ -223,6 +265,7 @@ impl Job {
             job.phase = phase;
             job.running = None;
             job.peer_seen_ns = peer;
+            job.equal_since_ns = None;
             job.error = Some(Failing {
                 message: failed.message,
                 hint: failed.hint,

@@ -30,14 +30,28 @@ pub(super) fn section(job: &JobState, n: usize, state: &DaemonState, clock: &Clo
                 code { (shown(&job.dest)) }
                 span.muted { " " (shown(words::mode(&job.mode))) }
             }
-            @if let Some(halt) = &job.halt { (halted(halt, clock)) }
             @if let Some(error) = &job.error { (failing(error, clock)) }
+            @if job.is_paused() { (paused(job, clock)) }
+            @if let Some(halt) = &job.halt { (halted(halt, clock)) }
             @if let Some(running) = &job.running { (under_way(running, &id, clock)) }
-            (facts(job, clock))
+            (facts(job, state, clock))
             (problems(job))
             (charts(job, &id, state, clock))
             (runs(job, &id, shown_runs, clock))
             (totals(&job.totals))
+        }
+    }
+}
+
+fn paused(job: &JobState, clock: &Clock) -> Markup {
+    html! {
+        div.note role="group" aria-label="Paused" {
+            p { strong {
+                "Paused"
+                @if let Some(since) = job.paused_since_ns { " for " (duration(clock.since(since))) ", since " (clock.time(since)) }
+                ". Nothing is done until somebody resumes it."
+            } }
+            @if let Some(why) = &job.unsure { p.said { "Nobody can know whether it was: " (shown(why)) } }
         }
     }
 }
@@ -47,6 +61,9 @@ fn halted(halt: &Halted, clock: &Clock) -> Markup {
         div.note.bad role="group" aria-label="Halted" {
             p { strong { "Halted " (clock.relative(halt.since_ns)) ". Nothing is changed until you decide." } }
             p.said { (shown(&halt.message)) }
+            @if let Some(again) = halt.again_ns.filter(|at| *at > clock.now_ns) {
+                p.muted { "It looks again by itself " (clock.relative(again)) ", and goes on if all is put right." }
+            }
             @if let Some(command) = &halt.command {
                 p { "To carry out exactly this plan, type" }
                 pre { code { (shown(command)) } }
@@ -81,24 +98,21 @@ fn under_way(running: &Running, id: &str, clock: &Clock) -> Markup {
         div.running {
             p {
                 strong id=(id) { (what) }
-                @if running.bytes_to_send > 0 { ", " (bytes(running.bytes_sent)) " of " (bytes(running.bytes_to_send)) " sent" }
+                @if running.bytes_to_send > 0 { ", " (running.sent(bytes)) }
                 span.muted { ", for " (duration(clock.since(running.since_ns))) }
             }
             @if let Some(Retrying { for_s, message }) = &running.retrying {
                 p { "Requests have been tried again for " (for_s) " s: " (message) }
             }
-            @if running.bytes_to_send > 0 {
-                progress aria-labelledby=(id) max=(running.bytes_to_send) value=(running.bytes_sent.min(running.bytes_to_send)) {}
-            } @else if running.actions > 0 {
-                progress aria-labelledby=(id) max=(running.actions) value=(running.actions_done.min(running.actions)) {}
-            } @else {
-                progress aria-labelledby=(id) {}
+            @match running.bar() {
+                Some((done, all)) => progress aria-labelledby=(id) max=(all) value=(done) {},
+                None => progress aria-labelledby=(id) {},
             }
         }
     }
 }
 
-fn facts(job: &JobState, clock: &Clock) -> Markup {
+fn facts(job: &JobState, state: &DaemonState, clock: &Clock) -> Markup {
     let (files, size) = job.synced;
     html! {
         dl.facts {
@@ -108,9 +122,15 @@ fn facts(job: &JobState, clock: &Clock) -> Markup {
                 @else { (counted(job.dirty, "change", "changes")) }
                 @if let Some(since) = job.dirty_since_ns { span.sub { "for " (duration(clock.since(since))) } }
             } }
-            div { dt { "In sync" } dd { (counted(files, "file", "files")) span.sub { (bytes(size)) } } }
-            div { dt { "Last confirmed" } dd {
-                @match job.fresh_ns { Some(at) => { (clock.time(at)) span.sub { (clock.relative(at)) } }, None => "not yet" }
+            div { dt { "Equal" } dd { (counted(files, "file", "files")) span.sub { (bytes(size)) } } }
+            div { dt { "In sync since" } dd {
+                @match job.in_sync_since(clock.now_ns, state.started_ns) {
+                    Some(at) => { (clock.time(at)) span.sub { "for " (duration(clock.since(at))) } },
+                    None => "not now",
+                }
+            } }
+            div { dt { "All last checked" } dd {
+                @match job.checked_ns { Some(at) => { (clock.time(at)) span.sub { (clock.relative(at)) } }, None => "not yet" }
             } }
             div { dt { "Next run" } dd {
                 (next(job, clock))
@@ -139,19 +159,20 @@ fn watching(job: &JobState) -> Markup {
 }
 
 fn problems(job: &JobState) -> Markup {
-    if job.problem_count + job.conflict_count == 0 {
+    let (left, problems) = job.left();
+    if problems + job.conflict_count == 0 {
         return html! {};
     }
-    let listed = job.problems.len().min(PROBLEMS) as u64;
-    let more = (job.problem_count + job.conflict_count).saturating_sub(listed);
+    let listed = left.len().min(PROBLEMS) as u64;
+    let more = (problems + job.conflict_count).saturating_sub(listed);
     html! {
         h3 {
-            @if job.problem_count > 0 { (counted(job.problem_count, "problem", "problems")) }
-            @if job.problem_count > 0 && job.conflict_count > 0 { ", " }
+            @if problems > 0 { (counted(problems, "problem", "problems")) }
+            @if problems > 0 && job.conflict_count > 0 { ", " }
             @if job.conflict_count > 0 { (counted(job.conflict_count, "conflict", "conflicts")) }
         }
         ul.problems {
-            @for problem in job.problems.iter().take(PROBLEMS) {
+            @for problem in left.iter().take(PROBLEMS) {
                 li {
                     p.said { (shown(&problem.message)) }
                     @if let Some(hint) = &problem.hint { p.hint { (shown(hint)) } }

@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-use crate::daemon::state::{DaemonState, Ended, Health, JobState, SECOND};
+use crate::daemon::state::{DaemonState, Health, JobState, SECOND};
 use words::{Clock, Tone, counted, duration, shown};
 
 const STYLE: &str = include_str!("style.css");
@@ -94,7 +94,7 @@ impl Answer {
         let number = |wanted: Health| healths.iter().filter(|health| **health == wanted).count();
         let jobs = |number: usize| counted(number as u64, "job", "jobs");
         let is = |number: usize| if number == 1 { "is" } else { "are" };
-        let failing = state.jobs.iter().filter(|job| words::is_failing(job)).count();
+        let failing = state.jobs.iter().filter(|job| job.is_failing()).count();
         let first = state.jobs.iter().zip(&healths);
         let first = first.filter(|(job, health)| **health == Health::Syncing && job.awaits_its_first_run()).count();
         let (halted, stale, problems) = (number(Health::Halted), number(Health::Stale), number(Health::Problems));
@@ -139,7 +139,8 @@ fn detail(state: &DaemonState, healths: &[Health], clock: &Clock) -> Markup {
         return html! { "The daemon runs and waits for its first job." };
     }
     if fine == all {
-        let since = state.jobs.iter().filter_map(in_sync_since).max();
+        let since = |job: &JobState| job.in_sync_since(clock.now_ns, state.started_ns);
+        let since = state.jobs.iter().filter_map(since).max();
         return html! {
             @if let Some(since) = since { "for " (duration(clock.since(since))) ", since " (clock.time(since)) }
             @else { "as of now" }
@@ -158,6 +159,7 @@ fn detail(state: &DaemonState, healths: &[Health], clock: &Clock) -> Markup {
         };
     }
     let last = state.jobs.iter().max_by_key(lag).filter(|job| lag(job) > 0);
+    let paused: Vec<&JobState> = state.jobs.iter().filter(|job| job.is_paused()).collect();
     html! {
         @if all > 1 { (fine) " of " (all) " jobs are in sync. " }
         @if let Some(job) = last {
@@ -170,17 +172,10 @@ fn detail(state: &DaemonState, healths: &[Health], clock: &Clock) -> Markup {
                 None => { "not in sync yet: the first look at both sides is under way." }
             }
         }
+        @if all > 1 && !paused.is_empty() {
+            " Paused: " @for (n, job) in paused.iter().enumerate() { @if n > 0 { ", " } span.name { (shown(&job.name)) } } "."
+        }
     }
-}
-
-/// Since when both sides are equal: since the last run that changed something or failed. If none is remembered, at
-/// least since the first one that is.
-fn in_sync_since(job: &JobState) -> Option<i64> {
-    let end = |run: &crate::daemon::state::Last| {
-        run.started_ns.saturating_add(i64::try_from(run.took_ms).unwrap_or(0).saturating_mul(1_000_000))
-    };
-    let changed = |run: &&crate::daemon::state::Last| run.ending != Ended::Finished || run.done.changes() > 0;
-    job.runs.iter().rfind(changed).or(job.runs.front()).map(end).or(job.fresh_ns)
 }
 
 fn top(answer: &Answer, clock: &Clock) -> Markup {

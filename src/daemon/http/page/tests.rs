@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::daemon::http::tests::{NOW, job, state};
-use crate::daemon::state::{Done, Failing, Halted, Last, Look, Phase, Retrying, Running, Told};
+use crate::daemon::state::{Done, Ended, Failing, Fault, Halted, Last, Look, Phase, Retrying, Running, Told};
 
 fn shown_at(state: &DaemonState, refresh: Refresh) -> String {
     page(state, refresh, (NOW, TimeZone::UTC))
@@ -19,10 +19,11 @@ fn hostile() -> JobState {
     let mut job = job(HOSTILE);
     let text = || HOSTILE.to_owned();
     (job.source, job.dest, job.mode) = (text(), text(), text());
-    job.problems = vec![Told { message: text(), hint: Some(text()) }];
+    job.problems = vec![Told { message: text(), hint: Some(text()), fault: Fault::File }];
     (job.problem_count, job.conflict_count) = (3, 1);
     job.watch.as_mut().unwrap().why = Some(text());
-    job.halt = Some(Halted { message: text(), plan: Some(text()), command: Some(text()), since_ns: NOW });
+    job.halt =
+        Some(Halted { message: text(), plan: Some(text()), command: Some(text()), since_ns: NOW, again_ns: None });
     job.error = Some(Failing { message: text(), hint: Some(text()), since_ns: NOW, retry_ns: None, tries: 1 });
     job
 }
@@ -71,18 +72,11 @@ fn the_answer_stands_at_the_top() {
         };
         (plain("<h1>", "</h1>"), plain("</h1><p>", "</p>"))
     };
-    let run = |minutes: i64, ending: Ended, creates: u64| Last {
-        look: Look::Both,
-        started_ns: NOW - minutes * 60 * SECOND,
-        took_ms: 60_000,
-        ending,
-        done: Done { creates, ..Done::default() },
-    };
     let mut media = job("media");
-    media.runs = [run(600, Ended::Finished, 3), run(300, Ended::Finished, 1), run(5, Ended::Finished, 0)].into();
+    media.equal_since_ns = Some(NOW - 299 * 60 * SECOND);
     assert_eq!(top(vec![media.clone()]), pair("Everything is in sync", "for 4 h 59 min, since 00:01"));
     let mut backup = job("backup");
-    backup.runs = [run(100, Ended::Failed, 0), run(5, Ended::Finished, 0)].into();
+    backup.equal_since_ns = Some(NOW - 99 * 60 * SECOND);
     assert_eq!(top(vec![media.clone(), backup.clone()]).1, "for 1 h 39 min, since 03:21");
     (backup.dirty, backup.dirty_since_ns) = (2, Some(NOW - 7 * SECOND));
     let busy = top(vec![media.clone(), backup.clone()]);
@@ -101,7 +95,7 @@ fn the_answer_stands_at_the_top() {
     backup.fresh_ns = Some(NOW - 90_000 * SECOND);
     backup.phase = Phase::Failing;
     assert_eq!(top(vec![media.clone(), backup.clone()]).0, "1 job is late");
-    backup.halt = Some(Halted { message: String::new(), plan: None, command: None, since_ns: NOW });
+    backup.halt = Some(Halted { message: String::new(), plan: None, command: None, since_ns: NOW, again_ns: None });
     let halted = pair("1 job halted and waits for your decision", "1 of 2 jobs are in sync. Halted: backup.");
     assert_eq!(top(vec![media.clone(), backup.clone()]), halted);
     let next_ns = Some(NOW + 60 * SECOND);
@@ -116,10 +110,42 @@ fn the_answer_stands_at_the_top() {
     assert_eq!(each, "1 of 2 jobs are in sync. nightly is not in sync yet: each try failed.");
     media.phase = Phase::Paused;
     assert_eq!(top(vec![media.clone()]).0, "In sync, but for 1 job that is paused");
+    let left = JobState { problem_count: 1, ..media.clone() };
+    let paused = top(vec![job("nightly"), left]);
+    assert_eq!(paused.0, "1 job left something behind");
+    assert!(paused.1.ends_with(" Paused: media."), "{paused:?}");
     assert_eq!(top(vec![]).0, "No jobs yet");
     media = JobState { fresh_ns: None, phase: Phase::Starting, ..media };
     let never = "It is not in sync yet: the first look at both sides is under way.";
     assert_eq!(top(vec![JobState { max_age_s: 100_000, ..media }]), pair("Changes are on their way", never));
+}
+
+#[test]
+fn a_paused_job_and_one_whose_server_does_not_answer_say_so_first() {
+    let told = |message: &str, fault| Told { message: message.to_owned(), hint: None, fault };
+    let mut job = job("media");
+    job.problems = vec![told("own: unreadable", Fault::File), told("sent: 503", Fault::Server)];
+    (job.problem_count, job.unanswered_count, job.phase) = (2, 1, Phase::Paused);
+    job.paused_since_ns = Some(NOW - 180 * SECOND);
+    let text = page_of(vec![job.clone()]);
+    for words in ["</svg>Problems, paused</span>", "Paused for 3 min, since ", "<h3>2 problems</h3>", "sent: 503"] {
+        assert!(text.contains(words), "{words}");
+    }
+    let again_ns = Some(NOW + 120 * SECOND);
+    job.halt = Some(Halted { since_ns: NOW, again_ns, ..Halted::new("too many") });
+    let text = page_of(vec![job.clone()]);
+    assert!(
+        text.contains("</svg>Halted, paused</span>") && text.contains("It looks again by itself in 2 min"),
+        "{text}"
+    );
+    (job.halt, job.phase) = (None, Phase::Running);
+    let retry_ns = Some(NOW + 7 * SECOND);
+    job.error =
+        Some(Failing { message: "no route".to_owned(), hint: None, since_ns: NOW - 60 * SECOND, retry_ns, tries: 3 });
+    let text = page_of(vec![job]);
+    assert!(text.contains("</svg>Retrying</span>") && text.contains("<h3>1 problem</h3>"), "{text}");
+    assert!(text.contains("own: unreadable") && !text.contains("sent: 503"), "{text}");
+    assert!(text.find("no route") < text.find("own: unreadable") && text.contains(" Next try in 7 s."), "{text}");
 }
 
 fn pair(headline: &str, detail: &str) -> (String, String) {
@@ -139,10 +165,12 @@ fn a_job_shows_what_it_does_and_what_to_type() {
         retrying: Some(Retrying { for_s: 12, message: "the server answers 503 for <b>".to_owned() }),
     };
     job.running = Some(running);
+    (job.equal_since_ns, job.checked_ns) = (Some(NOW - 120 * SECOND), Some(NOW - 180 * SECOND));
     let command = Some("mediasync approve media 1f3a".to_owned());
-    job.halt = Some(Halted { message: "60 % would go".to_owned(), plan: None, command, since_ns: NOW });
-    job.problems =
-        (0..30).map(|n| Told { message: format!("f{n}: bad"), hint: Some("rename it".to_owned()) }).collect();
+    job.halt = Some(Halted { message: "60 % would go".to_owned(), plan: None, command, since_ns: NOW, again_ns: None });
+    job.problems = (0..30)
+        .map(|n| Told { message: format!("f{n}: bad"), hint: Some("rename it".to_owned()), fault: Fault::File })
+        .collect();
     job.problem_count = 1_234;
     job.runs = [Last {
         look: Look::Both,
@@ -157,6 +185,8 @@ fn a_job_shows_what_it_does_and_what_to_type() {
         "250 of 1,000 changes done",
         "1.0 KiB of 4.0 KiB sent",
         "max=\"4096\" value=\"1024\"",
+        "<dt>In sync since</dt><dd>not now",
+        "<dt>All last checked</dt><dd><time",
         "<pre><code>mediasync approve media 1f3a</code></pre>",
         "1,234 problems",
         "f19: bad",

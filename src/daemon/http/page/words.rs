@@ -117,7 +117,7 @@ impl Tone {
     pub(super) fn of_job(job: &JobState, health: Health) -> Self {
         match health {
             Health::InSync => Self::Good,
-            Health::Syncing if is_failing(job) => Self::Warn,
+            Health::Syncing if job.is_failing() => Self::Warn,
             Health::Syncing if job.awaits_its_first_run() => Self::Still,
             Health::Syncing => Self::Busy,
             Health::Paused | Health::Standby => Self::Still,
@@ -166,21 +166,18 @@ impl Tone {
     }
 }
 
-/// Whether its last try failed and it tries again, or just does.
-pub(super) fn is_failing(job: &JobState) -> bool {
-    job.error.is_some() && job.peer_seen_ns.is_none() && !matches!(job.phase, Phase::Standby | Phase::Paused)
-}
-
 /// How a job stands, in a word or two.
 pub(super) fn state(job: &JobState, health: Health) -> &'static str {
     match (health, job.phase) {
+        (Health::Halted, Phase::Paused) => "Halted, paused",
         (Health::Halted, _) => "Halted",
         (_, Phase::Lost) => "Directory lost",
         (Health::Stale, Phase::Failing) => "Failing, late",
         (Health::Stale, Phase::Paused) => "Paused, late",
         (Health::Stale, _) => "Late",
-        (Health::Syncing, _) if is_failing(job) => "Retrying",
+        (Health::Syncing | Health::Problems, _) if job.is_failing() => "Retrying",
         (_, Phase::Failing) => "Retrying",
+        (Health::Problems, Phase::Paused) => "Problems, paused",
         (Health::Problems, _) => "Problems",
         (Health::Paused, _) => "Paused",
         (Health::Standby, _) | (_, Phase::Standby) => "Standby",

@@ -287,6 +287,8 @@ async fn an_idle_day_asks_for_nothing_but_its_listing() {
         let rig = Rig::watching(30).await;
         assert!(rig.is_equal());
         assert_eq!(rig.job().health(0, 0), Health::InSync);
+        let since = rig.job().equal_since_ns;
+        let checked = rig.job().checked_ns;
         rig.calls();
         rig.source.take_calls();
         rig.later(24 * 3_600 - 60).await;
@@ -297,6 +299,12 @@ async fn an_idle_day_asks_for_nothing_but_its_listing() {
         assert_eq!((totals.cycles_changes, totals.cycles_watched, totals.cycles_both), (0, 23, 1));
         rig.later(120).await;
         assert_eq!(rig.calls().iter().filter(|op| *op == "list").count(), 1);
+        assert_eq!(rig.job().equal_since_ns, since, "in sync without a break");
+        assert!(since.is_some() && rig.job().checked_ns > checked.map(|at| at + 23 * HOUR), "and checked again");
+        rig.source.write(&key("new.jpg"), "new");
+        rig.tell([Sign::Finished(key("new.jpg"))]);
+        rig.later(1).await;
+        assert!(rig.job().equal_since_ns > since.map(|at| at + 23 * HOUR), "since the change was sent");
     })
     .await;
 }
@@ -401,13 +409,15 @@ async fn too_many_deletions_halt_and_putting_them_right_ends_that() {
         rig.later(10).await;
         let job = rig.job();
         assert_eq!((job.phase, job.health(0, 0)), (Phase::Halted, Health::Halted), "{job:?}");
+        let again = |job: &JobState| job.halt.as_ref().map(|halt| (halt.again_ns.unwrap() - halt.since_ns) / SECOND);
+        assert_eq!(again(&job), Some(600), "when it looks again by itself");
         assert!(job.halt.is_some_and(|halt| halt.plan.is_some()));
         assert_eq!(rig.dest.contents().len(), 100);
         // New files wait too: a halt changes nothing.
         rig.source.write(&key("new.jpg"), "new");
         rig.tell([Sign::Finished(key("new.jpg"))]);
         rig.later(10).await;
-        assert_eq!(rig.dest.contents().len(), 100);
+        assert_eq!((rig.dest.contents().len(), again(&rig.job())), (100, Some(60)), "sooner, since something changed");
         for (key, bytes) in before.iter().take(58) {
             rig.source.write(key, bytes.clone());
         }

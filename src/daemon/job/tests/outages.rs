@@ -109,3 +109,39 @@ async fn a_look_at_both_sides_fails_with_its_reason_and_is_made_up() {
         .await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_problem_of_a_file_that_is_gone_is_told_no_more_though_nothing_can_be_looked_at() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        rig.fails(kinds()[0].1);
+        for name in ["new/a.jpg", "new/b.jpg", "c.jpg"] {
+            rig.source.write(&key(name), name);
+            rig.tell([Sign::Finished(key(name))]);
+        }
+        let mut waited = 0;
+        while rig.job().error.is_none() {
+            rig.later(1).await;
+            waited += 1;
+            assert!(waited < OUTAGE * 3, "{:?}", rig.job());
+        }
+        let job = rig.job();
+        assert_eq!((job.problem_count, job.unanswered_count, job.left().1), (3, 3, 0), "{job:?}");
+        rig.source.remove(&key("new/a.jpg"));
+        rig.source.remove(&key("new/b.jpg"));
+        rig.tell([Sign::Gone(key("new"))]);
+        rig.later(1).await;
+        let job = rig.job();
+        assert_eq!((job.problem_count, job.problems.len()), (1, 1), "{job:?}");
+        // One that comes back is as it was, until it was looked at.
+        rig.source.write(&key("new/a.jpg"), "again");
+        rig.tell([Sign::Finished(key("new/a.jpg"))]);
+        rig.later(1).await;
+        assert_eq!(rig.job().problem_count, 2, "{:?}", rig.job());
+        rig.dest.heal();
+        rig.later(BACKOFF).await;
+        rig.assert_well("down");
+        assert!(rig.job().equal_since_ns.is_some());
+    })
+    .await;
+}

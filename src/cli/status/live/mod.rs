@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::left;
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::shell;
@@ -27,7 +28,7 @@ pub(super) struct Teller<'a> {
 
 /// What a job that stands so makes `status` exit with: changes that are on their way, and not late, are fine.
 pub(super) fn exit(job: &JobState, health: Health) -> Exit {
-    let was_fresh = job.fresh_ns.is_some() && job.phase != Phase::Failing;
+    let was_fresh = job.fresh_ns.is_some() && job.phase != Phase::Failing && !job.is_failing();
     match health {
         Health::InSync | Health::Standby => Exit::Done,
         Health::Syncing | Health::Paused if was_fresh => Exit::Done,
@@ -39,10 +40,13 @@ pub(super) fn exit(job: &JobState, health: Health) -> Exit {
 impl Teller<'_> {
     /// The lines about a job, below the one that names it.
     pub(super) fn job(&self, job: &JobState) -> Vec<String> {
-        let mut lines = vec![self.health(job)];
+        let mut lines: Vec<String> = self.unanswered(job).into_iter().collect();
+        lines.extend(self.paused(job));
+        lines.push(self.health(job));
         lines.extend(self.halt(job));
         lines.extend(self.now_doing(job));
-        lines.extend(job.error.as_ref().map(|error| self.failing(error, job.phase)));
+        let before = job.error.as_ref().filter(|_| !job.is_failing());
+        lines.extend(before.map(|error| self.failing(error, job.phase)));
         lines.extend(self.problems(job));
         lines.extend(job.watch.as_ref().map(watched));
         let (files, bytes) = job.synced;
@@ -52,46 +56,81 @@ impl Teller<'_> {
         lines.iter().map(|line| format!("  {}", plain(line).replace('\n', "\n  "))).collect()
     }
 
+    /// That the server does not answer comes before what that keeps from being done.
+    fn unanswered(&self, job: &JobState) -> Option<String> {
+        let retrying = job.running.as_ref().and_then(|running| running.retrying.as_ref());
+        match (job.error.as_ref().filter(|_| job.is_failing()), retrying) {
+            (Some(error), _) => Some(self.failing(error, job.phase)),
+            (None, Some(it)) => Some(format!("retrying for {} s: {}", it.for_s, it.message)),
+            (None, None) => None,
+        }
+    }
+
+    /// A pause is told first, whatever else is to be told.
+    fn paused(&self, job: &JobState) -> Option<String> {
+        let is_else = job.is_paused() && self.told_health(job) != Health::Paused;
+        is_else.then(|| format!("paused{}: nothing is done until somebody resumes it", self.since_pause(job)))
+    }
+
+    fn since_pause(&self, job: &JobState) -> String {
+        job.paused_since_ns.map_or_else(String::new, |at| format!(" since {}", self.time(at)))
+    }
+
+    /// The health; what a server that does not answer left undone is no problem of files.
+    fn told_health(&self, job: &JobState) -> Health {
+        match job.health(self.now_ns, self.daemon.started_ns) {
+            Health::Problems if job.left().1 + job.conflict_count == 0 => Health::Syncing,
+            health => health,
+        }
+    }
+
     /// Whether it is in sync, and since when.
     fn health(&self, job: &JobState) -> String {
-        let lag = job.lag_s(self.now_ns);
         let known = match job.fresh_ns {
             Some(at) => format!("last known to be in sync at {}, {} ago", self.time(at), self.ago(at)),
             None => "not known to be in sync yet".to_owned(),
         };
-        match job.health(self.now_ns, self.daemon.started_ns) {
-            Health::InSync if lag == Some(0) => match job.fresh_ns {
-                Some(at) => format!("in sync, since {}", self.time(at)),
-                None => "in sync".to_owned(),
-            },
-            Health::InSync => format!(
-                "in sync, as it was looked at {} ago ({})",
-                self.ago(job.fresh_ns.unwrap_or(self.now_ns)),
-                self.time(job.fresh_ns.unwrap_or(self.now_ns))
-            ),
-            Health::Syncing if job.dirty > 0 => format!("syncing: {}{}", changed(job.dirty), self.oldest(job)),
+        let dirty = format!("{}{}", changed(job.dirty), self.oldest(job));
+        let and_dirty = if job.dirty > 0 { format!("; {dirty}") } else { String::new() };
+        match self.told_health(job) {
+            Health::InSync => self.in_sync(job),
+            Health::Syncing if job.is_failing() => format!("{known}{and_dirty}"),
+            Health::Syncing if job.dirty > 0 => format!("syncing: {dirty}"),
             Health::Syncing if job.awaits_its_first_run() => "not run yet: it waits for its time".to_owned(),
             Health::Syncing if job.fresh_ns.is_none() => "syncing: it has not looked at both sides yet".to_owned(),
             Health::Syncing => format!("syncing: {known}"),
-            Health::Paused if job.dirty > 0 => format!("paused; {} meanwhile{}", changed(job.dirty), self.oldest(job)),
-            Health::Paused => format!("paused; {known}"),
+            Health::Paused => {
+                let meanwhile = format!("{} meanwhile{}", changed(job.dirty), self.oldest(job));
+                format!("paused{}; {}", self.since_pause(job), if job.dirty > 0 { meanwhile } else { known })
+            }
             Health::Standby => {
-                let dirty =
-                    if job.dirty > 0 { format!("; {}{}", changed(job.dirty), self.oldest(job)) } else { String::new() };
                 let seen = self.ago(job.peer_seen_ns.unwrap_or(self.now_ns));
-                format!("standby: another host does the work, and was seen to live {seen} ago{dirty}")
+                format!("standby: another host does the work, and was seen to live {seen} ago{and_dirty}")
             }
             Health::Stale => {
-                let dirty =
-                    if job.dirty > 0 { format!("; {}{}", changed(job.dirty), self.oldest(job)) } else { String::new() };
-                format!("stale: {known}; at most {} is allowed{dirty}", seconds(job.max_age_s))
+                format!("stale: {known}; at most {} is allowed{and_dirty}", seconds(job.max_age_s))
             }
             Health::Problems => {
-                let (problems, conflicts) = (job.problem_count, job.conflict_count);
-                format!("left: {}, {}", super::left(problems, "problem"), super::left(conflicts, "conflict"))
+                let (problems, conflicts) = (job.left().1, job.conflict_count);
+                format!("left: {}, {}", left(problems, "problem"), left(conflicts, "conflict"))
             }
             Health::Halted => format!("halted; {known}"),
         }
+    }
+
+    /// Since when no run had anything to do, and when all was looked at last. What nobody watches is as it was then.
+    fn in_sync(&self, job: &JobState) -> String {
+        let since = job.in_sync_since(self.now_ns, self.daemon.started_ns);
+        if job.lag_s(self.now_ns) == Some(0) {
+            let since = since.map_or_else(String::new, |at| format!(", since {}, for {}", self.time(at), self.ago(at)));
+            let checked = job.checked_ns.map(|at| format!("; all of it last checked {} ago", self.ago(at)));
+            return format!("in sync{since}{}", checked.unwrap_or_default());
+        }
+        let looked = job.fresh_ns.unwrap_or(self.now_ns);
+        let since = since.filter(|at| *at < looked);
+        let since =
+            since.map_or_else(String::new, |at| format!("; no look found a difference since {}", self.time(at)));
+        format!("in sync, as it was looked at {} ago ({}){since}", self.ago(looked), self.time(looked))
     }
 
     /// Since when the oldest change waits: that is not the lag, which begins when both sides were last known to be equal.
@@ -102,7 +141,10 @@ impl Teller<'_> {
     fn halt(&self, job: &JobState) -> Option<String> {
         let halt = job.halt.as_ref()?;
         let command = halt.command.as_ref().map(|command| format!("\nhint: to do exactly that: {command}"));
-        Some(format!("halted at {}: {}{}", self.time(halt.since_ns), halt.message, command.unwrap_or_default()))
+        let again = halt.again_ns.filter(|_| job.running.is_none() && !job.is_paused());
+        let again = again.map(|at| format!("\nlooks again by itself{}", self.until(at)));
+        let (command, again) = (command.unwrap_or_default(), again.unwrap_or_default());
+        Some(format!("halted at {}: {}{command}{again}", self.time(halt.since_ns), halt.message))
     }
 
     /// What it does at this moment, where that is no matter of course.
@@ -110,7 +152,8 @@ impl Teller<'_> {
         let name = shell::word(&job.name);
         match (job.phase, &job.running) {
             (_, Some(running)) => {
-                let retrying = running.retrying.as_ref();
+                // Else it was said before.
+                let retrying = running.retrying.as_ref().filter(|_| job.is_failing());
                 let retrying = retrying.map(|it| format!("\nretrying: {} ({} s)", it.message, it.for_s));
                 Some(format!("{}{}", self.running(running), retrying.unwrap_or_default()))
             }
@@ -133,42 +176,42 @@ impl Teller<'_> {
             return format!("now: looking at {what}, for {since}");
         }
         let (done, all) = (human::count(running.actions_done), human::count(running.actions));
-        let bytes = if running.bytes_to_send > 0 {
-            format!(", {} of {} sent", human::size(running.bytes_sent), human::size(running.bytes_to_send))
-        } else {
-            String::new()
-        };
+        let bytes = if running.bytes_to_send > 0 { format!(", {}", running.sent(human::size)) } else { String::new() };
         format!("now: {done} of {all} changes done{bytes}, for {since}")
     }
 
+    /// Why tries fail, since when, and when the next one is.
     fn failing(&self, error: &Failing, phase: Phase) -> String {
         let since = self.time(error.since_ns);
-        let what = match (phase, error.tries) {
-            (Phase::Standby, _) => format!("stands by since {since}"),
-            (_, 1) => format!("failing since {since} (1 try)"),
-            (_, tries) => format!("failing since {since} ({tries} tries)"),
-        };
-        let next = error
-            .retry_ns
-            .map_or_else(String::new, |at| format!("\nnext try: {}", self.until(at).trim_start_matches(", ")));
         let hint = error.hint.as_ref().map_or_else(String::new, |hint| format!("\nhint: {hint}"));
-        format!("{what}: {}{hint}{next}", error.message)
+        let next =
+            error.retry_ns.map_or_else(String::new, |at| format!(", next try{}", self.until(at).replace(',', "")));
+        let tries =
+            if error.tries == 1 { "1 try".to_owned() } else { format!("{} tries", human::count(error.tries.into())) };
+        let what = match phase {
+            Phase::Standby => format!("stands by since {since}{next}"),
+            // Nothing is tried now.
+            Phase::Paused => format!("failed before the pause, since {since} ({tries})"),
+            _ => format!("failing since {since} ({tries}){next}"),
+        };
+        format!("{what}: {}{hint}", error.message)
     }
 
     /// The first problems, each hint once.
     fn problems(&self, job: &JobState) -> Vec<String> {
         let mut lines = Vec::new();
         let mut hints: Vec<&str> = Vec::new();
-        for Told { message, hint } in job.problems.iter().take(LISTED) {
+        let (listed, count) = job.left();
+        for Told { message, hint, .. } in listed.iter().take(LISTED) {
             lines.push(format!("problem: {message}"));
             if let Some(hint) = hint.as_deref().filter(|hint| !hints.contains(hint)) {
                 lines.push(format!("  hint: {hint}"));
                 hints.push(hint);
             }
         }
-        let told = job.problems.len().min(LISTED) as u64;
-        if told > 0 && job.problem_count > told {
-            lines.push(format!("and {} more", super::left(job.problem_count - told, "problem")));
+        let told = listed.len().min(LISTED) as u64;
+        if told > 0 && count > told {
+            lines.push(format!("and {} more", left(count - told, "problem")));
         }
         if job.conflict_count > 0 {
             let name = shell::word(&job.name);
@@ -281,35 +324,4 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: i64 = 1_700_000_000 * SECOND;
-
-    #[test]
-    fn the_oldest_change_is_as_old_as_it_is_and_not_as_old_as_the_last_sync() {
-        let mut job = JobState::new("media", ("/data/media", "s3://b"), "copy", 600);
-        (job.phase, job.fresh_ns) = (Phase::Failing, Some(NOW - 90 * SECOND));
-        (job.dirty, job.dirty_since_ns) = (3, Some(NOW - 5 * SECOND));
-        assert_eq!(job.lag_s(NOW), Some(90));
-        let daemon = DaemonState {
-            pid: 1,
-            version: String::new(),
-            started_ns: NOW - 100 * SECOND,
-            config: None,
-            state_dir: String::new(),
-            reload_error: None,
-            jobs: Vec::new(),
-        };
-        let teller = Teller { daemon: &daemon, now_ns: NOW, zone: &TimeZone::UTC, repeated: "" };
-        assert_eq!(teller.health(&job), "syncing: 3 files changed, the oldest 5 s ago");
-        job.phase = Phase::Paused;
-        assert_eq!(teller.health(&job), "paused; 3 files changed meanwhile, the oldest 5 s ago");
-        job.fresh_ns = Some(NOW - 900 * SECOND);
-        assert!(
-            teller.health(&job).ends_with("is allowed; 3 files changed, the oldest 5 s ago"),
-            "{}",
-            teller.health(&job)
-        );
-    }
-}
+mod tests;
