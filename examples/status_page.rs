@@ -45,6 +45,7 @@ fn job(name: &str, places: (&str, &str), mode: &str, seed: u64) -> JobState {
     let mut job = JobState::new(name, places, mode, 2 * 3_600);
     job.phase = Phase::Idle;
     job.fresh_ns = Some(NOW - 40 * SECOND);
+    (job.equal_since_ns, job.checked_ns) = (Some(NOW - 3 * HOUR), Some(NOW - HOUR / 2));
     job.next_ns = Some(NOW + 25 * 60 * SECOND);
     job.synced = (48_211 * seed, 312_400_000_000 * seed);
     let mut random = seed;
@@ -110,7 +111,7 @@ fn halted() -> JobState {
         plan: Some("1f3a9c".to_owned()),
         command: Some("mediasync --config /etc/mediasync/config.toml approve nightly-backup 1f3a9c".to_owned()),
         since_ns: NOW - 5 * HOUR,
-        again_ns: None,
+        again_ns: Some(NOW + 8 * 60 * SECOND),
     });
     let last = Last {
         look: Look::Both,

@@ -277,6 +277,27 @@ fn a_file_becomes_a_directory_and_a_file_again() {
     daemon.stop().exits(0);
 }
 
+/// At a place that is a directory itself the file has no room before what was there is gone.
+#[test]
+fn a_file_in_the_place_of_a_directory_is_no_problem() {
+    let sandbox = Sandbox::with(&[("d/one.txt", "1"), ("d/two.txt", "2"), ("other.txt", "stays")]);
+    let (media, dest) = (sandbox.path("media"), sandbox.path("dest"));
+    fs::create_dir(&dest).unwrap();
+    let job = format!("[[job]]\nname = \"media\"\nsource = {media:?}\ndestination = {dest:?}\nmode = \"copy\"\n");
+    sandbox.configure_as(&format!("{job}delete = true\nwatch = true\n"));
+    let mut daemon = sandbox.daemon();
+    let idle = |files: u64| {
+        move |job: &serde_json::Value| job["synced"][0] == files && job["phase"] == "idle" && job["dirty"] == 0
+    };
+    daemon.until("equal", idle(3));
+    fs::remove_dir_all(sandbox.media("d")).unwrap();
+    sandbox.write("d", "a file");
+    daemon.until("equal again", idle(2));
+    assert_eq!(fs::read(dest.join("d")).unwrap(), b"a file");
+    let ran = daemon.stop().exits(0);
+    assert!(!ran.stderr.contains(" WARN "), "{}", ran.stderr);
+}
+
 #[test]
 fn hostile_names_links_and_files_that_cannot_be_read() {
     let mut sandbox = Sandbox::with(&[("closed.txt", "first"), ("open.txt", "first")]);

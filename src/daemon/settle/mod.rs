@@ -7,6 +7,7 @@
 //! | touched | when it is to be looked at anyway, else after a settling round |
 //! | gone | after a settling round in which nothing else went, with all that was synced below it; at most [`crate::manifest::LONGEST_AWAY`] after the first that went |
 //! | moved | the new name at once if the old one was never synced: a temporary file that was moved into place. Else both as if both were gone, together: so a rename is seen as one, an editor's backup as nothing, and the old name is not deleted by a look that does not see whether the new one could be made |
+//! | a file where a synced directory was | together with what was below that: one look deletes this and writes the file |
 //! | a name that looks temporary | after a settling round |
 //! | a directory appeared | all below it at once |
 //! | a name that is no UTF-8 | no key has it: everything, before long |
@@ -113,6 +114,8 @@ fn settle(sign: &Sign, now_ns: i64, manifest: &Manifest, lines: &mut Vec<(Dirty,
     let (soon, round) = (When::At(now_ns + GRACE_NS), When::At(now_ns + QUIET_NS));
     let away = When::Away(now_ns + QUIET_NS);
     let whole = |key: &Key| if looks_temporary(key.name()) { round } else { soon };
+    // What has the name of a directory that was synced has to wait until that is known to be gone, with all below it.
+    let takes_place = |key: &Key| manifest.has_base_below(key);
     let gone = |key: &Key, lines: &mut Vec<(Dirty, When)>| {
         // What was never synced is no deletion: nothing that is one waits for it.
         let when = if manifest.has_base(key)? { away } else { round };
@@ -123,15 +126,18 @@ fn settle(sign: &Sign, now_ns: i64, manifest: &Manifest, lines: &mut Vec<(Dirty,
         Ok::<_, ManifestError>(())
     };
     match sign {
-        Sign::Finished(key) => lines.push((Dirty::itself(key.clone()), whole(key))),
+        Sign::Finished(key) => {
+            let when = if takes_place(key)? { away } else { whole(key) };
+            lines.push((Dirty::itself(key.clone()), when));
+        }
         Sign::Writing(key) => {
             let quiet = When::Quiet { at_ns: now_ns + QUIET_NS, most_ns: LONGEST_NS };
-            lines.push((Dirty::itself(key.clone()), quiet));
+            lines.push((Dirty::itself(key.clone()), if takes_place(key)? { away } else { quiet }));
         }
         Sign::Touched(key) => lines.push((Dirty::itself(key.clone()), When::Anyway(now_ns + QUIET_NS))),
         Sign::Gone(key) => gone(key, lines)?,
         Sign::Moved { from, to } => {
-            let when = if manifest.has_base(from)? { away } else { whole(to) };
+            let when = if manifest.has_base(from)? || takes_place(to)? { away } else { whole(to) };
             gone(from, lines)?;
             lines.push((Dirty::itself(to.clone()), when));
         }

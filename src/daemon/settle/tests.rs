@@ -177,6 +177,25 @@ fn directories_stand_for_all_below_them() {
 }
 
 #[test]
+fn a_file_in_the_place_of_a_directory_waits_for_the_deletion_of_what_was_in_it() {
+    let place = |sign: Sign| {
+        let manifest = synced(&["d/one", "d/two", "other"]);
+        note(&manifest, &[gone("d/one"), gone("d/two"), gone("d"), sign], 0).unwrap();
+        let due = manifest.dirty_due(QUIET_NS, 100).unwrap();
+        let names: BTreeSet<String> = due.dirty.iter().map(|dirty| dirty.key.as_str().to_owned()).collect();
+        (manifest.dirty_next().unwrap(), names)
+    };
+    let all = ["d", "d/one", "d/two"].map(str::to_owned);
+    for sign in [writing("d"), finished("d")] {
+        assert_eq!(place(sign.clone()), (Some(QUIET_NS), all.clone().into()), "{sign:?}");
+    }
+    let moved_there = place(moved("new", "d"));
+    assert_eq!(moved_there.0, Some(QUIET_NS));
+    assert!(all.iter().all(|name| moved_there.1.contains(name)), "{moved_there:?}");
+    assert_eq!(place(finished("other")).0, Some(GRACE_NS), "nobody else waits");
+}
+
+#[test]
 fn what_is_no_key_is_told_and_nothing_written() {
     let manifest = synced(&[]);
     let lost = Lost { message: "gone".to_owned(), hint: "mount it".to_owned() };
