@@ -195,7 +195,7 @@ impl Told<'_> {
             match plan {
                 // Such a plan does not exist, was carried out before, or is of another configuration.
                 Some(_) => {
-                    tracing::warn!(job = %self.job, "{what} was refused, with exit code {code}; nothing was done")
+                    tracing::warn!(job = %self.job, "{what} was not carried out, with exit code {code}; nothing was done");
                 }
                 None => {
                     tracing::warn!(job = %self.job, "{what} ended before it did anything, with exit code {code}");
