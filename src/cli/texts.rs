@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use super::setup::shown;
 use crate::config::places::{self, Env};
-use crate::location::{Given, UsageError};
+use crate::location::{self, Given, UsageError};
 use crate::secret::Secret;
 
 /// More than any text with a DSN has, in bytes: what is larger is another file.
@@ -56,6 +56,12 @@ pub fn credential(name: &str, env: Env<'_>) -> Result<Given, UsageError> {
     if name.is_empty() || name.contains('/') || matches!(name, "." | "..") {
         let message = format!("`credential:{called}` names no credential");
         return Err(UsageError::new(message, "write credential:NAME, as LoadCredential=NAME:FILE of the unit has it"));
+    }
+    if let (file, Some(_)) = location::file_and_variable(name) {
+        let file = file.escape_debug();
+        let message = format!("`credential:{called}` names a variable where none can be named");
+        let hint = format!("a key or a URL is all that is in its file: write credential:{file}; #VARIABLE is for DSNs");
+        return Err(UsageError::new(message, hint));
     }
     let hint = format!("credentials are handed to services: LoadCredential={called}:FILE in the unit");
     let Some(dir) = env("CREDENTIALS_DIRECTORY") else {
@@ -142,6 +148,9 @@ mod tests {
         let told = |name: &str| credential(name, &set).unwrap_err();
         assert!(told("none").message.starts_with("there is no credential none in /"), "{}", told("none").message);
         assert_eq!(told("none").hint, "credentials are handed to services: LoadCredential=none:FILE in the unit");
+        let variable = told("live#KEY");
+        assert_eq!(variable.message, "`credential:live#KEY` names a variable where none can be named");
+        assert!(variable.hint.contains("write credential:live;"), "{}", variable.hint);
         for name in ["", "..", "a/b", "../live"] {
             assert!(told(name).message.ends_with("names no credential"), "{name}");
         }

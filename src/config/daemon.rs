@@ -12,9 +12,10 @@ use crate::replica::throttle::Timetable;
 use crate::schedule::{self, Schedule};
 use crate::secret::Secret;
 
-pub(super) const DAEMON: Keys = Keys { known: &["transfers", "bwlimit", "timezone", "shutdown_deadline"], later: &[] };
-pub(super) const HTTP: Keys = Keys { known: &["listen"], later: &[] };
-pub(super) const NOTIFY: Keys = Keys { known: &["webhook", "ping", "command", "on"], later: &[] };
+pub(super) const DAEMON: Keys =
+    Keys { known: &["transfers", "bwlimit", "timezone", "shutdown_deadline"], instead: &[] };
+pub(super) const HTTP: Keys = Keys { known: &["listen"], instead: &[] };
+pub(super) const NOTIFY: Keys = Keys { known: &["webhook", "ping", "command", "on"], instead: &[] };
 /// Transfers of all jobs at the same time.
 pub const TRANSFERS: usize = CONCURRENCY;
 /// How long the daemon finishes what it began when it is told to stop.

@@ -45,7 +45,7 @@ pub(super) const KEYS: Keys = Keys {
         "full_listing_interval",
         "lease",
     ],
-    later: &[],
+    instead: &[],
 };
 
 /// What the rest of the file says.

@@ -198,8 +198,8 @@ impl Default for Options {
 // The only float is a percentage, and `units::budget` lets no NaN in.
 impl Eq for Options {}
 
-const TOP: Keys = Keys { known: &["state", "daemon", "http", "notify", "remote", "job"], later: &[] };
-const STATE: Keys = Keys { known: &["dir"], later: &[] };
+const TOP: Keys = Keys { known: &["state", "daemon", "http", "notify", "remote", "job"], instead: &[] };
+const STATE: Keys = Keys { known: &["dir"], instead: &[] };
 
 impl Config {
     /// Checks the text of a configuration file. `path` is where it stands: relative paths in it start there.

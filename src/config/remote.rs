@@ -26,8 +26,12 @@ pub(super) const KEYS: Keys = Keys {
         "max_parts",
         "access",
     ],
-    later: &[],
+    instead: &[("env", NO_VARIABLES), ("environment", NO_VARIABLES)],
 };
+
+const NO_VARIABLES: &str = "a remote has no variables of its own; a key of it names one that the program has, or a credential of the service: \
+     dsn = \"env:NAME\", secret_key = \"credential:NAME\"; a dsn_command begins with those that it is to have: \
+     [\"env\", \"NAME=VALUE\", \"PROGRAM\"]";
 
 /// What only goes with `url`.
 const WITH_URL: [&str; 8] =

@@ -62,8 +62,8 @@ impl<'t> Mistakes<'t> {
 pub(super) struct Keys {
     /// What this version reads.
     pub(super) known: &'static [&'static str],
-    /// What a later version reads, and with what it comes.
-    pub(super) later: &'static [(&'static str, &'static str)],
+    /// What people write that there is not, and what to write instead.
+    pub(super) instead: &'static [(&'static str, &'static str)],
 }
 
 /// One table and the path that leads to it.
@@ -97,8 +97,8 @@ impl<'a> Table<'a> {
             if keys.known.contains(&name) {
                 continue;
             }
-            let message = match keys.later.iter().find(|(later, _)| *later == name) {
-                Some((_, with)) => format!("comes with {with}, which this version does not have"),
+            let message = match keys.instead.iter().find(|(tried, _)| *tried == name) {
+                Some((_, instead)) => (*instead).to_owned(),
                 None => match nearest(name, keys.known) {
                     Some(near) => format!("unknown key; did you mean \"{near}\"?"),
                     None => format!("unknown key; known are {}", keys.known.join(", ")),

@@ -303,6 +303,26 @@ fn a_job_is_stale_half_a_period_after_it_should_have_run() {
 }
 
 #[test]
+fn variables_of_a_remote_are_refused_with_what_to_write_instead() {
+    for (table, key) in
+        [("[remote.live.env]\nAWS_PROFILE = \"x\"", "env"), ("environment = [\"A=hunter2\"]", "environment")]
+    {
+        let text = format!("[remote.live]\ndsn = \"env:LIVE\"\n{table}\n");
+        let mistakes = Config::parse(&text, Path::new("/c.toml")).unwrap_err();
+        let told = mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(
+            told.starts_with(&format!("line 3: remote.live.{key}: a remote has no variables of its own; ")),
+            "{told}"
+        );
+        assert!(
+            told.contains("secret_key = \"credential:NAME\"") && told.contains("[\"env\", \"NAME=VALUE\""),
+            "{told}"
+        );
+        assert!(!told.contains("hunter2") && mistakes.len() == 1, "{told}");
+    }
+}
+
+#[test]
 fn mistakes_about_the_daemon_have_lines_keys_and_ways_out() {
     for (text, expected) in [
         ("[daemon]\ntransfer = 8", "line 2: daemon.transfer: unknown key; did you mean \"transfers\"?"),
