@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{Apply, Approve, RunArgs};
+use super::client;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::pairs;
@@ -21,6 +22,10 @@ use crate::sync::Approval;
 /// There is no such job or plan.
 pub async fn approve(args: &Approve, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
     resolve::check_jobs(world)?;
+    if let Some(Err(failure)) = setup.config.job(&args.job).map(|job| resolve::job_ends(job, world)) {
+        let plan = check_hash(&args.hash)?;
+        return client::by_name((&args.job, Some(plan)), failure, setup).await;
+    }
     let pair = pairs::named(&args.job, setup, world)?;
     let path = plan_file(&setup.state_dir, pair.id(), &args.hash)?;
     let mut task = task(&path, &RunArgs::default(), setup, world)?;
@@ -46,13 +51,19 @@ pub async fn apply(args: &Apply, setup: &Setup, world: World<'_>) -> Result<Exit
     Ok(run::one(&task, setup, Work::Apply(&args.file, Approval::Missing)).await)
 }
 
-/// The stored plan of a pair. The hash is part of a path: nothing but hexadecimal digits gets there.
-fn plan_file(state_dir: &Path, pair: &str, hash: &str) -> Result<PathBuf, Failure> {
+/// The hash is part of a path: nothing but hexadecimal digits gets there.
+fn check_hash(hash: &str) -> Result<&str, Failure> {
     if hash.is_empty() || !hash.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(
             Failure::usage("a plan's hash has hexadecimal digits only").hint("copy it from what the halt printed")
         );
     }
+    Ok(hash)
+}
+
+/// The stored plan of a pair.
+fn plan_file(state_dir: &Path, pair: &str, hash: &str) -> Result<PathBuf, Failure> {
+    let hash = check_hash(hash)?;
     let path = state_dir.join("pairs").join(pair).join("plans").join(format!("{}.plan", hash.to_ascii_lowercase()));
     if path.is_file() {
         return Ok(path);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::human::Colour;
+use super::meant;
 use super::output::{Format, Output, Stream, Verbosity};
 use super::resolve::{self, Task, Wish};
 use super::run::Work;
@@ -30,13 +31,6 @@ pub enum Reached {
     Lent(Line),
     /// The daemon ran it.
     Ran(Exit),
-}
-
-/// What two processes compare to know that they mean the same by a job's name. Holds no secret: that is how tasks are
-/// written out.
-pub fn fingerprint(task: &Task) -> String {
-    let task = Task { command: "", ..task.clone() };
-    blake3::hash(format!("{task:?}").as_bytes()).to_hex().to_string()
 }
 
 /// Finds out whether a daemon holds the pair of a task that is to be carried out.
@@ -76,6 +70,47 @@ pub async fn lend(setup: &Setup, pair: &str) -> Result<Reached, Failure> {
     }
 }
 
+/// Has the daemon run a job whose places can't be found here, or carry out a plan of it: it may have variables and
+/// credentials that nobody else has. The name is enough where both have the same job of the same file.
+///
+/// # Errors
+/// `failure`, which says why they can't be found, where no daemon does it; a daemon is there and can't be asked, or refuses.
+pub async fn by_name((name, plan): (&str, Option<&str>), failure: Failure, setup: &Setup) -> Result<Exit, Failure> {
+    let Some(job) = setup.config.job(name).filter(|_| !setup.is_served()) else { return Err(failure) };
+    let (job, meant, how) = (job.name.clone(), meant::as_written(job, &setup.config), how(&setup.output));
+    let by_hand = if plan.is_none() { paused(name, setup) } else { None };
+    let ask = match plan.map(str::to_owned) {
+        Some(plan) => Ask::Approve { job, meant, plan, how },
+        None => Ask::Run { job, meant, how },
+    };
+    let Some(mut line) = reached(setup, ask).await? else { return Err(failure) };
+    by_hand.inspect(|told| setup.output.say(told));
+    match listen(&mut line, setup).await? {
+        Heard::Exit(exit) => Ok(exit),
+        Heard::NotMine | Heard::Done => Err(why_not(name, failure, setup).await),
+    }
+}
+
+/// `failure`, and why the daemon that is there does not do it instead.
+async fn why_not(name: &str, failure: Failure, setup: &Setup) -> Failure {
+    let Ok(Some(daemon)) = state(&setup.state_dir).await else { return failure };
+    let own = setup.config_file.as_deref();
+    let hint = match daemon.config.as_deref() {
+        Some(its) if own.is_none_or(|own| !meant::is_same_file(own, its)) => {
+            format!("the daemon of {} has another configuration, and does not do it instead: {its}", daemon.state_dir)
+        }
+        _ if daemon.jobs.iter().all(|job| job.name != name) => {
+            format!("the daemon of {} does not run {}, and can't do it instead", daemon.state_dir, shell::word(name))
+        }
+        _ => format!(
+            "the daemon has this job as it was before the configuration was changed, and does not do it instead: kill -HUP {} \
+             lets it read the file again",
+            daemon.pid
+        ),
+    };
+    failure.hint(hint)
+}
+
 /// What is said where a job runs that a person paused.
 fn paused(job: &str, setup: &Setup) -> Option<String> {
     let paused = pauses::read(&setup.state_dir).ok()?;
@@ -89,9 +124,9 @@ fn as_it_is(task: &Task, setup: &Setup, work: Work<'_>, pair: &str) -> Option<As
     let plain =
         resolve::job_task(setup.config.job(&job)?, &super::args::RunArgs::default(), setup.world(&super::env)).ok()?;
     let how = how(&setup.output);
-    let meant = fingerprint(&plain);
+    let meant = meant::by_places(&plain);
     match work {
-        Work::Cycle if fingerprint(task) == meant => Some(Ask::Run { job, meant, how }),
+        Work::Cycle if meant::by_places(task) == meant => Some(Ask::Run { job, meant, how }),
         Work::Apply(path, Approval::Given) => {
             let plan = path.file_stem()?.to_str()?.to_owned();
             let stored =

@@ -11,8 +11,9 @@ use super::client;
 use super::dispatch;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::meant;
 use super::output::Output;
-use super::setup::{Setup, shown};
+use super::setup::Setup;
 use crate::config::places::Env;
 
 /// Carries out the command by what the daemon says; `failure` is why the configuration can't be used.
@@ -27,7 +28,8 @@ pub(super) async fn despite(cli: &Cli, failure: Failure, output: &Arc<Output>, e
     };
     let Some(setup) = Setup::without_config(&cli.global, Arc::clone(output), env) else { return Err(failure) };
     let Ok(Some(daemon)) = client::state(&setup.state_dir).await else { return Err(failure) };
-    let runs_by_it = daemon.config.is_some() && daemon.config == setup.config_file.as_deref().map(shown);
+    let files = setup.config_file.as_deref().zip(daemon.config.as_deref());
+    let runs_by_it = files.is_some_and(|(own, its)| meant::is_same_file(own, its));
     if cli.global.state_dir.is_none() && !runs_by_it {
         return Err(failure);
     }

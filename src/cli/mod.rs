@@ -23,6 +23,7 @@ pub mod interrupt;
 pub mod json;
 mod lease;
 pub mod logging;
+pub mod meant;
 pub mod output;
 pub mod ownership;
 pub mod pairs;
@@ -159,8 +160,8 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         }
         Cmd::Daemon(args) => daemon::daemon(args, &cli.global, setup).await,
         Cmd::Status(args) => status::status(args, setup, world).await,
-        Cmd::Pause(args) => pause::pause(args, Pausing::Pause, setup).await,
-        Cmd::Resume(args) => pause::pause(args, Pausing::Resume, setup).await,
+        Cmd::Pause(args) => pause::pause(args, Pausing::Pause, &cli.global, setup).await,
+        Cmd::Resume(args) => pause::pause(args, Pausing::Resume, &cli.global, setup).await,
         Cmd::History(args) => status::history(args.job.as_deref(), args.limit, setup, world),
         Cmd::Approve(args) => approve::approve(args, setup, world).await,
         Cmd::Apply(args) => approve::apply(args, setup, world).await,

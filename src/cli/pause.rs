@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
+use super::args::Global;
 use super::client::{self, Obeyed};
 use super::daemon::DaemonLock;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::meant;
 use super::setup::{Setup, shown};
 use super::shell;
 use crate::daemon::control::{Ask, Pausing};
 use crate::daemon::pauses::{self, Pauses};
+use crate::daemon::state::DaemonState;
 
 /// The end of the help of `pause`.
 pub const HELP_PAUSE: &str = "\
@@ -40,8 +43,11 @@ pub struct Which {
 /// `pause [JOB]` and `resume [JOB]`.
 ///
 /// # Errors
-/// No daemon is there, it can't be asked, or it does not run this job.
-pub async fn pause(args: &Which, pausing: Pausing, setup: &Setup) -> Result<Exit, Failure> {
+/// No daemon is there, it can't be asked, it does not run this job, or the job of another configuration is meant.
+pub async fn pause(args: &Which, pausing: Pausing, global: &Global, setup: &Setup) -> Result<Exit, Failure> {
+    if let Some(daemon) = client::state(&setup.state_dir).await? {
+        refuse_another(&daemon, args, pausing, (global, setup))?;
+    }
     let job = args.job.clone();
     let ask = match pausing {
         Pausing::Pause => Ask::Pause { job },
@@ -78,6 +84,34 @@ pub async fn pause(args: &Which, pausing: Pausing, setup: &Setup) -> Result<Exit
         Pausing::Resume => format!("resumed: {what}; what changed meanwhile is done now"),
     });
     Ok(Exit::Done)
+}
+
+/// A daemon is found by its state directory, and another configuration may have that one, too, and jobs of the same
+/// names. A person who names only the state directory means whatever runs there.
+fn refuse_another(
+    daemon: &DaemonState,
+    args: &Which,
+    pausing: Pausing,
+    (global, setup): (&Global, &Setup),
+) -> Result<(), Failure> {
+    let by_state = global.state_dir.is_some() && global.config.is_none();
+    let (Some(own), Some(its)) = (setup.config_file.as_deref().filter(|_| !by_state), daemon.config.as_deref()) else {
+        return Ok(());
+    };
+    if meant::is_same_file(own, its) {
+        return Ok(());
+    }
+    let (command, done) = match pausing {
+        Pausing::Pause => ("pause", "paused"),
+        Pausing::Resume => ("resume", "resumed"),
+    };
+    let (dir, own) = (shown(&setup.state_dir), shown(own));
+    let job = args.job.as_deref().map_or_else(String::new, |job| format!(" {}", shell::word(job)));
+    let state_dir = shell::path(&setup.state_dir.display().to_string());
+    let message = format!("nothing is {done}: the daemon of {dir} runs by {its}, and this command by {own}");
+    Err(Failure::usage(message)
+        .hint(format!("if that daemon is meant: mediasync {command}{job} --state-dir {state_dir}"))
+        .hint("if another one is meant, name its state directory, too"))
 }
 
 /// A pause that an earlier daemon left ends. Beginning one is refused: somebody who means a daemon with another state

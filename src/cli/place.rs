@@ -194,8 +194,13 @@ fn settle(path: &Path, world: World<'_>) -> Result<PathBuf, Failure> {
 
 /// The remote that a text names: `live:photos`.
 pub fn named<'a>(text: &str, world: World<'a>) -> Option<(&'a str, &'a Remote)> {
+    remote(text, world.config)
+}
+
+/// The same with nothing but the configuration.
+pub fn remote<'a>(text: &str, config: &'a Config) -> Option<(&'a str, &'a Remote)> {
     let (name, _) = text.split_once(':')?;
-    world.config.remotes.get_key_value(name).map(|(name, remote)| (name.as_str(), remote))
+    config.remotes.get_key_value(name).map(|(name, remote)| (name.as_str(), remote))
 }
 
 /// The remote of a text whose place only a command tells, and that command.

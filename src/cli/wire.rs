@@ -17,7 +17,7 @@ use crate::config::BUFFER_BYTES;
 use crate::location::Location;
 use crate::manifest::{Lock, LockError, Manifest, ManifestError, Orientation, Pair};
 use crate::model::{Filter, FilterRules, Scope, Side, Symlinks, parse_ignore};
-use crate::plan::{Policy, Raise};
+use crate::plan::Policy;
 use crate::replica::access::{Access, Guarded};
 use crate::replica::azure::{self, Azure};
 use crate::replica::local::watch::{self, Watcher};
@@ -246,7 +246,7 @@ impl Session {
             waits: None,
             budget: task.options.max_delete,
             overwrites: task.options.max_overwrite,
-            raise: Raise::ByFlag,
+            raise: task.raise,
             trash: task.trash(),
             run,
             concurrency: task.options.concurrency,

@@ -56,7 +56,8 @@ pub enum Ask {
     Run {
         /// Its name.
         job: String,
-        /// What the asker means by it, as a fingerprint: the daemon may run by another configuration.
+        /// What the asker means by it, as a fingerprint of its places or, where the asker can't find them, of what is
+        /// written: the daemon may run by another configuration.
         meant: String,
         /// How it is told.
         how: How,

@@ -107,6 +107,8 @@ impl Limit {
 pub enum Raise {
     /// By flags of the command.
     ByFlag,
+    /// In the job, or by flags of a command: it runs only when somebody asks for it.
+    InJob,
     /// In the configuration that a daemon runs by; it takes no such flags.
     InConfig,
 }

@@ -141,6 +141,10 @@ fn a_dry_run_names_the_plan_that_waits_for_approval() {
     let plan = halted["daemon"]["halt"]["plan"].as_str().unwrap().to_owned();
     let hint = format!("a plan with the same numbers waits since the last run: mediasync approve media {plan}");
     let told = sandbox.run(&["sync", "media", "-n"]).exits(4).says(&[&hint]);
+    // The daemon takes no flags.
+    let raise = "The plan deletes 1 key; max_delete of the job allows 0. If that is meant, approve this plan, or set \
+                 max_delete of the job and let the daemon read it";
+    let told = told.says(&[raise]).never_says("--max-delete");
     // Another one is not the one that waits.
     sandbox.remove("b.txt");
     let other = sandbox.run(&["sync", "media", "-n"]).exits(4);

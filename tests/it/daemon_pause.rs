@@ -124,3 +124,36 @@ fn a_pause_that_can_not_be_written_down_is_one_and_says_so() {
     stays_paused(&sandbox, &mut daemon);
     daemon.stop().exits(0);
 }
+
+#[test]
+fn a_pause_by_another_configuration_is_refused_and_names_both() {
+    let sandbox = watched();
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    let (file, other) = (sandbox.path("config.toml"), sandbox.path("other.toml"));
+    fs::copy(&file, &other).unwrap();
+    let both = [
+        format!("runs by {}, and this command by {}", file.display(), other.display()),
+        format!(" --state-dir {}", sandbox.path("state").display()),
+    ];
+    for (command, done) in [("pause", "paused"), ("resume", "resumed")] {
+        for job in [&["media"][..], &[]] {
+            let args = [&["--config", other.to_str().unwrap(), command], job].concat();
+            let ran = sandbox.run(&args).exits(2);
+            ran.says(&[&format!("nothing is {done}: the daemon of ")]).says(&both.each_ref().map(String::as_str));
+        }
+    }
+    daemon.until_idle();
+    assert!(!sandbox.path("state/paused.json").exists());
+    // Another name of the file is the file, and the state directory alone names the daemon, whatever stands here.
+    fs::copy(&file, sandbox.path("work/mediasync.toml")).unwrap();
+    let told = sandbox.run(&["--config", other.to_str().unwrap(), "pause", "media"]);
+    sandbox.run(&["pause", "media"]).exits(0);
+    daemon.until("paused", |job| job["phase"] == "paused");
+    assert!(told.all().contains("mediasync pause media --state-dir"), "{told:?}");
+    fs::remove_file(&other).unwrap();
+    std::os::unix::fs::symlink(&file, &other).unwrap();
+    sandbox.run(&["--config", other.to_str().unwrap(), "resume", "media"]).exits(0);
+    daemon.until_idle();
+    daemon.stop().exits(0);
+}

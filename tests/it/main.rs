@@ -7,6 +7,7 @@ mod cli_adopt;
 mod cli_azure;
 mod cli_changes;
 mod cli_conflicts;
+mod cli_credentials;
 mod cli_disk;
 mod cli_errors;
 mod cli_kill;

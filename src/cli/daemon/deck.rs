@@ -14,12 +14,14 @@ use super::journal;
 use super::launch::{self, Handle};
 use crate::cli::args::{self, RunArgs};
 use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
 use crate::cli::human::Colour;
 use crate::cli::output::{Format, Output, Stream, Verbosity};
 use crate::cli::resolve::Task;
 use crate::cli::run::{self, Work};
 use crate::cli::setup::{Setup, shown};
-use crate::cli::{approve, client, env, resolve};
+use crate::cli::{approve, env, meant, resolve};
+use crate::config::Job;
 use crate::daemon::control::{Answer, Deck, How, Pausing, Wanted};
 use crate::daemon::job::tell::summary;
 use crate::daemon::job::{Loan, Order};
@@ -131,12 +133,15 @@ impl Deck for Jobs {
         let output = Arc::new(output(how, &out));
         let setup = handle.setup.telling(Arc::clone(&output));
         let Some(known) = setup.config.job(job) else { return Answer::NotMine };
-        if launch::ask_commands(known, &setup).await.is_err() {
-            return Answer::NotMine;
-        }
-        let Ok(task) = resolve::job_task(known, &RunArgs::default(), setup.world(&env)) else { return Answer::NotMine };
+        // Whoever can't find the places asks for the job as it is written.
+        let is_as_written = meant::as_written(known, &setup.config) == meant;
+        let task = match task(known, &setup).await {
+            Ok(task) => task,
+            Err(failure) if is_as_written => return lost(job, failure, &output),
+            Err(_) => return Answer::NotMine,
+        };
         // By another configuration the same name means something else.
-        if client::fingerprint(&task) != meant {
+        if !is_as_written && meant::by_places(&task) != meant {
             return Answer::NotMine;
         }
         let loan = match self.lend_job(&handle).await {
@@ -166,6 +171,19 @@ impl Deck for Jobs {
         drop(loan);
         Answer::Exit { code: Exit::code(exit) }
     }
+}
+
+/// What a job is by its places.
+async fn task(job: &Job, setup: &Setup) -> Result<Task, Failure> {
+    launch::ask_commands(job, setup).await?;
+    resolve::job_task(job, &RunArgs::default(), setup.world(&env))
+}
+
+/// Neither who asks nor the daemon finds the places.
+fn lost(job: &str, failure: Failure, output: &Output) -> Answer {
+    let message = format!("the daemon can't find the places either: {}", failure.message);
+    output.failure(Some(job), &Failure { message, ..failure });
+    Answer::Exit { code: Exit::code(failure.exit.max(output.finish())) }
 }
 
 /// A run that a person asked for, on its way into the log, the counters and the list of runs.

@@ -5,24 +5,24 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Mirror, Pull, Push, RunArgs, Sync};
 use super::failure::Failure;
-use super::place::{End, World, end, known, named, written};
+use super::place::{End, World, end, named};
 use super::setup::shown;
 use super::shell;
-use crate::config::overlap::{Claim, Relation, Writes, overlaps};
 use crate::config::{Job, Options, places};
-use crate::location::{self, Found, Location, Overlap};
+use crate::location::{self, Found, Location};
 use crate::model::{Junk, Key, Replaced, Side, TrashRule};
-use crate::plan::{Mode, OnConflict};
+use crate::plan::{Mode, OnConflict, Raise};
 use crate::replica::local::Parents;
-use crate::secret::Secret;
 
 mod aim;
 mod daemon;
+mod job;
 mod typed;
 
 pub use aim::{Aim, Made};
 use aim::{Sure, may_change, refuse_overlap, set_acl};
 pub use daemon::daemon_jobs;
+pub use job::{JobTask, Unready, check_jobs, job_ends, job_task, job_task_for};
 pub(in crate::cli) use typed::{is_a_bare_name, unknown_job};
 use typed::{known_remotes, looks_like_a_place, no_target, refuse_a_bare_name, refuse_a_variable};
 
@@ -64,6 +64,8 @@ pub struct Task {
     pub run: Wish,
     /// Whether a person must be asked first, about which remotes.
     pub confirm: Option<String>,
+    /// How a person allows more deletions and overwrites.
+    pub raise: Raise,
 }
 
 impl Task {
@@ -82,9 +84,6 @@ impl Task {
         TrashRule { keep: self.options.trash, replaced }
     }
 }
-
-/// A job, or why it can't run; the other jobs go on.
-pub type JobTask = (String, Result<Task, Failure>);
 
 /// `push [LOCAL] REMOTE`.
 ///
@@ -224,7 +223,8 @@ pub fn sync(args: &Sync, world: World<'_>) -> Result<Vec<JobTask>, Failure> {
     if args.run.how.save_plan.is_some() && jobs.len() > 1 {
         return Err(Failure::usage("--save-plan writes one plan, and several jobs would run").hint("name one job"));
     }
-    Ok(jobs.into_iter().map(|job| (job.name.clone(), job_task(job, &args.run, world))).collect())
+    let task = |job: &Job| job::ready(job, job.mode.into(), &args.run, world);
+    Ok(jobs.into_iter().map(|job| (job.name.clone(), task(job))).collect())
 }
 
 /// The jobs of these names; all of them without a name.
@@ -259,69 +259,6 @@ pub fn jobs<'a>(names: &[String], world: World<'a>) -> Result<Vec<&'a Job>, Fail
         }
     }
     Ok(found)
-}
-
-/// What a job of the configuration means, with what the command line adds.
-///
-/// # Errors
-/// Why it can't run.
-pub fn job_task(job: &Job, args: &RunArgs, world: World<'_>) -> Result<Task, Failure> {
-    job_task_for(job, job.mode.into(), args, world)
-}
-
-/// The same for something else than what the job is for.
-///
-/// # Errors
-/// Why it can't run.
-pub fn job_task_for(job: &Job, aim: Aim, args: &RunArgs, world: World<'_>) -> Result<Task, Failure> {
-    let (source, dest) = job_ends(job, world)?;
-    let mut task = task("sync", source, dest, aim, job.options.clone(), args)?;
-    task.job = Some(job.name.clone());
-    Ok(task)
-}
-
-/// Both places of a job, checked against those of all other jobs.
-///
-/// # Errors
-/// Why they can't be used.
-pub fn job_ends(job: &Job, world: World<'_>) -> Result<(End, End), Failure> {
-    let at = |key: &str, failure: Failure| {
-        let message = format!("job.{}.{key} (line {}): {}", job.name, job.line, failure.message);
-        Failure { message, ..failure }
-    };
-    let source = written(&job.source, world).map_err(|failure| at("source", failure))?;
-    let dest = written(&job.destination, world).map_err(|failure| at("destination", failure))?;
-    Ok((source, dest))
-}
-
-/// Jobs that may not stand side by side, as far as their places can be resolved.
-///
-/// # Errors
-/// All of them.
-pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
-    let place = |text: &Secret| known(text, world).ok().map(|end| end.location);
-    let claims: Vec<Claim<'_, Location>> = world
-        .config
-        .jobs
-        .iter()
-        .map(|job| Claim {
-            job: &job.name,
-            line: job.line,
-            source: place(&job.source),
-            destination: place(&job.destination),
-            writes: if job.mode.writes().contains(&Side::Source) { Writes::Both } else { Writes::Destination },
-        })
-        .collect();
-    let found = overlaps(&claims, |a, b| match location::overlap(a, b) {
-        None => Relation::Apart,
-        Some(Overlap::Same) => Relation::Same,
-        Some(Overlap::FirstInside | Overlap::SecondInside) => Relation::Nested,
-    });
-    if found.is_empty() {
-        return Ok(());
-    }
-    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
-    Err(Failure::usage(format!("{}: jobs stand in each other's way\n{}", shown(&world.config.path), told.join("\n"))))
 }
 
 /// Whether a single argument of push or pull is the remote: anything but a plain path.
@@ -372,7 +309,8 @@ fn task(
         Wish::DryRun | Wish::SavePlan(_) => None,
     };
     let only = args.scope.only.as_deref().map(only).transpose()?;
-    Ok(Task { command, job: None, source, dest, mode, writes, made, left_acl, options, only, run, confirm })
+    let raise = Raise::ByFlag;
+    Ok(Task { command, job: None, source, dest, mode, writes, made, left_acl, options, only, run, confirm, raise })
 }
 
 fn override_options(options: &mut Options, args: &RunArgs) -> Result<(), Failure> {

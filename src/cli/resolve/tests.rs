@@ -83,7 +83,7 @@ fn resolve_with(env: &dyn Fn(&str) -> Option<String>, config: &str, line: &str) 
         Cmd::Push(args) => push(&args, world).map(|task| vec![task]),
         Cmd::Pull(args) => pull(&args, world).map(|task| vec![task]),
         Cmd::Mirror(args) => mirror(&args, world).map(|task| vec![task]),
-        Cmd::Sync(args) => sync(&args, world)?.into_iter().map(|(_, task)| task).collect(),
+        Cmd::Sync(args) => sync(&args, world)?.into_iter().map(|(_, task)| Ok(task?)).collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -320,6 +320,52 @@ fn flags_come_on_top_of_a_job() {
 }
 
 #[test]
+fn what_a_halt_says_about_limits_fits_where_they_come_from() {
+    let raise = |config: &str, line: &str| resolve(config, line).unwrap().remove(0).raise;
+    let timed = |line: &str| CONFIG.replacen("mode = ", &format!("{line}\nmode = "), 1);
+    assert_eq!(raise(CONFIG, "mediasync sync media"), Raise::InJob);
+    for line in ["watch = true", "every = \"1h\""] {
+        assert_eq!(raise(&timed(line), "mediasync sync media"), Raise::InConfig, "{line}");
+    }
+    for flags in ["--max-delete 10", "--max-overwrite 5%"] {
+        assert_eq!(raise(&timed("watch = true"), &format!("mediasync sync media {flags}")), Raise::ByFlag, "{flags}");
+    }
+    assert_eq!(raise(CONFIG, "mediasync push live:"), Raise::ByFlag);
+}
+
+#[test]
+fn only_a_job_as_it_is_written_may_be_run_by_somebody_who_finds_its_places() {
+    let unready = |flags: &str| {
+        let config = CONFIG.replace("env:LIVE", "env:MISSING");
+        let parsed = Config::parse(&config, Path::new("/project/mediasync.toml")).unwrap();
+        let world = World {
+            texts: &Texts::default(),
+            commands: &Commands::default(),
+            project: None,
+            env: &|_| None,
+            found: &|_| Found::Directory,
+            settle: &|path| Ok(path.to_owned()),
+            config: &parsed,
+            repeated: "",
+        };
+        let line = format!("mediasync sync media {flags}");
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+        let Cmd::Sync(args) = cli.command else { panic!("not sync") };
+        sync(&args, world).unwrap().remove(0).1.unwrap_err()
+    };
+    // What the job says itself is nothing more: it has max_delete = 5.
+    for plain in ["", "--json", "--max-delete 5"] {
+        assert!(matches!(unready(plain), Unready::Places(_)), "{plain}");
+    }
+    let more =
+        ["-n", "--save-plan x", "--only a", "--max-delete 6", "--yes", "--acl private", "--trash 1d", "--overwrite"];
+    for flags in more.into_iter().chain(["--exclude a", "--no-default-excludes", "--symlinks follow", "--bwlimit 1MiB"])
+    {
+        assert!(matches!(unready(flags), Unready::Refused(_)), "{flags}");
+    }
+}
+
+#[test]
 fn a_missing_variable_only_matters_to_the_job_that_needs_it() {
     let parsed = Config::parse(CONFIG, Path::new("/project/mediasync.toml")).unwrap();
     let env = |name: &str| (name == "LIVE").then(|| "s3://K:S@live.s3.eu-central-1.amazonaws.com/site".to_owned());
@@ -338,7 +384,7 @@ fn a_missing_variable_only_matters_to_the_job_that_needs_it() {
     let Cmd::Sync(args) = cli.command else { panic!("not sync") };
     let tasks = sync(&args, world).unwrap();
     assert!(tasks[0].1.is_ok());
-    let failure = tasks[1].1.as_ref().unwrap_err();
+    let failure = Failure::from(tasks[1].1.clone().unwrap_err());
     assert_eq!(
         failure.message,
         "job.lost.destination (line 27): remote.broken (line 15): the variable MISSING is not set"

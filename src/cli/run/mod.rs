@@ -17,7 +17,7 @@ use super::output::Output;
 use super::pairs::{self, Known};
 use super::place::End;
 use super::progress::Bars;
-use super::resolve::{JobTask, Task, Wish};
+use super::resolve::{JobTask, Task, Unready, Wish};
 use super::setup::Setup;
 use super::shell;
 use super::teller::{About, Halted, Teller};
@@ -42,10 +42,7 @@ pub async fn all(tasks: Vec<JobTask>, setup: &Setup) -> Exit {
     for (name, task) in tasks {
         let exit = match task {
             Ok(task) => one(&task, setup, Work::Cycle).await,
-            Err(failure) => {
-                setup.output.failure(Some(&name), &failure);
-                failure.exit
-            }
+            Err(unready) => instead(&name, unready, setup).await,
         };
         worst = worst.max(exit);
         if exit == Exit::Interrupted {
@@ -53,6 +50,18 @@ pub async fn all(tasks: Vec<JobTask>, setup: &Setup) -> Exit {
         }
     }
     worst
+}
+
+/// What becomes of a job that can't run here.
+async fn instead(name: &str, unready: Unready, setup: &Setup) -> Exit {
+    let done = match unready {
+        Unready::Places(failure) => client::by_name((name, None), failure, setup).await,
+        Unready::Refused(failure) => Err(failure),
+    };
+    done.unwrap_or_else(|failure| {
+        setup.output.failure(Some(name), &failure);
+        failure.exit
+    })
 }
 
 /// What is done with a task.

@@ -63,6 +63,7 @@ impl Desk {
             only: None,
             run,
             confirm: None,
+            raise: crate::plan::Raise::ByFlag,
         }
     }
 
@@ -176,7 +177,7 @@ async fn several_jobs_go_on_past_a_failed_one() {
     let desk = Desk::new();
     desk.write("source/a.txt", "a");
     let tasks = vec![
-        ("lost".to_owned(), Err(Failure::usage("the variable is not set"))),
+        ("lost".to_owned(), Err(Unready::Places(Failure::usage("the variable is not set")))),
         ("fine".to_owned(), Ok(desk.task(Mode::Copy, Wish::Execute))),
     ];
     assert_eq!(all(tasks, &desk.setup).await, Exit::Usage);

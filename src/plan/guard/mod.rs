@@ -302,7 +302,7 @@ fn overwrites(situation: &Situation) -> Option<String> {
 fn too_many(situation: &Situation, what: &str, allowed: u64, flag: &str) -> String {
     match situation.raise {
         Raise::ByFlag => format!("{what}; --{flag} allows {allowed}"),
-        Raise::InConfig => {
+        Raise::InJob | Raise::InConfig => {
             let (key, way) = (flag.replace('-', "_"), way(situation, flag));
             format!("{what}; {key} of the job allows {allowed}. If that is meant, {way}")
         }
@@ -313,6 +313,9 @@ fn too_many(situation: &Situation, what: &str, allowed: u64, flag: &str) -> Stri
 fn way(situation: &Situation, flag: &str) -> String {
     match situation.raise {
         Raise::ByFlag => format!("approve this plan or give --{flag}"),
+        Raise::InJob => {
+            format!("approve this plan, give --{flag} for this run, or set {} of the job", flag.replace('-', "_"))
+        }
         Raise::InConfig => format!(
             "approve this plan, or set {} of the job and let the daemon read it (systemctl reload, or kill -HUP)",
             flag.replace('-', "_")

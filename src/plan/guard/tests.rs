@@ -55,6 +55,19 @@ fn a_daemon_names_the_keys_of_its_configuration_and_no_flag() {
     }
 }
 
+#[test]
+fn a_job_by_hand_names_its_keys_and_the_flags_for_one_run() {
+    let by_hand = Situation { raise: Raise::InJob, budget: Budget::ThisRun(Limit::Keys(10)), ..calm() };
+    let key = "The plan deletes 11 keys; max_delete of the job allows 10. If that is meant, approve this plan, give \
+               --max-delete for this run, or set max_delete of the job";
+    halts(&Situation { planned: deleting(11), ..by_hand.clone() }, key);
+    let sliding = Situation { planned: deleting(501), watched: source(4_499, 501), ..by_hand };
+    halts(
+        &Situation { budget: Budget::Sliding, ..sliding },
+        "give --max-delete for this run, or set max_delete of the job",
+    );
+}
+
 fn halts(situation: &Situation, with: &str) {
     match check(situation) {
         GuardVerdict::Halt(reason) => assert!(reason.contains(with), "{reason}"),

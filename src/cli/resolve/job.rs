@@ -1,0 +1,122 @@
+//! A job of the configuration: what it means as a task, or why it can't run here.
+
+use super::{Aim, Task, override_options, task};
+use crate::cli::args::RunArgs;
+use crate::cli::failure::Failure;
+use crate::cli::place::{End, World, known, written};
+use crate::cli::setup::shown;
+use crate::config::Job;
+use crate::config::overlap::{Claim, Relation, Writes, overlaps};
+use crate::location::{self, Location, Overlap};
+use crate::model::Side;
+use crate::plan::Raise;
+use crate::secret::Secret;
+
+/// A job, or why it can't run; the other jobs go on.
+pub type JobTask = (String, Result<Task, Unready>);
+
+/// Why a job can't run here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unready {
+    /// Its places can't be found, and nothing else was asked for than what it says itself: a daemon may have the
+    /// variables and credentials for it.
+    Places(Failure),
+    /// Anything else.
+    Refused(Failure),
+}
+
+impl From<Unready> for Failure {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::Places(failure) | Unready::Refused(failure) => failure,
+        }
+    }
+}
+
+/// What a job of the configuration means, with what the command line adds.
+///
+/// # Errors
+/// Why it can't run.
+pub fn job_task(job: &Job, args: &RunArgs, world: World<'_>) -> Result<Task, Failure> {
+    job_task_for(job, job.mode.into(), args, world)
+}
+
+/// The same for something else than what the job is for.
+///
+/// # Errors
+/// Why it can't run.
+pub fn job_task_for(job: &Job, aim: Aim, args: &RunArgs, world: World<'_>) -> Result<Task, Failure> {
+    Ok(ready(job, aim, args, world)?)
+}
+
+/// As [`job_task`], and whether somebody else could run it.
+pub(super) fn ready(job: &Job, aim: Aim, args: &RunArgs, world: World<'_>) -> Result<Task, Unready> {
+    let (source, dest) = job_ends(job, world).map_err(|failure| {
+        if adds_nothing(job, args) { Unready::Places(failure) } else { Unready::Refused(failure) }
+    })?;
+    let task = task("sync", source, dest, aim, job.options.clone(), args).map_err(Unready::Refused)?;
+    Ok(Task { job: Some(job.name.clone()), raise: raise(job, args), ..task })
+}
+
+/// Whether the command line says no more than the job does.
+fn adds_nothing(job: &Job, args: &RunArgs) -> bool {
+    let mut options = job.options.clone();
+    let is_as_written = override_options(&mut options, args).is_ok() && options == job.options;
+    let looks = args.how.dry_run || args.how.save_plan.is_some();
+    is_as_written && !looks && args.scope.only.is_none() && args.leave.acl.is_none() && !args.leave.yes
+}
+
+/// Where the limits of a job come from.
+fn raise(job: &Job, args: &RunArgs) -> Raise {
+    if args.leave.max_delete.is_some() || args.leave.max_overwrite.is_some() {
+        Raise::ByFlag
+    } else if job.daemon.watch || job.daemon.schedule.is_some() {
+        Raise::InConfig
+    } else {
+        Raise::InJob
+    }
+}
+
+/// Both places of a job, checked against those of all other jobs.
+///
+/// # Errors
+/// Why they can't be used.
+pub fn job_ends(job: &Job, world: World<'_>) -> Result<(End, End), Failure> {
+    let at = |key: &str, failure: Failure| {
+        let message = format!("job.{}.{key} (line {}): {}", job.name, job.line, failure.message);
+        Failure { message, ..failure }
+    };
+    let source = written(&job.source, world).map_err(|failure| at("source", failure))?;
+    let dest = written(&job.destination, world).map_err(|failure| at("destination", failure))?;
+    Ok((source, dest))
+}
+
+/// Jobs that may not stand side by side, as far as their places can be resolved.
+///
+/// # Errors
+/// All of them.
+pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
+    let place = |text: &Secret| known(text, world).ok().map(|end| end.location);
+    let claims: Vec<Claim<'_, Location>> = world
+        .config
+        .jobs
+        .iter()
+        .map(|job| Claim {
+            job: &job.name,
+            line: job.line,
+            source: place(&job.source),
+            destination: place(&job.destination),
+            writes: if job.mode.writes().contains(&Side::Source) { Writes::Both } else { Writes::Destination },
+        })
+        .collect();
+    let found = overlaps(&claims, |a, b| match location::overlap(a, b) {
+        None => Relation::Apart,
+        Some(Overlap::Same) => Relation::Same,
+        Some(Overlap::FirstInside | Overlap::SecondInside) => Relation::Nested,
+    });
+    if found.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    Err(Failure::usage(format!("{}: jobs stand in each other's way\n{}", shown(&world.config.path), told.join("\n"))))
+}
