@@ -98,6 +98,56 @@ fn a_unit_says_what_its_user_can_t_read_and_how_to_ask_it() {
 }
 
 #[test]
+fn a_unit_says_which_files_and_programs_are_not_there() {
+    let (sandbox, config) = two_jobs();
+    let text = fs::read_to_string(&config).unwrap();
+    let (program, home) = (sandbox.path("home of mine/tell-me"), sandbox.path("home of mine"));
+    fs::write(&config, format!("[notify]\ncommand = [{program:?}]\n\n{text}")).unwrap();
+    let service = |what: &str, user: &[&str]| {
+        let args = ["service", what, "--manager", "systemd", "--config", &config, "up"];
+        sandbox.run(&[&args[..], user].concat()).exits(0).all()
+    };
+    let program_note = format!("notify.command: {} is not there", program.display());
+    let system =
+        "credential:live: /etc/mediasync/credentials/live is not there, and the service starts only when it is";
+    let printed = service("print", &[]);
+    assert!(printed.contains(&format!("\n# Note: {program_note}\n")), "{printed}");
+    assert!(
+        printed.contains(&format!("\n# Note: {system}; to write it: install -D -m 600 /dev/stdin /etc/")),
+        "{printed}"
+    );
+    let credential = home.join(".config/mediasync/credentials/live");
+    let own = format!("credential:live: {} is not there", credential.display());
+    let installed = service("install", &["--user"]);
+    assert!(installed.contains(&own) && installed.contains(&program_note), "{installed}");
+    fs::create_dir_all(credential.parent().unwrap()).unwrap();
+    fs::write(&credential, "s3://x").unwrap();
+    fs::write(&program, "#!/bin/sh\n").unwrap();
+    let printed = service("print", &["--user"]);
+    assert!(!printed.contains("credential:live:"), "{printed}");
+    assert!(printed.contains("notify.command: ") && printed.contains(" is not executable: chmod 755 "), "{printed}");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let printed = service("print", &["--user"]);
+    assert!(!printed.contains("notify.command"), "{printed}");
+    // The jobs see nothing of where it lies.
+    assert!(service("print", &[]).contains("notify.command: the service does not see "));
+}
+
+#[test]
+fn a_unit_that_may_not_read_its_source_is_told_of_the_group_that_may() {
+    let (sandbox, config) = two_jobs();
+    let media = sandbox.path("media");
+    // Only root can do this; everybody else is in the group of what they made.
+    std::os::unix::fs::chown(&media, None, Some(1)).ok();
+    fs::set_permissions(&media, fs::Permissions::from_mode(0o750)).unwrap();
+    let print = ["service", "print", "--manager", "systemd", "--config", &config, "up"];
+    let printed = sandbox.run(&print).exits(0).all();
+    let note = printed.lines().find(|line| line.contains(" can't read ")).unwrap_or_else(|| panic!("{printed}"));
+    assert!(note.contains("but a group can that it may have, too: SupplementaryGroups="), "{note}");
+    assert!(note.ends_with("in [Service] (systemctl edit mediasync-up.service)"), "{note}");
+}
+
+#[test]
 fn a_unit_of_one_s_own_is_installed_and_removed_and_nothing_else_is() {
     let (sandbox, config) = two_jobs();
     let service = |what: &str, jobs: &[&str]| {

@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 pub mod args;
+mod handed;
 mod launchd;
 mod needs;
 mod rights;

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::args::{Manager, Scope, Which};
-use super::rights::{Machine, Reads, User};
+use super::handed::{self, Program, Runs};
+use super::rights::{Machine, Reads, Unit, User};
+use super::systemd;
 use crate::cli::failure::Failure;
 use crate::cli::place::{self, World};
 use crate::cli::resolve;
@@ -72,7 +74,7 @@ impl Needs {
             user: User::Unnamed,
             notes: Vec::new(),
         };
-        for job in found {
+        for job in &found {
             needs.place(&job.name, job.source.reveal(), job.mode == Mode::TwoWay, world);
             needs.place(&job.name, job.destination.reveal(), true, world);
         }
@@ -85,13 +87,21 @@ impl Needs {
             needs.secrets.insert(needs.config.clone());
         }
         needs.reads.retain(|path| !needs.writes.contains(path));
-        needs.user = machine.chosen(&needs.writes, (which.manager(), which.scope()), &mut needs.notes);
-        needs.check(machine);
+        let name = systemd::name(&which.jobs);
+        let unit = match (which.manager(), which.scope()) {
+            (Manager::Systemd, Scope::System) => Unit::Systemd(&name),
+            (Manager::Systemd, Scope::User) | (Manager::Launchd, _) => Unit::Other,
+        };
+        let kind = (which.manager(), which.scope());
+        needs.user = machine.chosen(&needs.writes, (kind.0, kind.1, unit), &mut needs.notes);
+        needs.check(machine, unit);
+        needs.check_credentials(kind, world);
+        needs.check_programs(&found, (kind, machine), (setup, world));
         Ok(needs)
     }
 
     /// What is not there, or may not be read.
-    fn check(&mut self, machine: &Machine) {
+    fn check(&mut self, machine: &Machine, unit: Unit<'_>) {
         let mut notes = Vec::new();
         for path in self.writes.iter().chain(&self.reads).chain(&self.state) {
             if !path.exists() {
@@ -100,10 +110,43 @@ impl Needs {
         }
         for path in self.reads.iter().chain([&self.config, &self.program]) {
             let what = if self.secrets.contains(path) { Reads::Secrets } else { Reads::All };
-            notes.extend(machine.to_read(path, what, &self.user));
+            notes.extend(machine.to_read(path, what, (&self.user, unit)));
         }
+        notes.extend(self.writes.iter().filter_map(|path| machine.to_enter(path, (&self.user, unit))));
         notes.extend(self.state.as_ref().and_then(|state| machine.to_write(state, &self.user)));
         self.notes.append(&mut notes);
+    }
+
+    /// Credentials that nobody could hand over.
+    fn check_credentials(&mut self, kind: (Manager, Scope), world: World<'_>) {
+        let names = self.credentials.iter();
+        self.notes.extend(names.filter_map(|name| match kind.0 {
+            Manager::Launchd => Some(format!(
+                "credential:{}: launchd hands none to its services; name a file that only its user can read: dsn-file:PATH",
+                name.escape_debug()
+            )),
+            Manager::Systemd => handed::credential(name, &handed::credential_file(name, kind, world.env)?),
+        }));
+    }
+
+    /// Programs that the service could not run.
+    fn check_programs(
+        &mut self,
+        jobs: &[&Job],
+        (kind, machine): ((Manager, Scope), &Machine),
+        (setup, world): (&Setup, World<'_>),
+    ) {
+        let sees = |path: &Path| self.reads.iter().chain(&self.writes).any(|seen| path.starts_with(seen));
+        let runs = Runs { machine, user: &self.user, kind, sees: &sees };
+        let command = setup.config.notify.as_ref().and_then(|notify| notify.command.as_ref()?.first());
+        let notify = command.and_then(|name| Program { key: "notify.command", name, base: None }.trouble(runs));
+        let places = jobs.iter().flat_map(|job| [&job.source, &job.destination]);
+        let printing = places.filter_map(|at| place::told_by_command(at, world)).filter_map(|(remote, command)| {
+            let key = format!("remote.{remote}.dsn_command");
+            Program { key: &key, name: command.first()?, base: Some(world.config.base()) }.trouble(runs)
+        });
+        let notes: BTreeSet<String> = notify.into_iter().chain(printing).collect();
+        self.notes.extend(notes);
     }
 
     /// Where the state is, for commands that ask the service.

@@ -36,6 +36,15 @@ pub(super) struct Machine {
     pub(super) groups: String,
 }
 
+/// The unit that a person may add to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit<'a> {
+    /// A unit of systemd, by its name.
+    Systemd(&'a str),
+    /// One that can't say which groups it has.
+    Other,
+}
+
 /// What a service is to be able to do with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reads {
@@ -101,11 +110,40 @@ impl Machine {
         }
     }
 
+    /// A user as permissions look at it; `None` for whoever prints the unit.
+    fn reader_of(&self, user: &User) -> Option<Reader> {
+        match user {
+            User::Named(name) => Some(self.reader(name)),
+            User::Dynamic => {
+                let name = "the user of this unit (DynamicUser=)".to_owned();
+                Some(Reader { name, number: None, groups: BTreeSet::new(), group: String::new() })
+            }
+            User::Unnamed => None,
+        }
+    }
+
+    /// How a service gets the groups that already have what it may not; `None` where that is not all that it takes. Root's
+    /// group is nobody's way.
+    fn by_groups(&self, reader: &Reader, steps: &[(&Path, u32)], unit: Unit<'_>) -> Option<String> {
+        let Unit::Systemd(unit) = unit else { return None };
+        let mut groups = BTreeSet::new();
+        for (path, rights) in steps.iter().filter(|(path, rights)| !reader.may(path, *rights)) {
+            let found = fs::metadata(path).ok()?;
+            let is_open = found.permissions().mode() >> 3 & rights == *rights;
+            if !is_open || found.gid() == 0 || reader.number == Some(found.uid()) {
+                return None;
+            }
+            groups.insert(self.group_name(&found.gid().to_string()));
+        }
+        let groups = groups.into_iter().collect::<Vec<_>>().join(" ");
+        Some(format!("SupplementaryGroups={groups} in [Service] (systemctl edit {unit})"))
+    }
+
     /// Who the service runs as, by whom what it writes belongs to; and what a person has to do about it.
     pub(super) fn chosen(
         &self,
         writes: &BTreeSet<PathBuf>,
-        (manager, scope): (Manager, Scope),
+        (manager, scope, unit): (Manager, Scope, Unit<'_>),
         notes: &mut Vec<String>,
     ) -> User {
         if scope == Scope::User {
@@ -117,13 +155,26 @@ impl Machine {
             Manager::Systemd => User::Dynamic,
             Manager::Launchd => User::Unnamed,
         };
+        let steps: Vec<(&Path, u32)> = writes.iter().map(|path| (path.as_path(), 0o7)).collect();
+        let (may_write, by_groups) = match &own {
+            User::Named(user) => {
+                let reader = self.reader(user);
+                let way = self.by_groups(&reader, &steps, unit);
+                (steps.iter().all(|(path, rights)| reader.may(path, *rights)), way)
+            }
+            User::Dynamic | User::Unnamed => (false, None),
+        };
+        let or =
+            by_groups.map_or_else(String::new, |way| format!("; or let it have the group that may write there: {way}"));
         let all: Vec<String> = writes.iter().map(|path| shell::path(&path.display().to_string())).collect();
         let all = all.join(" ");
         let mut each = owners.iter();
         match (each.next(), each.next(), &own) {
             (None, ..) | (Some(0), None, User::Unnamed) => own,
+            (Some(0), None, User::Named(_)) | (Some(_), Some(_), _) if may_write => own,
             (Some(0), None, User::Named(user)) => {
-                notes.push(format!("what it writes belongs to root, and it runs as {user}: chown -R {user}: {all}"));
+                notes
+                    .push(format!("what it writes belongs to root, and it runs as {user}: chown -R {user}: {all}{or}"));
                 own
             }
             (Some(0), None, User::Dynamic) => {
@@ -145,7 +196,7 @@ impl Machine {
                 };
                 notes.push(format!(
                     "what it writes belongs to several users ({names}), and {runs}: make a unit for the jobs of each of \
-                     them (service install JOB), or give all of it to one"
+                     them (service install JOB), or give all of it to one{or}"
                 ));
                 own
             }
@@ -153,27 +204,23 @@ impl Machine {
     }
 
     /// What has to be done so that the service can read a path; `None` if it can, or nobody knows.
-    pub(super) fn to_read(&self, path: &Path, what: Reads, user: &User) -> Option<String> {
-        let reader = match user {
-            User::Named(name) => self.reader(name),
-            User::Dynamic => {
-                Reader { name: String::new(), number: None, groups: BTreeSet::new(), group: String::new() }
-            }
-            User::Unnamed => return None,
-        };
+    pub(super) fn to_read(&self, path: &Path, what: Reads, (user, unit): (&User, Unit<'_>)) -> Option<String> {
+        let reader = self.reader_of(user)?;
         let named = shell::path(&path.display().to_string());
-        // What is bound into the service's own directories can be reached there.
-        let is_bound = HOMES.iter().chain(&TEMPORARY).any(|dir| path.starts_with(dir));
-        let above = path.ancestors().skip(1).filter(|_| !is_bound);
-        let closed = above.filter(|dir| !reader.may(dir, 0o1)).last();
-        let who = if *user == User::Dynamic { "the user of this unit (DynamicUser=)" } else { &reader.name };
-        if let Some(dir) = closed {
+        let is_dir = path.is_dir();
+        let closed = closed_above(&reader, path);
+        let own = (path, if is_dir { 0o5 } else { 0o4 });
+        let who = &reader.name;
+        if closed.is_empty() && reader.may(own.0, own.1) {
+            return None;
+        }
+        let steps: Vec<(&Path, u32)> = closed.iter().map(|dir| (*dir, 0o1)).chain([own]).collect();
+        if let Some(way) = self.by_groups(&reader, &steps, unit) {
+            return Some(format!("{who} can't read {}, but a group can that it may have, too: {way}", shown(path)));
+        }
+        if let Some(dir) = closed.last() {
             let way = format!("chmod o+x {}", shell::path(&dir.display().to_string()));
             return Some(format!("{who} can't read {}, because it may not enter {}: {way}", shown(path), shown(dir)));
-        }
-        let is_dir = path.is_dir();
-        if reader.may(path, if is_dir { 0o5 } else { 0o4 }) {
-            return None;
         }
         let group = &reader.group;
         let owner = fs::metadata(path).ok()?.uid();
@@ -194,6 +241,23 @@ impl Machine {
         Some(format!("{who} can't read {}: {way}", shown(path)))
     }
 
+    /// What has to be done so that the service comes to a directory that it writes.
+    pub(super) fn to_enter(&self, path: &Path, (user, unit): (&User, Unit<'_>)) -> Option<String> {
+        let reader = self.reader_of(user)?;
+        let closed = closed_above(&reader, path);
+        let dir = closed.last()?;
+        let steps: Vec<(&Path, u32)> = closed.iter().map(|dir| (*dir, 0o1)).collect();
+        let chmod = || format!("chmod o+x {}", shell::path(&dir.display().to_string()));
+        let way = self.by_groups(&reader, &steps, unit).unwrap_or_else(chmod);
+        Some(format!("{} can't come to {}, because it may not enter {}: {way}", reader.name, shown(path), shown(dir)))
+    }
+
+    /// Whether the service can run a program that is there, as far as anybody knows.
+    pub(super) fn may_run(&self, path: &Path, user: &User) -> bool {
+        let is_closed = |reader: Reader| !reader.may(path, 0o1) || !closed_above(&reader, path).is_empty();
+        !self.reader_of(user).is_some_and(is_closed)
+    }
+
     /// What has to be done so that the service can write into its state directory.
     pub(super) fn to_write(&self, dir: &Path, user: &User) -> Option<String> {
         let User::Named(name) = user else { return None };
@@ -204,6 +268,13 @@ impl Machine {
         let named = shell::path(&dir.display().to_string());
         Some(format!("{name} can't write into {}: chown -R {name}: {named}", shown(dir)))
     }
+}
+
+/// The directories above a path that it may not enter, the nearest one first. What is bound into the service's own
+/// directories can be reached there.
+fn closed_above<'a>(reader: &Reader, path: &'a Path) -> Vec<&'a Path> {
+    let is_bound = HOMES.iter().chain(&TEMPORARY).any(|dir| path.starts_with(dir));
+    path.ancestors().skip(1).filter(|dir| !is_bound && !reader.may(dir, 0o1)).collect()
 }
 
 impl Reader {
@@ -249,7 +320,7 @@ mod tests {
         let web = User::Named("web".to_owned());
         let told = |mode: u32, what: Reads, user: &User| {
             let (_dir, file) = file(mode);
-            let told = machine.to_read(&file, what, user)?;
+            let told = machine.to_read(&file, what, (user, Unit::Other))?;
             Some(told.replace(&*file.to_string_lossy(), "F"))
         };
         assert_eq!(told(0o644, Reads::All, &web), None);
@@ -266,6 +337,53 @@ mod tests {
         }
     }
 
+    /// Gives a path to a group that is not root's, which only root can do; its number.
+    fn grouped(path: &Path, mode: u32) -> Option<u32> {
+        std::os::unix::fs::chown(path, None, Some(4646)).ok();
+        fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        Some(fs::metadata(path).unwrap().gid()).filter(|gid| *gid != 0)
+    }
+
+    #[test]
+    fn a_service_may_have_the_group_that_already_has_the_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let web = User::Named("web".to_owned());
+        let Some(gid) = grouped(dir.path(), 0o750) else { return };
+        let mut machine = machine();
+        machine.groups = format!("{}media:x:{gid}:\n", machine.groups);
+        let unit = Unit::Systemd("mediasync.service");
+        let told = |user: &User, unit| machine.to_read(dir.path(), Reads::All, (user, unit)).unwrap();
+        let way = "SupplementaryGroups=media in [Service] (systemctl edit mediasync.service)";
+        for user in [&web, &User::Dynamic] {
+            assert!(told(user, unit).ends_with(way), "{}", told(user, unit));
+            assert!(told(user, Unit::Other).contains(": chm") || told(user, Unit::Other).contains(": chgrp"));
+        }
+        let writes: BTreeSet<PathBuf> = [dir.path().to_owned()].into();
+        let mut packaged = Machine { users: machine.users.clone(), groups: machine.groups.clone() };
+        packaged.users.push_str("mediasync:x:77:77::/:/bin/false\n");
+        let chosen = |machine: &Machine| {
+            let mut notes = Vec::new();
+            let user = machine.chosen(&writes, (Manager::Systemd, Scope::System, unit), &mut notes);
+            (user, notes.join("; "))
+        };
+        let is_root = fs::metadata(dir.path()).unwrap().uid() == 0;
+        // Its group may read there, and not write.
+        assert!(!is_root || chosen(&packaged).1.ends_with(&format!(": chown -R mediasync: {}", dir.path().display())));
+        grouped(dir.path(), 0o770);
+        assert!(!is_root || chosen(&packaged).1.ends_with(way), "{}", chosen(&packaged).1);
+        // Who is in it already may do all that.
+        packaged.groups = packaged.groups.replace(&format!("media:x:{gid}:"), &format!("media:x:{gid}:mediasync"));
+        assert!(!is_root || chosen(&packaged) == (User::Named("mediasync".to_owned()), String::new()));
+        // A group without the right, and that of root, are no way.
+        grouped(dir.path(), 0o700);
+        assert!(told(&web, unit).contains(": chgrp -R web-data "), "{}", told(&web, unit));
+        if is_root {
+            std::os::unix::fs::chown(dir.path(), None, Some(0)).unwrap();
+            fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o750)).unwrap();
+            assert!(told(&web, unit).contains(": chgrp -R web-data "), "{}", told(&web, unit));
+        }
+    }
+
     #[test]
     fn a_directory_on_the_way_that_is_closed_is_named() {
         let tests = std::env::current_exe().unwrap();
@@ -277,7 +395,7 @@ mod tests {
         if HOMES.iter().chain(&TEMPORARY).any(|hidden| file.starts_with(hidden)) {
             return;
         }
-        let told = machine().to_read(&file, Reads::All, &User::Named("web".to_owned())).unwrap();
+        let told = machine().to_read(&file, Reads::All, (&User::Named("web".to_owned()), Unit::Other)).unwrap();
         assert!(
             told.contains("web can't read ") && told.contains("may not enter ") && told.contains(": chmod o+x /"),
             "{told}"
@@ -310,7 +428,7 @@ mod tests {
         let writes: BTreeSet<PathBuf> = [dir.path().to_owned()].into();
         let chosen = |machine: &Machine, manager, scope| {
             let mut notes = Vec::new();
-            (machine.chosen(&writes, (manager, scope), &mut notes), notes.join("; "))
+            (machine.chosen(&writes, (manager, scope, Unit::Other), &mut notes), notes.join("; "))
         };
         let (plain, mut packaged) = (machine(), machine());
         packaged.users.push_str("mediasync:x:77:77::/:/bin/false\n");

@@ -11,6 +11,8 @@ use crate::cli::setup::shown;
 
 /// The unit of the package.
 const PACKAGED: &str = include_str!("../../../../packaging/systemd/mediasync.service");
+/// Where the files of credentials are, below the directory for configurations.
+pub(super) const CREDENTIALS: &str = "mediasync/credentials";
 /// What works for a service of a user, who can't make mounts or another user.
 const FOR_USERS: [&str; 12] = [
     "NoNewPrivileges",
@@ -60,8 +62,8 @@ pub(super) fn unit(needs: &Needs, scope: Scope) -> Result<String, Failure> {
             let message = format!("the credential {} can't stand in a unit", name.escape_debug());
             return Err(Failure::usage(message).hint("use letters, digits, -, _ and . in its name"));
         }
-        let dir = if scope == Scope::System { "/etc/mediasync/credentials" } else { "%E/mediasync/credentials" };
-        writeln!(unit, "LoadCredential={name}:{dir}/{name}").expect(WRITES);
+        let dir = if scope == Scope::System { "/etc" } else { "%E" };
+        writeln!(unit, "LoadCredential={name}:{dir}/{CREDENTIALS}/{name}").expect(WRITES);
     }
     match scope {
         Scope::System => system(&mut unit, needs)?,
