@@ -70,7 +70,7 @@ fn a_command_hands_the_name_of_a_job_to_the_daemon_that_has_its_credentials() {
     assert!(!sandbox.remote().contains_key("a.txt"));
     daemon.until_equal();
     let ran = daemon.stop().exits(0);
-    assert!(ran.all().contains("somebody approved plan"), "{ran:?}");
+    assert!(ran.all().contains(" was approved and is done: deleted 1"), "{ran:?}");
 }
 
 #[test]
