@@ -14,11 +14,15 @@
 //! A server may do what it was asked for after the run that asked is dead, or has given up, and after the next one has
 //! looked. So what was looked for in vain is looked for again for [`LATE_NS`].
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use futures_util::stream::{StreamExt, iter};
 
 use crate::examine::read;
 use crate::manifest::{Deleting, Manifest, Record, Sending};
-use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, ReadCost, Side, Version, Want};
+use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, Presence, ReadCost, Side, Version, Want};
+use crate::plan::Triple;
 use crate::replica::{Cause, Error, Replica};
 use crate::sync::{Cycle, Run};
 
@@ -39,7 +43,15 @@ pub(crate) struct Open {
     pub(crate) late: Vec<(Key, i64)>,
 }
 
+/// Keys at which something may change while they are listed, by what earlier runs asked for.
+pub(crate) type Unsettled = Arc<HashSet<Key>>;
+
 impl Open {
+    /// What is to be looked at once more when it is decided.
+    pub(crate) fn unsettled(&self) -> Unsettled {
+        Arc::new(self.keys.iter().chain(self.late.iter().map(|(key, _)| key)).cloned().collect())
+    }
+
     /// Whether this may still happen, looked for in vain now and before at `missed_ns`.
     fn expects(&mut self, cycle: &Cycle<'_>, at: Side, key: &Key, missed_ns: Option<i64>) -> bool {
         let age = missed_ns.map_or(0, |missed| cycle.now_ns.saturating_sub(missed));
@@ -148,6 +160,49 @@ async fn recover_at(cycle: &Cycle<'_>, to: Side, open: &mut Open) -> Result<(), 
     Ok(())
 }
 
+/// Looks once more at a key of which it is open what earlier runs did there: a server may have done it since [`recover`]
+/// looked. What is decided is decided by this one look; what comes later meets the preconditions.
+///
+/// # Errors
+/// A side could not be asked, or the manifest failed.
+pub(crate) async fn look_again(cycle: &Cycle<'_>, triple: &mut Triple) -> Result<(), Error> {
+    for at in cycle.writes.iter().copied() {
+        let is_gone_by_us = cycle.manifest.is_deleting(at, &triple.key)?;
+        let lines = cycle.manifest.sending_of(at, &triple.key)?;
+        if cycle.of(at).capabilities().read_cost == ReadCost::Cheap || (lines.is_empty() && !is_gone_by_us) {
+            continue;
+        }
+        let found = cycle.of(at).look_up(&triple.key).await?;
+        let origin = triple.entry(at.other()).map(|entry| entry.version.clone());
+        let agreed_before = triple.base.as_ref().map(|base| base.version(at.other()).clone());
+        let is_open = |line: &Sending| {
+            Some(&line.version) != origin.as_ref()
+                && Some(&line.version) != agreed_before.as_ref()
+                && !(line.is_outdated && triple.base.is_some())
+        };
+        let ours =
+            |entry: &Entry| lines.iter().rev().find(|line| is_open(line) && is_new(line, entry) && has_it(line, entry));
+        let record = match &found {
+            None if is_gone_by_us && triple.base.is_some() => Some(Record::Forget(triple.key.clone())),
+            Some(entry) => ours(entry).map(|line| Record::Put(agreed(line.clone(), at, entry.clone()))),
+            None => None,
+        };
+        if let Some(record) = record {
+            cycle.manifest.record(std::slice::from_ref(&record))?;
+            triple.base = match record {
+                Record::Put(base) => Some(base),
+                Record::Forget(_) | Record::Lapse(_) => None,
+            };
+        }
+        let presence = found.map_or(Presence::Absent, Presence::Present);
+        match at {
+            Side::Source => triple.source = presence,
+            Side::Dest => triple.dest = presence,
+        }
+    }
+    Ok(())
+}
+
 /// Both sides held what was sent to `to`.
 fn agreed(line: Sending, to: Side, arrived: Entry) -> BaseRecord {
     let (source, dest) = match to {
@@ -177,13 +232,12 @@ async fn look(cycle: &Cycle<'_>, to: Side, line: Sending) -> (Sending, Result<Fo
 }
 
 async fn arrived(replica: &dyn Replica, cycle: &Cycle<'_>, line: &Sending) -> Result<Found, Error> {
-    let Some(blake3) = &line.blake3 else { return Ok(Found::Nothing) };
-    if line.is_outdated && cycle.manifest.get(&line.key)?.is_some() {
+    let is_refused = line.is_outdated && cycle.manifest.get(&line.key)?.is_some();
+    if line.blake3.is_none() || is_refused {
         return Ok(Found::Nothing);
     }
     let found = replica.look_up(&line.key).await?;
-    let is_new = |entry: &Entry| entry.size == line.size && line.replaces.as_ref() != Some(&entry.version);
-    let Some(mut entry) = found.filter(is_new) else { return Ok(Found::Nothing) };
+    let Some(mut entry) = found.filter(|entry| is_new(line, entry)) else { return Ok(Found::Nothing) };
     // A directory keeps no digest, and gives its content at no cost.
     if entry.digests.get(DigestKind::Blake3).is_none() && replica.capabilities().read_cost == ReadCost::Cheap {
         match read(replica, &cycle.buffers, &line.key, &entry, &Want::default()).await {
@@ -193,8 +247,20 @@ async fn arrived(replica: &dyn Replica, cycle: &Cycle<'_>, line: &Sending) -> Re
             Err(error) => return Err(error),
         }
     }
-    let is_ours = entry.digests.get(DigestKind::Blake3).is_some_and(|digest| *digest.text == **blake3);
-    Ok(if is_ours { Found::Ours(entry) } else { Found::Nothing })
+    Ok(if has_it(line, &entry) { Found::Ours(entry) } else { Found::Nothing })
+}
+
+/// Whether this is not what was there before.
+fn is_new(line: &Sending, entry: &Entry) -> bool {
+    entry.size == line.size && line.replaces.as_ref() != Some(&entry.version)
+}
+
+/// Whether it is known to have the content that was sent.
+fn has_it(line: &Sending, entry: &Entry) -> bool {
+    match (&line.blake3, entry.digests.get(DigestKind::Blake3)) {
+        (Some(sent), Some(found)) => *found.text == **sent,
+        _ => false,
+    }
 }
 
 /// The lines for a page of actions, as far as they send content to `side`.

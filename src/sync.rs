@@ -18,7 +18,7 @@ use crate::pair_up::{leave_waiting, pair_up};
 use crate::plan::guard::{self, GuardVerdict, Range, Situation, Watched};
 use crate::plan::{Budget, Mode, Policy, Raise};
 use crate::plan_store::PlanStore;
-use crate::recover::{copy_to_recover_in, recover};
+use crate::recover::{Unsettled, copy_to_recover_in, recover};
 use crate::replica::{Buffers, Cause, Error, Replica};
 use crate::report::Watcher;
 use crate::survey::{Findings, survey};
@@ -146,15 +146,16 @@ pub async fn run_cycle(cycle: Cycle<'_>, observer: &dyn Observer) -> Result<Repo
     let mut met = meet(&cycle, &watcher).await?;
     let copy = copy_to_recover_in(&cycle)?;
     let mut cycle = Cycle { manifest: copy.as_ref().unwrap_or(cycle.manifest), ..cycle };
-    let mut left = Left::default();
+    let (mut left, mut unsettled) = (Left::default(), Unsettled::default());
     // What others are sending is not left over.
     if let Some(lane) = beside(&cycle) {
         (cycle.scope, left) = narrow(&cycle, lane)?;
     } else if met.strangers.is_empty() {
         let open = recover(&cycle).await?;
+        unsettled = open.unsettled();
         (met.unaccounted, left.late) = (open.keys, open.late);
     }
-    let mut findings = survey(&cycle, &met.new, &watcher).await?;
+    let mut findings = survey(&cycle, &met.new, &unsettled, &watcher).await?;
     in_scope(&cycle, &findings)?;
     leave_waiting(&cycle, &mut findings)?;
     pair_up(&cycle, &mut findings, &watcher).await?;

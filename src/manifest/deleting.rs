@@ -46,6 +46,16 @@ impl Manifest {
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], line)?.collect())
     }
 
+    /// Whether an earlier run meant to delete this at `side`, and did not account for it.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn is_deleting(&self, side: Side, key: &Key) -> Result<bool, ManifestError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM deleting WHERE side = ?1 AND key = ?2)";
+        let side = self.orientation.number(side);
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_row((side, key.as_str()), |row| row.get(0)))
+    }
+
     /// These are there still.
     ///
     /// # Errors

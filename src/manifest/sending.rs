@@ -124,6 +124,17 @@ impl Manifest {
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
     }
 
+    /// What was meant to be sent to `side` under one key, recorded or not, the oldest first.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn sending_of(&self, side: Side, key: &Key) -> Result<Vec<Sending>, ManifestError> {
+        let sql = "SELECT key, size, version, modified, replaces, blake3, missed, outdated FROM sending
+                   WHERE side = ?1 AND key = ?2 ORDER BY number";
+        let side = self.orientation.number(side);
+        self.read("read", |conn| conn.prepare_cached(sql)?.query_map((side, key.as_str()), sending)?.collect())
+    }
+
     /// Whether anything at this key or below it was meant to be sent to `side` and is not recorded as sent.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ use crate::plan::{
     Context, Decision, Evidence, Input, Join, JoinError, Joined, Known, Need, OnConflict, Policy, Triple, decide,
 };
 use crate::plan_store::Phase;
+use crate::recover::{Unsettled, look_again};
 use crate::replica::{Ability, Cause, Error};
 use crate::sync::{Cycle, Observer, Progress, Sides};
 
@@ -37,6 +38,8 @@ const EXAMINERS: usize = 16;
 /// What the join thread sends to the examiners' side.
 enum Message {
     Need(Box<Triple>, Need),
+    /// Something may have changed since it was listed.
+    Unsettled(Box<Triple>),
     Problem(Problem),
     Conflict(Box<Conflict>),
 }
@@ -52,6 +55,7 @@ struct Shared {
     progress: Arc<Progress>,
     scratch: PathBuf,
     findings: Arc<Mutex<Findings>>,
+    unsettled: Unsettled,
 }
 
 impl Shared {
@@ -103,14 +107,19 @@ impl Shared {
     }
 }
 
-/// Surveys both sides; those of `new` do not exist yet.
+/// Surveys both sides; those of `new` do not exist yet. Keys of `unsettled` are looked at once more.
 ///
 /// # Errors
 /// A side could not be listed completely, or the manifest could not be read; nothing may be concluded.
-pub(crate) async fn survey(cycle: &Cycle<'_>, new: &[Side], observer: &dyn Observer) -> Result<Findings, Error> {
+pub(crate) async fn survey(
+    cycle: &Cycle<'_>,
+    new: &[Side],
+    unsettled: &Unsettled,
+    observer: &dyn Observer,
+) -> Result<Findings, Error> {
     let mut sort = Sorted::default();
     loop {
-        match attempt(cycle, new, observer, sort).await {
+        match attempt(cycle, (new, unsettled), observer, sort).await {
             Ok(findings) => return Ok(findings),
             Err(Ended::Unordered(side, _)) if !sort.has(side) => {
                 let name = cycle.sides().of(side).name().to_owned();
@@ -151,7 +160,12 @@ impl Sorted {
     }
 }
 
-async fn attempt(cycle: &Cycle<'_>, new: &[Side], observer: &dyn Observer, sort: Sorted) -> Result<Findings, Ended> {
+async fn attempt(
+    cycle: &Cycle<'_>,
+    (new, unsettled): (&[Side], &Unsettled),
+    observer: &dyn Observer,
+    sort: Sorted,
+) -> Result<Findings, Ended> {
     cycle.progress.scanned.store(0, Relaxed);
     cycle.progress.listed.store(0, Relaxed);
     let sides = cycle.sides();
@@ -164,6 +178,7 @@ async fn attempt(cycle: &Cycle<'_>, new: &[Side], observer: &dyn Observer, sort:
         progress: Arc::clone(&cycle.progress),
         scratch: cycle.scratch.to_owned(),
         findings: Arc::new(Mutex::new(Findings::new(cycle.scratch))),
+        unsettled: Arc::clone(unsettled),
     };
     let listing = |side: Side| -> Result<Feed, Error> {
         if new.contains(&side) {
@@ -238,7 +253,11 @@ fn join(shared: &Shared, listings: Listings, base: BaseCursor, sender: &mpsc::Se
                         return Ok(());
                     }
                 }
-                shared.settle(&triple, scope, &evidence).map_err(Error::from)?
+                if scope == Verdict::In && shared.unsettled.contains(&triple.key) {
+                    Some(Message::Unsettled(triple))
+                } else {
+                    shared.settle(&triple, scope, &evidence).map_err(Error::from)?
+                }
             }
             Joined::Problem(problem) => Some(Message::Problem(problem)),
             Joined::Skipped(_, reason) => {
@@ -317,17 +336,41 @@ async fn examine_all(
         tokio::select! {
             message = messages.recv(), if open && running.len() < EXAMINERS => match message {
                 None => open = false,
-                Some(Message::Need(triple, need)) => running.push(until_decided(&examiner, shared, triple, need)),
+                Some(Message::Need(triple, need)) => running.push(decided(cycle, &examiner, shared, triple, Some(need))),
+                Some(Message::Unsettled(triple)) => running.push(decided(cycle, &examiner, shared, triple, None)),
                 Some(Message::Problem(problem)) => observer.problem(&problem),
                 Some(Message::Conflict(conflict)) => observer.conflict(&conflict),
             },
             Some(settled) = running.next() => match settled? {
-                None | Some(Message::Need(..)) => {}
+                None | Some(Message::Need(..) | Message::Unsettled(_)) => {}
                 Some(Message::Problem(problem)) => observer.problem(&problem),
                 Some(Message::Conflict(conflict)) => observer.conflict(&conflict),
             },
             else => return Ok(()),
         }
+    }
+}
+
+/// Decides what needs a look; without a `need`, what is not settled.
+async fn decided(
+    cycle: &Cycle<'_>,
+    examiner: &Examiner<'_>,
+    shared: &Shared,
+    mut triple: Box<Triple>,
+    need: Option<Need>,
+) -> Result<Option<Message>, Error> {
+    if let Some(need) = need {
+        return until_decided(examiner, shared, triple, need).await;
+    }
+    if let Err(error) = look_again(cycle, &mut triple).await {
+        return match error.cause {
+            Cause::Stop => Err(error),
+            _ => Ok(Some(Message::Problem(problem_of(&triple.key, &error)))),
+        };
+    }
+    match shared.settle(&triple, shared.scope(&triple), &shared.evidence())? {
+        Some(Message::Need(_, need)) => until_decided(examiner, shared, triple, need).await,
+        other => Ok(other),
     }
 }
 

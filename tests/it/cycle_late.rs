@@ -77,7 +77,7 @@ fn what_arrives_in_front_of_a_newer_edit_is_no_conflict() {
             bench.source.write(&photo(), "second edit");
             // The look of this run finds nothing; then it comes.
             bench.dest.inject(|call| match call.operation {
-                "put" => Fault::Behind(photo(), "first edit".into()),
+                "put" => Fault::Behind(photo(), Some("first edit".into())),
                 _ => Fault::None,
             });
             let report = bench.try_run().unwrap();
@@ -87,6 +87,82 @@ fn what_arrives_in_front_of_a_newer_edit_is_no_conflict() {
             let report = bench.run();
             assert_eq!((report.done.overwrites, report.conflict_count), (1, 0), "{mode:?} {before:?}");
             assert_eq!(both(&bench), (Some("second edit".into()), Some("second edit".into())));
+        }
+    }
+}
+
+/// Once, before the destination is listed: the run has looked for what is open before that.
+fn while_listed(bench: &Bench, bytes: Option<&'static str>) {
+    let mut listings = 0;
+    bench.dest.inject(move |call| {
+        listings += usize::from(call.operation == "list");
+        match (call.operation, listings) {
+            ("list", 1) => Fault::Behind(photo(), bytes.map(Into::into)),
+            _ => Fault::None,
+        }
+    });
+}
+
+#[test]
+fn what_arrives_while_the_run_lists_does_not_bring_a_deleted_file_back() {
+    for mode in MODES {
+        let bench = agreed(mode, None);
+        bench.source.write(&photo(), "sent too late");
+        dies_asking(&bench, "put");
+        bench.source.remove(&photo());
+        while_listed(&bench, Some("sent too late"));
+        let report = bench.run();
+        assert_eq!((report.done.deletes, report.done_at_source.changes()), (1, 0), "{mode:?}");
+        assert_eq!(both(&bench), (None, None));
+    }
+}
+
+#[test]
+fn what_arrives_while_the_run_lists_is_no_conflict_with_a_newer_edit() {
+    for mode in MODES {
+        for before in [None, Some("old")] {
+            let bench = agreed(mode, before);
+            bench.source.write(&photo(), "first edit");
+            dies_asking(&bench, "put");
+            bench.source.write(&photo(), "second edit");
+            while_listed(&bench, Some("first edit"));
+            let report = bench.run();
+            assert_eq!((report.done.overwrites, report.conflict_count, report.problem_count), (1, 0, 0), "{mode:?}");
+            assert_eq!(both(&bench), (Some("second edit".into()), Some("second edit".into())));
+        }
+    }
+}
+
+/// The file is there until the run has looked, and removed before it scans.
+#[test]
+fn what_arrives_while_its_file_goes_does_not_bring_it_back() {
+    for mode in MODES {
+        let bench = agreed(mode, None);
+        bench.source.write(&photo(), "sent too late");
+        dies_asking(&bench, "put");
+        while_listed(&bench, Some("sent too late"));
+        bench.source.inject(|call| match call.operation {
+            "list" => Fault::Behind(photo(), None),
+            _ => Fault::None,
+        });
+        let report = bench.try_run().unwrap();
+        assert_eq!((report.done.deletes, report.done_at_source.changes()), (1, 0), "{mode:?}");
+        assert_eq!(both(&bench), (None, None));
+    }
+}
+
+#[test]
+fn a_deletion_that_comes_while_the_run_lists_takes_nothing_from_the_other_side() {
+    for mode in MODES {
+        for content in ["old", "put back, and edited"] {
+            let bench = agreed(mode, Some("old"));
+            bench.source.remove(&photo());
+            dies_asking(&bench, "delete");
+            bench.source.write(&photo(), content);
+            while_listed(&bench, None);
+            let report = bench.run();
+            assert_eq!((report.done.creates, report.done.deletes), (1, 0), "{mode:?} {content}");
+            assert_eq!(both(&bench), (Some(content.into()), Some(content.into())));
         }
     }
 }

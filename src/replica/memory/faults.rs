@@ -28,8 +28,8 @@ pub enum Fault {
     DieBefore,
     /// Act, then the process dies.
     DieAfter,
-    /// What was asked for long ago under this key comes to be first: these bytes.
-    Behind(Key, Bytes),
+    /// What was asked for long ago under this key happens first: these bytes, or none.
+    Behind(Key, Option<Bytes>),
 }
 
 /// What a process that dies by plan panics with; nothing on its way out runs as if it had not.
@@ -70,7 +70,10 @@ impl Memory {
             Fault::After(error) => act(&mut state).and(Err(error)),
             Fault::DieBefore => panic!("{DEATH}"),
             Fault::Behind(key, bytes) => {
-                state.arrives(&key, bytes);
+                match bytes {
+                    Some(bytes) => state.arrives(&key, bytes),
+                    None => drop(state.objects.remove(&key)),
+                }
                 act(&mut state)
             }
             Fault::DieAfter => {

@@ -52,7 +52,7 @@ async fn what_arrives_in_front_of_a_newer_edit_is_no_conflict() {
         let rig = Rig::watching(30).await;
         rig.given_up("dir/1.jpg", "first edit").await;
         rig.dest.inject(|call| match call.operation {
-            "put" => Fault::Behind(key("dir/1.jpg"), "first edit".into()),
+            "put" => Fault::Behind(key("dir/1.jpg"), Some("first edit".into())),
             _ => Fault::None,
         });
         rig.source.write(&key("dir/1.jpg"), "second edit");
