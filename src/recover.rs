@@ -20,10 +20,10 @@ use std::sync::Arc;
 use futures_util::stream::{StreamExt, iter};
 
 use crate::examine::read;
-use crate::manifest::{Deleting, Manifest, Record, Sending};
-use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, Presence, ReadCost, Side, Version, Want};
+use crate::manifest::{Deleting, Expecting, Manifest, Record, Sending};
+use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, Presence, ReadCost, Side, Verb, Version, Want};
 use crate::plan::Triple;
-use crate::replica::{Cause, Error, Replica};
+use crate::replica::{Ability, Cause, Error, Replica};
 use crate::sync::{Cycle, Run};
 
 /// Look-ups at the same time.
@@ -96,8 +96,12 @@ pub(crate) async fn recover(cycle: &Cycle<'_>) -> Result<Open, Error> {
 async fn deletions_at(cycle: &Cycle<'_>, at: Side, open: &mut Open) -> Result<(), Error> {
     let (mut unsure, mut known) = (Vec::new(), Vec::new());
     for line in cycle.manifest.deleting(at)?.into_iter().filter(|line| cycle.scope.holds(&line.key)) {
-        // What was recorded needs no look.
-        if cycle.manifest.get(&line.key)?.is_some() { unsure.push(line) } else { known.push(line.key) }
+        // What was recorded needs no look, unless it was asked for more than once.
+        if cycle.manifest.get(&line.key)?.is_some() {
+            unsure.push(line);
+        } else if line.missed_ns.is_none() || !open.expects(cycle, at, &line.key, line.missed_ns) {
+            known.push(line.key);
+        }
     }
     let look = async |line: Deleting| {
         let found = cycle.of(at).look_up(&line.key).await;
@@ -117,8 +121,8 @@ async fn deletions_at(cycle: &Cycle<'_>, at: Side, open: &mut Open) -> Result<()
                 known.push(line.key);
             }
             Err(error) if error.cause == Cause::Stop => return Err(error),
-            // As long as nobody knows, nothing is taken for a deletion.
-            Err(_) => records.push(Record::Lapse(line.key)),
+            // As long as nobody knows, nothing is decided: it is looked at once more then.
+            Err(_) => open.keys.push(line.key),
         }
     }
     drop(looked);
@@ -148,6 +152,8 @@ async fn recover_at(cycle: &Cycle<'_>, to: Side, open: &mut Open) -> Result<(), 
                 }
             }
             Err(error) if error.cause == Cause::Stop => return Err(error),
+            // It was answered, and may come once more: for its time.
+            Ok(Found::SameOrigin) if line.missed_ns.is_some() => open.keys.push(line.key),
             // Comparing may not happen before the next kill: the line stays until a record accounts for it.
             Ok(Found::SameOrigin) | Err(_) => left.push(line.key),
         }
@@ -155,7 +161,7 @@ async fn recover_at(cycle: &Cycle<'_>, to: Side, open: &mut Open) -> Result<(), 
     drop(looked);
     cycle.manifest.record(&records)?;
     cycle.manifest.missed(to, &missed, cycle.now_ns)?;
-    cycle.manifest.end_sending(to, &left)?;
+    cycle.manifest.end_sending(to, &left, Expecting { now_ns: cycle.now_ns, for_ns: LATE_NS })?;
     open.keys.append(&mut left);
     Ok(())
 }
@@ -169,17 +175,13 @@ pub(crate) async fn look_again(cycle: &Cycle<'_>, triple: &mut Triple) -> Result
     for at in cycle.writes.iter().copied() {
         let is_gone_by_us = cycle.manifest.is_deleting(at, &triple.key)?;
         let lines = cycle.manifest.sending_of(at, &triple.key)?;
-        if cycle.of(at).capabilities().read_cost == ReadCost::Cheap || (lines.is_empty() && !is_gone_by_us) {
+        if lines.is_empty() && !is_gone_by_us {
             continue;
         }
         let found = cycle.of(at).look_up(&triple.key).await?;
         let origin = triple.entry(at.other()).map(|entry| entry.version.clone());
-        let agreed_before = triple.base.as_ref().map(|base| base.version(at.other()).clone());
-        let is_open = |line: &Sending| {
-            Some(&line.version) != origin.as_ref()
-                && Some(&line.version) != agreed_before.as_ref()
-                && !(line.is_outdated && triple.base.is_some())
-        };
+        let is_open =
+            |line: &Sending| Some(&line.version) != origin.as_ref() && may_arrive(line, triple.base.as_ref(), at);
         let ours =
             |entry: &Entry| lines.iter().rev().find(|line| is_open(line) && is_new(line, entry) && has_it(line, entry));
         let record = match &found {
@@ -225,15 +227,16 @@ enum Found {
 async fn look(cycle: &Cycle<'_>, to: Side, line: Sending) -> (Sending, Result<Found, Error>) {
     let found = match cycle.of(to.other()).look_up(&line.key).await {
         Ok(Some(origin)) if origin.version == line.version => Ok(Found::SameOrigin),
-        Ok(_) => arrived(cycle.of(to), cycle, &line).await,
+        Ok(_) => arrived(cycle, to, &line).await,
         Err(error) => Err(error),
     };
     (line, found)
 }
 
-async fn arrived(replica: &dyn Replica, cycle: &Cycle<'_>, line: &Sending) -> Result<Found, Error> {
-    let is_refused = line.is_outdated && cycle.manifest.get(&line.key)?.is_some();
-    if line.blake3.is_none() || is_refused {
+async fn arrived(cycle: &Cycle<'_>, to: Side, line: &Sending) -> Result<Found, Error> {
+    let replica = cycle.of(to);
+    let base = cycle.manifest.get(&line.key)?;
+    if line.blake3.is_none() || !may_arrive(line, base.as_ref(), to) {
         return Ok(Found::Nothing);
     }
     let found = replica.look_up(&line.key).await?;
@@ -250,6 +253,12 @@ async fn arrived(replica: &dyn Replica, cycle: &Cycle<'_>, line: &Sending) -> Re
     Ok(if has_it(line, &entry) { Found::Ours(entry) } else { Found::Nothing })
 }
 
+/// Whether it may arrive with what both sides held last. Where the key was written since, what was asked for before that
+/// meets its precondition only if the same version is there again, or nothing.
+fn may_arrive(line: &Sending, base: Option<&BaseRecord>, at: Side) -> bool {
+    !line.is_outdated || base.map(|base| base.version(at)) == line.replaces.as_ref()
+}
+
 /// Whether this is not what was there before.
 fn is_new(line: &Sending, entry: &Entry) -> bool {
     entry.size == line.size && line.replaces.as_ref() != Some(&entry.version)
@@ -264,11 +273,15 @@ fn has_it(line: &Sending, entry: &Entry) -> bool {
 }
 
 /// The lines for a page of actions, as far as they send content to `side`.
-pub(crate) fn lines(actions: &[Action], side: Side) -> Vec<Sending> {
-    actions.iter().filter(|action| action.side == side).filter_map(line).collect()
+pub(crate) fn lines(actions: &[Action], side: Side, replica: &dyn Replica) -> Vec<Sending> {
+    let honours = replica.capabilities().conditional_put == Ability::Proven;
+    // Many services copy without one.
+    let is_conditional = |action: &Action| honours && matches!(action.verb, Verb::Create | Verb::Overwrite);
+    let of_side = actions.iter().filter(|action| action.side == side);
+    of_side.filter_map(|action| line(action, is_conditional(action))).collect()
 }
 
-fn line(action: &Action) -> Option<Sending> {
+fn line(action: &Action, is_conditional: bool) -> Option<Sending> {
     let from = action.from.as_ref()?;
     let replaces = match &action.expect {
         Expect::Absent => None,
@@ -282,6 +295,7 @@ fn line(action: &Action) -> Option<Sending> {
         replaces,
         // A copy inside a side is known by the plan.
         blake3: action.digests.get(DigestKind::Blake3).map(|digest| digest.text.to_string()),
+        is_conditional,
         missed_ns: None,
         is_outdated: false,
     })

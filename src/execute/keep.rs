@@ -108,7 +108,7 @@ impl Executor<'_> {
                 Err(error) if error.cause == Cause::Stop => return Err(error),
                 // Where something stands in its place by now, it stays in the trash.
                 Err(Error { cause: Cause::Precondition | Cause::NotFound, .. }) => {
-                    self.manifest.is_sent(action.side, [key])?;
+                    self.manifest.is_not_sent(action.side, key)?;
                     continue;
                 }
                 // It may be back: the next run looks.
@@ -178,6 +178,7 @@ fn coming_back(base: &BaseRecord, side: Side) -> Sending {
         modified_ns: None,
         replaces: None,
         blake3: base.digests.get(DigestKind::Blake3).map(|digest| digest.text.to_string()),
+        is_conditional: false,
         missed_ns: None,
         is_outdated: false,
     }

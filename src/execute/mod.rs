@@ -17,12 +17,13 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::lanes::{Began, Lane};
-use crate::manifest::{Manifest, ManifestError, Record, RunId, Spent, Written};
+use crate::manifest::{Answered, Expecting, Manifest, ManifestError, Record, RunId, Spent, Written};
 use crate::model::{
     Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, ReadCost, Reason, Scope, Side, Verb, Version,
 };
 use crate::plan_store::{Phase, PlanStore};
-use crate::replica::{Ability, Buffers, Cause, Error, refuse_full};
+use crate::recover::{LATE_NS, lines};
+use crate::replica::{Buffers, Cause, Error, Replica, refuse_full};
 use crate::survey::problem_of;
 use crate::sync::{Observer, Progress, Sides, Stage};
 
@@ -106,7 +107,8 @@ impl Executor<'_> {
         if self.lane.is_none_or(|lane| !lane.had_company()) {
             for side in self.writes {
                 let open: Vec<Key> = ledger.open.iter().cloned().collect();
-                self.manifest.end_sending(*side, &open)?;
+                let expecting = Expecting { now_ns: self.book.now_ns, for_ns: LATE_NS };
+                self.manifest.end_sending(*side, &open, expecting)?;
             }
         }
         Ok(())
@@ -123,12 +125,6 @@ impl Executor<'_> {
         self.transfers(plan, Phase::KeepBoth, ledger).await?;
         self.put_back(plan, ledger).await?;
         self.removals(plan, Phase::Delete, ledger).await
-    }
-
-    /// Whether the server refuses what was asked of it before this, since that was asked of another version.
-    fn outdates(&self, action: &Action) -> bool {
-        let is_written = matches!(action.verb, Verb::Create | Verb::Overwrite | Verb::Copy { .. });
-        is_written && self.sides.of(action.side).capabilities().conditional_put == Ability::Proven
     }
 
     /// Transfers at the same time. Files that were fetched wait to be made durable together while others are fetched:
@@ -152,7 +148,7 @@ impl Executor<'_> {
                     let Some(action) = next.last() else { break };
                     last = Some(action.key.clone());
                     for side in self.writes {
-                        self.manifest.begin_sending(*side, &crate::recover::lines(&next, *side))?;
+                        self.manifest.begin_sending(*side, &lines(&next, *side, self.sides.of(*side)))?;
                     }
                     // Booked before acting: a crash counts too much, never too little.
                     let overwrites = next
@@ -188,6 +184,11 @@ impl Executor<'_> {
             }
         }
     }
+}
+
+/// Whether each request for a change of this key was answered, since this was asked last.
+fn answered(replica: &dyn Replica, key: &Key) -> Answered {
+    if replica.is_unanswered(key) { Answered::TheLast } else { Answered::Each }
 }
 
 /// What the manifest learns from an action that changes nothing else.
@@ -239,8 +240,8 @@ struct Ledger<'a> {
     ended: Vec<Key>,
     /// Keys of which it is not known what arrived: their sending failed in a way that leaves it open.
     open: BTreeSet<Key>,
-    /// Of these, those that were written since the last commit.
-    closed: Vec<(Side, Key)>,
+    /// Those that were written since the last commit and of which more than the last request is to be thought of.
+    written_again: Vec<(Side, Key, Answered)>,
 }
 
 impl<'a> Ledger<'a> {
@@ -259,7 +260,7 @@ impl<'a> Ledger<'a> {
             executor,
             ended: Vec::new(),
             open: executor.unaccounted.iter().cloned().collect(),
-            closed: Vec::new(),
+            written_again: Vec::new(),
         }
     }
 
@@ -272,8 +273,8 @@ impl<'a> Ledger<'a> {
                 self.done.add(&action);
                 self.observer.action(&action, Stage::Done);
                 self.replaced.extend(self.executor.replaced(&action, &record));
-                if self.executor.outdates(&action) && self.open.contains(&action.key) {
-                    self.closed.push((action.side, action.key.clone()));
+                if matches!(action.verb, Verb::Create | Verb::Overwrite | Verb::Copy { .. }) {
+                    self.sent(&action);
                 }
                 self.ended.push(action.key.clone());
                 self.records.push(record);
@@ -284,9 +285,11 @@ impl<'a> Ledger<'a> {
                 if let Some(Reach::Key(key)) = &problem.reach {
                     self.failed.push(key.clone());
                     self.ended.push(key.clone());
-                }
-                if let (ProblemKind::Failed, Some(Reach::Key(key))) = (problem.kind, &problem.reach) {
-                    self.open.insert(key.clone());
+                    let sides = self.executor.sides;
+                    let unanswered = [Side::Source, Side::Dest].map(|side| answered(sides.of(side), key));
+                    if problem.kind == ProblemKind::Failed || unanswered.contains(&Answered::TheLast) {
+                        self.open.insert(key.clone());
+                    }
                 }
                 self.refusals += u64::from(problem.kind == ProblemKind::Refused);
                 if self.refusals >= HOPELESS && self.done.changes() == 0 {
@@ -302,6 +305,16 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
+    /// Content arrived. In the end all lines go but those of which something may still come; a cycle beside others leaves none
+    /// of its own.
+    fn sent(&mut self, action: &Action) {
+        let answered = answered(self.executor.sides.of(action.side), &action.key);
+        let is_beside = self.executor.lane.is_some_and(|lane| lane.began() == Began::Beside);
+        if is_beside || answered == Answered::TheLast || self.open.contains(&action.key) {
+            self.written_again.push((action.side, action.key.clone(), answered));
+        }
+    }
+
     /// A deletion was undone. Recorded at once: until then the key looks like one that only this side ever had.
     fn undone(&mut self, action: &Action, record: Option<Record>) -> Result<(), ManifestError> {
         self.done.remove(action);
@@ -314,14 +327,15 @@ impl<'a> Ledger<'a> {
     /// Commits what was acknowledged since the last time.
     fn flush(&mut self) -> Result<(), ManifestError> {
         self.manifest.record(&self.records)?;
-        if self.executor.lane.is_some_and(|lane| lane.began() == Began::Beside) {
-            for side in self.executor.writes {
-                self.manifest.is_sent(*side, self.records.iter().map(Record::key))?;
-            }
+        for side in self.executor.writes {
+            let of_side = self.written_again.iter().filter(|(at, ..)| at == side);
+            self.manifest.is_sent(
+                *side,
+                of_side.map(|(_, key, answered)| (key, *answered)),
+                self.executor.book.now_ns,
+            )?;
         }
-        for (side, key) in self.closed.drain(..) {
-            self.manifest.outdate_sending(side, &key)?;
-        }
+        self.written_again.clear();
         self.records.clear();
         self.manifest.note_writes(&self.written)?;
         self.written.clear();

@@ -81,6 +81,7 @@ mod tests {
             modified_ns: None,
             replaces: None,
             blake3: None,
+            is_conditional: true,
             missed_ns: None,
             is_outdated: false,
         };

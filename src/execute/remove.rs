@@ -7,7 +7,7 @@ use crate::model::{Action, Digests, Expect, Key, Problem, ProblemKind, Reason, S
 use crate::plan_store::{Phase, PlanStore};
 use crate::replica::{Cause, Contact, Error, Replica};
 
-use super::{Executor, Ledger, Outcome, outcome_of};
+use super::{Executor, Ledger, Outcome, answered, outcome_of};
 
 /// Keys a batch: the limit of S3's DeleteObjects.
 const BATCH: usize = 1_000;
@@ -68,13 +68,13 @@ impl Executor<'_> {
             spent.delete_bytes += action.size;
         }
         self.manifest.spend(self.book.run, spent, self.book.now_ns)?;
-        self.manifest.begin_deleting(side, &targets)?;
+        self.manifest.begin_deleting(side, &targets, self.book.now_ns)?;
         let results = place.delete(&targets).await;
         let mut known = Vec::with_capacity(targets.len());
         for (action, result) in deleting.into_iter().zip(results) {
             // What failed otherwise may have happened: the next run looks.
             if let Ok(()) | Err(Error { cause: Cause::NotFound | Cause::Precondition, .. }) = &result {
-                known.push(action.key.clone());
+                known.push((action.key.clone(), answered(place, &action.key)));
             }
             let outcome = match result {
                 // Somebody else deleted it meanwhile: both sides lost the key.
@@ -87,7 +87,7 @@ impl Executor<'_> {
             ledger.settle(outcome)?;
         }
         ledger.flush()?;
-        Ok(self.manifest.end_deleting(side, &known)?)
+        Ok(self.manifest.is_deleted(side, &known, self.book.now_ns)?)
     }
 
     /// Keeps what goes. What can be deleted then, with the version that it has now.

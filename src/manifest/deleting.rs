@@ -10,6 +10,7 @@ use rusqlite::types::Type;
 
 use super::Manifest;
 use super::error::ManifestError;
+use super::sending::Answered;
 use crate::model::{Key, Side, Version};
 
 /// What a run meant to delete.
@@ -19,20 +20,25 @@ pub struct Deleting {
     pub key: Key,
     /// The version that was to be deleted.
     pub version: Version,
-    /// When it was first seen to be there still, ns since the epoch.
+    /// Since when it may still happen though it was seen to be there, or was asked for again, ns since the epoch.
     pub missed_ns: Option<i64>,
 }
 
 impl Manifest {
-    /// Writes down what is about to be deleted at `side`.
+    /// Writes down what is about to be deleted at `side`. That it was asked for before stays known.
     ///
     /// # Errors
     /// [`ManifestError`]; then nothing may be deleted.
-    pub fn begin_deleting(&self, side: Side, lines: &[(Key, Version)]) -> Result<(), ManifestError> {
+    pub fn begin_deleting(&self, side: Side, lines: &[(Key, Version)], now_ns: i64) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            let mut add = conn.prepare_cached("INSERT OR REPLACE INTO deleting VALUES (?1, ?2, ?3, NULL)")?;
-            lines.iter().try_for_each(|(key, version)| add.execute((side, key.as_str(), version.as_str())).map(drop))
+            let mut add = conn.prepare_cached(
+                "INSERT INTO deleting VALUES (?1, ?2, ?3, NULL) ON CONFLICT DO UPDATE
+                 SET version = excluded.version, missed = coalesce(missed, ?4)",
+            )?;
+            let mut line =
+                |(key, version): &(Key, Version)| add.execute((side, key.as_str(), version.as_str(), now_ns));
+            lines.iter().try_for_each(|deleted| line(deleted).map(drop))
         })
     }
 
@@ -72,6 +78,24 @@ impl Manifest {
         })
     }
 
+    /// These are gone, which is recorded. What was asked for before as well may still happen.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn is_deleted(&self, side: Side, keys: &[(Key, Answered)], now_ns: i64) -> Result<(), ManifestError> {
+        let side = self.orientation.number(side);
+        self.write("write", |conn| {
+            let mut end =
+                conn.prepare_cached("DELETE FROM deleting WHERE side = ?1 AND key = ?2 AND missed IS NULL")?;
+            let sql = "UPDATE deleting SET missed = coalesce(missed, ?3) WHERE side = ?1 AND key = ?2";
+            let mut stay = conn.prepare_cached(sql)?;
+            keys.iter().try_for_each(|(key, answered)| match answered {
+                Answered::Each => end.execute((side, key.as_str())).map(drop),
+                Answered::TheLast => stay.execute((side, key.as_str(), now_ns)).map(drop),
+            })
+        })
+    }
+
     /// What became of these is known, and recorded.
     ///
     /// # Errors
@@ -108,8 +132,8 @@ mod tests {
             let lines = manifest.deleting(side).unwrap();
             lines.into_iter().map(|line| (line.key, line.version)).collect::<Vec<_>>()
         };
-        manifest.begin_deleting(Side::Dest, &[line("b"), line("a")]).unwrap();
-        manifest.begin_deleting(Side::Source, &[line("a")]).unwrap();
+        manifest.begin_deleting(Side::Dest, &[line("b"), line("a")], 1).unwrap();
+        manifest.begin_deleting(Side::Source, &[line("a")], 1).unwrap();
         assert_eq!((keys(Side::Dest), keys(Side::Source)), (vec![line("a"), line("b")], vec![line("a")]));
         manifest.end_deleting(Side::Dest, &[line("a").0]).unwrap();
         assert_eq!((keys(Side::Dest), keys(Side::Source)), (vec![line("b")], vec![line("a")]));
@@ -127,7 +151,7 @@ mod tests {
                 BaseRecord { key, size: 1, source: version.clone(), dest: version.clone(), digests, lapsed: false };
             manifest.record(&[Record::Put(base)]).unwrap();
         }
-        manifest.begin_deleting(Side::Dest, &[(a.clone(), version)]).unwrap();
+        manifest.begin_deleting(Side::Dest, &[(a.clone(), version)], 1).unwrap();
         for key in [&a, &b] {
             manifest.forget_kept(Side::Dest, &run, key).unwrap();
         }

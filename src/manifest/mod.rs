@@ -77,7 +77,7 @@ pub use open::Opened;
 pub use pair::{Orientation, Pair};
 pub use plans::{PlanActions, PlanFile};
 pub use runs::{Run, RunId, Spent};
-pub use sending::Sending;
+pub use sending::{Answered, Expecting, Sending};
 pub use spool::{Spool, SpoolIter};
 pub use uploads::UploadJournal;
 pub use writes::Written;

@@ -175,8 +175,9 @@ fn v5(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     )
 }
 
-/// Several lines of a key in `sending`, the newest with the greatest `number`; `missed` is when a line of it or of `deleting`
-/// was first looked for in vain: what it asked for may still happen. `outdated`: the key was written since.
+/// Several lines of a key in `sending`, the newest with the greatest `number`. `missed`: since when what a line of it or of
+/// `deleting` asked for is looked for, or may still happen though it was answered; `conditional`: whether it was asked for with
+/// a precondition; `outdated`: the key was written since.
 fn v6(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute_batch(
         "ALTER TABLE sending RENAME TO sending_before;
@@ -190,11 +191,12 @@ fn v6(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              replaces TEXT,
              blake3   TEXT,
              missed   INTEGER,
+             conditional INTEGER NOT NULL,
              outdated INTEGER NOT NULL,
              PRIMARY KEY (side, key, number)
          ) WITHOUT ROWID, STRICT;
          INSERT INTO sending
-             SELECT side, key, 0, size, version, modified, replaces, blake3, NULL, 0 FROM sending_before;
+             SELECT side, key, 0, size, version, modified, replaces, blake3, NULL, 0, 0 FROM sending_before;
          DROP TABLE sending_before;
          ALTER TABLE deleting ADD COLUMN missed INTEGER;",
     )

@@ -27,10 +27,31 @@ pub struct Sending {
     pub replaces: Option<Version>,
     /// The BLAKE3 of the content, hex; `None`: it was not read yet, so nothing was sent.
     pub blake3: Option<String>,
-    /// When it was first looked for in vain, ns since the epoch; `None` of what is about to be sent.
+    /// Whether a server that honours preconditions was asked with one.
+    pub is_conditional: bool,
+    /// Since when it may still arrive though it was looked for in vain or answered, ns since the epoch; `None` of what is
+    /// about to be sent.
     pub missed_ns: Option<i64>,
-    /// Whether the key was written since: as long as it is there, this can't arrive.
+    /// Whether the key was written since: it can arrive only where its precondition holds again.
     pub is_outdated: bool,
+}
+
+/// How long what was asked for may still happen.
+#[derive(Debug, Clone, Copy)]
+pub struct Expecting {
+    /// Now, ns since the epoch.
+    pub now_ns: i64,
+    /// ns.
+    pub for_ns: i64,
+}
+
+/// Whether every request for a change was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// Each one.
+    Each,
+    /// The last one; an earlier one may still be carried out.
+    TheLast,
 }
 
 impl Manifest {
@@ -44,20 +65,24 @@ impl Manifest {
         }
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            // Of a line without a digest nothing was sent.
-            let sql = "DELETE FROM sending WHERE side = ?1 AND key = ?2 AND (blake3 IS NULL OR blake3 = ?3)";
-            let mut clear = conn.prepare_cached(sql)?;
+            // Of a line without a digest nothing was sent; of requests for the same one line speaks.
+            let mut clear = conn.prepare_cached(
+                "DELETE FROM sending WHERE side = ?1 AND key = ?2 AND (blake3 IS NULL OR number NOT IN (
+                     SELECT min(number) FROM sending WHERE side = ?1 AND key = ?2
+                     GROUP BY blake3, version, replaces, conditional, outdated))",
+            )?;
             let mut add = conn.prepare_cached(
-                "INSERT INTO sending (side, key, number, size, version, modified, replaces, blake3, outdated)
-                 SELECT ?1, ?2, coalesce(max(number) + 1, 0), ?3, ?4, ?5, ?6, ?7, 0 FROM sending
+                "INSERT INTO sending (side, key, number, size, version, modified, replaces, blake3, conditional, outdated)
+                 SELECT ?1, ?2, coalesce(max(number) + 1, 0), ?3, ?4, ?5, ?6, ?7, ?8, 0 FROM sending
                  WHERE side = ?1 AND key = ?2",
             )?;
             for line in lines {
                 let size = i64::try_from(line.size).unwrap_or(i64::MAX);
                 let replaces = line.replaces.as_ref().map(Version::as_str);
                 let (key, version, blake3) = (line.key.as_str(), line.version.as_str(), line.blake3.as_deref());
-                clear.execute((side, key, blake3))?;
-                add.execute((side, key, size, version, line.modified_ns, replaces, blake3))?;
+                clear.execute((side, key))?;
+                let conditional = line.is_conditional;
+                add.execute((side, key, size, version, line.modified_ns, replaces, blake3, conditional))?;
             }
             Ok(())
         })
@@ -79,14 +104,8 @@ impl Manifest {
                 "UPDATE sending SET blake3 = ?3 WHERE side = ?1 AND key = ?2
                  AND number = (SELECT max(number) FROM sending WHERE side = ?1 AND key = ?2)",
             )?;
-            // The same content is sent once more: one line is enough.
-            let mut clear = conn.prepare_cached(
-                "DELETE FROM sending WHERE side = ?1 AND key = ?2 AND blake3 = ?3
-                 AND number < (SELECT max(number) FROM sending WHERE side = ?1 AND key = ?2)",
-            )?;
             for (key, blake3) in known {
                 set.execute((side, key.as_str(), blake3))?;
-                clear.execute((side, key.as_str(), blake3))?;
             }
             Ok(())
         })
@@ -111,14 +130,15 @@ impl Manifest {
         })
     }
 
-    /// What was meant to be sent to `side` and is not recorded as sent, in key order.
+    /// What was meant to be sent to `side` and is not recorded as sent, or may arrive once more, in key order.
     ///
     /// # Errors
     /// [`ManifestError`].
     pub fn unaccounted(&self, side: Side) -> Result<Vec<Sending>, ManifestError> {
-        let sql = "SELECT sending.key, sending.size, version, modified, replaces, blake3, missed, outdated
+        let sql = "SELECT sending.key, sending.size, version, modified, replaces, blake3, conditional, missed, outdated
                    FROM sending LEFT JOIN base ON base.key = sending.key
-                   WHERE side = ?1 AND version IS NOT iif(?1 = 0, right_version, left_version)
+                   WHERE side = ?1
+                   AND (missed IS NOT NULL OR version IS NOT iif(?1 = 0, right_version, left_version))
                    ORDER BY sending.key, number";
         let side = self.orientation.number(side);
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
@@ -129,13 +149,14 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn sending_of(&self, side: Side, key: &Key) -> Result<Vec<Sending>, ManifestError> {
-        let sql = "SELECT key, size, version, modified, replaces, blake3, missed, outdated FROM sending
+        let sql = "SELECT key, size, version, modified, replaces, blake3, conditional, missed, outdated FROM sending
                    WHERE side = ?1 AND key = ?2 ORDER BY number";
         let side = self.orientation.number(side);
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map((side, key.as_str()), sending)?.collect())
     }
 
-    /// Whether anything at this key or below it was meant to be sent to `side` and is not recorded as sent.
+    /// Whether anything at this key or below it was meant to be sent to `side` and is not recorded as sent, or may arrive
+    /// with what is there now.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -143,8 +164,8 @@ impl Manifest {
         let sql = "SELECT EXISTS (SELECT 1 FROM sending LEFT JOIN base ON base.key = sending.key
                    WHERE side = ?1 AND sending.key >= ?2 AND sending.key < ?4
                    AND (sending.key = ?2 OR sending.key > ?3)
-                   AND version IS NOT iif(?1 = 0, right_version, left_version)
-                   AND (outdated = 0 OR base.key IS NULL))";
+                   AND iif(missed IS NULL, version IS NOT iif(?1 = 0, right_version, left_version),
+                       outdated = 0 OR replaces IS iif(?1 = 0, left_version, right_version)))";
         let (side, (from, to)) = (self.orientation.number(side), span(key));
         self.read("read", |conn| {
             conn.prepare_cached(sql)?.query_row((side, key.as_str(), &from, &to), |row| row.get(0))
@@ -168,52 +189,68 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn sending(&self, side: Side) -> Result<Vec<Sending>, ManifestError> {
         let side = self.orientation.number(side);
-        let sql = "SELECT key, size, version, modified, replaces, blake3, missed, outdated FROM sending
+        let sql = "SELECT key, size, version, modified, replaces, blake3, conditional, missed, outdated FROM sending
                    WHERE side = ?1 ORDER BY key, number";
         self.read("read", |conn| conn.prepare_cached(sql)?.query_map([side], sending)?.collect())
     }
 
-    /// This key was written at `side` by a server that refuses what was asked of another version. What was to replace one
-    /// is of no account any more; what was to be made where nothing was may still be once the key is gone again.
+    /// These keys were written at `side`, which is recorded. What was asked for before may still arrive where its
+    /// precondition holds again, or where it had none.
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn outdate_sending(&self, side: Side, key: &Key) -> Result<(), ManifestError> {
+    pub fn is_sent<'k>(
+        &self,
+        side: Side,
+        keys: impl IntoIterator<Item = (&'k Key, Answered)>,
+        now_ns: i64,
+    ) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            let sql = "DELETE FROM sending WHERE side = ?1 AND key = ?2 AND (replaces IS NOT NULL OR missed IS NULL)";
-            conn.prepare_cached(sql)?.execute((side, key.as_str()))?;
-            let sql = "UPDATE sending SET outdated = 1 WHERE side = ?1 AND key = ?2";
+            let mut end = conn.prepare_cached(
+                "DELETE FROM sending WHERE side = ?1 AND key = ?2
+                 AND number = (SELECT max(number) FROM sending WHERE side = ?1 AND key = ?2)",
+            )?;
+            let mut rest = conn.prepare_cached(
+                "UPDATE sending SET missed = coalesce(missed, ?3), outdated = conditional WHERE side = ?1 AND key = ?2",
+            )?;
+            for (key, answered) in keys {
+                if answered == Answered::Each {
+                    end.execute((side, key.as_str()))?;
+                }
+                rest.execute((side, key.as_str(), now_ns))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What was announced last for this key was not sent.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn is_not_sent(&self, side: Side, key: &Key) -> Result<(), ManifestError> {
+        let side = self.orientation.number(side);
+        self.write("write", |conn| {
+            let sql = "DELETE FROM sending WHERE side = ?1 AND key = ?2
+                 AND number = (SELECT max(number) FROM sending WHERE side = ?1 AND key = ?2)";
             conn.prepare_cached(sql)?.execute((side, key.as_str())).map(drop)
         })
     }
 
-    /// What was sent to `side` under these keys is recorded.
-    ///
-    /// # Errors
-    /// [`ManifestError`].
-    pub fn is_sent<'k>(&self, side: Side, keys: impl IntoIterator<Item = &'k Key>) -> Result<(), ManifestError> {
-        let side = self.orientation.number(side);
-        self.write("write", |conn| {
-            let mut remove = conn.prepare_cached("DELETE FROM sending WHERE side = ?1 AND key = ?2")?;
-            keys.into_iter().try_for_each(|key| remove.execute((side, key.as_str())).map(drop))
-        })
-    }
-
     /// Everything that went to `side` is accounted for but `left`, whose sending failed in a way that leaves open what
-    /// is there.
+    /// is there, and what may still arrive.
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub fn end_sending(&self, side: Side, left: &[Key]) -> Result<(), ManifestError> {
+    pub fn end_sending(&self, side: Side, left: &[Key], expecting: Expecting) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            if left.is_empty() {
-                return conn.execute("DELETE FROM sending WHERE side = ?1", [side]).map(drop);
-            }
             keep(conn, left)?;
-            let sql = "DELETE FROM sending WHERE side = ?1 AND key NOT IN (SELECT key FROM temp.left_over)";
-            conn.execute(sql, [side]).map(drop)
+            // A clock that was set back makes nothing stay for ever.
+            let sql = "DELETE FROM sending WHERE side = ?1 AND (missed IS NULL OR missed <= ?2 OR missed > ?3)
+                 AND key NOT IN (SELECT key FROM temp.left_over)";
+            let Expecting { now_ns, for_ns } = expecting;
+            conn.execute(sql, (side, now_ns.saturating_sub(for_ns), now_ns)).map(drop)
         })
     }
 }
@@ -238,8 +275,9 @@ fn sending(row: &Row<'_>) -> rusqlite::Result<Sending> {
         modified_ns: row.get(3)?,
         replaces: row.get_ref(4)?.as_str_or_null()?.map(Version::new),
         blake3: row.get(5)?,
-        missed_ns: row.get(6)?,
-        is_outdated: row.get(7)?,
+        is_conditional: row.get(6)?,
+        missed_ns: row.get(7)?,
+        is_outdated: row.get(8)?,
     })
 }
 
@@ -248,6 +286,9 @@ mod tests {
     use super::*;
     use crate::manifest::{Orientation, Record};
     use crate::model::{BaseRecord, Digests};
+
+    const NOW: i64 = 1_000;
+    const EXPECTING: Expecting = Expecting { now_ns: NOW, for_ns: 100 };
 
     #[test]
     fn only_what_is_not_recorded_is_unaccounted_for() {
@@ -260,6 +301,7 @@ mod tests {
                 modified_ns: None,
                 replaces: None,
                 blake3: None,
+                is_conditional: true,
                 missed_ns: None,
                 is_outdated: false,
             };
@@ -281,7 +323,8 @@ mod tests {
             assert_eq!(manifest.unaccounted(Side::Source).unwrap(), lines[3..], "the other side has another version");
             let is_open = |text: &str| manifest.is_unaccounted(Side::Dest, &Key::new(text).unwrap()).unwrap();
             assert_eq!(["new", "dir", "ne", "recorded"].map(is_open), [true, true, false, false]);
-            manifest.is_sent(Side::Dest, [&lines[0].key, &lines[1].key, &lines[3].key]).unwrap();
+            let sent = [0, 1, 3].map(|n| (&lines[n].key, Answered::Each));
+            manifest.is_sent(Side::Dest, sent, NOW).unwrap();
             assert_eq!(manifest.sending(Side::Dest).unwrap(), lines[2..3]);
             assert_eq!(manifest.sending(Side::Source).unwrap().len(), 1);
         }
@@ -297,6 +340,7 @@ mod tests {
             modified_ns: Some(-1),
             replaces: (key == "b").then(|| Version::new("old")),
             blake3: (key == "c").then(|| "cc".to_owned()),
+            is_conditional: true,
             missed_ns: None,
             is_outdated: false,
         };
@@ -309,10 +353,49 @@ mod tests {
         let known: Vec<_> = manifest.sending(there).unwrap().into_iter().map(|line| line.blake3).collect();
         assert_eq!(known, [Some("aa".to_owned()), None, Some("cc".to_owned())]);
         assert_eq!(manifest.sending(back).unwrap(), [line("a")]);
-        manifest.end_sending(there, &[line("b").key]).unwrap();
+        manifest.end_sending(there, &[line("b").key], EXPECTING).unwrap();
         assert_eq!(manifest.sending(there).unwrap(), [line("b")]);
         assert_eq!(manifest.sending(back).unwrap(), [line("a")]);
-        manifest.end_sending(there, &[]).unwrap();
+        manifest.end_sending(there, &[], EXPECTING).unwrap();
         assert!(manifest.sending(there).unwrap().is_empty());
+    }
+
+    /// One was answered; an older one of the same content, or of another, was not.
+    #[test]
+    fn what_was_sent_before_stays_known_for_its_time_when_a_newer_one_is_recorded() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let key = Key::new("a").unwrap();
+        let line = |version: &str, is_conditional| Sending {
+            key: key.clone(),
+            size: 3,
+            version: Version::new(version),
+            modified_ns: None,
+            replaces: None,
+            blake3: Some("aa".to_owned()),
+            is_conditional,
+            missed_ns: None,
+            is_outdated: false,
+        };
+        for sent in [line("v", true), line("v", false), line("w", true)] {
+            manifest.begin_sending(Side::Dest, &[sent]).unwrap();
+        }
+        manifest.is_sent(Side::Dest, [(&key, Answered::Each)], NOW).unwrap();
+        let marked = |line: Sending| Sending { missed_ns: Some(NOW), is_outdated: line.is_conditional, ..line };
+        let left = [marked(line("v", true)), marked(line("v", false))];
+        assert_eq!(manifest.sending(Side::Dest).unwrap(), left);
+        let is_open = || manifest.is_unaccounted(Side::Dest, &key).unwrap();
+        assert!(is_open(), "nothing is recorded there");
+        let (source, dest) = (Version::new("w"), Version::new("there"));
+        let digests = Digests::default();
+        let base = BaseRecord { key: key.clone(), size: 3, source, dest, digests, lapsed: false };
+        manifest.record(&[Record::Put(base)]).unwrap();
+        assert!(is_open(), "one had no precondition");
+        manifest.end_sending(Side::Dest, &[], Expecting { now_ns: NOW + 99, ..EXPECTING }).unwrap();
+        assert_eq!(manifest.sending(Side::Dest).unwrap().len(), 2);
+        for (now_ns, count) in [(NOW + 100, 0), (NOW - 1, 0)] {
+            let copy = manifest.copy().unwrap();
+            copy.end_sending(Side::Dest, &[], Expecting { now_ns, ..EXPECTING }).unwrap();
+            assert_eq!(copy.sending(Side::Dest).unwrap().len(), count, "at {now_ns}");
+        }
     }
 }

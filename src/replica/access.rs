@@ -123,6 +123,10 @@ impl Replica for Guarded {
         self.inner.part_size(size)
     }
 
+    fn is_unanswered(&self, key: &Key) -> bool {
+        self.inner.is_unanswered(key)
+    }
+
     fn service(&self) -> Option<&str> {
         self.inner.service()
     }

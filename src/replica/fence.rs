@@ -109,6 +109,10 @@ impl Replica for Fenced {
         self.permitted(self.inner.copy(from, from_version, to, put)).await?
     }
 
+    fn is_unanswered(&self, key: &Key) -> bool {
+        self.inner.is_unanswered(key)
+    }
+
     fn service(&self) -> Option<&str> {
         self.inner.service()
     }

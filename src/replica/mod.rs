@@ -148,6 +148,12 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
         part_size(size)
     }
 
+    /// Whether something that was asked under this key got no answer since this was asked last: it may still happen, though
+    /// a later attempt was answered.
+    fn is_unanswered(&self, _key: &Key) -> bool {
+        false
+    }
+
     /// Copies content inside the replica, without sending it. `from` must have `from_version`.
     ///
     /// # Errors

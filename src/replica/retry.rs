@@ -4,8 +4,9 @@
 //! have happened. Trying it again is safe because it carries a precondition; if that fails now, [`Retrying`] looks at
 //! the key and takes it for done only if the digests say that it holds our content (or, for a deletion, nothing).
 
+use std::collections::HashSet;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -104,6 +105,8 @@ where
 pub struct Retrying {
     inner: Arc<dyn Replica>,
     patience: Patience,
+    /// Keys at which a change was asked for and not answered.
+    unanswered: Mutex<HashSet<Key>>,
 }
 
 impl Retrying {
@@ -114,7 +117,14 @@ impl Retrying {
 
     /// Tries `inner` again with this patience.
     pub fn with(inner: Arc<dyn Replica>, patience: Patience) -> Self {
-        Self { inner, patience }
+        Self { inner, patience, unanswered: Mutex::default() }
+    }
+
+    /// Remembers a change that got no answer. One that was refused for now did not happen.
+    fn note(&self, key: &Key, error: &Error) {
+        if let Cause::Transient { throttled: false, .. } = error.cause {
+            self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        }
     }
 
     /// After a repeated change met a failed precondition: what is there now, if it is ours.
@@ -183,6 +193,7 @@ impl Replica for Retrying {
             if error.cause == Cause::Precondition && attempts.is_repeated() {
                 return self.ours(key, Some(content.entry().size), put).await.ok_or(error);
             }
+            self.note(key, &error);
             attempts.again(error).await?;
         }
     }
@@ -197,8 +208,13 @@ impl Replica for Retrying {
             if error.cause == Cause::Precondition && attempts.is_repeated() {
                 return self.ours(to, None, put).await.ok_or(error);
             }
+            self.note(to, &error);
             attempts.again(error).await?;
         }
+    }
+
+    fn is_unanswered(&self, key: &Key) -> bool {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).remove(key) | self.inner.is_unanswered(key)
     }
 
     fn part_size(&self, size: u64) -> u64 {
@@ -231,6 +247,7 @@ impl Replica for Retrying {
             if error.cause == Cause::Precondition && attempts.is_repeated() {
                 return self.ours(to, Some(origin.entry.size), put).await.ok_or(error);
             }
+            self.note(to, &error);
             attempts.again(error).await?;
         }
     }
@@ -242,6 +259,9 @@ impl Replica for Retrying {
             let worth = |result: &Result<(), Error>| {
                 result.as_ref().err().filter(|e| matches!(e.cause, Cause::Transient { .. })).cloned()
             };
+            for ((key, _), result) in batch.iter().zip(&results) {
+                result.as_ref().err().into_iter().for_each(|error| self.note(key, error));
+            }
             let Some(error) = results.iter().find_map(worth) else { return results };
             if attempts.again(error).await.is_err() {
                 return results;
@@ -472,5 +492,25 @@ mod tests {
         let calls = fake.calls();
         assert_eq!(calls[..6], ["keep", "keep", "look_at", "look_at", "restore", "restore"]);
         assert_eq!(calls[6..], ["discard 2", "discard 1"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_got_no_answer_is_remembered_once_and_what_was_refused_for_now_is_not() {
+        for (throttled, unanswered) in [(false, true), (true, false)] {
+            let fake = Arc::new(Fake::default());
+            let again = Cause::Transient { throttled, after: None };
+            for call in ["put", "copy", "delete"] {
+                fake.fail(call, &[again]);
+            }
+            let retrying = Retrying::new(fake);
+            let content = whole(b"content");
+            let parts = put_of(&content);
+            retrying.put(&key(), &content, &parts.as_put()).await.unwrap();
+            assert_eq!([retrying.is_unanswered(&key()), retrying.is_unanswered(&key())], [unanswered, false]);
+            retrying.copy(&key(), &Version::new("v"), &key(), &parts.as_put()).await.unwrap();
+            assert_eq!(retrying.is_unanswered(&key()), unanswered);
+            assert!(retrying.delete(&[(key(), Version::new("v"))]).await[0].is_ok());
+            assert_eq!(retrying.is_unanswered(&key()), unanswered);
+        }
     }
 }

@@ -105,6 +105,36 @@ fn a_killed_deletion_that_nobody_undid_is_forgotten() {
     assert_eq!(bench.run().done.creates, 1);
 }
 
+/// Whether once or always, the look after the kill gets no answer: what was deleted at the source must not come back.
+#[test]
+fn a_killed_deletion_that_can_not_be_looked_at_brings_nothing_back() {
+    for mode in [Mode::TwoWay, Mode::CopyAndDelete, Mode::Mirror] {
+        for failing in [1, usize::MAX] {
+            for fault in [Fault::DieBefore, Fault::DieAfter] {
+                let bench = killed(mode, KEEP, &fault);
+                let mut looks = 0;
+                bench.dest.inject(move |call| {
+                    let is_asked = call.operation == "look_up" && call.key == Some(gone());
+                    looks += usize::from(is_asked);
+                    let again = Cause::Transient { throttled: false, after: None };
+                    if is_asked && looks <= failing {
+                        Fault::Before(Error::new(again, "no answer"))
+                    } else {
+                        Fault::None
+                    }
+                });
+                let report = bench.try_run().unwrap();
+                assert_eq!(report.problem_count, u64::from(failing > 1), "{mode:?} {failing} {fault:?}");
+                assert_eq!(report.done.creates, 0);
+                bench.dest.heal();
+                bench.heard();
+                bench.run();
+                assert!(!has(&bench.dest) && !has(&bench.source), "{mode:?} {failing} {fault:?}");
+            }
+        }
+    }
+}
+
 /// The look after the kill gets no answer: nobody knows who deleted it, so nothing follows from it.
 #[test]
 fn a_killed_deletion_that_can_not_be_looked_at_deletes_nothing() {

@@ -1,11 +1,15 @@
 //! A server does what a killed run asked for after the next run has looked.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
 
-use mediasync::model::Key;
+use mediasync::model::{Key, Side};
 use mediasync::plan::Mode;
 use mediasync::replica::memory::{Fault, Memory};
+use mediasync::replica::retry::{Patience, Retrying};
 use mediasync::replica::{Cause, Error};
+use mediasync::sync::{Report, run_cycle};
 
 use crate::support::bench::{Bench, key};
 
@@ -257,6 +261,130 @@ fn what_somebody_puts_over_a_new_file_is_theirs() {
     assert_eq!(both(&bench), (Some("first".into()), Some("first".into())));
 }
 
+/// The same is asked for twice, and once answered.
+#[test]
+fn a_deletion_that_was_made_again_may_still_come_once_more() {
+    for mode in MODES {
+        let bench = agreed(mode, Some("old"));
+        bench.source.remove(&photo());
+        dies_asking(&bench, "delete");
+        assert_eq!(bench.run().done.deletes, 1);
+        bench.source.write(&photo(), "old");
+        assert_eq!(bench.run().done.creates, 1);
+        bench.dest.remove(&photo());
+        let report = bench.run();
+        assert_eq!((report.done.creates, report.done.deletes), (1, 0), "{mode:?}");
+        assert_eq!(both(&bench), (Some("old".into()), Some("old".into())));
+    }
+}
+
+#[test]
+fn what_was_sent_again_may_still_come_once_more() {
+    for mode in MODES {
+        let bench = agreed(mode, None);
+        bench.source.write(&photo(), "sent twice");
+        dies_asking(&bench, "put");
+        assert_eq!(bench.run().done.creates, 1);
+        bench.source.remove(&photo());
+        assert_eq!(bench.run().done.deletes, 1);
+        bench.dest.arrives(&photo(), "sent twice");
+        let report = bench.run();
+        assert_eq!((report.done.deletes, report.done_at_source.changes()), (1, 0), "{mode:?}");
+        assert_eq!(both(&bench), (None, None));
+    }
+}
+
+/// It was to replace a version that is there again.
+#[test]
+fn what_was_sent_over_content_that_is_back_may_still_come() {
+    for mode in MODES {
+        let bench = agreed(mode, Some("old"));
+        bench.source.write(&photo(), "new");
+        dies_asking(&bench, "put");
+        assert_eq!(bench.run().done.overwrites, 1);
+        bench.source.write(&photo(), "old");
+        assert_eq!(bench.run().done.overwrites, 1);
+        bench.dest.arrives(&photo(), "new");
+        let report = bench.run();
+        assert_eq!((report.done.overwrites, report.done_at_source.changes()), (1, 0), "{mode:?}");
+        assert_eq!(both(&bench), (Some("old".into()), Some("old".into())));
+    }
+}
+
+/// A copy inside a service has no precondition at many of them.
+#[test]
+fn a_copy_that_comes_late_over_a_newer_edit_is_known() {
+    for mode in MODES {
+        let bench = agreed(mode, None);
+        bench.source.write(&photo(), "content 3");
+        dies_asking(&bench, "copy");
+        bench.source.write(&photo(), "an edit");
+        assert_eq!(bench.run().done.creates, 1);
+        bench.dest.arrives(&photo(), "content 3");
+        let report = bench.run();
+        assert_eq!((report.done.overwrites, report.done_at_source.changes()), (1, 0), "{mode:?}");
+        assert_eq!(both(&bench), (Some("an edit".into()), Some("an edit".into())));
+    }
+}
+
+/// A run whose requests are tried again: the first one of `operation` gets no answer.
+fn tried_again(bench: &Bench, operation: &'static str) -> Report {
+    let error = Error::new(Cause::Transient { throttled: false, after: None }, "504");
+    let mut calls = 0;
+    bench.dest.inject(move |call| {
+        calls += usize::from(call.operation == operation);
+        if call.operation == operation && calls == 1 { Fault::Before(error.clone()) } else { Fault::None }
+    });
+    let first = Duration::from_millis(1);
+    let report = bench.with_cycle(true, async |mut cycle, ears| {
+        cycle.dest = Arc::new(Retrying::with(cycle.dest, Patience { first, ..Patience::default() }));
+        run_cycle(cycle, ears).await
+    });
+    bench.dest.heal();
+    bench.heard();
+    report.unwrap()
+}
+
+#[test]
+fn what_got_no_answer_and_was_tried_again_may_still_come_once_more() {
+    for mode in MODES {
+        let bench = agreed(mode, None);
+        bench.source.write(&photo(), "sent twice");
+        assert_eq!(tried_again(&bench, "put").done.creates, 1);
+        bench.source.remove(&photo());
+        assert_eq!(bench.run().done.deletes, 1);
+        bench.dest.arrives(&photo(), "sent twice");
+        assert_eq!(bench.run().done.deletes, 1, "{mode:?}");
+        assert_eq!(both(&bench), (None, None));
+
+        let bench = agreed(mode, Some("old"));
+        bench.source.remove(&photo());
+        assert_eq!(tried_again(&bench, "delete").done.deletes, 1);
+        bench.source.write(&photo(), "old");
+        assert_eq!(bench.run().done.creates, 1);
+        bench.dest.remove(&photo());
+        assert_eq!(bench.run().done.creates, 1, "{mode:?}");
+        assert_eq!(both(&bench), (Some("old".into()), Some("old".into())));
+    }
+}
+
+/// Nothing of it stays in the manifest for ever.
+#[test]
+fn what_was_answered_twice_is_forgotten_after_its_time() {
+    let mut bench = agreed(Mode::TwoWay, None);
+    bench.source.write(&photo(), "sent twice");
+    tried_again(&bench, "put");
+    assert!(bench.manifest().has_sending(Side::Dest).unwrap());
+    bench.source.remove(&photo());
+    tried_again(&bench, "delete");
+    bench.run();
+    assert!(!bench.manifest().deleting(Side::Dest).unwrap().is_empty());
+    bench.now_ns += 301 * SECOND;
+    bench.run();
+    assert!(!bench.manifest().has_sending(Side::Dest).unwrap());
+    assert!(bench.manifest().deleting(Side::Dest).unwrap().is_empty());
+}
+
 #[test]
 fn what_has_not_arrived_for_long_is_expected_no_more() {
     let mut bench = agreed(Mode::TwoWay, None);
@@ -266,10 +394,10 @@ fn what_has_not_arrived_for_long_is_expected_no_more() {
     bench.try_run().unwrap();
     bench.now_ns += 299 * SECOND;
     bench.try_run().unwrap();
-    assert!(bench.manifest().has_sending(mediasync::model::Side::Dest).unwrap());
+    assert!(bench.manifest().has_sending(Side::Dest).unwrap());
     bench.now_ns += SECOND;
     bench.try_run().unwrap();
-    assert!(!bench.manifest().has_sending(mediasync::model::Side::Dest).unwrap());
+    assert!(!bench.manifest().has_sending(Side::Dest).unwrap());
     // The same bytes, by somebody else.
     bench.dest.arrives(&photo(), "sent too late");
     assert_eq!(bench.run().done_at_source.creates, 1);
@@ -307,5 +435,5 @@ fn a_deletion_that_never_comes_makes_no_conflict() {
     assert_eq!((report.done_at_source.overwrites, report.conflict_count), (1, 0));
     bench.now_ns += 300 * SECOND;
     bench.run();
-    assert!(bench.manifest().deleting(mediasync::model::Side::Dest).unwrap().is_empty());
+    assert!(bench.manifest().deleting(Side::Dest).unwrap().is_empty());
 }

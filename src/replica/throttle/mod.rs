@@ -129,6 +129,10 @@ impl Replica for Throttled {
         self.inner.part_size(size)
     }
 
+    fn is_unanswered(&self, key: &Key) -> bool {
+        self.inner.is_unanswered(key)
+    }
+
     fn service(&self) -> Option<&str> {
         self.inner.service()
     }
