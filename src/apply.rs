@@ -47,6 +47,14 @@ pub struct Origin {
     pub acl: Option<String>,
 }
 
+impl Origin {
+    /// How a command names the source and the destination, or, where that would hold a secret, how people call them.
+    pub(crate) fn places(&self) -> (String, String) {
+        let (source, dest) = &self.names;
+        (self.source.as_ref().unwrap_or(source).clone(), self.dest.as_ref().unwrap_or(dest).clone())
+    }
+}
+
 /// The first line of a plan file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
@@ -152,6 +160,7 @@ fn within_budgets(cycle: &Cycle<'_>, header: &Header, plan: &PlanStore) -> Resul
         // Whether its extras may go was asked when it was made.
         mirror_approved: true,
         turned: None,
+        places: header.origin.places(),
     }))
 }
 

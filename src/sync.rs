@@ -332,6 +332,7 @@ fn situation(cycle: &Cycle<'_>, met: &Met, findings: &Findings) -> Result<Situat
         strangers: met.strangers.clone(),
         mirror_approved: cycle.manifest.mirror_approved()?,
         turned: turned.then(|| cycle.dest.name().to_owned()),
+        places: cycle.shelf.origin.places(),
     })
 }
 

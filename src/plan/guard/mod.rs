@@ -48,6 +48,8 @@ pub struct Situation {
     pub mirror_approved: bool,
     /// The last mirror of this pair went the other way: the side that it was made from, and that this one would change.
     pub turned: Option<String>,
+    /// How a command names the source and the destination.
+    pub places: (String, String),
 }
 
 /// A side whose losses may become deletions at the other one.
@@ -152,10 +154,11 @@ fn emptied(situation: &Situation) -> Option<String> {
     let side = situation.watched.iter().find(|side| side.keys == 0).filter(|_| situation.base_keys > 0)?;
     let meant = if situation.planned.is_nothing() { "there is nothing to do" } else { "approve this plan" };
     Some(format!(
-        "{} is empty, but held {} at the last run. If it is not mounted, mount it and run again; if it is meant to be \
+        "{} is empty, but held {} at the last run. If it is not mounted, mount it and run again; {}if it is meant to be \
          empty, {meant}",
         sentence(&side.name),
-        keys(situation.base_keys)
+        keys(situation.base_keys),
+        repair(situation).map_or_else(String::new, |way| format!("if it lost them, {way}; "))
     ))
 }
 
@@ -167,11 +170,25 @@ fn shrunk(situation: &Situation) -> Option<String> {
     let half_gone = |side: &&Watched| side.deletes > 0 && side.of_base.saturating_add(side.renamed) * 2 < base_keys;
     let side = situation.watched.iter().find(half_gone).filter(|_| base_keys >= HANDFUL)?;
     Some(format!(
-        "Only {} of {} of the last run are still at {}. If that is meant, approve this plan",
+        "Only {} of {} of the last run are still at {}. {}",
         side.of_base,
         keys(base_keys),
-        side.name
+        side.name,
+        match repair(situation) {
+            None => "If that is meant, approve this plan".to_owned(),
+            Some(way) => format!("If it lost them, {way}; if that is meant, approve this plan"),
+        }
     ))
+}
+
+/// What to do instead where the source has lost what the copy still has: the plan would take it from there too.
+fn repair(situation: &Situation) -> Option<String> {
+    let (source, dest) = &situation.places;
+    (situation.mode == Mode::Mirror).then(|| {
+        format!(
+            "approve nothing: the copy has them, and mediasync mirror {dest} {source} --no-delete brings back what is missing"
+        )
+    })
 }
 
 /// A backup that is mirrored over what it is a backup of: two places that were swapped, more often than a wish.

@@ -18,6 +18,7 @@ fn calm() -> Situation {
         strangers: Vec::new(),
         mirror_approved: false,
         turned: None,
+        places: ("live:".to_owned(), "/srv/backup".to_owned()),
     }
 }
 
@@ -244,4 +245,20 @@ fn a_mirror_that_is_turned_around_asks() {
     let overwriting = Counts { overwrites: 1, ..Counts::default() };
     halts(&Situation { planned: overwriting, ..turned() }, "s3://live is what mirrors of this pair were made from");
     proceeds(&Situation { planned: Counts::default(), ..turned() });
+}
+
+#[test]
+fn who_lost_what_a_mirror_has_is_told_how_to_get_it_back_before_what_takes_it_away() {
+    let way = "mediasync mirror /srv/backup live: --no-delete";
+    let shrunk = Situation { planned: deleting(3_000), watched: source(2_000, 3_000), ..calm() };
+    let empty = Situation { planned: deleting(5_000), watched: source(0, 5_000), ..calm() };
+    for lost in [shrunk, empty] {
+        let halted = |mode| match check(&Situation { mode, mirror_approved: true, ..lost.clone() }) {
+            GuardVerdict::Halt(message) => message,
+            GuardVerdict::Proceed => panic!("it proceeds"),
+        };
+        let message = halted(Mode::Mirror);
+        assert!(message.find(way) < message.find("meant"), "{message}");
+        assert!(message.contains(way) && !halted(Mode::CopyAndDelete).contains("mirror"), "{message}");
+    }
 }
