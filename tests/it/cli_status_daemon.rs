@@ -245,3 +245,32 @@ fn a_daemon_can_be_looked_at_and_paused_while_its_configuration_is_broken() {
     std::fs::write(&config, "job = 1\n").unwrap();
     sandbox.by_config(&["status"]).exits(2).says(&["has mistakes:"]).never_says("daemon: none");
 }
+
+#[test]
+fn of_a_state_that_is_not_for_this_user_nothing_is_claimed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let (state, config) = (dir.path().join("state"), dir.path().join("config.toml"));
+    let job = format!(
+        "[[job]]\nname = \"media\"\nsource = {:?}\ndestination = {:?}\nmode = \"copy\"\nwatch = true\n",
+        dir.path().join("a"),
+        dir.path().join("b")
+    );
+    std::fs::write(&config, job).expect("a file");
+    std::fs::create_dir(&state).expect("a directory");
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o000)).expect("it is ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mediasync"));
+    command.current_dir("/").env_clear().arg("--config").arg(&config).arg("--state-dir").arg(&state).arg("status");
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().expect("it runs");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!((output.status.code(), &*out), (Some(1), ""), "{err}");
+    let told: Vec<&str> = err.lines().collect();
+    assert_eq!(told.len(), 2, "{err}");
+    assert!(told[0].contains("can't read the state in") && told[0].contains("Permission denied"), "{err}");
+    assert!(told[1].contains("run this as that user or as root"), "{err}");
+}

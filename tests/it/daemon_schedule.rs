@@ -145,11 +145,16 @@ fn a_scheduled_job_is_after_a_restart_as_its_last_run_left_it() {
     daemon.wait_for("a ping", || front.calls().iter().any(|call| call.path == "/ping"));
     daemon.stop().exits(0);
     assert_eq!(sandbox.server.requests().len(), asked, "nothing was due");
+    sandbox.by_config(&["status", "backup"]).exits(0).says(&["\n  in sync\n", "daemon: none runs"]);
     // Nobody was there for two days: that is not forgotten either.
     let db = rusqlite::Connection::open(sandbox.manifest()).unwrap();
     let ago = 2 * 24 * 3_600_000_000_000_i64;
     db.execute("UPDATE meta SET value = CAST(value AS INTEGER) - ?1 WHERE name = 'equal-at'", [ago]).unwrap();
     drop(db);
+    let stale = "stale: last known to be in sync at ";
+    let ways = ["at most 24 h", "no daemon runs it", "mediasync sync backup", "mediasync daemon"];
+    sandbox.by_config(&["status", "backup"]).exits(3).says(&[stale]).says(&ways);
+    sandbox.by_config(&["status", "--json"]).exits(3).says(&["\"state\":\"stale\"", "\"daemon\":null"]);
     let mut daemon = sandbox.daemon();
     daemon.until("idle", |job| job["phase"] == "idle");
     assert_eq!(healthz(port).0, "503");

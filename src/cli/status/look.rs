@@ -3,7 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
+use super::doubt::Doubt;
 use super::{Seen, State, Subject, lines, live, subjects, told, trash};
 use crate::cli::client;
 use crate::cli::exit::Exit;
@@ -65,13 +68,24 @@ fn now_ns() -> i64 {
 /// Looks at a job, or at all. A daemon that can't be asked is told, and the manifests say what they know.
 pub(super) async fn look(job: Option<&str>, setup: &Setup, world: World<'_>) -> Result<Sight, Failure> {
     let mut failures = Vec::new();
-    let daemon = client::state(&setup.state_dir).await.unwrap_or_else(|failure| {
+    let asked = client::state(&setup.state_dir).await;
+    if !matches!(asked, Ok(Some(_)))
+        && let Err(error) = fs::read_dir(&setup.state_dir)
+        && let Some(failure) = barred(&error, &setup.state_dir)
+    {
+        return Err(failure);
+    }
+    let reached = if asked.is_ok() { Reached::Yes } else { Reached::No };
+    let daemon = asked.unwrap_or_else(|failure| {
         failures.push((None, failure.hint("what follows is what the last runs left")));
         None
     });
     let paused = match pauses::read(&setup.state_dir) {
         Ok(paused) => Some(paused),
         Err(error) if daemon.is_none() => {
+            if let Some(failure) = barred(&error, &setup.state_dir.join(pauses::NAME)) {
+                return Err(failure);
+            }
             failures.push((None, unread(&error, setup)));
             None
         }
@@ -83,7 +97,7 @@ pub(super) async fn look(job: Option<&str>, setup: &Setup, world: World<'_>) -> 
     let mut exit = missed.iter().map(|(_, failure)| failure.exit).max().unwrap_or(Exit::Done);
     failures.extend(missed);
     let (daemon, blocks) = (daemon.as_ref(), Vec::new());
-    let mut told = Told { setup, daemon, paused, now_ns: now_ns(), blocks, gist: String::new() };
+    let mut told = Told { setup, daemon, reached, paused, now_ns: now_ns(), blocks, gist: String::new() };
     for subject in &subjects {
         match told.subject(subject) {
             Ok(one) => exit = exit.max(one),
@@ -108,10 +122,19 @@ pub(super) async fn look(job: Option<&str>, setup: &Setup, world: World<'_>) -> 
     Ok(Sight { failures, blocks, exit, gist })
 }
 
+/// Whether it is known if a daemon runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    Yes,
+    /// One is there and can't be asked, or that is not for this user.
+    No,
+}
+
 /// What is to be printed.
 struct Told<'a> {
     setup: &'a Setup,
     daemon: Option<&'a DaemonState>,
+    reached: Reached,
     /// The jobs that a person paused; `None` if nobody can know.
     paused: Option<BTreeSet<String>>,
     now_ns: i64,
@@ -132,7 +155,8 @@ impl Told<'_> {
         if let Some(job) = job {
             return Ok(self.job(job, Some(subject)));
         }
-        let seen = Seen { is_unwatched: is_watched(subject, setup), ..subject.look(setup)? };
+        let seen = subject.look(setup)?;
+        let seen = Seen { doubt: Doubt::of(subject, &seen, setup, self.now_ns), ..seen };
         self.note(&(State::of(&seen), seen.run.as_ref().map(|run| run.id)));
         let block = match setup.output.format() {
             Format::Json => lines::status(subject, &seen, (None, self.is_paused(subject)), setup).to_string(),
@@ -208,7 +232,7 @@ impl Told<'_> {
                 self.note(&(daemon.pid, &daemon.reload_error));
                 self.blocks.push((Exit::Done, live::daemon(daemon, config.as_deref(), zone)));
             }
-            None if setup.config.jobs.iter().any(has_a_time) => {
+            None if self.reached == Reached::Yes && setup.config.jobs.iter().any(has_a_time) => {
                 let none = format!(
                     "daemon: none runs; mediasync daemon{} starts it\n  hint: one that is a service may have another state: \
                      give --state-dir as it does",
@@ -223,16 +247,18 @@ impl Told<'_> {
     }
 }
 
+/// That a state directory, or a file in it, is not for this user: whether a daemon runs, what is paused and what ever ran is not known then.
+fn barred(error: &std::io::Error, at: &Path) -> Option<Failure> {
+    let failure = Failure::error(format!("can't read the state in {}: {error}", shown(at)));
+    let hint = "it is for the user whose daemon or runs work with it: run this as that user or as root";
+    (error.kind() == std::io::ErrorKind::PermissionDenied).then(|| failure.hint(hint))
+}
+
 /// Why nobody knows which jobs are paused, and what that means.
 fn unread(error: &std::io::Error, setup: &Setup) -> Failure {
     let file = shown(&setup.state_dir.join(pauses::NAME));
     let message = format!("can't read which jobs were paused: {file}: {error}; a daemon that starts leaves all alone");
     Failure::error(message).hint(format!("to end that for all of them: mediasync resume{}", setup.repeated))
-}
-
-/// Whether the configuration has it watched.
-fn is_watched(subject: &Subject, setup: &Setup) -> bool {
-    setup.config.jobs.iter().any(|job| Some(&job.name) == subject.job.as_ref() && job.daemon.watch)
 }
 
 /// Whether a daemon has something to do for it.

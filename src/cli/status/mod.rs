@@ -24,6 +24,7 @@ use crate::plan::Mode;
 use crate::replica::access::Access;
 
 pub mod args;
+mod doubt;
 mod history;
 mod lines;
 mod live;
@@ -61,8 +62,10 @@ struct Seen {
     whole: Option<Run>,
     /// Conflicts that a person settled since that run.
     settled: u64,
-    /// Whether it is to be watched, and no daemon does.
-    is_unwatched: bool,
+    /// When the last run over the whole pair began that left nothing.
+    equal_ns: Option<i64>,
+    /// Why that may count no more.
+    doubt: doubt::Doubt,
 }
 
 /// How things stand, by the last run over the whole pair.
@@ -72,6 +75,8 @@ enum State {
     InSync,
     /// It was in sync; what changed since is not known, because no daemon watches it.
     Unwatched,
+    /// The last run that left nothing is too long ago, and no daemon runs it.
+    Stale,
     Problems,
     Halted,
     Failed,
@@ -114,7 +119,11 @@ impl State {
     }
 
     fn equal(seen: &Seen) -> Self {
-        if seen.is_unwatched { Self::Unwatched } else { Self::InSync }
+        match seen.doubt {
+            doubt::Doubt::None => Self::InSync,
+            doubt::Doubt::Unwatched => Self::Unwatched,
+            doubt::Doubt::Stale(_) => Self::Stale,
+        }
     }
 
     fn exit(self) -> Exit {
@@ -122,6 +131,7 @@ impl State {
             Self::InSync => Exit::Done,
             Self::Halted => Exit::Halted,
             Self::Unwatched
+            | Self::Stale
             | Self::Problems
             | Self::Failed
             | Self::Interrupted
@@ -224,7 +234,8 @@ impl Subject {
         let holder = if unended { Lock::held_by(&setup.state_dir, &self.pair) } else { None };
         let whole = manifest.whole_run()?;
         let settled = whole.as_ref().map(|whole| manifest.resolved_since(whole.id)).transpose()?.unwrap_or(0);
-        Ok(Seen { synced: manifest.base_totals()?, run, holder, settled, whole, is_unwatched: false })
+        let (synced, equal_ns) = (manifest.base_totals()?, manifest.equal_at()?);
+        Ok(Seen { synced, run, holder, settled, whole, equal_ns, doubt: doubt::Doubt::None })
     }
 
     /// What `approve` takes.
@@ -300,6 +311,7 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
         State::Unwatched => {
             "was in sync after its last run; what changed since is not known, because no daemon watches it".to_owned()
         }
+        State::Stale => seen.doubt.late(subject, zone, repeated).unwrap_or_default(),
         State::Problems => {
             let (problems, conflicts) = seen.left().unwrap_or_default();
             let ways = if subject.is_two_way() { Ways::Both } else { Ways::One };

@@ -44,7 +44,7 @@ pub(super) fn ended(ending: &str, record: &str) -> Run {
 }
 
 fn seen(run: Option<&Run>) -> Seen {
-    Seen { synced: (1002, 2048), run: run.cloned(), holder: None, whole: None, settled: 0, is_unwatched: false }
+    Seen { synced: (1002, 2048), run: run.cloned(), ..Seen::default() }
 }
 
 fn text(job: Option<&str>, run: Option<&Run>) -> String {
@@ -65,7 +65,7 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
   synced so far: 1,002 files, 2.0 KiB
   last run: 2023-11-14 22:13:20 UTC, sync, took 1 min 0 s; created 2, deleted 1,000";
     assert_eq!(text(Some("media"), Some(&run)), expected);
-    let unwatched = Seen { is_unwatched: true, ..seen(Some(&run)) };
+    let unwatched = Seen { doubt: doubt::Doubt::Unwatched, ..seen(Some(&run)) };
     assert_eq!(State::of(&unwatched).exit(), Exit::Problems);
     let now = told(&subject(Some("media")), &unwatched, &TimeZone::UTC, "");
     assert!(now.contains("\n  was in sync after its last run; what changed since is not known"), "{now}");
