@@ -32,7 +32,9 @@ impl Job {
 
     /// When to look at the clock again, at the latest: that on the wall may be set.
     pub(super) fn nap(&self) -> Instant {
-        let late = self.late.values().min().map_or_else(far, |at| self.parts.clock.at(*at));
+        // While the pair is closed it can't be noted, and a look by itself opens it.
+        let late = self.late.values().min().filter(|_| self.held.is_some());
+        let late = late.map_or_else(far, |at| self.parts.clock.at(*at));
         match &self.parts.schedule {
             Some(_) => late.min(Instant::now() + crate::schedule::LONGEST_NAP),
             None => late,
@@ -48,13 +50,10 @@ impl Job {
         }
     }
 
-    /// Has looked at what is due of it.
+    /// Has looked at what is due of it. What becomes due while the pair is closed is looked at once it is open: after a
+    /// failure that may be for changes only.
     pub(super) fn expect_late(&mut self) {
-        let Some(held) = self.held.clone() else {
-            // A pair that is opened is looked at as a whole.
-            self.late.clear();
-            return;
-        };
+        let Some(held) = self.held.clone() else { return };
         let now = self.now();
         let due: Vec<Key> = self.late.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
         if due.is_empty() {

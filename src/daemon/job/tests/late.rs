@@ -47,6 +47,38 @@ async fn what_arrives_after_it_was_deleted_is_taken_away_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_arrives_is_taken_away_though_a_cycle_failed_meanwhile() {
+    local(async {
+        let rig = Rig::watching(30).await;
+        rig.given_up("new.jpg", "new").await;
+        rig.source.remove(&key("new.jpg"));
+        rig.tell([Sign::Gone(key("new.jpg"))]);
+        rig.later(10).await;
+        let looks = rig.job().totals;
+        rig.dest.inject(|call| match call.operation {
+            "put" => Fault::Before(Error::new(Cause::Stop, "refused")),
+            _ => Fault::None,
+        });
+        rig.source.write(&key("dir/1.jpg"), "edited");
+        rig.tell([Sign::Finished(key("dir/1.jpg"))]);
+        // It becomes due while the pair is closed, which is no reason to be awake.
+        let wakes = rig.wakes_in(120).await;
+        assert!(wakes < 100, "{wakes}");
+        assert_eq!(rig.job().phase, Phase::Failing);
+        rig.dest.heal();
+        rig.later(61).await;
+        assert!(rig.is_equal(), "{:?}", rig.job());
+        rig.dest.arrives(&key("new.jpg"), "new");
+        rig.later(200).await;
+        assert!(rig.is_equal(), "{:?}", rig.job());
+        let now = rig.job().totals;
+        let whole = (now.cycles_watched - looks.cycles_watched, now.cycles_both - looks.cycles_both);
+        assert_eq!(whole, (0, 0), "nothing else would have found it");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_arrives_in_front_of_a_newer_edit_is_no_conflict() {
     local(async {
         let rig = Rig::watching(30).await;

@@ -41,6 +41,8 @@ struct Rig {
     patient: Rc<std::cell::Cell<bool>>,
     /// The job.
     task: tokio::task::JoinHandle<()>,
+    /// How often it woke up.
+    wakes: Rc<std::cell::Cell<u64>>,
     _state: tempfile::TempDir,
 }
 
@@ -201,12 +203,26 @@ impl Rig {
     }
 
     async fn begin_among(peers: Peers, files: usize, rhythm: Rhythm, schedule: Option<Schedule>, past: Past) -> Self {
-        let state = tempfile::tempdir().unwrap();
-        let (source, dest) =
-            (Arc::new(Memory::new("source", Role::Directory)), Arc::new(Memory::new("dest", Role::Bucket)));
+        Self::begin_over(Self::places(files), peers, rhythm, schedule, past).await
+    }
+
+    /// A source with so many files, and a destination without any.
+    fn places(files: usize) -> (Arc<Memory>, Arc<Memory>) {
+        let (source, dest) = (Memory::new("source", Role::Directory), Memory::new("dest", Role::Bucket));
         for n in 0..files {
             source.write(&key(&format!("dir/{n}.jpg")), format!("content {n}"));
         }
+        (Arc::new(source), Arc::new(dest))
+    }
+
+    async fn begin_over(
+        (source, dest): (Arc<Memory>, Arc<Memory>),
+        peers: Peers,
+        rhythm: Rhythm,
+        schedule: Option<Schedule>,
+        past: Past,
+    ) -> Self {
+        let state = tempfile::tempdir().unwrap();
         let script = Arc::new(Mutex::new(None));
         let job = JobState::new("media", ("source", "dest"), "copy", 600);
         let board = Board::new(DaemonState {
@@ -250,14 +266,31 @@ impl Rig {
             orders: inbox,
             deadline: Duration::from_secs(20),
         };
-        let task = tokio::task::spawn_local(Job::new(parts).run());
-        let rig = Self { source, dest, script, board, orders, skew, leased, stuck, patient, task, _state: state };
+        let (wakes, mut job) = (Rc::new(std::cell::Cell::new(0)), Box::pin(Job::new(parts).run()));
+        let count = Rc::clone(&wakes);
+        let task = tokio::task::spawn_local(std::future::poll_fn(move |context| {
+            count.set(count.get() + 1);
+            job.as_mut().poll(context)
+        }));
+        let rig =
+            Self { source, dest, script, board, orders, skew, leased, stuck, patient, task, wakes, _state: state };
         rig.later(1).await;
         rig
     }
 
     async fn later(&self, seconds: u64) {
         sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// How often the job wakes up within so many seconds, which pass although it may never sleep.
+    async fn wakes_in(&self, seconds: u64) -> u64 {
+        let before = self.wakes.get();
+        for _ in 0..seconds * 10 {
+            advance(Duration::from_millis(100)).await;
+            // Other threads work for it, too.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.wakes.get() - before
     }
 
     fn tell(&self, signs: impl IntoIterator<Item = Sign>) {
