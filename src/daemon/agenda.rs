@@ -166,6 +166,11 @@ impl Agenda {
         open && self.dirty_at.is_some_and(|at| at <= now_ns)
     }
 
+    /// When the next of what was seen to change is due, or was.
+    pub fn changes_at(&self) -> Option<i64> {
+        self.dirty_at
+    }
+
     /// A cycle that began at `began_ns` ended well, or with problems of single keys.
     pub fn finished(&mut self, look: Look, began_ns: i64, now_ns: i64) {
         (self.retry, self.halted) = (None, None);

@@ -44,6 +44,11 @@ impl Running {
         self.actions_done >= self.actions && self.bytes_sent >= self.bytes_to_send
     }
 
+    /// Whether it looks at all and does what it found: nobody saw that change, so nothing else tells of it.
+    pub fn found_differences(&self) -> bool {
+        self.look != Look::Changes && !self.is_through()
+    }
+
     /// `1.2 GiB of 4.0 GiB sent`, with sizes as `size` writes them. All is said to be sent only when all is done.
     pub fn sent(&self, size: fn(u64) -> String) -> String {
         let (sent, all) = (size(self.bytes_sent), size(self.bytes_to_send));

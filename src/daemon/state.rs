@@ -358,7 +358,12 @@ impl JobState {
             Health::Paused
         } else if stands_by {
             Health::Standby
-        } else if lag.is_none() || self.dirty > 0 || self.error.is_some() || self.phase == Phase::Starting {
+        } else if lag.is_none()
+            || self.dirty > 0
+            || self.error.is_some()
+            || self.phase == Phase::Starting
+            || self.running.as_ref().is_some_and(Running::found_differences)
+        {
             Health::Syncing
         } else {
             Health::InSync

@@ -119,7 +119,7 @@ impl JobState {
 pub enum Waits {
     /// None.
     Nothing,
-    /// Some.
+    /// Some, or nobody can know.
     Keys,
 }
 

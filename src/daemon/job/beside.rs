@@ -13,6 +13,7 @@ use super::{Flow, Job, MOST, Peers, far, heard};
 use crate::daemon::agenda::Next;
 use crate::daemon::runner::{Failed, Held, Outcome, Sight};
 use crate::daemon::state::{Look, Phase, Running};
+use crate::lanes::Began;
 use crate::manifest::{Dirty, Due, Manifest, ManifestError, Mark};
 use crate::model::{Key, Scope};
 use crate::sync::Progress;
@@ -110,7 +111,6 @@ impl Job {
     /// Writes down how a cycle beside others ended. What it left, and what it could not do, is done by another one.
     pub(super) fn went_beside(&mut self, ended: Ended) {
         let Ended { held, sight, mut due, progress, started, result } = ended;
-        let before = self.told(|job| (job.running.clone(), job.phase));
         self.parts.board.done(&self.parts.name, &progress);
         self.crowd.taken.retain(|taken| *taken != due);
         let mark = due.mark;
@@ -137,18 +137,20 @@ impl Job {
             Ok(())
         });
         match settled {
-            Ok(()) => self.ended(Look::Changes, started, mark.now_ns(), &outcome),
+            Ok(()) => self.ended(Began::Beside, Look::Changes, started, mark.now_ns(), &outcome),
             Err(failed) => {
                 tracing::warn!(job = %self.parts.name, "{}; everything is looked at again", failed.message);
                 self.agenda.rescan(now);
             }
         }
-        self.told(|job| (job.running, job.phase) = before.unwrap_or((None, Phase::Idle)));
     }
 
     /// When to look for something to do though nothing happens.
     pub(super) fn again_beside(&self) -> Instant {
-        self.crowd.again_ns.filter(|at| *at > self.now()).map_or_else(far, |at| self.parts.clock.at(at))
+        let now = self.now();
+        // As long as nothing is due, nobody looks for what is due next.
+        let next = [self.crowd.again_ns, self.agenda.changes_at()].into_iter().flatten().filter(|at| *at > now).min();
+        next.map_or_else(far, |at| self.parts.clock.at(at))
     }
 
     /// Waits for the cycles that go on after the one that they ran beside. Further ones begin as long as nothing waits for

@@ -17,7 +17,7 @@ use super::agenda::{Agenda, Next, Rhythm};
 use super::runner::{Failed, Held, Other, Outcome, Runner, Sight};
 use super::settle::Clock;
 use super::state::{Board, Look, Told};
-use crate::lanes::{Lane, Lanes};
+use crate::lanes::{Began, Lane, Lanes};
 use crate::manifest::{Dirty, Due};
 use crate::model::{Key, Scope};
 use crate::replica::local::watch::{Lost, Sign, Watcher};
@@ -337,7 +337,7 @@ impl Job {
                     self.failed(look, failed);
                     return Flow::On;
                 }
-                self.ended(look, started, began, &outcome);
+                self.ended(Began::Alone, look, started, began, &outcome);
                 // A job that nobody watches leaves its pair to others until its time comes.
                 if self.parts.rhythm.scan_ns.is_none() {
                     self.held = None;

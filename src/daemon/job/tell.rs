@@ -14,6 +14,7 @@ use crate::daemon::state::{
     Coverage as Seen, Done, Ended, Failing, Fault, Halted, JobState, LISTED, Last, Look, Phase, Told, Watching,
 };
 use crate::daemon::trouble::Waits;
+use crate::lanes::Began;
 use crate::manifest::{Due, ManifestError};
 use crate::model::{Key, Problem, ProblemKind, Reach, size};
 use crate::replica::local::watch::Coverage;
@@ -169,8 +170,9 @@ impl Job {
         });
     }
 
-    /// A cycle ended, well or with a halt.
-    pub(super) fn ended(&mut self, look: Look, started: Timestamp, began: i64, outcome: &Outcome) {
+    /// A cycle ended, well or with a halt. What one beside others says is true of what it looked at: how the job stands is
+    /// said by the one that it ran beside.
+    pub(super) fn ended(&mut self, how: Began, look: Look, started: Timestamp, began: i64, outcome: &Outcome) {
         let now = self.now();
         let ending = match (outcome.ending(), self.problem_count() + self.conflict_count()) {
             (Ended::Halted, _) => Ended::Halted,
@@ -191,7 +193,7 @@ impl Job {
             ending,
             done: outcome.done,
         };
-        let oldest = self.oldest();
+        let waits = self.what_waits(how);
         let left = self.problem_count() + self.conflict_count();
         self.tell_left();
         let halt = outcome.halt.clone();
@@ -201,21 +203,23 @@ impl Job {
         self.told(|job| {
             let waited =
                 job.dirty_since_ns.map_or(0, |since| u64::try_from((now - since) / 1_000_000_000).unwrap_or(0));
-            let was = job.halt.take();
-            (job.running, job.error, job.peer_seen_ns) = (None, None, None);
-            job.halt = halt.map(|(message, plan, command)| {
-                let since_ns = was.map_or(now, |was| was.since_ns);
-                Halted { message, plan, command, since_ns, again_ns: None }
-            });
-            job.phase = if job.halt.is_some() { Phase::Halted } else { Phase::Idle };
+            if how == Began::Alone {
+                let was = job.halt.take();
+                (job.running, job.error, job.peer_seen_ns) = (None, None, None);
+                job.halt = halt.map(|(message, plan, command)| {
+                    let since_ns = was.map_or(now, |was| was.since_ns);
+                    Halted { message, plan, command, since_ns, again_ns: None }
+                });
+                job.phase = if job.halt.is_some() { Phase::Halted } else { Phase::Idle };
+            }
             if job.halt.is_none() {
                 job.synced = synced;
                 // What was seen to change since is the lag.
-                if left == 0 && (look != Look::Changes || oldest.is_none()) {
+                if left == 0 && (look != Look::Changes || waits == Waits::Nothing) {
                     job.fresh_ns = Some(began);
                 }
             }
-            job.ran(&last, now, if oldest.is_some() { Waits::Keys } else { Waits::Nothing });
+            job.ran(&last, now, waits);
             job.note(now, waited, last.done);
             if look != Look::Changes || last.done.changes() > 0 || handled > 0 || last.ending == Ended::Halted {
                 job.count(last, requests, handled);
@@ -225,8 +229,14 @@ impl Job {
         self.count_dirty();
     }
 
-    fn oldest(&self) -> Option<i64> {
-        self.held.as_ref().and_then(|held| held.manifest().dirty_oldest().ok().flatten())
+    /// Whether anything may differ that the cycle which ended did not look at. What a look at all has in hand is in no dirty
+    /// set: while one goes on, a cycle beside it can't know; nor can anybody while the pair is closed, as after a failure.
+    fn what_waits(&self, how: Began) -> Waits {
+        let are_others = how == Began::Beside && !self.lanes.is_empty();
+        match self.held.as_ref().map(|held| held.manifest().dirty_oldest()) {
+            Some(Ok(None)) if !are_others => Waits::Nothing,
+            _ => Waits::Keys,
+        }
     }
 
     /// A try failed: the pair is closed, so that the next one finds everything out anew.

@@ -154,6 +154,120 @@ async fn what_is_being_sent_is_left_alone_until_it_is_through() {
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_small_file_does_not_wait_for_what_a_look_at_all_sends() {
+    local(async {
+        for look in [Look::Both, Look::Watched] {
+            let rig = slow(30).await;
+            rig.source.write(&key("film.mp4"), large(1));
+            match look {
+                Look::Both => rig.orders.send(Order::Run).await.unwrap(),
+                _ => rig.tell([Sign::Rescan(Missed::Overflow)]),
+            }
+            rig.later(10).await;
+            assert_eq!(rig.job().running.map(|running| running.look), Some(look));
+            rig.changes();
+            // Nothing else happens that would wake anybody up.
+            rig.save("small.jpg", "small");
+            for _ in 0..1_000 {
+                if !rig.has("small.jpg") {
+                    advance(Duration::from_millis(1)).await;
+                    // Other threads work for it, too.
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            assert!(rig.has("small.jpg") && !rig.has("film.mp4"), "{:?}", rig.job());
+            // Away, and a matter for a cycle that runs alone.
+            rig.lose("dir/1.jpg");
+            let wakes = rig.wakes_in(60).await;
+            // What is done is written down every second.
+            assert!(wakes < 120, "{wakes}");
+            sleep(A_WHILE).await;
+            assert!(rig.is_equal(), "{:?}", rig.job());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_in_sync_when_all_that_runs_beside_each_other_is_through() {
+    local(async {
+        let (source, dest) = Rig::places(30);
+        source.write(&key("film.mp4"), large(1));
+        dest.slow_down(|bytes| if bytes >= LARGE as u64 { A_WHILE } else { Duration::from_millis(1) });
+        let rhythm = Rhythm { scan_ns: Some(HOUR), list_ns: Some(24 * HOUR) };
+        let rig = Rig::begin_over((source, dest), Peers::None, rhythm, None, Past::Never).await;
+        let well = |job: &JobState| (job.fresh_ns.is_some(), job.equal_since_ns.is_some(), job.checked_ns.is_some());
+        rig.save("small.jpg", "small");
+        rig.later(1).await;
+        let job = rig.job();
+        assert!(rig.has("small.jpg") && !rig.has("film.mp4"));
+        assert_eq!((well(&job), job.dirty, job.health(0, 0)), ((false, false, false), 0, Health::Syncing), "{job:?}");
+        // One that goes on when the first look is through.
+        sleep(A_WHILE / 2).await;
+        rig.save("second.mp4", large(2));
+        sleep(A_WHILE * 3 / 4).await;
+        let job = rig.job();
+        assert!(rig.has("film.mp4") && !rig.has("second.mp4"));
+        assert_eq!((well(&job), job.dirty, job.health(0, 0)), ((true, false, true), 1, Health::Syncing), "{job:?}");
+        sleep(A_WHILE).await;
+        let job = rig.job();
+        assert!(rig.is_equal());
+        assert_eq!((well(&job), job.phase), ((true, true, true), Phase::Idle), "{job:?}");
+        assert_eq!(job.health(0, 0), Health::InSync, "{job:?}");
+        // What nobody saw is found by a look at all.
+        rig.source.write(&key("third.mp4"), large(3));
+        rig.orders.send(Order::Run).await.unwrap();
+        rig.later(10).await;
+        rig.save("other.jpg", "other");
+        rig.later(1).await;
+        let job = rig.job();
+        assert!(rig.has("other.jpg") && job.fresh_ns < job.running.as_ref().map(|running| running.since_ns));
+        assert_eq!((job.equal_since_ns, job.dirty, job.health(0, 0)), (None, 0, Health::Syncing), "{job:?}");
+        sleep(A_WHILE).await;
+        assert_eq!((rig.is_equal(), rig.job().health(0, 0)), (true, Health::InSync));
+        assert!(rig.job().equal_since_ns.is_some());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_beside_a_look_that_failed_does_not_make_that_good() {
+    local(async {
+        let rig = slow(30).await;
+        // More than go at the same time: the last one begins when the others are through.
+        for n in 0..5 {
+            rig.source.write(&key(&format!("{n}.mp4")), large(n));
+        }
+        let begun = std::sync::atomic::AtomicUsize::new(0);
+        rig.dest.inject(move |call| {
+            let is_it = call.operation == "put" && call.key.as_ref().is_some_and(|key| key.as_str() != "side.mp4");
+            if is_it && begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= 4 {
+                return Fault::Before(Error::new(Cause::Stop, "refused"));
+            }
+            Fault::None
+        });
+        rig.orders.send(Order::Run).await.unwrap();
+        sleep(A_WHILE * 3 / 2).await;
+        let fresh = rig.job().fresh_ns;
+        rig.save("side.mp4", large(9));
+        sleep(A_WHILE * 3 / 4).await;
+        let job = rig.job();
+        assert!(!rig.has("side.mp4") && job.error.is_some(), "{job:?}");
+        let since = job.error.map(|error| error.since_ns);
+        sleep(A_WHILE / 2).await;
+        let job = rig.job();
+        assert!(rig.has("side.mp4"));
+        assert_eq!(job.error.as_ref().map(|error| error.since_ns), since, "{job:?}");
+        assert_eq!((job.fresh_ns, job.equal_since_ns), (fresh, None), "{job:?}");
+        rig.dest.heal();
+        sleep(3 * A_WHILE).await;
+        assert!(rig.is_equal());
+        assert_eq!((rig.job().health(0, 0), rig.job().error), (Health::InSync, None));
+    })
+    .await;
+}
+
 /// What was sent without an answer is ours, though it is saved again before anybody could look.
 #[tokio::test(start_paused = true)]
 async fn what_arrived_unanswered_is_looked_at_before_something_newer_is_sent() {
