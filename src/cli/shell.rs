@@ -131,13 +131,35 @@ impl Kept<'_> {
                 Some(format!("{undone}; {to} puts it there too, with {files} that it is not known to have had")),
             );
         }
+        (self.restore_to(origin, run, repeated), None)
+    }
+
+    /// The same of a push from a directory, which has lost what was kept too: somebody deleted it there, by mistake if it is
+    /// to come back.
+    pub fn restore_of_push(self, origin: &Origin<'_>, run: &RunName, repeated: &str) -> (String, Option<String>) {
+        if origin.access == Access::ReadOnly || origin.unshared >= origin.kept {
+            return (self.restore(run, repeated), None);
+        }
+        if origin.unshared == 0 {
+            return (self.restore_to(origin, run, repeated), None);
+        }
+        let (shown, files) = (origin.shown, human::files(origin.unshared));
+        let to = origin.spelled.map_or_else(|| path(shown), place);
+        let note = format!(
+            "{shown} stays as it is; --to {to} puts it there too, with {files} that it is not known to have had"
+        );
+        (self.restore(run, repeated), Some(note))
+    }
+
+    /// The command that puts back what a run took away, and sends it on.
+    fn restore_to(self, origin: &Origin<'_>, run: &RunName, repeated: &str) -> String {
         let (at, with) = self.place();
         let (to, there) = match origin.spelled {
             Some(to) => (place(to), None),
-            None => ("env:SOURCE".to_owned(), Some(format!("the DSN of {shown} in the variable SOURCE"))),
+            None => ("env:SOURCE".to_owned(), Some(format!("the DSN of {} in the variable SOURCE", origin.shown))),
         };
         let with: Vec<String> = with.into_iter().chain(there).collect();
-        (format!("mediasync trash restore {at} --run {run} --to {to}{repeated}{}", told(with)), None)
+        format!("mediasync trash restore {at} --run {run} --to {to}{repeated}{}", told(with))
     }
 
     /// The place in such a command, and what has to be there for it.
@@ -159,7 +181,7 @@ fn told(with: impl IntoIterator<Item = String>) -> String {
     if with.is_empty() { String::new() } else { format!(" (with {})", with.join(" and ")) }
 }
 
-/// Where a mirror copies from.
+/// Where a run copied from.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
     /// How a command names it; `None` if that would hold a secret.
@@ -168,7 +190,9 @@ pub struct Origin<'a> {
     pub shown: &'a str,
     /// What may be done to it.
     pub access: Access,
-    /// How many of the files that were kept it never had.
+    /// How many files were kept.
+    pub kept: u64,
+    /// How many of them it never had.
     pub unshared: u64,
 }
 
@@ -198,7 +222,7 @@ mod tests {
     #[test]
     fn what_a_mirror_took_away_comes_back_at_both_places_without_a_secret() {
         let run = RunName::new(1_700_000_000_000_000_000, 1);
-        let origin = Origin { spelled: None, shown: "s3://live", access: Access::Write, unshared: 0 };
+        let origin = Origin { spelled: None, shown: "s3://live", access: Access::Write, kept: 3, unshared: 0 };
         let kept = Kept::At { spelled: None, shown: "s3://backup" };
         let (way, note) = kept.restore_of_mirror(&origin, &run, " --state-dir s");
         let with = "(with the DSN of s3://backup in the variable NAME and the DSN of s3://live in the variable SOURCE)";
@@ -214,6 +238,19 @@ mod tests {
             ),
             "{note}"
         );
+    }
+
+    #[test]
+    fn what_a_push_took_away_comes_back_in_its_directory_but_not_what_that_never_had() {
+        let run = RunName::new(1_700_000_000_000_000_000, 1);
+        let origin = Origin { spelled: Some("/data"), shown: "/data", access: Access::Write, kept: 3, unshared: 0 };
+        let way = |origin| Kept::ByJob("media").restore_of_push(&origin, &run, "");
+        let plain = format!("mediasync trash restore media --run {run}");
+        assert_eq!(way(origin), (format!("{plain} --to /data"), None));
+        let note = "/data stays as it is; --to /data puts it there too, with 1 file that it is not known to have had";
+        assert_eq!(way(Origin { unshared: 1, ..origin }), (plain.clone(), Some(note.to_owned())));
+        assert_eq!(way(Origin { unshared: 3, ..origin }), (plain.clone(), None));
+        assert_eq!(way(Origin { access: Access::ReadOnly, ..origin }), (plain, None));
     }
 
     #[test]

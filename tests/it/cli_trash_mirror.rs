@@ -1,4 +1,5 @@
-//! The printed way back of a mirror: what comes back at the copy alone is gone again with its next run.
+//! The printed way back of a mirror: what comes back at the copy alone is gone again with its next run. And that of a push
+//! from a directory, where the file was deleted by mistake.
 
 use std::fs;
 
@@ -74,6 +75,37 @@ fn so_does_that_of_a_mirror_without_a_job_and_of_one_from_a_bucket() {
     assert!(told(&ran, "to put it back:").contains(" --to live:"), "{ran:?}");
     sandbox.paste(&ran, "to put it back:").exits(0);
     assert_back(&sandbox);
+}
+
+/// What was deleted in the directory by mistake is back there, too, and nobody has anything to do after it.
+#[test]
+fn the_printed_restore_of_a_push_brings_it_back_in_the_directory_too() {
+    for after in ["to put it back:", "in the trash:"] {
+        let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b"), ("c.jpg", "c"), ("d.jpg", "d")]);
+        sandbox.push(&["--delete"]).exits(0);
+        let ran = deleted_and_back(&sandbox, after, |sandbox| sandbox.push(&["--delete"]));
+        ran.says(&["Nothing changed."]);
+
+        let sandbox = mirrored();
+        let file = sandbox.path("work/mediasync.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("\"mirror\"", "\"copy\"\ndelete = true")).unwrap();
+        let ran = deleted_and_back(&sandbox, after, |sandbox| sandbox.run(&["sync"]));
+        ran.says(&["Nothing changed."]);
+    }
+}
+
+/// Deletes a file, pastes the printed way back, and gives the run after that.
+fn deleted_and_back(sandbox: &Sandbox, after: &str, run: impl Fn(&Sandbox) -> Ran) -> Ran {
+    sandbox.remove("b.jpg");
+    let ran = run(sandbox).exits(0).says(&["deleted 1"]).never_says("note:");
+    let ran = if after == "in the trash:" { sandbox.run(&["status"]).exits(0) } else { ran };
+    sandbox.paste(&ran, after).exits(0).says(&["Restored 1 file", "1 sent on"]).never_says("note:");
+    assert_eq!((&sandbox.local()["b.jpg"], sandbox.content("b.jpg")), (&"b".into(), "b".into()));
+    let next = run(sandbox).exits(0);
+    sandbox.assert_equal();
+    assert_eq!(sandbox.local().len(), 4);
+    next
 }
 
 /// It may be a public place, and nobody meant these files for it.

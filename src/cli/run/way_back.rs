@@ -3,6 +3,7 @@
 use crate::cli::place::End;
 use crate::cli::resolve::{Made, Task};
 use crate::cli::shell::{Kept, Origin};
+use crate::location::Location;
 use crate::model::RunName;
 use crate::plan::Mode;
 use crate::sync::Binned;
@@ -18,11 +19,16 @@ pub(super) fn of(task: &Task, trash: &Binned, run: &RunName, repeated: &str) -> 
         Some(job) => Kept::ByJob(job),
         None => Kept::At { spelled: place.spelled.as_deref(), shown: &shown },
     };
-    if task.made == Made::Pushed || at_source {
+    let End { spelled, location, access, .. } = &task.source;
+    let from_directory = task.mode != Mode::TwoWay && matches!(location, Location::Local(_));
+    if at_source || (task.made == Made::Pushed && !from_directory) {
         return (kept.restore(run, repeated), None);
     }
-    let End { spelled, location, access, .. } = &task.source;
     let shown = location.display();
-    let origin = Origin { spelled: spelled.as_deref(), shown: &shown, access: *access, unshared: trash.kept_unshared };
-    kept.restore_of_mirror(&origin, run, repeated)
+    let (spelled, unshared) = (spelled.as_deref(), trash.kept_unshared);
+    let origin = Origin { spelled, shown: &shown, access: *access, kept: trash.kept, unshared };
+    match task.made {
+        Made::Mirrored => kept.restore_of_mirror(&origin, run, repeated),
+        Made::Pushed => kept.restore_of_push(&origin, run, repeated),
+    }
 }

@@ -1,6 +1,7 @@
 //! `status` and `history`: what the daemon of this state directory says, and for the rest what the manifests do. Contacts
 //! no place and keeps nobody waiting.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -255,16 +256,22 @@ impl Subject {
             (Some(job), _) => Kept::ByJob(job),
             (None, _) => Kept::At { spelled: there.as_deref(), shown: name },
         };
-        let is_mirror = match self.mode {
-            Some(mode) => mode == Mode::Mirror && !is_source,
-            None => run.command == "mirror" && kept.at_source == 0,
-        };
-        if !is_mirror {
-            return (way.restore(kept.run, repeated), None);
-        }
         let shown = if is_source { &self.names.1 } else { &self.names.0 };
-        let origin = Origin { spelled: other.as_deref(), shown, access: self.access, unshared: kept.unshared };
-        way.restore_of_mirror(&origin, kept.run, repeated)
+        let (files, unshared) = (kept.files, kept.unshared);
+        let origin = Origin { spelled: other.as_deref(), shown, access: self.access, kept: files, unshared };
+        let mode = match (self.mode, &*run.command) {
+            (Some(mode), _) => Some(mode).filter(|_| !is_source),
+            (None, "mirror") => Some(Mode::Mirror),
+            (None, "push") => Some(Mode::CopyAndDelete),
+            (None, _) => None,
+        };
+        match mode.filter(|_| kept.at_source == 0) {
+            Some(Mode::Mirror) => way.restore_of_mirror(&origin, kept.run, repeated),
+            Some(Mode::Copy | Mode::CopyAndDelete) if Path::new(shown).is_absolute() => {
+                way.restore_of_push(&origin, kept.run, repeated)
+            }
+            Some(_) | None => (way.restore(kept.run, repeated), None),
+        }
     }
 
     /// What `resolve` takes; `None` if a place can't be named without a secret.

@@ -72,7 +72,9 @@ fn the_files_of_the_pair_are_told_apart_from_what_the_last_run_did() {
     done.trash.kept = 1000;
     let run = ended("finished", &records::record(&Totals::of(&done, Stage::Done)));
     let name = run.name.as_ref().unwrap();
-    let way = format!("\n  in the trash: 1,000 files: mediasync trash restore media --run {name} --state-dir s");
+    let way = format!(
+        "\n  in the trash: 1,000 files: mediasync trash restore media --run {name} --to /data/media --state-dir s"
+    );
     assert_eq!(text(Some("media"), Some(&run)), format!("{expected}{way}"));
     let idle = ended("finished", &records::record(&Totals::of(&Report::empty(), Stage::Done)));
     assert!(text(None, Some(&idle)).ends_with("took 1 min 0 s; nothing changed"));
