@@ -97,6 +97,30 @@ fn a_unit_says_what_its_user_can_t_read_and_how_to_ask_it() {
     assert!(!up.contains(&format!("can't read {config}")), "{up}");
 }
 
+/// The system's manager binds what lies in directories for temporary files, like what lies in home directories; a user's
+/// manager binds nothing.
+#[test]
+fn a_unit_says_what_it_needs_at_its_start_and_what_takes_a_restart() {
+    let (sandbox, config) = two_jobs();
+    let (media, state) = (sandbox.path("media").display().to_string(), sandbox.path("state").display().to_string());
+    fs::remove_dir_all(&media).unwrap();
+    fs::remove_dir_all(&state).unwrap();
+    let print = |user: &[&str]| {
+        let args = ["service", "print", "--manager", "systemd", "--config", &config, "up"];
+        sandbox.run(&[&args[..], user].concat()).exits(0).all()
+    };
+    let (system, own) = (print(&[]), print(&["--user"]));
+    for path in [&media, &state] {
+        let note = format!("# Note: {path} is not there, and the service starts only when it is\n");
+        assert!(system.contains(&note) && !own.contains(&note), "{system}\n{own}");
+    }
+    assert!(own.contains(&format!("# Note: {media} is not there\n")), "{own}");
+    assert!(!own.contains(&format!("# Note: {state}")), "the daemon makes it: {own}");
+    let bound = format!("# Note: {config} is bound into the service as the file that it is at the start; ");
+    assert!(system.contains(&bound) && system.contains("by systemctl restart mediasync-up.service, "), "{system}");
+    assert!(!own.contains("is bound into"), "{own}");
+}
+
 #[test]
 fn a_unit_says_which_files_and_programs_are_not_there() {
     let (sandbox, config) = two_jobs();

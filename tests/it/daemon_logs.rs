@@ -1,7 +1,9 @@
 //! What the daemon writes to stderr while it works.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use super::support::s3::{Effect, Faults, Rule};
 use super::support::sandbox::Sandbox;
 
 #[test]
@@ -76,4 +78,63 @@ fn each_run_of_the_history_has_its_own_requests() {
     daemon.until_equal();
     assert_eq!(runs(&sandbox)[0], json!({"PutObject": 2}));
     daemon.stop().exits(0);
+}
+
+/// Everybody may read what a storage DSN gets by default, and a service prints no plan.
+#[test]
+fn that_new_objects_are_for_everybody_is_told_once_and_so_is_the_end_of_a_failure() {
+    let sandbox = Sandbox::with(&[("a.txt", "one")]);
+    sandbox.configure("");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    sandbox.server.faults(|faults| faults.add(Rule::new("*", Effect::Status(403, "InvalidAccessKeyId"))));
+    sandbox.write("b.txt", "two");
+    daemon.until("it tries again", |job| job["error"]["tries"].as_u64() >= Some(2));
+    sandbox.server.faults(Faults::clear);
+    daemon.until_equal();
+    sandbox.write("c.txt", "three");
+    daemon.until_equal();
+    let log = daemon.stop().exits(0).stderr;
+    let told = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(told(" INFO media: new objects get the ACL public-read: everybody may read them"), 1, "{log}");
+    assert_eq!(told(" INFO media: works again, after "), 1, "{log}");
+    let failed = log.lines().find(|line| line.contains("media: failed, tries again: ")).unwrap();
+    assert!(failed.contains("; hint: "), "{failed}");
+
+    let private = sandbox.dsn(&format!("endpoint={}&acl=private", sandbox.server.endpoint()));
+    let mut sandbox = sandbox;
+    sandbox.env("DEFAULT_STORAGE_DSN", &private);
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    let log = daemon.stop().exits(0).stderr;
+    assert!(!log.contains("everybody may read") && !log.contains("works again"), "{log}");
+}
+
+/// What waits for the night is told while somebody is there: at the start, and after the configuration changed.
+#[test]
+fn a_job_whose_place_is_nowhere_is_told_before_its_time_comes() {
+    let sandbox = Sandbox::with(&[("a.txt", "one")]);
+    let media = sandbox.path("media");
+    let job = |name: &str, to: &str| {
+        format!(
+            "[[job]]\nname = {name:?}\nsource = {media:?}\ndestination = {to:?}\nmode = \"copy\"\ncron = \"0 0 29 2 *\"\n"
+        )
+    };
+    let well = job("well", "env:DEFAULT_STORAGE_DSN");
+    sandbox.configure_as(&format!("{well}{}", job("night", "env:NOT_THERE")));
+    let mut daemon = sandbox.daemon();
+    daemon.until("it is on the board", |_| true);
+    sandbox.configure_as(&format!("{}{well}", job("later", "env:NEITHER")));
+    daemon.signal(Signal::HUP);
+    daemon.until("it is read again", |job| job["name"] == "later");
+    let log = daemon.stop().exits(0).stderr;
+    for (name, variable) in [("night", "NOT_THERE"), ("later", "NEITHER")] {
+        let warned: Vec<&str> = log
+            .lines()
+            .filter(|line| line.contains(&format!(" WARN {name}: could not run now: job.{name}.dest")))
+            .collect();
+        assert_eq!(warned.len(), 1, "{log}");
+        assert!(warned[0].contains(variable) && warned[0].contains("; hint: "), "{log}");
+    }
+    assert!(!log.contains("WARN well"), "{log}");
 }

@@ -71,6 +71,9 @@ impl Fleet {
         });
         let states = states.collect();
         board.change(|state| state.jobs = states);
+        // The others say it themselves, at once.
+        let waits = |job: &&&config::Job| !job.daemon.watch || begins(job) == Begins::Paused;
+        jobs.iter().filter(waits).for_each(|job| warn_of(job, setup));
         let ships = jobs.into_iter().map(|job| {
             let (orders, inbox) = mpsc::channel(ORDERS);
             let handle = Handle { name: job.name.clone(), pair: Rc::default(), orders, setup: Rc::clone(setup) };
@@ -119,6 +122,14 @@ impl Fleet {
             }
         }
     }
+}
+
+/// Says that a job which waits for its time could not run now: at that time nobody may be there to read it.
+fn warn_of(job: &config::Job, setup: &Setup) {
+    let Some(failure) = resolve::unfound(job, setup.world(&env)) else { return };
+    let (message, hints) = (failure.in_a_line(), failure.hints.join("; "));
+    let hint = if hints.is_empty() { String::new() } else { format!("; hint: {hints}") };
+    tracing::warn!(job = %job.name, "could not run now: {message}{hint}");
 }
 
 /// The limits of all jobs together.

@@ -109,7 +109,7 @@ impl Slip {
         }
         let claim = lease::claim(&self.job, Foreign::StandBy).map(Rc::new);
         let (setup, commons) = (Rc::clone(&self.setup), Rc::clone(&self.commons));
-        let pairs = Pairs { setup, job: self.job.name.clone(), claim, commons };
+        let pairs = Pairs { setup, job: self.job.name.clone(), claim, commons, told_acl: RefCell::default() };
         let rhythm = rhythm(&self.job);
         let past = match asked {
             Ok(()) => {

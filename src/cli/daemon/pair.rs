@@ -18,6 +18,7 @@ use crate::cli::args::Cmd;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::resolve::{self, Task};
+use crate::cli::run;
 use crate::cli::setup::Setup;
 use crate::cli::totals::Totals;
 use crate::cli::wire::{Purpose, Session};
@@ -53,6 +54,8 @@ pub(super) struct Pairs {
     pub(super) claim: Option<Rc<Claim>>,
     /// The limits of all jobs.
     pub(super) commons: Rc<Commons>,
+    /// The ACL for everybody that the log told of.
+    pub(super) told_acl: RefCell<Option<String>>,
 }
 
 fn env(name: &str) -> Option<String> {
@@ -89,6 +92,16 @@ impl Pairs {
         Ok(task)
     }
 
+    /// Says once that new objects are for everybody; the pair is opened anew after each failure.
+    fn tell_who_may_read(&self, task: &Task) {
+        let acl = run::public_acl(task).map(str::to_owned);
+        let told = self.told_acl.replace(acl.clone());
+        if let Some(acl) = acl.filter(|acl| told.as_ref() != Some(acl)) {
+            let way = "acl = of a remote, or acl= in the DSN, says otherwise";
+            tracing::info!(job = %self.job, "new objects get the ACL {acl}: everybody may read them ({way})");
+        }
+    }
+
     /// What the journal says of the runs before.
     pub(super) fn remembered(&self) -> Remembered {
         let manifest = self.task().ok().and_then(|task| journal::open(&task, &self.setup.state_dir));
@@ -104,6 +117,7 @@ impl Runner for Pairs {
         for text in task.source.warnings.iter().chain(&task.dest.warnings).chain(&session.notices) {
             tracing::warn!(job = %self.job, "{text}");
         }
+        self.tell_who_may_read(&task);
         pairs::remember(&self.setup.state_dir, &pairs::Known::of(&task))?;
         let requests = Cell::new(0);
         let repeated = self.setup.repeated.clone();

@@ -3,7 +3,7 @@
 use super::{Aim, Task, override_options, task};
 use crate::cli::args::RunArgs;
 use crate::cli::failure::Failure;
-use crate::cli::place::{End, World, known, written};
+use crate::cli::place::{End, World, known, told_by_command, written};
 use crate::cli::setup::shown;
 use crate::config::Job;
 use crate::config::overlap::{Claim, Relation, Writes, overlaps};
@@ -82,13 +82,24 @@ fn raise(job: &Job, args: &RunArgs) -> Raise {
 /// # Errors
 /// Why they can't be used.
 pub fn job_ends(job: &Job, world: World<'_>) -> Result<(End, End), Failure> {
-    let at = |key: &str, failure: Failure| {
-        let message = format!("job.{}.{key} (line {}): {}", job.name, job.line, failure.message);
-        Failure { message, ..failure }
-    };
-    let source = written(&job.source, world).map_err(|failure| at("source", failure))?;
-    let dest = written(&job.destination, world).map_err(|failure| at("destination", failure))?;
+    let source = written(&job.source, world).map_err(|failure| of_job(job, "source", failure))?;
+    let dest = written(&job.destination, world).map_err(|failure| of_job(job, "destination", failure))?;
     Ok((source, dest))
+}
+
+/// What is wrong with a place of a job.
+fn of_job(job: &Job, key: &str, failure: Failure) -> Failure {
+    let message = format!("job.{}.{key} (line {}): {}", job.name, job.line, failure.message);
+    Failure { message, ..failure }
+}
+
+/// Why a job could not be run now, as far as that is known without running a command.
+pub fn unfound(job: &Job, world: World<'_>) -> Option<Failure> {
+    let places = [("source", &job.source), ("destination", &job.destination)];
+    places.into_iter().filter(|(_, at)| told_by_command(at, world).is_none()).find_map(|(key, at)| {
+        let failure = known(at, world).err()?;
+        Some(of_job(job, key, failure))
+    })
 }
 
 /// Jobs that may not stand side by side, as far as their places can be resolved.

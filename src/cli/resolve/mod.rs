@@ -22,7 +22,7 @@ mod typed;
 pub use aim::{Aim, Made};
 use aim::{Sure, may_change, refuse_overlap, set_acl};
 pub use daemon::daemon_jobs;
-pub use job::{JobTask, Unready, check_jobs, job_ends, job_task, job_task_for};
+pub use job::{JobTask, Unready, check_jobs, job_ends, job_task, job_task_for, unfound};
 pub(in crate::cli) use typed::{is_a_bare_name, unknown_job};
 use typed::{known_remotes, looks_like_a_place, no_target, refuse_a_bare_name, refuse_a_variable};
 

@@ -240,15 +240,20 @@ fn about(task: &Task, setup: &Setup) -> About {
 
 /// Says that new objects are for everybody: a storage DSN asks for that when it says nothing.
 fn who_may_read(task: &Task) -> Option<String> {
-    let written = task.ends().into_iter().filter(|(side, _)| task.writes.contains(side));
-    let acl = written.filter_map(|(_, end)| match &end.location {
-        Location::S3(address) => address.acl.as_deref(),
-        Location::Local(_) | Location::Azure(_) => None,
-    });
-    let acl = acl.into_iter().find(|acl| acl.starts_with("public-"))?;
+    let acl = public_acl(task)?;
     Some(format!(
         "New objects get the ACL {acl}: everybody may read them (--acl private for this run, acl= in the DSN)"
     ))
+}
+
+/// The ACL that new objects get, if it is one for everybody.
+pub fn public_acl(task: &Task) -> Option<&str> {
+    let written = task.ends().into_iter().filter(|(side, _)| task.writes.contains(side));
+    let mut acl = written.filter_map(|(_, end)| match &end.location {
+        Location::S3(address) => address.acl.as_deref(),
+        Location::Local(_) | Location::Azure(_) => None,
+    });
+    acl.find(|acl| acl.starts_with("public-"))
 }
 
 /// Says that new objects are not for everybody, where a push to the same DSN would make them so. Once mirrored, a pair is

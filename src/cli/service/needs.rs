@@ -43,6 +43,15 @@ pub(super) struct Needs {
     pub(super) notes: Vec<String>,
 }
 
+/// The service sees a file that is bound into it, and no other one that has its name later.
+fn replaced(path: &Path, unit: &str) -> String {
+    let path = shown(path);
+    format!(
+        "{path} is bound into the service as the file that it is at the start; after it was replaced, as most editors do, \
+         the new one is read by systemctl restart {unit}, and not by systemctl reload"
+    )
+}
+
 impl Needs {
     /// What a service with these jobs needs.
     ///
@@ -103,10 +112,16 @@ impl Needs {
     /// What is not there, or may not be read.
     fn check(&mut self, machine: &Machine, unit: Unit<'_>) {
         let mut notes = Vec::new();
-        for path in self.writes.iter().chain(&self.reads).chain(&self.state) {
-            if !path.exists() {
+        if let Unit::Systemd(name) = unit {
+            for path in self.writes.iter().chain(&self.reads).chain(&self.state).filter(|path| !path.exists()) {
                 notes.push(format!("{} is not there, and the service starts only when it is", shown(path)));
             }
+            let bound = [&self.config].into_iter().chain(&self.reads).filter(|path| path.is_file());
+            notes.extend(bound.filter(|path| systemd::hidden(path)).map(|path| replaced(path, name)));
+        } else {
+            // Such a unit names no paths, and the daemon makes the directory of its state.
+            let places = self.writes.iter().chain(&self.reads);
+            notes.extend(places.filter(|path| !path.exists()).map(|path| format!("{} is not there", shown(path))));
         }
         for path in self.reads.iter().chain([&self.config, &self.program]) {
             let what = if self.secrets.contains(path) { Reads::Secrets } else { Reads::All };

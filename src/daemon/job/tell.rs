@@ -197,6 +197,7 @@ impl Job {
         let left = self.problem_count() + self.conflict_count();
         self.tell_left();
         let halt = outcome.halt.clone();
+        let served = !outcome.problems.iter().any(|it| matches!(it.kind, ProblemKind::Failed | ProblemKind::Refused));
         let handled = outcome.problem_count;
         let requests = outcome.requests;
         let synced = outcome.synced;
@@ -205,6 +206,10 @@ impl Job {
                 job.dirty_since_ns.map_or(0, |since| u64::try_from((now - since) / 1_000_000_000).unwrap_or(0));
             if how == Began::Alone {
                 let was = job.halt.take();
+                // Of standing by alone nobody was warned.
+                if let Some(error) = job.error.as_ref().filter(|error| error.tries > 0 && halt.is_none() && served) {
+                    tracing::info!(job = %job.name, "works again, after {}", lasted(now - error.since_ns));
+                }
                 (job.running, job.error, job.peer_seen_ns) = (None, None, None);
                 job.halt = halt.map(|(message, plan, command)| {
                     let since_ns = was.map_or(now, |was| was.since_ns);
@@ -267,7 +272,10 @@ impl Job {
             let same = before.map(|error| error.since_ns);
             let (name, message) = (&job.name, &failed.message);
             match failed.then {
-                Then::Retry => tracing::warn!(job = %name, "failed, tries again: {message}"),
+                Then::Retry => {
+                    let hint = failed.hint.as_ref().map_or_else(String::new, |hint| format!("; hint: {hint}"));
+                    tracing::warn!(job = %name, "failed, tries again: {message}{hint}");
+                }
                 // It looks again every few seconds, for hours if need be.
                 Then::StandBy | Then::Leased(_) if same.is_some() => {}
                 Then::StandBy | Then::Leased(_) => tracing::info!(job = %name, "stands by: {message}"),
@@ -336,6 +344,15 @@ impl Job {
 
 fn ns(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// `48 s`, `12 min`, `3 h`.
+fn lasted(ns: i64) -> String {
+    match ns / 1_000_000_000 {
+        seconds @ ..120 => format!("{} s", seconds.max(1)),
+        seconds @ ..7_200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3_600),
+    }
 }
 
 /// `created 1, overwrote 1, 12.0 KiB sent, 1 problem: a.jpg, b.jpg`; many keys are counted only. Empty if nothing was done.

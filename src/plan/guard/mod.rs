@@ -3,7 +3,7 @@
 //! Pure: the caller gathers the numbers, the guard compares. It answers with the first reason that it finds, the
 //! most alarming ones first.
 
-use crate::model::Counts;
+use crate::model::{Counts, size};
 
 use super::{Budget, Mode, Raise};
 
@@ -247,7 +247,7 @@ fn deletions(situation: &Situation) -> Option<String> {
             let over = if total > allowed {
                 format!("{} in 24 hours; the budget of this pair is {allowed}", keys(total))
             } else if bytes > allowed_bytes {
-                format!("{bytes} bytes in 24 hours; the budget of this pair is {allowed_bytes} bytes")
+                format!("{} in 24 hours; the budget of this pair is {}", size(bytes), size(allowed_bytes))
             } else {
                 return None;
             };

@@ -83,14 +83,22 @@ pub(super) fn unit(needs: &Needs, scope: Scope) -> Result<String, Failure> {
 
 const WRITES: &str = "a string takes everything";
 
+fn in_homes(path: &Path) -> bool {
+    HOMES.iter().any(|home| path.starts_with(home))
+}
+
+/// Whether the service sees it only where it is bound into it.
+pub(super) fn hidden(path: &Path) -> bool {
+    in_homes(path) || TEMPORARY.iter().any(|dir| path.starts_with(dir))
+}
+
 /// Who it runs as, what it sees and what it may write.
 fn system(unit: &mut String, needs: &Needs) -> Result<(), Failure> {
     match &needs.user {
         User::Named(user) => writeln!(unit, "User={}", specifiers(user)).expect(WRITES),
         User::Dynamic | User::Unnamed => unit.push_str("DynamicUser=yes\n"),
     }
-    let in_homes = |path: &&Path| HOMES.iter().any(|home| path.starts_with(home));
-    let hidden = |path: &&Path| in_homes(path) || TEMPORARY.iter().any(|dir| path.starts_with(dir));
+    let hidden = |path: &&Path| hidden(path);
     let mut writes: Vec<&Path> = needs.writes.iter().map(AsRef::as_ref).collect();
     if let Some(state) = needs.state.as_deref() {
         writes.push(state);
@@ -100,7 +108,7 @@ fn system(unit: &mut String, needs: &Needs) -> Result<(), Failure> {
     }
     let mut reads: Vec<&Path> = needs.reads.iter().map(AsRef::as_ref).collect();
     reads.extend([needs.config.as_path(), &needs.program].into_iter().filter(hidden));
-    let any_home = reads.iter().chain(&writes).any(in_homes);
+    let any_home = reads.iter().chain(&writes).any(|path| in_homes(path));
     let (bound_reads, reads): (Vec<&Path>, Vec<&Path>) = reads.into_iter().partition(hidden);
     let (bound_writes, writes): (Vec<&Path>, Vec<&Path>) = writes.into_iter().partition(hidden);
     for (key, paths) in [
