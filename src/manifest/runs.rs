@@ -127,6 +127,20 @@ impl Manifest {
         self.read("read", |conn| conn.prepare_cached(&sql)?.query_row([], run).optional())
     }
 
+    /// The last runs that put something into the trash of a side that is still there, as far as that is known; the newest
+    /// first, and at most `limit`.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn runs_still_kept(&self, limit: u32) -> Result<Vec<Run>, ManifestError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM runs
+             WHERE EXISTS (SELECT 1 FROM kept WHERE kept.side IN (0, 1) AND kept.run = runs.name)
+             ORDER BY id DESC LIMIT ?1"
+        );
+        self.read("read", |conn| conn.prepare_cached(&sql)?.query_map([limit], run)?.collect())
+    }
+
     /// Writes down how a run ended. One over all that is in scope that is `finished` left both sides equal.
     ///
     /// # Errors
@@ -299,7 +313,8 @@ fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Orientation;
+    use crate::manifest::{KeptLine, Orientation};
+    use crate::model::{Key, Side};
 
     #[test]
     fn a_killed_run_shows_as_unfinished() {
@@ -346,6 +361,31 @@ mod tests {
             (Some(3), Some(3), Some(3))
         );
         assert_eq!(ran(true, 7, "finished"), Some(7));
+    }
+
+    #[test]
+    fn a_run_is_known_for_what_it_put_into_the_trash_until_that_is_gone() {
+        let manifest = Manifest::empty(Orientation::Forward).unwrap();
+        let ran = |at: i64| {
+            let run = manifest.begin_run("sync", "a", "b", at).unwrap();
+            (run, manifest.run_name(run).unwrap())
+        };
+        let runs: Vec<_> = (0..3).map(|n| ran(n * DAY_NS)).collect();
+        let keep = |side: Side, run: &RunName, name: &str| {
+            let key = Key::new(name).unwrap();
+            let line = KeptLine { run: run.clone(), key, size: 1, version: None, wrote: None };
+            manifest.note_kept(side, &[line]).unwrap();
+        };
+        keep(Side::Source, &runs[0].1, "a");
+        keep(Side::Dest, &runs[1].1, "a");
+        keep(Side::Dest, &runs[1].1, "b");
+        let still = || manifest.runs_still_kept(9).unwrap().iter().map(|run| run.id).collect::<Vec<_>>();
+        assert_eq!(still(), [runs[1].0, runs[0].0]);
+        manifest.forget_kept(Side::Dest, &runs[1].1, &Key::new("a").unwrap()).unwrap();
+        assert_eq!(still(), [runs[1].0, runs[0].0]);
+        manifest.forget_kept(Side::Dest, &runs[1].1, &Key::new("b").unwrap()).unwrap();
+        assert_eq!(still(), [runs[0].0]);
+        assert_eq!(manifest.runs_still_kept(0).unwrap(), []);
     }
 
     #[test]

@@ -47,6 +47,8 @@ fn what_a_push_deletes_is_kept_and_comes_back_as_it_was() {
     assert_eq!(kept.acl, Acl::default(), "what is kept is private");
     sandbox.run(&["status"]).exits(0).says(&[&format!("--run {run}")]);
     sandbox.assert_second_run_does_nothing(&["--delete"]);
+    // Later runs took nothing away: it is still there.
+    sandbox.run(&["status"]).exits(0).says(&["in the trash: 2 files: ", &format!("--run {run}")]);
 
     let listed = sandbox.run(&["trash", "list", REMOTE]).exits(0);
     assert!(listed.stdout.contains(&run) && listed.stdout.contains("b/ü 1.jpg"), "{listed:?}");
@@ -67,6 +69,7 @@ fn what_a_push_deletes_is_kept_and_comes_back_as_it_was() {
     assert_eq!((&after.attributes, &after.acl), (&before.attributes, &before.acl));
     assert_eq!((sandbox.content("a.jpg"), sandbox.content("b/ü 1.jpg")), ("a".into(), "b".into()));
     assert_eq!(sandbox.trash().0.len(), 0, "what is restored is in the trash no more");
+    sandbox.run(&["status"]).never_says("in the trash");
     sandbox.run(&["trash", "restore", REMOTE, "--run", &run]).exits(1).says(&["nothing of that is in the trash"]);
 }
 

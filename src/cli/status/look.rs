@@ -193,7 +193,7 @@ impl Told<'_> {
                 let arrow = if job.mode == "two-way" { "<->" } else { "->" };
                 let mut text = vec![live::plain(&format!("{}: {} {arrow} {}", job.name, job.source, job.dest))];
                 text.extend(teller.job(job));
-                if let Some((subject, run)) = subject.zip(seen.run.as_ref()) {
+                if let Some((subject, run)) = subject.zip(seen.trashed.as_ref()) {
                     text.extend(trash(subject, run, &setup.repeated));
                 }
                 let moved = subject.filter(|subject| (&subject.names.0, &subject.names.1) != (&job.source, &job.dest));

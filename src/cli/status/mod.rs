@@ -34,6 +34,9 @@ mod watch;
 
 pub use history::history;
 
+/// Runs that are looked at for what is in the trash.
+const TRASHED: u32 = 20;
+
 /// A job, or a pair that no job names.
 #[derive(Debug)]
 struct Subject {
@@ -63,6 +66,8 @@ struct Seen {
     whole: Option<Run>,
     /// Conflicts that a person settled since that run.
     settled: u64,
+    /// The last run of whose files some are still in the trash.
+    trashed: Option<Run>,
     /// When the last run over the whole pair began that left nothing.
     equal_ns: Option<i64>,
     /// Why that may count no more.
@@ -236,7 +241,9 @@ impl Subject {
         let whole = manifest.whole_run()?;
         let settled = whole.as_ref().map(|whole| manifest.resolved_since(whole.id)).transpose()?.unwrap_or(0);
         let (synced, equal_ns) = (manifest.base_totals()?, manifest.equal_at()?);
-        Ok(Seen { synced, run, holder, settled, whole, equal_ns, doubt: doubt::Doubt::None })
+        // One that was killed counted nothing.
+        let trashed = manifest.runs_still_kept(TRASHED)?.into_iter().find(|run| kept(run).is_some());
+        Ok(Seen { synced, run, trashed, holder, settled, whole, equal_ns, doubt: doubt::Doubt::None })
     }
 
     /// What `approve` takes.
@@ -354,7 +361,8 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
         format!("\n  then, of a part: {}, {ending}{}", when(part, zone), did(self::record(part).as_ref()))
     });
     let (when, did, part) = (when(run, zone), did(record.as_ref()), part.unwrap_or_default());
-    let trash = trash(subject, run, repeated).map_or_else(String::new, |line| format!("\n{line}"));
+    let trash = seen.trashed.as_ref().and_then(|run| trash(subject, run, repeated));
+    let trash = trash.map_or_else(String::new, |line| format!("\n{line}"));
     format!("{head}\n  {what}\n  {synced}\n  last run: {when}{did}{trash}{part}")
 }
 

@@ -44,7 +44,7 @@ pub(super) fn ended(ending: &str, record: &str) -> Run {
 }
 
 fn seen(run: Option<&Run>) -> Seen {
-    Seen { synced: (1002, 2048), run: run.cloned(), ..Seen::default() }
+    Seen { synced: (1002, 2048), run: run.cloned(), trashed: run.cloned(), ..Seen::default() }
 }
 
 fn text(job: Option<&str>, run: Option<&Run>) -> String {
