@@ -327,13 +327,10 @@ impl<'a> Ledger<'a> {
     /// Commits what was acknowledged since the last time.
     fn flush(&mut self) -> Result<(), ManifestError> {
         self.manifest.record(&self.records)?;
-        for side in self.executor.writes {
+        for side in self.executor.writes.iter().filter(|_| !self.written_again.is_empty()) {
             let of_side = self.written_again.iter().filter(|(at, ..)| at == side);
-            self.manifest.is_sent(
-                *side,
-                of_side.map(|(_, key, answered)| (key, *answered)),
-                self.executor.book.now_ns,
-            )?;
+            let keys = of_side.map(|(_, key, answered)| (key, *answered));
+            self.manifest.is_sent(*side, keys, self.executor.book.now_ns)?;
         }
         self.written_again.clear();
         self.records.clear();

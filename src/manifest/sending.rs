@@ -245,12 +245,16 @@ impl Manifest {
     pub fn end_sending(&self, side: Side, left: &[Key], expecting: Expecting) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            keep(conn, left)?;
             // A clock that was set back makes nothing stay for ever.
-            let sql = "DELETE FROM sending WHERE side = ?1 AND (missed IS NULL OR missed <= ?2 OR missed > ?3)
-                 AND key NOT IN (SELECT key FROM temp.left_over)";
+            let over = "DELETE FROM sending WHERE side = ?1 AND (missed IS NULL OR missed <= ?2 OR missed > ?3)";
             let Expecting { now_ns, for_ns } = expecting;
-            conn.execute(sql, (side, now_ns.saturating_sub(for_ns), now_ns)).map(drop)
+            let times = (side, now_ns.saturating_sub(for_ns), now_ns);
+            if left.is_empty() {
+                return conn.prepare_cached(over)?.execute(times).map(drop);
+            }
+            keep(conn, left)?;
+            let sql = format!("{over} AND key NOT IN (SELECT key FROM temp.left_over)");
+            conn.execute(&sql, times).map(drop)
         })
     }
 }
