@@ -182,8 +182,9 @@ pub(crate) async fn look_again(cycle: &Cycle<'_>, triple: &mut Triple) -> Result
         let origin = triple.entry(at.other()).map(|entry| entry.version.clone());
         let is_open =
             |line: &Sending| Some(&line.version) != origin.as_ref() && may_arrive(line, triple.base.as_ref(), at);
-        let ours =
-            |entry: &Entry| lines.iter().rev().find(|line| is_open(line) && is_new(line, entry) && has_it(line, entry));
+        let base = triple.base.clone();
+        let is_it = |line: &Sending, entry: &Entry| is_new(line, entry, base.as_ref(), at) && has_it(line, entry);
+        let ours = |entry: &Entry| lines.iter().rev().find(|line| is_open(line) && is_it(line, entry));
         let record = match &found {
             None if is_gone_by_us && triple.base.is_some() => Some(Record::Forget(triple.key.clone())),
             Some(entry) => ours(entry).map(|line| Record::Put(agreed(line.clone(), at, entry.clone()))),
@@ -240,7 +241,9 @@ async fn arrived(cycle: &Cycle<'_>, to: Side, line: &Sending) -> Result<Found, E
         return Ok(Found::Nothing);
     }
     let found = replica.look_up(&line.key).await?;
-    let Some(mut entry) = found.filter(|entry| is_new(line, entry)) else { return Ok(Found::Nothing) };
+    let Some(mut entry) = found.filter(|entry| is_new(line, entry, base.as_ref(), to)) else {
+        return Ok(Found::Nothing);
+    };
     // A directory keeps no digest, and gives its content at no cost.
     if entry.digests.get(DigestKind::Blake3).is_none() && replica.capabilities().read_cost == ReadCost::Cheap {
         match read(replica, &cycle.buffers, &line.key, &entry, &Want::default()).await {
@@ -259,9 +262,10 @@ fn may_arrive(line: &Sending, base: Option<&BaseRecord>, at: Side) -> bool {
     !line.is_outdated || base.map(|base| base.version(at)) == line.replaces.as_ref()
 }
 
-/// Whether this is not what was there before.
-fn is_new(line: &Sending, entry: &Entry) -> bool {
-    entry.size == line.size && line.replaces.as_ref() != Some(&entry.version)
+/// Whether this is neither what was there before nor what both sides are known to have held last.
+fn is_new(line: &Sending, entry: &Entry, base: Option<&BaseRecord>, at: Side) -> bool {
+    let agreed = base.filter(|base| !base.lapsed).map(|base| base.version(at));
+    entry.size == line.size && line.replaces.as_ref() != Some(&entry.version) && agreed != Some(&entry.version)
 }
 
 /// Whether it is known to have the content that was sent.

@@ -327,6 +327,20 @@ fn a_copy_that_comes_late_over_a_newer_edit_is_known() {
     }
 }
 
+/// What was sent is recorded by now, as what the source has today: it is no arrival.
+#[test]
+fn what_is_there_as_recorded_is_not_taken_for_what_may_come() {
+    for mode in MODES {
+        let bench = agreed(mode, None);
+        bench.source.write(&photo(), "content 3");
+        dies_asking(&bench, "copy");
+        bench.source.touch(&photo());
+        // And nothing is left to be recorded.
+        assert_eq!(bench.run().done.copies, 1, "{mode:?}");
+        assert_eq!(bench.run().planned.records, 0);
+    }
+}
+
 /// A run whose requests are tried again: the first one of `operation` gets no answer.
 fn tried_again(bench: &Bench, operation: &'static str) -> Report {
     let error = Error::new(Cause::Transient { throttled: false, after: None }, "504");
