@@ -104,7 +104,9 @@ impl World {
             Edit::Touch(key) | Edit::Rename(key, _) => there.get(key).cloned(),
             Edit::Write(_) | Edit::Remove(_) => None,
         };
-        timed.into_iter().for_each(|text| *self.times.entry(text).or_default() += 1);
+        if let Some(text) = timed {
+            *self.times.entry(text).or_default() += 1;
+        }
         match edit {
             Edit::Write(key) => {
                 self.written += 1;
