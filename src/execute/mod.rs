@@ -188,7 +188,12 @@ impl Executor<'_> {
 
 /// Whether each request for a change of this key was answered, since this was asked last.
 fn answered(replica: &dyn Replica, key: &Key) -> Answered {
-    if replica.is_unanswered(key) { Answered::TheLast } else { Answered::Each }
+    match replica.capabilities().read_cost {
+        // A directory: what a killed process asked of it is done or never will be.
+        ReadCost::Cheap => Answered::ForGood,
+        ReadCost::Transfer if replica.is_unanswered(key) => Answered::TheLast,
+        ReadCost::Transfer => Answered::Each,
+    }
 }
 
 /// What the manifest learns from an action that changes nothing else.

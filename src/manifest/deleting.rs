@@ -85,11 +85,13 @@ impl Manifest {
     pub fn is_deleted(&self, side: Side, keys: &[(Key, Answered)], now_ns: i64) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
         self.write("write", |conn| {
+            let mut end_all = conn.prepare_cached("DELETE FROM deleting WHERE side = ?1 AND key = ?2")?;
             let mut end =
                 conn.prepare_cached("DELETE FROM deleting WHERE side = ?1 AND key = ?2 AND missed IS NULL")?;
             let sql = "UPDATE deleting SET missed = coalesce(missed, ?3) WHERE side = ?1 AND key = ?2";
             let mut stay = conn.prepare_cached(sql)?;
             keys.iter().try_for_each(|(key, answered)| match answered {
+                Answered::ForGood => end_all.execute((side, key.as_str())).map(drop),
                 Answered::Each => end.execute((side, key.as_str())).map(drop),
                 Answered::TheLast => stay.execute((side, key.as_str(), now_ns)).map(drop),
             })

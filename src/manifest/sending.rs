@@ -48,11 +48,17 @@ pub struct Expecting {
 /// Whether every request for a change was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answered {
+    /// Each one, and nothing that any run asked for before can still happen.
+    ForGood,
     /// Each one.
     Each,
     /// The last one; an earlier one may still be carried out.
     TheLast,
 }
+
+/// Of the lines of a key the one that was written last goes.
+const END_NEWEST: &str = "DELETE FROM sending WHERE side = ?1 AND key = ?2
+    AND number = (SELECT max(number) FROM sending WHERE side = ?1 AND key = ?2)";
 
 impl Manifest {
     /// Writes down what is about to be sent to `side`. What was sent there before under the same keys stays known.
@@ -207,17 +213,17 @@ impl Manifest {
     ) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
         self.write("write", |conn| {
-            let mut end = conn.prepare_cached(
-                "DELETE FROM sending WHERE side = ?1 AND key = ?2
-                 AND number = (SELECT max(number) FROM sending WHERE side = ?1 AND key = ?2)",
-            )?;
+            let mut end = conn.prepare_cached(END_NEWEST)?;
+            let mut end_all = conn.prepare_cached("DELETE FROM sending WHERE side = ?1 AND key = ?2")?;
             let mut rest = conn.prepare_cached(
                 "UPDATE sending SET missed = coalesce(missed, ?3), outdated = conditional WHERE side = ?1 AND key = ?2",
             )?;
             for (key, answered) in keys {
-                if answered == Answered::Each {
-                    end.execute((side, key.as_str()))?;
-                }
+                match answered {
+                    Answered::ForGood => end_all.execute((side, key.as_str()))?,
+                    Answered::Each => end.execute((side, key.as_str()))?,
+                    Answered::TheLast => 0,
+                };
                 rest.execute((side, key.as_str(), now_ns))?;
             }
             Ok(())
@@ -230,11 +236,7 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn is_not_sent(&self, side: Side, key: &Key) -> Result<(), ManifestError> {
         let side = self.orientation.number(side);
-        self.write("write", |conn| {
-            let sql = "DELETE FROM sending WHERE side = ?1 AND key = ?2
-                 AND number = (SELECT max(number) FROM sending WHERE side = ?1 AND key = ?2)";
-            conn.prepare_cached(sql)?.execute((side, key.as_str())).map(drop)
-        })
+        self.write("write", |conn| conn.prepare_cached(END_NEWEST)?.execute((side, key.as_str())).map(drop))
     }
 
     /// Everything that went to `side` is accounted for but `left`, whose sending failed in a way that leaves open what
@@ -401,5 +403,7 @@ mod tests {
             copy.end_sending(Side::Dest, &[], Expecting { now_ns, ..EXPECTING }).unwrap();
             assert_eq!(copy.sending(Side::Dest).unwrap().len(), count, "at {now_ns}");
         }
+        manifest.is_sent(Side::Dest, [(&key, Answered::ForGood)], NOW).unwrap();
+        assert_eq!(manifest.sending(Side::Dest).unwrap(), [], "a directory does nothing later");
     }
 }
