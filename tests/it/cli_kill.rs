@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::s3::{Moment, ObjectSpec};
-use crate::support::sandbox::{REMOTE, Sandbox, bytes};
+use crate::support::sandbox::{REMOTE, Running, Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
 
@@ -31,15 +31,8 @@ fn edit(sandbox: &Sandbox, random: &mut fastrand::Rng, round: u64) {
     }
 }
 
-/// Begins a push and kills it after so many requests: the moment does not depend on how fast the machine is.
-fn kill_after(sandbox: &Sandbox, requests: usize) -> bool {
-    let until = sandbox.server.requests().len() + requests;
-    let run = sandbox.start_push(&["--delete", "--max-delete", "100"]);
-    let begun = Instant::now();
-    while sandbox.server.requests().len() < until && begun.elapsed() < Duration::from_secs(2) {
-        std::thread::sleep(Duration::from_micros(200));
-    }
-    run.kill() == -9
+fn push(sandbox: &Sandbox) -> Running {
+    sandbox.start_push(&["--delete", "--max-delete", "100"])
 }
 
 fn ends_equal(sandbox: &Sandbox) {
@@ -63,7 +56,7 @@ fn ten_kills_at_any_moment_and_the_next_run_ends_equal() {
     sandbox.server.quirks(|quirks| quirks.latency = Duration::from_millis(3));
     for round in 0..10 {
         edit(&sandbox, &mut random, round);
-        killed += i32::from(kill_after(&sandbox, random.usize(2..25)));
+        killed += i32::from(sandbox.kill_after(random.usize(2..25), push));
     }
     assert!(killed >= 7, "only {killed} of ten runs were killed in time");
     ends_equal(&sandbox);
@@ -74,7 +67,7 @@ fn kills_during_the_first_contact_leave_nothing_behind() {
     let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b/c.jpg", "c")]);
     sandbox.server.quirks(|quirks| quirks.latency = Duration::from_millis(1));
     for requests in [1, 4, 9, 20, 33] {
-        kill_after(&sandbox, requests);
+        sandbox.kill_after(requests, push);
     }
     ends_equal(&sandbox);
 }

@@ -13,17 +13,6 @@ use crate::support::sandbox::{REMOTE, Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
 
-/// Lets a pull make so many requests more, and kills it.
-fn kill_after(sandbox: &Sandbox, requests: usize) -> bool {
-    let until = sandbox.server.requests().len() + requests;
-    let run = sandbox.start_pull(&["--delete", "--max-delete", "100"]);
-    let begun = Instant::now();
-    while sandbox.server.requests().len() < until && begun.elapsed() < Duration::from_secs(5) {
-        std::thread::sleep(Duration::from_micros(200));
-    }
-    run.kill() == -9
-}
-
 /// The keys whose content was asked for.
 fn contents(sandbox: &Sandbox) -> Vec<String> {
     let mut keys = sandbox.requested("GetObject");
@@ -46,6 +35,7 @@ fn a_pull_that_is_killed_at_any_moment_ends_equal_the_next_time() {
     sandbox.pull(&[]).exits(0);
     let mut random = fastrand::Rng::with_seed(11);
     let mut killed = 0;
+    let pull = |sandbox: &Sandbox| sandbox.start_pull(&["--delete", "--max-delete", "100"]);
     sandbox.server.quirks(|quirks| quirks.latency = Duration::from_millis(3));
     for round in 0..10 {
         for n in 0..6 {
@@ -56,7 +46,7 @@ fn a_pull_that_is_killed_at_any_moment_ends_equal_the_next_time() {
         if round % 2 == 0 {
             sandbox.put("large.bin", bytes(round, 17 * MIB));
         }
-        killed += i32::from(kill_after(&sandbox, random.usize(2..14)));
+        killed += i32::from(sandbox.kill_after(random.usize(2..14), pull));
     }
     assert!(killed >= 7, "only {killed} of ten runs were killed in time");
     sandbox.server.quirks(|quirks| quirks.latency = Duration::ZERO);
@@ -74,13 +64,7 @@ fn a_large_pull_goes_on_where_it_was_killed() {
         faults.add(slow.key("*large.bin").skip(5));
     });
     let run = sandbox.start_pull(&[]);
-    let begun = Instant::now();
-    while ranges_answered(&sandbox) < 5 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "five ranges come");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    // So that the last of them is written, on a busy disk as well.
-    std::thread::sleep(Duration::from_secs(2));
+    sandbox.await_parts(5, || ranges_answered(&sandbox));
     run.kill();
     sandbox.server.faults(Faults::clear);
     sandbox.server.clear_log();
@@ -98,12 +82,7 @@ fn what_was_kept_of_a_killed_pull_is_no_use_for_another_version() {
     let slow = || Rule::new("GetObject", Effect::Delay(Duration::from_secs(30))).key("*large.bin").skip(3);
     sandbox.server.faults(|faults| faults.add(slow()));
     let run = sandbox.start_pull(&[]);
-    let begun = Instant::now();
-    while ranges_answered(&sandbox) < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "three ranges come");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    std::thread::sleep(Duration::from_millis(300));
+    sandbox.await_parts(3, || ranges_answered(&sandbox));
     run.kill();
     sandbox.server.faults(Faults::clear);
     assert!(!sandbox.local().is_empty(), "something of it is there, under no name that anybody lists");

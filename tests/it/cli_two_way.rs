@@ -1,7 +1,7 @@
 //! Two-way jobs between a directory and a bucket, and `resolve`: what users meet.
 
 use std::fs;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::support::s3::{Moment, ObjectSpec, StoredObject};
 use crate::support::sandbox::{PREFIX, REMOTE, Ran, Sandbox, bytes};
@@ -370,13 +370,8 @@ fn kills_at_any_moment_lose_nothing_and_both_sides_meet() {
             sandbox.remove(&format!("first/{round}.jpg"));
         }
         remove_remote(&sandbox, &format!("first/{}.jpg", round + 10));
-        let until = sandbox.server.requests().len() + random.usize(2..30);
-        let run = sandbox.start(&["sync"]);
-        let begun = Instant::now();
-        while sandbox.server.requests().len() < until && begun.elapsed() < Duration::from_secs(2) {
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        killed += i32::from(run.kill() == -9);
+        let requests = random.usize(2..30);
+        killed += i32::from(sandbox.kill_after(requests, |sandbox| sandbox.start(&["sync"])));
     }
     assert!(killed >= 6, "only {killed} of ten runs were killed in time");
     sandbox.server.quirks(|quirks| (quirks.latency, quirks.clock_ahead) = (Duration::ZERO, 120));

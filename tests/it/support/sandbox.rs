@@ -161,8 +161,38 @@ impl Sandbox {
         asked.retain(|operation| operation != "ListObjectsV2");
         // The identity of the bucket, where it has one.
         asked.retain(|operation| operation != "GetObject" || self.requested("GetObject") != [".mediasync/id"]);
-        assert_eq!(asked, Vec::<String>::new(), "{ran:?}");
+        assert_eq!(asked, Vec::<String>::new(), "{ran:?} {:?}", self.requested("HeadObject"));
         assert_eq!(self.local(), before);
+    }
+
+    /// Waits until so many parts of large files came and are recorded, as another run takes them over: on a busy disk that
+    /// is seconds after they were answered. `answered` counts the answers; before the first one the manifest is being made.
+    pub(crate) fn await_parts(&self, count: usize, answered: impl Fn() -> usize) {
+        let recorded = || -> u32 {
+            let db = rusqlite::Connection::open(self.manifest()).unwrap();
+            db.query_row("SELECT count(*) FROM upload_parts", [], |row| row.get(0)).unwrap()
+        };
+        let begun = Instant::now();
+        while answered() < count || (recorded() as usize) < count {
+            assert!(begun.elapsed() < Duration::from_secs(25), "{count} parts come");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Kills a run when so many of its requests were let through, however fast the machine is. Whether it had not ended.
+    pub(crate) fn kill_after(&self, requests: usize, start: impl FnOnce(&Self) -> Running) -> bool {
+        let held = || self.server.faults(|faults| faults.fired());
+        let before = held();
+        let slow = Rule::new("*", Effect::Delay(Duration::from_secs(60)));
+        self.server.faults(|faults| faults.add(slow.skip(requests)));
+        let (mut run, begun) = (start(self), Instant::now());
+        while held() == before && !run.has_ended() {
+            assert!(begun.elapsed() < PATIENCE, "it neither asks nor ends");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        let code = run.kill();
+        self.server.faults(Faults::clear);
+        code == -9
     }
 
     /// A push that sends `name` in parts is killed when three of them arrived.
@@ -176,13 +206,7 @@ impl Sandbox {
             let log = self.server.requests();
             log.iter().filter(|entry| entry.call.operation == "UploadPart" && entry.status == Some(200)).count()
         };
-        let begun = Instant::now();
-        while arrived() < 3 {
-            assert!(begun.elapsed() < Duration::from_secs(20), "three parts are sent");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        // So that the program hears of the third.
-        std::thread::sleep(Duration::from_millis(200));
+        self.await_parts(3, arrived);
         run.kill();
         self.server.faults(Faults::clear);
         self.server.clear_log();
