@@ -545,7 +545,10 @@ fn many_rounds(media: Media, ttl: u64) {
     for daemon in running {
         daemon.stop().exits(0);
     }
-    assert_eq!((sandbox.own_keys(), sandbox.bucket.uploads()), (vec!["id".to_owned()], vec![]), "seed {seed}");
+    // Who was held up for longer than his lease does not touch it any more: the next one who has something to do takes it.
+    let mut own = sandbox.own_keys();
+    own.retain(|key| key != "lease");
+    assert_eq!((own, sandbox.bucket.uploads()), (vec!["id".to_owned()], vec![]), "seed {seed}");
 }
 
 #[test]
