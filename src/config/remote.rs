@@ -37,16 +37,8 @@ const NO_VARIABLES: &str = "a remote has no variables of its own; a key of it na
 const WITH_URL: [&str; 8] =
     ["endpoint", "region", "addressing", "profile", "access_key", "secret_key", "account_key", "sas_token"];
 
-/// The canned ACLs of S3 that make sense for single objects
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl>).
-pub const ACLS: [&str; 6] = [
-    "private",
-    "public-read",
-    "public-read-write",
-    "authenticated-read",
-    "bucket-owner-read",
-    "bucket-owner-full-control",
-];
+/// The canned ACLs.
+pub const ACLS: [&str; 6] = crate::replica::admin::CANNED;
 
 /// Reads one remote; `None` after a mistake. Also tells whether a secret stands in the file.
 pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> (Option<Remote>, Inline) {

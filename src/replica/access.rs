@@ -51,15 +51,21 @@ impl Guarded {
     }
 
     fn may_change(&self) -> Result<(), Error> {
-        let name = self.inner.name();
         match self.access {
             Access::Write => Ok(()),
             Access::Confirm if self.confirmed() => Ok(()),
-            Access::Confirm => Err(Error::new(Cause::Stop, format!("changes to {name} were not confirmed"))
-                .hint("Confirm the run, or set access = \"write\" for this remote")),
-            Access::ReadOnly => Err(Error::new(Cause::Stop, format!("{name} is read-only here, nothing was changed"))
-                .hint("Set access = \"confirm\" or \"write\" for this remote if it may be changed")),
+            Access::Confirm | Access::ReadOnly => Err(refusal(self.access, self.inner.name())),
         }
+    }
+}
+
+/// Why a place is not changed.
+pub(super) fn refusal(access: Access, name: &str) -> Error {
+    match access {
+        Access::Write | Access::Confirm => Error::new(Cause::Stop, format!("changes to {name} were not confirmed"))
+            .hint("Confirm the run, or set access = \"write\" for this remote"),
+        Access::ReadOnly => Error::new(Cause::Stop, format!("{name} is read-only here, nothing was changed"))
+            .hint("Set access = \"confirm\" or \"write\" for this remote if it may be changed"),
     }
 }
 

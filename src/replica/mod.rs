@@ -32,6 +32,7 @@ pub use trash::{Kept, KeptAs, Trash, Trashed, TrashedStream};
 pub use trouble::Trouble;
 
 pub mod access;
+pub mod admin;
 mod arrival;
 mod attributes;
 pub mod azure;

@@ -54,6 +54,7 @@ mod live;
 mod model;
 mod model_two_way;
 mod packaging;
+mod s3_acl;
 mod s3_faults;
 mod s3_lease;
 mod s3_providers;

@@ -5,11 +5,9 @@ use std::collections::HashMap;
 
 use aws_sdk_s3::operation::delete_objects::DeleteObjectsOutput;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use md5::{Digest as _, Md5};
 
 use super::Inner;
+use super::document::{add_md5, drop_checksum};
 use super::error::{Failure, Stage};
 use super::names::{fits_xml, quoted, shown};
 use super::ops::Op;
@@ -138,14 +136,9 @@ impl Inner {
             let plain = self.ability(|probe| probe.checksums) == Ability::Missing;
             let with_md5 = request.customize().mutate_request(move |request| {
                 if plain {
-                    for name in ["x-amz-checksum-crc32", "x-amz-sdk-checksum-algorithm"] {
-                        request.headers_mut().remove(name);
-                    }
+                    drop_checksum(request);
                 }
-                let md5 = request.body().bytes().map(|body| BASE64.encode(Md5::digest(body)));
-                if let Some(md5) = md5 {
-                    request.headers_mut().insert("content-md5", md5);
-                }
+                add_md5(request);
             });
             with_md5.send()
         });

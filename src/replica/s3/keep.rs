@@ -14,12 +14,14 @@ use aws_smithy_runtime_api::http::HttpError;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Inner;
+use super::acl::plain;
 use super::carried::encoding;
 use super::direct::Header;
 use super::error::Failure;
 use super::metadata::{BLAKE3, MTIME, OF_CONTENT, content_type, format_mtime};
 use super::ops::Op;
 use crate::model::DigestKind;
+use crate::replica::admin::Canned;
 use crate::replica::{Error, Put};
 
 /// Headers of an object to be written.
@@ -259,32 +261,15 @@ fn tags_text(tags: &[Tag]) -> String {
     pairs.join("&")
 }
 
-const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
-const AUTHENTICATED: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
-
 /// The shortest way to say an ACL.
 pub(super) fn acl_from(output: &GetObjectAclOutput) -> Acl {
-    let owner = output.owner().and_then(|owner| owner.id());
-    let is_owners = |grant: &&Grant| {
-        let id = grant.grantee().and_then(|grantee| grantee.id());
-        grant.permission() == Some(&Permission::FullControl) && id.is_some() && id == owner
-    };
-    let others: Vec<&Grant> = output.grants().iter().filter(|grant| !is_owners(grant)).collect();
-    let group = |grant: &Grant| grant.grantee().and_then(|grantee| grantee.uri()).map(str::to_owned);
-    let mut public: Vec<(Option<String>, Option<&Permission>)> =
-        others.iter().map(|grant| (group(grant), grant.permission())).collect();
-    public.sort_by_key(|(_, permission)| permission.map(Permission::as_str));
-    let is = |at: usize, uri: &str, permission: &Permission| {
-        public.get(at).is_some_and(|(group, given)| group.as_deref() == Some(uri) && *given == Some(permission))
-    };
-    match public.len() {
-        0 => return Acl::Unset,
-        1 if is(0, ALL_USERS, &Permission::Read) => return Acl::Canned(ObjectCannedAcl::PublicRead),
-        1 if is(0, AUTHENTICATED, &Permission::Read) => return Acl::Canned(ObjectCannedAcl::AuthenticatedRead),
-        2 if is(0, ALL_USERS, &Permission::Read) && is(1, ALL_USERS, &Permission::Write) => {
-            return Acl::Canned(ObjectCannedAcl::PublicReadWrite);
-        }
-        _ => {}
+    let seen = plain(output.owner(), output.grants());
+    match seen.canned() {
+        Some(Canned::Private) => return Acl::Unset,
+        Some(canned) => return Acl::Canned(ObjectCannedAcl::from(canned.name())),
+        // It has no grants at all.
+        None if seen.grants.is_empty() => return Acl::Unset,
+        None => {}
     }
     let grantees = |permission: &Permission| {
         let of = output.grants().iter().filter(|grant| grant.permission() == Some(permission));
@@ -307,6 +292,7 @@ fn grantee_text(grant: &Grant) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::acl::{ALL_USERS, AUTHENTICATED};
     use super::*;
     use aws_sdk_s3::types::{Grantee, Owner, Type};
 

@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 
 use self::client::Wire;
 use self::endpoint::identity;
 use self::names::Names;
 use self::providers::Provider;
 use super::Trouble;
+use super::admin::Block;
 use super::leftovers::Leftovers;
 use super::notices::Notices;
 use super::shelf::Shelf;
@@ -28,7 +30,9 @@ use super::{
 };
 use crate::model::{Entry, Filter, Key, Namespace, Version};
 
+mod acl;
 mod address;
+mod admin;
 pub mod bucket;
 mod carried;
 mod client;
@@ -36,6 +40,7 @@ mod clock;
 mod copy;
 mod delete;
 mod direct;
+mod document;
 pub mod endpoint;
 mod error;
 mod fetch;
@@ -88,6 +93,10 @@ struct Inner {
     origins_off: AtomicBool,
     /// A server refused an ACL: none is sent for the rest of the run.
     acls_off: AtomicBool,
+    /// Who owns the bucket, once it was asked; `None` inside: it was not told.
+    bucket_owner: OnceCell<Option<String>>,
+    /// What the bucket blocks, once it was asked.
+    blocks: OnceCell<Vec<Block>>,
     /// A server refused to be asked for checksums.
     checksums_off: AtomicBool,
     /// Whether ETags that look like an MD5 were seen to be one.
@@ -120,6 +129,8 @@ impl S3 {
             wire: Wire::new(address, probe.region.clone(), gate),
             probe: Mutex::new(probe),
             acls_off: AtomicBool::new(false),
+            bucket_owner: OnceCell::new(),
+            blocks: OnceCell::new(),
             checksums_off: AtomicBool::new(false),
             md5_etags: Mutex::default(),
             shelf: Shelf::default(),

@@ -23,10 +23,13 @@ pub(super) enum Op {
     ListParts,
     ListMultipartUploads,
     GetBucketVersioning,
+    PutObjectAcl,
+    GetBucketAcl,
+    GetPublicAccessBlock,
 }
 
 /// All kinds with the name that summaries show, what a sentence says, and the permission that each needs.
-const ALL: [(Op, &str, &str, &str); 18] = [
+const ALL: [(Op, &str, &str, &str); 21] = [
     (Op::HeadBucket, "HeadBucket", "look at", "s3:ListBucket"),
     (Op::ListObjects, "ListObjects", "list", "s3:ListBucket"),
     (Op::HeadObject, "HeadObject", "look up", "s3:GetObject"),
@@ -45,6 +48,9 @@ const ALL: [(Op, &str, &str, &str); 18] = [
     (Op::ListParts, "ListParts", "list the uploaded parts of", "s3:ListMultipartUploadParts"),
     (Op::ListMultipartUploads, "ListMultipartUploads", "list the uploads of", "s3:ListBucketMultipartUploads"),
     (Op::GetBucketVersioning, "GetBucketVersioning", "ask for the versioning of", "s3:GetBucketVersioning"),
+    (Op::PutObjectAcl, "PutObjectAcl", "set the ACL of", "s3:PutObjectAcl"),
+    (Op::GetBucketAcl, "GetBucketAcl", "read the ACL of", "s3:GetBucketAcl"),
+    (Op::GetPublicAccessBlock, "GetPublicAccessBlock", "ask what is blocked of", "s3:GetBucketPublicAccessBlock"),
 ];
 
 impl Op {

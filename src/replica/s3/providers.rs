@@ -24,7 +24,7 @@ enum Does {
 
 /// Whether objects have ACLs of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Acls {
+pub(super) enum Acls {
     Objects,
     /// A header must equal the bucket's ACL: none is sent unless somebody names one.
     Bucket,
@@ -368,6 +368,16 @@ impl Provider {
             url_encoding: guess(self.url_encoding),
             ..Probe::default()
         }
+    }
+
+    /// How people call it.
+    pub(super) fn shown(&self) -> &'static str {
+        self.shown
+    }
+
+    /// Whether objects have ACLs of their own there.
+    pub(super) fn acls(&self) -> Acls {
+        self.acls
     }
 
     /// How the bucket is put into the URL where nobody says.

@@ -144,7 +144,7 @@ impl Gate {
         self.shared.width().limit
     }
 
-    pub(super) fn observe<T>(&self, result: &Result<T, Error>) {
+    pub(in crate::replica) fn observe<T>(&self, result: &Result<T, Error>) {
         match result {
             Ok(_) => self.succeeded(),
             Err(Error { cause: Cause::Transient { throttled: true, .. }, .. }) => self.throttled(),

@@ -61,6 +61,8 @@ fn bucket_operation(method: &Method, has: impl Fn(&str) -> bool, version_2: bool
     match *method {
         Method::HEAD => "HeadBucket",
         Method::GET if has("location") => "GetBucketLocation",
+        Method::GET if has("acl") => "GetBucketAcl",
+        Method::GET if has("publicAccessBlock") => "GetPublicAccessBlock",
         Method::GET if has("cors") => "GetBucketCors",
         Method::GET if has("versioning") => "GetBucketVersioning",
         Method::GET if has("uploads") => "ListMultipartUploads",

@@ -217,6 +217,11 @@ fn refuse_acl(parts: &Parts, call: &Call, acls: Acls) -> Option<Response<Body>> 
     match acls {
         Acls::Supported => None,
         Acls::Ignored => operation.then(|| not_implemented("An ACL")),
+        Acls::Blocked => {
+            let public = ["public-read", "public-read-write", "authenticated-read"];
+            let is_public = canned.is_some_and(|value| public.iter().any(|name| value == name));
+            is_public.then(|| error(403, "AccessDenied", "Access Denied", ""))
+        }
         Acls::NotImplemented => (operation || header).then(|| not_implemented("An ACL")),
         Acls::Refused => {
             let harmless = canned.is_some_and(|value| value == "bucket-owner-full-control");

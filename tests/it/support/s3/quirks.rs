@@ -134,6 +134,8 @@ pub(crate) enum Acls {
     /// 400 `AccessControlListNotSupported` for setting any but `bucket-owner-full-control`: AWS with "bucket owner
     /// enforced".
     Refused,
+    /// 403 `AccessDenied` for setting a public one: AWS with "Block Public Access", which can be asked for.
+    Blocked,
 }
 
 /// What becomes of `x-amz-checksum-*`.

@@ -1,16 +1,17 @@
 //! Access control lists of objects: canned names and grants.
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, StatusCode};
 use s3s::dto::{
-    GetObjectAclInput, GetObjectAclOutput, Grant, Grantee, Owner, Permission, PutObjectAclInput, PutObjectAclOutput,
-    Type,
+    GetBucketAclInput, GetBucketAclOutput, GetObjectAclInput, GetObjectAclOutput, GetPublicAccessBlockInput,
+    GetPublicAccessBlockOutput, Grant, Grantee, Owner, Permission, PublicAccessBlockConfiguration, PutObjectAclInput,
+    PutObjectAclOutput, Type,
 };
 use s3s::{S3Request, S3Result, s3_error};
 
 use super::no_such_key;
-use crate::support::s3::Shared;
 use crate::support::s3::quirks::Acls;
 use crate::support::s3::store::{Acl, StoredObject};
+use crate::support::s3::{Shared, failure};
 
 const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 const AUTHENTICATED_USERS: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
@@ -122,5 +123,30 @@ pub(super) fn put(shared: &Shared, req: S3Request<PutObjectAclInput>) -> S3Resul
     };
     shared.bucket(&req.input.bucket, |bucket| {
         if bucket.set_acl(&req.input.key, &acl) { Ok(PutObjectAclOutput::default()) } else { Err(no_such_key()) }
+    })
+}
+
+/// The bucket is private.
+pub(super) fn get_of_bucket(shared: &Shared, req: S3Request<GetBucketAclInput>) -> S3Result<GetBucketAclOutput> {
+    let grants = Some(vec![user(OWNER, "FULL_CONTROL")]);
+    shared.bucket(&req.input.bucket, |_| Ok(GetBucketAclOutput { grants, owner: Some(owner()) }))
+}
+
+pub(super) fn public_access_block(
+    shared: &Shared,
+    req: S3Request<GetPublicAccessBlockInput>,
+) -> S3Result<GetPublicAccessBlockOutput> {
+    let blocked = shared.quirks().acls == Acls::Blocked;
+    shared.bucket(&req.input.bucket, |_| {
+        if !blocked {
+            let message = "The public access block configuration was not found";
+            return Err(failure(StatusCode::NOT_FOUND, "NoSuchPublicAccessBlockConfiguration", message));
+        }
+        let set = PublicAccessBlockConfiguration {
+            block_public_acls: Some(true),
+            ignore_public_acls: Some(true),
+            ..Default::default()
+        };
+        Ok(GetPublicAccessBlockOutput { public_access_block_configuration: Some(set) })
     })
 }
