@@ -130,6 +130,12 @@ Examples:
   sudo mediasync service install             a service of the system, with all jobs
   mediasync service install --user photos    one of your own, with one job"))]
     Service(super::service::args::Service),
+    /// List what a place has
+    #[command(after_help = super::ls::args::help())]
+    Ls(super::ls::args::Ls),
+    /// Print the URL of a file, the public one or one that is good for a while
+    #[command(after_help = super::url::help())]
+    Url(super::url::Url),
     /// Do exactly what a saved plan says
     #[command(after_help = help("\
 Refuses when a side has changed since.
@@ -502,7 +508,7 @@ mod tests {
             names,
             [
                 "push", "pull", "mirror", "sync", "daemon", "status", "pause", "resume", "history", "approve",
-                "resolve", "trash", "forget", "service", "apply"
+                "resolve", "trash", "forget", "service", "ls", "url", "apply"
             ]
         );
     }

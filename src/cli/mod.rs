@@ -23,6 +23,7 @@ pub mod interrupt;
 pub mod json;
 mod lease;
 pub mod logging;
+pub mod ls;
 pub mod meant;
 pub mod output;
 pub mod ownership;
@@ -37,12 +38,14 @@ pub mod service;
 pub mod settle;
 pub mod setup;
 pub mod shell;
+pub mod spot;
 pub mod status;
 pub mod stderr;
 pub mod teller;
 pub mod texts;
 pub mod totals;
 pub mod trash;
+pub mod url;
 pub mod wire;
 
 use tokio::runtime::Runtime;
@@ -110,7 +113,8 @@ fn format(command: &Cmd) -> Format {
         Cmd::Approve(args) => args.json,
         Cmd::Apply(args) => args.json,
         Cmd::Resolve(args) => args.json,
-        Cmd::Daemon(_) | Cmd::Pause(_) | Cmd::Resume(_) | Cmd::Forget(_) | Cmd::Service(_) => false,
+        Cmd::Daemon(_) | Cmd::Pause(_) | Cmd::Resume(_) | Cmd::Forget(_) | Cmd::Service(_) | Cmd::Url(_) => false,
+        Cmd::Ls(args) => args.json,
         Cmd::Trash(args) => match &args.command {
             trash::args::Cmd::List(args) => args.json,
             trash::args::Cmd::Restore(args) => args.json,
@@ -169,5 +173,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Forget(args) => forget::forget(args, setup, world).await,
         Cmd::Service(args) => service::service(args, cli.global.state_dir.as_deref(), setup, world),
         Cmd::Trash(args) => trash::trash(args, setup, world).await,
+        Cmd::Ls(args) => ls::ls(args, setup, world).await,
+        Cmd::Url(args) => url::url(args, setup, world).await,
     }
 }

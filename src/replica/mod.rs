@@ -36,6 +36,7 @@ pub mod admin;
 mod arrival;
 mod attributes;
 pub mod azure;
+pub mod browse;
 mod buffers;
 mod concurrent;
 #[cfg(test)]

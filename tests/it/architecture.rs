@@ -268,7 +268,7 @@ fn every_integration_test_is_part_of_the_program() {
 }
 
 /// The documents for people.
-const DOCUMENTS: [&str; 14] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -278,6 +278,7 @@ const DOCUMENTS: [&str; 14] = [
     "docs/daemon.md",
     "docs/filters.md",
     "docs/json.md",
+    "docs/look.md",
     "docs/projects.md",
     "docs/providers.md",
     "docs/servers.md",

@@ -13,6 +13,7 @@ mod cli_errors;
 mod cli_kill;
 mod cli_late;
 mod cli_links;
+mod cli_look;
 mod cli_mirror;
 mod cli_mirror_copy;
 mod cli_names;

@@ -25,6 +25,10 @@ use crate::secret::Secret;
 #[derive(Debug, Clone)]
 pub(super) struct BodyMd5(pub(super) String);
 
+/// A listing of one level, which the SDK has no option for; a value of a request's context.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OneLevel;
+
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct Authorize {
@@ -76,6 +80,9 @@ impl Policy for Authorize {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         if let Some(md5) = ctx.value::<BodyMd5>() {
             request.insert_header("content-md5", md5.0.clone());
+        }
+        if ctx.value::<OneLevel>().is_some() {
+            add_query(request.url_mut(), "delimiter=%2F");
         }
         let [first, rest @ ..] = next else { unreachable!("a transport ends every pipeline") };
         let url = request.url().clone();

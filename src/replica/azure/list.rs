@@ -23,7 +23,7 @@ use crate::replica::retry::{Patience, repeat};
 use crate::replica::{Ability, Cause, Error, Listing};
 
 /// Names of a page: the most that Azure gives.
-const PAGE: i32 = 5000;
+pub(super) const PAGE: i32 = 5000;
 
 /// Starts a listing of everything, or of one key and what is below it.
 pub(super) fn start(inner: &Arc<Inner>, only: Option<&Key>) -> Listing {

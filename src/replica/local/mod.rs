@@ -43,6 +43,7 @@ use super::{
 use crate::model::{Entry, Filter, Key, Namespace, OWN_PREFIX, Symlinks, Version, link_name};
 
 mod batch;
+mod browse;
 mod delete;
 mod fault;
 mod lease;

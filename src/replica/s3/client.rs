@@ -181,6 +181,11 @@ impl Wire {
         result
     }
 
+    /// What signs and sends now, for whoever only signs.
+    pub(super) async fn session_now(&self) -> Arc<Session> {
+        self.session().await.1
+    }
+
     /// The session now, made if there is none.
     async fn session(&self) -> (u64, Arc<Session>) {
         loop {

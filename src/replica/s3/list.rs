@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use aws_sdk_s3::types::{EncodingType, Object};
+use aws_sdk_s3::types::{CommonPrefix, EncodingType, Object};
 
 use super::Inner;
 use super::error::Failure;
@@ -159,7 +159,20 @@ impl<'a> Pages<'a> {
 const PAST_TRASH: &str = ".mediasync/trash0";
 
 /// Keys of a page: the most that S3 gives.
-const PAGE: i32 = 1000;
+pub(super) const PAGE: i32 = 1000;
+
+/// Whether names with the same text up to the next `/` are one statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    Flat,
+    Level,
+}
+
+impl Cut {
+    fn delimiter(self) -> Option<String> {
+        (self == Self::Level).then(|| "/".to_owned())
+    }
+}
 
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -187,6 +200,8 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) objects: Vec<Object>,
+    /// Common beginnings, with the `/` that they end in; only with [`Cut::Level`].
+    pub(super) folders: Vec<String>,
     /// Names that are not UTF-8, still encoded.
     pub(super) undecodable: Vec<String>,
     pub(super) next: Next,
@@ -195,13 +210,18 @@ pub(super) struct Page {
 impl Inner {
     /// One page of a listing; by ListObjects where ListObjectsV2 is not known.
     pub(super) async fn page(&self, prefix: &str, from: &From, most: i32) -> Result<Page, Error> {
+        self.page_of((prefix, Cut::Flat), from, most).await
+    }
+
+    /// As [`Inner::page`], of all below a prefix or of one level of it.
+    pub(super) async fn page_of(&self, below: (&str, Cut), from: &From, most: i32) -> Result<Page, Error> {
         let answer = if self.ability(|probe| probe.list_v2) == Ability::Missing {
-            self.page_v1(prefix, from, most).await
+            self.page_v1(below, from, most).await
         } else {
-            match self.page_v2(prefix, from, most).await {
+            match self.page_v2(below, from, most).await {
                 // A 400 says much else as well: only an answer to the older request shows that it is the request.
                 Err(failure) if *from == From::Start && is_unknown_v2(&failure) => {
-                    match self.page_v1(prefix, from, most).await {
+                    match self.page_v1(below, from, most).await {
                         Ok(page) => {
                             self.learn(|probe| probe.list_v2 = Ability::Missing);
                             Ok(page)
@@ -228,7 +248,7 @@ impl Inner {
         matches!(self.wire.fold(failure, Op::ListObjects, None).cause, Cause::Transient { .. })
     }
 
-    async fn page_v2(&self, prefix: &str, from: &From, most: i32) -> Result<Page, Failure> {
+    async fn page_v2(&self, (prefix, cut): (&str, Cut), from: &From, most: i32) -> Result<Page, Failure> {
         let (token, after) = match from {
             From::Start => (None, None),
             From::Token(token) => (Some(token), None),
@@ -239,6 +259,7 @@ impl Inner {
             let request = client.list_objects_v2().bucket(self.wire.bucket()).max_keys(most);
             request
                 .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+                .set_delimiter(cut.delimiter())
                 .set_continuation_token(token.cloned())
                 .set_start_after(after.cloned())
                 .set_encoding_type(encoding.clone())
@@ -251,10 +272,12 @@ impl Inner {
             _ => Next::End,
         };
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        Ok(Page::new(output.contents.unwrap_or_default(), encoded, next))
+        let mut page = Page::new(output.contents.unwrap_or_default(), encoded, next);
+        page.enter(output.common_prefixes.unwrap_or_default(), encoded);
+        Ok(page)
     }
 
-    async fn page_v1(&self, prefix: &str, from: &From, most: i32) -> Result<Page, Failure> {
+    async fn page_v1(&self, (prefix, cut): (&str, Cut), from: &From, most: i32) -> Result<Page, Failure> {
         let marker = match from {
             From::Start => None,
             From::Token(marker) | From::Marker(marker) | From::After(marker) => Some(marker),
@@ -264,6 +287,7 @@ impl Inner {
             let request = client.list_objects().bucket(self.wire.bucket()).max_keys(most);
             request
                 .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+                .set_delimiter(cut.delimiter())
                 .set_marker(marker.cloned())
                 .set_encoding_type(encoding.clone())
                 .send()
@@ -271,8 +295,13 @@ impl Inner {
         let output = output.await?;
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
         let truncated = output.is_truncated() == Some(true);
+        let marker = output.next_marker.filter(|marker| !marker.is_empty());
+        let marker = marker.and_then(|marker| if encoded { decode_listed(marker) } else { Some(marker) });
         let mut page = Page::new(output.contents.unwrap_or_default(), encoded, Next::End);
-        if truncated {
+        page.enter(output.common_prefixes.unwrap_or_default(), encoded);
+        if truncated && cut == Cut::Level {
+            page.next = marker.map_or(Next::Missing, |marker| Next::From(From::Marker(marker)));
+        } else if truncated {
             // Version 1 gives a marker only with a delimiter; without, it is the last key.
             page.next = match page.objects.last().and_then(|object| object.key.clone()) {
                 Some(key) if page.undecodable.is_empty() => Next::From(From::Marker(key)),
@@ -314,7 +343,17 @@ impl Page {
                 object.key.is_some()
             });
         }
-        Self { objects, undecodable, next }
+        Self { objects, folders: Vec::new(), undecodable, next }
+    }
+
+    fn enter(&mut self, prefixes: Vec<CommonPrefix>, encoded: bool) {
+        for name in prefixes.into_iter().filter_map(|common| common.prefix) {
+            let plain = name.clone();
+            match if encoded { decode_listed(name) } else { Some(name) } {
+                Some(name) => self.folders.push(name),
+                None => self.undecodable.push(plain),
+            }
+        }
     }
 }
 

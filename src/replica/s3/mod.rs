@@ -33,6 +33,7 @@ use crate::model::{Entry, Filter, Key, Namespace, Version};
 mod acl;
 mod address;
 mod admin;
+mod browse;
 pub mod bucket;
 mod carried;
 mod client;
@@ -62,6 +63,7 @@ mod receiver;
 mod resume;
 mod sender;
 mod session;
+mod sign;
 mod trash;
 mod trial;
 

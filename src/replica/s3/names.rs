@@ -39,7 +39,7 @@ pub(super) fn fits_xml(object: &str) -> bool {
 }
 
 /// Unreserved characters of RFC 3986 and `/` stay.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+pub(super) const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// An object name in the path of a URL.
 pub(super) fn in_path(object: &str) -> PercentEncode<'_> {

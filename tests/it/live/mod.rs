@@ -19,6 +19,7 @@ mod cli;
 mod container;
 mod foreign;
 mod lease;
+mod look;
 mod place;
 
 pub(crate) use azure::{AzureServer, RawContainer, azure_servers};

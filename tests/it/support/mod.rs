@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod buckets;
 pub mod daemon;
+pub mod fetch;
 pub mod front;
 pub mod s3;
 pub mod sandbox;

@@ -1,0 +1,189 @@
+//! `ls` and `url` through the program: what is shown, what is asked for it, and that URLs can be fetched.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::support::fetch::fetch;
+use crate::support::s3::Support;
+use crate::support::sandbox::{REMOTE, Sandbox};
+
+/// A bucket with folders, odd names and what belongs to mediasync.
+fn filled() -> Sandbox {
+    let sandbox = Sandbox::new();
+    for (name, content) in
+        [("a.jpg", "aaa"), ("b/1.jpg", "1"), ("b/c/2.jpg", "22"), ("b-side.jpg", "s"), ("ü \u{1b}[31m.jpg", "odd")]
+    {
+        sandbox.put(name, content);
+    }
+    sandbox.put(".mediasync/id", "x");
+    sandbox
+}
+
+#[test]
+fn a_level_shows_files_and_folders_and_the_rest_is_asked_for() {
+    let sandbox = filled();
+    let ran = sandbox.run(&["ls", REMOTE]).exits(0).says(&["3 files (7 B), 1 folder"]);
+    assert_eq!(ran.stdout, "a.jpg\nb-side.jpg\nb/\nü \\u{1b}[31m.jpg\n");
+    let below = format!("{REMOTE}/b");
+    assert_eq!(sandbox.run(&["ls", &below]).exits(0).stdout, "1.jpg\nc/\n");
+    assert_eq!(sandbox.run(&["ls", &format!("{below}/")]).exits(0).stdout, "1.jpg\nc/\n");
+    assert_eq!(sandbox.run(&["ls", "-r", &below]).exits(0).stdout, "1.jpg\nc/2.jpg\n");
+    assert!(sandbox.run(&["ls", "-a", REMOTE]).exits(0).stdout.starts_with(".mediasync/\na.jpg\n"));
+    let all = sandbox.run(&["ls", "-r", "--all", REMOTE]).exits(0);
+    assert!(all.stdout.starts_with(".mediasync/id\na.jpg\nb-side.jpg\nb/1.jpg\n"), "{all:?}");
+    let long = sandbox.run(&["ls", "-l", &below]).exits(0);
+    assert!(long.stdout.lines().next().unwrap().ends_with("         1 B  1.jpg"), "{long:?}");
+    // Whatever is looked at, only listings were asked for.
+    let asked: Vec<String> = sandbox.server.requests().iter().map(|entry| entry.call.operation.to_owned()).collect();
+    assert!(asked.iter().all(|operation| operation == "ListObjectsV2"), "{asked:?}");
+
+    let lines = sandbox.run(&["ls", "--json", REMOTE]).exits(0).json();
+    assert_eq!(
+        (&lines[0]["type"], &lines[0]["kind"], &lines[0]["key"]),
+        (&"entry".into(), &"file".into(), &"a.jpg".into())
+    );
+    assert_eq!((&lines[0]["v"], &lines[0]["size"]), (&1.into(), &3.into()));
+    assert!(lines[0]["modified"].as_str().unwrap().ends_with('Z'));
+    assert_eq!((&lines[2]["kind"], &lines[2]["key"]), (&"folder".into(), &"b/".into()));
+    assert_eq!(lines[3]["key"], "ü \u{1b}[31m.jpg");
+    let end = lines.last().unwrap();
+    assert_eq!(
+        (&end["type"], &end["files"], &end["folders"], &end["bytes"]),
+        (&"listed".into(), &3.into(), &1.into(), &7.into())
+    );
+}
+
+#[test]
+fn a_folder_with_many_objects_is_one_line_and_one_request() {
+    for list_v2 in [Support::Present, Support::Missing] {
+        let sandbox = Sandbox::new();
+        sandbox.server.quirks(|quirks| quirks.list_v2 = list_v2);
+        for n in 0..2_500 {
+            sandbox.put(&format!("big/{n}.jpg"), "x");
+        }
+        for n in 0..1_100 {
+            sandbox.put(&format!("many/{n:04}/x.jpg"), "x");
+        }
+        sandbox.server.clear_log();
+        assert_eq!(sandbox.run(&["ls", REMOTE]).exits(0).stdout, "big/\nmany/\n");
+        let requests = sandbox.server.requests().iter().filter(|entry| entry.status == Some(200)).count();
+        assert_eq!(requests, 1, "{list_v2:?}");
+        // More folders than a page has.
+        let ran = sandbox.run(&["ls", &format!("{REMOTE}/many")]).exits(0).says(&["1,100 folders"]);
+        assert_eq!((ran.stdout.lines().count(), ran.stdout.lines().last()), (1_100, Some("1099/")));
+        let ran = sandbox.run(&["ls", "-r", &format!("{REMOTE}/big")]).exits(0).says(&["2,500 files"]);
+        assert_eq!(ran.stdout.lines().count(), 2_500);
+    }
+}
+
+#[test]
+fn one_file_is_shown_and_what_is_not_there_is_told_with_its_neighbours() {
+    let sandbox = filled();
+    assert_eq!(sandbox.run(&["ls", &format!("{REMOTE}/b/1.jpg")]).exits(0).stdout, "1.jpg\n");
+    let line = sandbox.run(&["ls", "--json", &format!("{REMOTE}/a.jpg")]).exits(0).line("entry");
+    assert_eq!((&line["key"], &line["size"]), (&"a.jpg".into(), &3.into()));
+    let ran = sandbox.run(&["ls", &format!("{REMOTE}/b-sode.jpg")]).exits(1);
+    ran.says(&["error: nothing is at s3://media/site/b-sode.jpg", "in s3://media/site there are b-side.jpg"]);
+    let ran = sandbox.run(&["ls", &format!("{REMOTE}/zzz")]).exits(1);
+    ran.says(&["there are a.jpg, b-side.jpg, b/"]).never_says(".mediasync");
+    let failed = sandbox.run(&["ls", "--json", &format!("{REMOTE}/zzz")]).exits(1).line("error");
+    assert_eq!(failed["exit"], 1);
+    sandbox.run(&["ls", "s3://nobody"]).exits(1);
+    let nowhere = sandbox.path("work/nowhere");
+    sandbox.run(&["ls", nowhere.to_str().unwrap()]).exits(1).says(&["nothing is at "]);
+}
+
+#[test]
+fn an_empty_place_is_no_mistake() {
+    let sandbox = Sandbox::new();
+    let media = sandbox.path("media");
+    let ran = sandbox.run(&["ls", media.to_str().unwrap()]).exits(0);
+    assert_eq!(ran.stdout, "");
+    let whole = sandbox.dsn(&format!("endpoint={}", sandbox.server.endpoint())).replace("/site?", "?");
+    assert_eq!(sandbox.run(&["ls", &whole]).exits(0).stdout, "");
+}
+
+#[test]
+fn a_directory_is_shown_with_what_is_no_file() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b/c/d.jpg", "d"), ("b.txt", "b")]);
+    symlink("a.jpg", sandbox.media("link")).unwrap();
+    symlink(sandbox.path("media"), sandbox.media("loop")).unwrap();
+    fs::write(sandbox.media("b").join(std::ffi::OsStr::from_bytes(b"\xff.jpg")), "x").unwrap();
+    let media = sandbox.path("media");
+    let media = media.to_str().unwrap();
+    let ran = sandbox.run(&["ls", media]).exits(0);
+    assert_eq!(ran.stdout, "a.jpg\nb.txt\nb/\nlink (symbolic link)\nloop (symbolic link)\n");
+    let ran = sandbox.run(&["ls", "-r", media]).exits(0).says(&["3 files (3 B), 3 others"]);
+    assert!(ran.stdout.contains("b/c/d.jpg\n") && ran.stdout.contains("(its name is not UTF-8)"), "{ran:?}");
+    assert_eq!(sandbox.run(&["ls", &format!("{media}/b/c/d.jpg")]).exits(0).stdout, "d.jpg\n");
+    sandbox.run(&["ls", &format!("{media}/b/c/e.jpg")]).exits(1).says(&["there are d.jpg"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let sandbox = Sandbox::new();
+    for n in 0..3_000 {
+        sandbox.put(&format!("a-name-that-fills-the-pipe-{n:060}.jpg"), "x");
+    }
+    let program = env!("CARGO_BIN_EXE_mediasync");
+    let line = format!(
+        "{program} ls -r {REMOTE} --state-dir {} | head -n 1; echo ${{PIPESTATUS[0]}}",
+        sandbox.path("state").display()
+    );
+    let mut command = Command::new("/bin/bash");
+    command.args(["-c", &line]).env_clear().stdin(Stdio::null());
+    command.env("DEFAULT_STORAGE_DSN", sandbox.dsn(&format!("endpoint={}", sandbox.server.endpoint())));
+    command.env("PATH", "/usr/bin:/bin").env("HOME", sandbox.path("home"));
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!((told.lines().count(), told.lines().last()), (2, Some("0")), "{told}");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("error"), "{output:?}");
+}
+
+#[test]
+fn the_url_is_that_of_the_domain_or_of_the_service() {
+    let mut sandbox = Sandbox::new();
+    let endpoint = sandbox.server.endpoint();
+    let url = |sandbox: &Sandbox, text: &str| sandbox.run(&["url", text]).exits(0).stdout.trim_end().to_owned();
+    let key = format!("{REMOTE}/b c/ü+%.jpg");
+    assert_eq!(url(&sandbox, &key), format!("{endpoint}/media/site/b%20c/%C3%BC%2B%25.jpg"));
+    sandbox.put("b c/ü+%.jpg", "there");
+    let dsn = sandbox.dsn(&format!("endpoint={endpoint}&domain=cdn.example.org"));
+    sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
+    assert_eq!(url(&sandbox, &key), "https://cdn.example.org/site/b%20c/%C3%BC%2B%25.jpg");
+    assert!(sandbox.server.requests().is_empty(), "nothing is asked");
+    sandbox.run(&["url", &key, "--check"]).exits(0);
+    let ran = sandbox.run(&["url", &format!("{REMOTE}/none.jpg"), "--check"]).exits(1).says(&["nothing is at"]);
+    assert_eq!(ran.stdout, "");
+    let media = sandbox.media("a b.jpg");
+    assert!(url(&sandbox, media.to_str().unwrap()).ends_with("/media/a%20b.jpg"));
+    sandbox.run(&["url", "s3://media"]).exits(2).says(&["is a whole place and no file"]);
+    let private = sandbox.dsn(&format!("endpoint={endpoint}&acl="));
+    sandbox.env("DEFAULT_STORAGE_DSN", &private);
+    sandbox.run(&["url", &key]).exits(0).says(&["whether everybody may read it is up to the service"]);
+}
+
+#[test]
+fn a_signed_url_is_fetched_until_it_ends_and_for_nothing_else() {
+    let mut sandbox = Sandbox::new();
+    let private = sandbox.dsn(&format!("endpoint={}&acl=", sandbox.server.endpoint()));
+    sandbox.env("DEFAULT_STORAGE_DSN", &private);
+    sandbox.put("b c/ü+%.jpg", "the content");
+    sandbox.put("other.jpg", "another");
+    let ran = sandbox.run(&["url", "--sign", "1h", &format!("{REMOTE}/b c/ü+%.jpg")]).exits(0);
+    let url = ran.stdout.trim_end();
+    assert_eq!(fetch(url), (200, b"the content".to_vec()));
+    assert_eq!(fetch(url.split('?').next().unwrap()).0, 403, "not without the signature");
+    assert_eq!(fetch(&url.replace("b%20c/%C3%BC%2B%25.jpg", "other.jpg")).0, 403);
+    assert!(!ran.all().contains(sandbox.server.secret_key()));
+
+    let ran = sandbox.run(&["url", "--sign", "1s", &format!("{REMOTE}/other.jpg")]).exits(0);
+    std::thread::sleep(Duration::from_millis(2_100));
+    assert_eq!(fetch(ran.stdout.trim_end()).0, 403, "it has ended");
+    sandbox.run(&["url", "--sign", "8d", &format!("{REMOTE}/a.jpg")]).exits(2).says(&["7 days at most", "--sign 7d"]);
+    sandbox.run(&["url", "--sign", "1h", "./a.jpg"]).exits(2).says(&["a file of this machine"]);
+    assert!(sandbox.server.requests().iter().all(|entry| entry.call.operation == "GetObject"), "no other was asked");
+}
