@@ -65,3 +65,4 @@ pub mod secret;
 mod survey;
 pub mod sync;
 pub mod transport;
+pub mod verify;

@@ -133,6 +133,9 @@ Examples:
     /// List what a place has
     #[command(after_help = super::ls::args::help())]
     Ls(super::ls::args::Ls),
+    /// Compare what two places hold, by checksums or byte by byte
+    #[command(override_usage = "mediasync verify [OPTIONS] <JOB|SRC DST>", after_help = super::verify::args::help())]
+    Verify(super::verify::args::Verify),
     /// Print the URL of a file, the public one or one that is good for a while
     #[command(after_help = super::url::help())]
     Url(super::url::Url),
@@ -289,7 +292,7 @@ pub struct How {
 }
 
 /// What is in scope.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[expect(missing_docs, reason = "clap would take the text at the flattened rules for the command's")]
 pub struct Scope {
     /// Only this file or directory below the places
@@ -508,7 +511,7 @@ mod tests {
             names,
             [
                 "push", "pull", "mirror", "sync", "daemon", "status", "pause", "resume", "history", "approve",
-                "resolve", "trash", "forget", "service", "ls", "url", "apply"
+                "resolve", "trash", "forget", "service", "ls", "verify", "url", "apply"
             ]
         );
     }

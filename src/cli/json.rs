@@ -353,7 +353,7 @@ fn counts(counts: &Counts) -> CountsLine {
     }
 }
 
-fn skipped(reason: SkipReason) -> &'static str {
+pub(super) fn skipped(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::Junk => "junk",
         SkipReason::Excluded => "excluded",

@@ -46,6 +46,7 @@ pub mod texts;
 pub mod totals;
 pub mod trash;
 pub mod url;
+pub mod verify;
 pub mod wire;
 
 use tokio::runtime::Runtime;
@@ -115,6 +116,7 @@ fn format(command: &Cmd) -> Format {
         Cmd::Resolve(args) => args.json,
         Cmd::Daemon(_) | Cmd::Pause(_) | Cmd::Resume(_) | Cmd::Forget(_) | Cmd::Service(_) | Cmd::Url(_) => false,
         Cmd::Ls(args) => args.json,
+        Cmd::Verify(args) => args.json,
         Cmd::Trash(args) => match &args.command {
             trash::args::Cmd::List(args) => args.json,
             trash::args::Cmd::Restore(args) => args.json,
@@ -173,6 +175,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Forget(args) => forget::forget(args, setup, world).await,
         Cmd::Service(args) => service::service(args, cli.global.state_dir.as_deref(), setup, world),
         Cmd::Trash(args) => trash::trash(args, setup, world).await,
+        Cmd::Verify(args) => verify::verify(args, setup, world).await,
         Cmd::Ls(args) => ls::ls(args, setup, world).await,
         Cmd::Url(args) => url::url(args, setup, world).await,
     }

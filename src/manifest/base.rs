@@ -42,7 +42,7 @@ impl Manifest {
     /// When the file can't be opened once more; the cursor's items carry later errors.
     pub fn base(&self, scope: &Scope) -> Result<BaseCursor, ManifestError> {
         let source = match &self.access {
-            Access::Memory => Source::Shared(Arc::clone(&self.store)),
+            Access::Memory | Access::Forgetful => Source::Shared(Arc::clone(&self.store)),
             Access::Write(path) | Access::Read(path) => {
                 let store = Store::reader(path).and_then(|store| {
                     store.begin_snapshot()?;

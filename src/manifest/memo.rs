@@ -35,7 +35,7 @@ impl Manifest {
         })?;
         let Some((digests, used)) = found else { return Ok(None) };
         // Once a day is often enough to know what is in use.
-        if used.saturating_add(DAY_NS) < now_ns && !matches!(self.access, Access::Read(_)) {
+        if used.saturating_add(DAY_NS) < now_ns && !matches!(self.access, Access::Read(_) | Access::Forgetful) {
             self.write("write", |conn| {
                 conn.prepare_cached("UPDATE memo SET used = ?1 WHERE side = ?2 AND key = ?3")?.execute((
                     now_ns,
@@ -52,7 +52,7 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`].
     pub fn memo_put(&self, side: Side, lines: &[(Key, Version, Digests)], now_ns: i64) -> Result<(), ManifestError> {
-        if lines.is_empty() || matches!(self.access, Access::Read(_)) {
+        if lines.is_empty() || matches!(self.access, Access::Read(_) | Access::Forgetful) {
             return Ok(());
         }
         let side = self.orientation.number(side);

@@ -106,6 +106,8 @@ enum Access {
     Read(PathBuf),
     /// Without a file.
     Memory,
+    /// Without a file, and what reading told is not kept either: it would grow with the tree.
+    Forgetful,
 }
 
 impl Manifest {
@@ -113,7 +115,7 @@ impl Manifest {
     pub fn path(&self) -> Option<&Path> {
         match &self.access {
             Access::Write(path) | Access::Read(path) => Some(path),
-            Access::Memory => None,
+            Access::Memory | Access::Forgetful => None,
         }
     }
 

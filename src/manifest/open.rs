@@ -93,6 +93,16 @@ impl Manifest {
         Ok(Self::from_store(store, Access::Memory, orientation))
     }
 
+    /// As [`Self::empty`], and nothing that is found out is remembered: each look is a new one.
+    ///
+    /// # Errors
+    /// As [`Self::empty`].
+    pub fn forgetful() -> Result<Self, ManifestError> {
+        let mut manifest = Self::empty(Orientation::Forward)?;
+        manifest.access = Access::Forgetful;
+        Ok(manifest)
+    }
+
     /// A copy without a name, to be changed instead of this one: what a dry run would record goes there.
     ///
     /// As [`Self::empty`], its cursor has no snapshot.

@@ -38,6 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("resolve", STAGES),
     ("meet", STAGES),
     ("sync", STAGES),
+    ("verify", STAGES),
     (
         "daemon",
         &[
@@ -268,7 +269,7 @@ fn every_integration_test_is_part_of_the_program() {
 }
 
 /// The documents for people.
-const DOCUMENTS: [&str; 15] = [
+const DOCUMENTS: [&str; 16] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -284,6 +285,7 @@ const DOCUMENTS: [&str; 15] = [
     "docs/servers.md",
     "docs/service.md",
     "docs/symlinks.md",
+    "docs/verify.md",
 ];
 
 /// Texts between backticks on one line; fenced blocks are left out.

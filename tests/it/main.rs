@@ -32,6 +32,7 @@ mod cli_trash_sides;
 mod cli_two_way;
 mod cli_two_way_harm;
 mod cli_uploads;
+mod cli_verify;
 mod contract;
 mod cycle;
 mod cycle_deletions;

@@ -21,6 +21,7 @@ mod foreign;
 mod lease;
 mod look;
 mod place;
+mod verify;
 
 pub(crate) use azure::{AzureServer, RawContainer, azure_servers};
 pub(crate) use bucket::RawBucket;

@@ -1,0 +1,227 @@
+//! `verify` through the program: what it finds, how it knows, and that it neither trusts a memory nor changes anything.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::s3::{ETags, Effect, Faults, Rule};
+use crate::support::sandbox::{REMOTE, Ran, Sandbox, bytes};
+
+const MIB: usize = 1024 * 1024;
+
+/// `verify media REMOTE --json` and more: what ran and its summary. Whatever it finds, it changes nothing.
+#[track_caller]
+fn verify(sandbox: &Sandbox, more: &[&str], code: i32) -> (Ran, Value) {
+    let (media, before) = (sandbox.path("media"), sandbox.bucket.keys());
+    let base = ["verify", media.to_str().unwrap(), REMOTE, "--json"];
+    sandbox.server.clear_log();
+    let ran = sandbox.run(&base.iter().chain(more).copied().collect::<Vec<_>>()).exits(code);
+    assert!(sandbox.server.changing_requests().is_empty() && sandbox.bucket.keys() == before, "{ran:?}");
+    let summary = ran.line("verify-summary");
+    assert_eq!(summary["exit"], code);
+    (ran, summary)
+}
+
+/// The keys of an outcome.
+fn keys(ran: &Ran, outcome: &str) -> Vec<String> {
+    let lines = ran.json().into_iter().filter(|line| line["type"] == "verified" && line["outcome"] == outcome);
+    lines.map(|line| line["key"].as_str().unwrap().to_owned()).collect()
+}
+
+fn filled() -> Sandbox {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b/ü 1.jpg", "bb"), ("empty.txt", "")]);
+    sandbox.write("large.bin", bytes(9, 9 * MIB));
+    sandbox.push(&[]).exits(0);
+    sandbox
+}
+
+#[test]
+fn what_was_pushed_is_equal_and_needs_no_download() {
+    let sandbox = filled();
+    let (ran, summary) = verify(&sandbox, &[], 0);
+    assert_eq!((&summary["equal"], &summary["equal_by"]["empty"]), (&4.into(), &1.into()), "{ran:?}");
+    // The ETag of each is the digest of its content, or that of its parts.
+    assert_eq!((&summary["equal_by"]["listed"], &summary["equal_by"]["read"]), (&3.into(), &0.into()), "{ran:?}");
+    assert_eq!(sandbox.requested("HeadObject"), Vec::<String>::new());
+    assert_eq!(sandbox.requested("GetObject"), [".mediasync/id"]);
+    let media = sandbox.path("media");
+    let told = sandbox.run(&["verify", media.to_str().unwrap(), REMOTE]).exits(0);
+    told.says(&["s3://media/site holds what ", "equal 4 files (9.0 MiB: 3 by what the listing tells, 1 empty)."]);
+
+    let (ran, summary) = verify(&sandbox, &["--download"], 0);
+    assert_eq!(summary["equal_by"]["read"], 3, "{ran:?}");
+    assert!(sandbox.requested("GetObject").iter().any(|key| key == "large.bin"));
+}
+
+#[test]
+fn what_differs_is_told_by_name_and_exits_with_3() {
+    let sandbox = filled();
+    sandbox.write("more/new.jpg", "new");
+    sandbox.write("sized.jpg", "1");
+    sandbox.write("foreign.jpg", "ours!");
+    sandbox.write("same.jpg", "the same");
+    sandbox.put("sized.jpg", "22");
+    sandbox.put("foreign.jpg", "other");
+    sandbox.put("same.jpg", "the same");
+    sandbox.put("extra.jpg", "x");
+    // The same size, and our digest stands at the object.
+    sandbox.write("b/ü 1.jpg", "cc");
+    let (ran, summary) = verify(&sandbox, &[], 3);
+    assert_eq!(keys(&ran, "missing"), ["more/new.jpg"]);
+    assert_eq!(keys(&ran, "different"), ["b/ü 1.jpg", "sized.jpg"], "{ran:?}");
+    assert_eq!(keys(&ran, "cannot-tell"), ["foreign.jpg"], "an ETag shows no difference");
+    assert_eq!(keys(&ran, "extra"), ["extra.jpg"]);
+    assert_eq!((&summary["equal"], &summary["problems"]), (&4.into(), &0.into()));
+
+    verify(&sandbox, &["--only", "foreign.jpg"], 3);
+
+    let (ran, summary) = verify(&sandbox, &["--download"], 3);
+    assert_eq!(keys(&ran, "different"), ["b/ü 1.jpg", "foreign.jpg", "sized.jpg"], "{ran:?}");
+    assert_eq!((&summary["cannot_tell"], &summary["equal_by"]["read"]), (&0.into(), &3.into()));
+    let media = sandbox.path("media");
+    let told = sandbox.run(&["verify", media.to_str().unwrap(), REMOTE]).exits(3);
+    told.says(&["DOES NOT PROVABLY HOLD", "missing 1", "different 2", "cannot tell 1", "extra 1"])
+        .says(&["different          2 B  b/ü 1.jpg\n", "--download reads"]);
+
+    // What is there besides is nothing to somebody who copies.
+    let (_, summary) = verify(&sandbox, &["--one-way", "--only", "a.jpg"], 0);
+    assert_eq!(summary["equal"], 1);
+    let (_, summary) = verify(&sandbox, &["--one-way", "--only", "extra.jpg"], 0);
+    assert_eq!((&summary["extra"], &summary["extra_is_a_difference"]), (&1.into(), &false.into()));
+    verify(&sandbox, &["--only", "extra.jpg"], 3);
+    verify(&sandbox, &["--exclude", "*.jpg"], 0);
+}
+
+#[test]
+fn where_etags_say_nothing_the_server_is_asked_and_damage_under_a_right_digest_needs_a_download() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+    sandbox.server.quirks(|quirks| quirks.etags = ETags::Opaque);
+    sandbox.push(&[]).exits(0);
+    let (_, summary) = verify(&sandbox, &[], 0);
+    assert_eq!(summary["equal_by"]["looked_up"], 2);
+    assert_eq!(sandbox.requested("HeadObject"), ["a.jpg", "b.jpg"]);
+    // Other bytes under the digest that we recorded: only reading shows it.
+    let key = "site/b.jpg";
+    let stored = sandbox.bucket.get(key).unwrap();
+    let spec = crate::support::s3::ObjectSpec { attributes: stored.attributes.clone(), ..Default::default() };
+    sandbox.bucket.put_with(key, "B", spec);
+    verify(&sandbox, &[], 0);
+    let (ran, summary) = verify(&sandbox, &["--download"], 3);
+    assert_eq!((&summary["problems"], &summary["equal_by"]["read"]), (&1.into(), &1.into()), "{ran:?}");
+    assert_eq!(ran.line("problem")["key"], "b.jpg");
+}
+
+#[test]
+fn nothing_that_was_remembered_counts_and_nobody_is_waited_for() {
+    let sandbox = filled();
+    let manifest = sandbox.manifest();
+    fs::write(&manifest, "garbage").unwrap();
+    let before = sandbox.files("state");
+    verify(&sandbox, &[], 0);
+    assert_eq!((fs::read(&manifest).unwrap(), sandbox.files("state")), (b"garbage".to_vec(), before));
+    sandbox.lose_the_manifest();
+    verify(&sandbox, &[], 0);
+    assert!(sandbox.files("state").is_empty(), "nothing is remembered either");
+    // A run that holds the pair.
+    sandbox.write("slow.jpg", "slow");
+    let slow = Rule::new("PutObject", Effect::Delay(Duration::from_secs(30)));
+    sandbox.server.faults(|faults| faults.add(slow.key("*slow.jpg")));
+    let run = sandbox.start_push(&[]);
+    while sandbox.requested("PutObject").iter().all(|key| key != "slow.jpg") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let media = sandbox.path("media");
+    let ran = sandbox.run(&["verify", media.to_str().unwrap(), REMOTE, "--json"]).exits(3);
+    assert_eq!(keys(&ran, "missing"), ["slow.jpg"]);
+    run.kill();
+    sandbox.server.faults(Faults::clear);
+}
+
+#[test]
+fn a_sample_is_read_and_repeated_by_its_seed() {
+    let sandbox = Sandbox::new();
+    for n in 0..60 {
+        sandbox.write(&format!("{n:02}.jpg"), format!("content {n}"));
+    }
+    sandbox.push(&[]).exits(0);
+    let read = |more: &[&str]| {
+        let (ran, summary) = verify(&sandbox, more, 0);
+        let mut keys = sandbox.requested("GetObject");
+        keys.retain(|key| key != ".mediasync/id");
+        assert_eq!(summary["equal_by"]["read"], keys.len(), "{ran:?}");
+        (keys, summary["sample"]["seed"].as_u64().unwrap())
+    };
+    let (chosen, seed) = read(&["--sample", "30%"]);
+    assert!((5..40).contains(&chosen.len()), "{}", chosen.len());
+    assert_eq!(read(&["--sample", "30%", "--seed", &seed.to_string()]).0, chosen);
+    assert_ne!(read(&["--sample", "30%", "--seed", &(seed ^ 1).to_string()]).0, chosen);
+    sandbox.run(&["verify", ".", REMOTE, "--sample", "5"]).exits(2).says(&["write it like 5%"]);
+}
+
+#[test]
+fn jobs_are_verified_by_what_they_are_for() {
+    let sandbox = filled();
+    sandbox.put("extra.jpg", "x");
+    let media = sandbox.path("media");
+    let job = |name: &str, mode: &str, to: &str| {
+        format!("[[job]]\nname = \"{name}\"\nsource = {media:?}\ndestination = \"{to}\"\nmode = \"{mode}\"\n")
+    };
+    let write = |text: &str| fs::write(sandbox.path("work/mediasync.toml"), text).unwrap();
+    write(&job("media", "copy", REMOTE));
+    let ran = sandbox.run(&["verify", "media"]).exits(0);
+    ran.says(&["extra 1 (no difference for a copy)"]);
+    let summary = sandbox.run(&["verify", "media", "--json"]).exits(0).line("verify-summary");
+    assert_eq!((&summary["job"], &summary["extra_is_a_difference"]), (&"media".into(), &false.into()));
+    write(&job("media", "mirror", REMOTE));
+    sandbox.run(&["verify", "media"]).exits(3).says(&["extra 1."]);
+    write(&job("media", "two-way", REMOTE));
+    sandbox.run(&["verify", "media"]).exits(3).says(&["extra 1."]);
+    sandbox.run(&["verify", "medai"]).exits(2).says(&["medai", "mediasync verify SRC DST"]);
+    assert!(sandbox.server.changing_requests().iter().all(|entry| !entry.call.key.contains("lease")));
+}
+
+#[test]
+fn what_can_not_be_looked_at_is_never_called_equal() {
+    let mut sandbox = filled();
+    sandbox.as_nobody();
+    fs::set_permissions(sandbox.media("a.jpg"), fs::Permissions::from_mode(0o000)).unwrap();
+    let (ran, summary) = verify(&sandbox, &[], 3);
+    assert_eq!((&summary["problems"], &summary["equal"]), (&1.into(), &3.into()), "{ran:?}");
+    fs::set_permissions(sandbox.media("a.jpg"), fs::Permissions::from_mode(0o644)).unwrap();
+    // A listing that breaks off proves nothing.
+    let denied = Rule::new("ListObjectsV2", Effect::Status(403, "AccessDenied"));
+    sandbox.server.faults(|faults| faults.add(denied));
+    let media = sandbox.path("media");
+    let ran = sandbox.run(&["verify", media.to_str().unwrap(), REMOTE, "--json"]).exits(1);
+    assert!(ran.json().iter().all(|line| line["type"] != "verify-summary"), "{ran:?}");
+    sandbox.server.faults(Faults::clear);
+    let ran = sandbox.run(&["verify", media.to_str().unwrap(), REMOTE, "--only", "typo"]).exits(2);
+    ran.says(&["nothing called typo"]);
+    sandbox
+        .run(&["verify", media.to_str().unwrap(), REMOTE, "--exclude", "*"])
+        .exits(2)
+        .says(&["nothing was compared"]);
+    let gone = sandbox.path("gone");
+    sandbox.run(&["verify", media.to_str().unwrap(), gone.to_str().unwrap()]).exits(1);
+}
+
+#[test]
+fn two_directories_are_read_and_names_that_look_alike_are_one() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("gru\u{308}n.jpg", "g"), ("c.jpg", "c")]);
+    let copy = sandbox.path("work/copy");
+    fs::create_dir(&copy).unwrap();
+    for (name, content) in [("a.jpg", "a"), ("gr\u{fc}n.jpg", "g"), ("c.jpg", "x")] {
+        fs::write(copy.join(name), content).unwrap();
+    }
+    let media = sandbox.path("media");
+    let ran = sandbox.run(&["verify", media.to_str().unwrap(), copy.to_str().unwrap(), "--json"]).exits(3);
+    let summary = ran.line("verify-summary");
+    assert_eq!(keys(&ran, "different"), ["c.jpg"], "{ran:?}");
+    assert_eq!(
+        (&summary["equal_by"]["read"], &summary["missing"], &summary["extra"]),
+        (&1.into(), &0.into(), &0.into())
+    );
+    assert_eq!(fs::read_dir(&copy).unwrap().count(), 3);
+}
