@@ -139,6 +139,12 @@ Examples:
     /// Print the URL of a file, the public one or one that is good for a while
     #[command(after_help = super::url::help())]
     Url(super::url::Url),
+    /// Check the configuration, or show what holds and where it comes from
+    #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help("\
+Examples:
+  mediasync config check                     all mistakes and warnings, each with its line
+  mediasync config show                      what holds, defaults included; secrets are hidden"))]
+    Config(super::conf::Conf),
     /// Do exactly what a saved plan says
     #[command(after_help = help("\
 Refuses when a side has changed since.
@@ -511,7 +517,7 @@ mod tests {
             names,
             [
                 "push", "pull", "mirror", "sync", "daemon", "status", "pause", "resume", "history", "approve",
-                "resolve", "trash", "forget", "service", "ls", "verify", "url", "apply"
+                "resolve", "trash", "forget", "service", "ls", "verify", "url", "config", "apply"
             ]
         );
     }

@@ -11,6 +11,7 @@ pub mod approve;
 pub mod args;
 pub mod client;
 pub mod commands;
+pub mod conf;
 pub mod daemon;
 mod despite;
 pub mod exit;
@@ -84,15 +85,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Cmd::Daemon(args) => daemon::start_logs(args, &cli.global, &output, &env),
         _ => logging::start(&output, cli.global.verbose),
     }
-    let done = match Setup::new(&cli.global, Arc::clone(&output), &env) {
-        Ok(setup) => {
-            // A daemon reads it itself, and logs that.
-            let warning = setup.warning.as_deref().filter(|_| !is_daemon);
-            warning.inspect(|warning| output.warn(warning));
-            start(runtime, dispatch(&cli, &setup, &env))
+    let done = early(&cli, &output, &env).unwrap_or_else(|| {
+        match Setup::new(&cli.global, Arc::clone(&output), &env) {
+            Ok(setup) => {
+                // A daemon reads it itself, and logs that.
+                let warning = setup.warning.as_deref().filter(|_| !is_daemon);
+                warning.inspect(|warning| output.warn(warning));
+                start(runtime, dispatch(&cli, &setup, &env))
+            }
+            Err(failure) => start(runtime, despite::despite(&cli, failure, &output, &env)),
         }
-        Err(failure) => start(runtime, despite::despite(&cli, failure, &output, &env)),
-    };
+    });
     let exit = match done {
         Ok(exit) => exit,
         Err(failure) => {
@@ -121,6 +124,9 @@ fn format(command: &Cmd) -> Format {
             trash::args::Cmd::List(args) => args.json,
             trash::args::Cmd::Restore(args) => args.json,
             trash::args::Cmd::Empty(args) => args.json,
+        },
+        Cmd::Config(args) => match &args.command {
+            conf::Cmd::Check(args) | conf::Cmd::Show(args) => args.json,
         },
     };
     if json { Format::Json } else { Format::Human }
@@ -153,6 +159,14 @@ fn start(
     exit
 }
 
+/// Commands that need no configuration, or look for its mistakes themselves.
+fn early(cli: &Cli, output: &Arc<Output>, env: crate::config::places::Env<'_>) -> Option<Result<Exit, Failure>> {
+    match &cli.command {
+        Cmd::Config(args) if matches!(args.command, conf::Cmd::Check(_)) => Some(conf::check(&cli.global, output, env)),
+        _ => None,
+    }
+}
+
 async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>) -> Result<Exit, Failure> {
     let world = setup.world(env);
     match &cli.command {
@@ -178,5 +192,6 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Verify(args) => verify::verify(args, setup, world).await,
         Cmd::Ls(args) => ls::ls(args, setup, world).await,
         Cmd::Url(args) => url::url(args, setup, world).await,
+        Cmd::Config(_) => conf::show(&cli.global, setup, env),
     }
 }

@@ -177,13 +177,42 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| Failure::error(format!("can't resolve {}: {error}", shown(path))))
 }
 
+/// The configuration file that a command here reads, as a whole path, and why that one.
+///
+/// # Errors
+/// There is no current directory that its path could start from.
+pub(super) fn named_file(global: &Global, env: Env<'_>) -> Result<Option<(PathBuf, Origin)>, Failure> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let project = places::project_root(&here, Path::exists);
+    let found = places::config_file(global.config.as_deref(), (&here, project.as_deref()), env, Path::exists);
+    found.map(|(path, origin)| Ok((absolute(&path)?, origin))).transpose()
+}
+
+/// There is no configuration file; `what` says what it was wanted for.
+pub(super) fn no_file(what: &str, env: Env<'_>) -> Failure {
+    let here = std::env::current_dir().unwrap_or_default();
+    let project = places::project_root(&here, Path::exists);
+    let looked = places::candidates((&here, project.as_deref()), env).map(|(path, _)| shown(&path));
+    let message = format!("{what}; looked for {}", looked.collect::<Vec<_>>().join(", "));
+    Failure::usage(message)
+        .hint("begin with a copy of config.example.toml as mediasync.toml, or name it with --config FILE")
+}
+
+/// The text of a configuration file.
+///
+/// # Errors
+/// It can't be read.
+pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).map_err(|error| unreadable(path, &error))
+}
+
 /// The configuration, and what is wrong with how the file lies there.
 fn read(path: &Path) -> Result<(Config, Option<String>), Failure> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = read_text(path)?;
     let config = Config::parse(&text, path).map_err(|mistakes| {
         let told: Vec<String> = mistakes.iter().map(|mistake| format!("  {mistake}")).collect();
         Failure::usage(format!("{} has mistakes:\n{}", shown(path), told.join("\n")))
-            .hint("config.example.toml has every key, with comments")
+            .hint("config.example.toml has every key, with comments; mediasync config check looks further")
     })?;
     let metadata = fs::metadata(path).ok().filter(|_| config.secrets == Inline::Secrets);
     let warning = metadata.and_then(|metadata| places::mode_warning(path, metadata.mode()));

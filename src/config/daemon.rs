@@ -5,17 +5,84 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::table::{At, Keys, Mistakes, Table};
+use super::keys::{Key, Keys, Otherwise, Takes};
+use super::table::{At, Mistakes, Table};
 use super::{CONCURRENCY, units};
 use crate::plan::Mode;
 use crate::replica::throttle::Timetable;
 use crate::schedule::{self, Schedule};
 use crate::secret::Secret;
 
-pub(super) const DAEMON: Keys =
-    Keys { known: &["transfers", "bwlimit", "timezone", "shutdown_deadline"], instead: &[] };
-pub(super) const HTTP: Keys = Keys { known: &["listen"], instead: &[] };
-pub(super) const NOTIFY: Keys = Keys { known: &["webhook", "ping", "command", "on"], instead: &[] };
+pub(super) static DAEMON: Keys = Keys {
+    known: &[
+        Key::new(
+            "transfers",
+            Takes::Amount("32"),
+            Otherwise::Value("32"),
+            "Transfers of all jobs at the same time; each job has its own limit besides (`concurrency`).",
+        ),
+        Key::new(
+            "bwlimit",
+            BWLIMIT,
+            Otherwise::Unset("no limit"),
+            "Bytes per second of all jobs together, as that of a job.",
+        ),
+        Key::new(
+            "timezone",
+            ZONE,
+            Otherwise::Unset(SYSTEM_ZONE),
+            "The zone of that time, and of jobs that do not say.",
+        ),
+        Key::new(
+            "shutdown_deadline",
+            Takes::Amount("\"20s\""),
+            Otherwise::Value("\"20s\""),
+            "How long transfers that are under way may go on when the daemon is told to stop; then they are left for the next \
+             start.",
+        ),
+    ],
+    instead: &[],
+};
+/// Bandwidth, of all jobs or one.
+pub(super) const BWLIMIT: Takes = Takes::Amount("\"2MiB\"` or `[\"08:00-18:00 2MiB\", \"off\"]");
+/// A time zone.
+pub(super) const ZONE: Takes = Takes::Amount("\"Europe/Zurich\"");
+const SYSTEM_ZONE: &str = "the system's (`$TZ`, `/etc/localtime`)";
+
+pub(super) static HTTP: Keys = Keys {
+    known: &[Key::new(
+        "listen",
+        Takes::Amount("\"127.0.0.1:9797\""),
+        Otherwise::Needed,
+        "Where: a loopback address only, since nobody is asked for a password.",
+    )],
+    instead: &[],
+};
+
+pub(super) static NOTIFY: Keys = Keys {
+    known: &[
+        Key::new(
+            "webhook",
+            Takes::Secret,
+            Otherwise::Unset("none"),
+            "A URL that gets a JSON text by POST. Whoever knows it can write there.",
+        ),
+        Key::new(
+            "ping",
+            Takes::Secret,
+            Otherwise::Unset("none"),
+            "A URL that is asked for while all is well, for a service that gives the alarm when it hears nothing.",
+        ),
+        Key::new("command", Takes::Command, Otherwise::Unset("none"), "A program that is run."),
+        Key::new(
+            "on",
+            Takes::Words(&["failure", "halt", "recovery"]),
+            Otherwise::Value("[\"failure\", \"halt\", \"recovery\"]"),
+            "What `webhook` and `command` are told: a run failed, a run halted and waits for somebody, all is well again.",
+        ),
+    ],
+    instead: &[],
+};
 /// Transfers of all jobs at the same time.
 pub const TRANSFERS: usize = CONCURRENCY;
 /// How long the daemon finishes what it began when it is told to stop.

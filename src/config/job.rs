@@ -3,7 +3,8 @@
 use jiff::tz::TimeZone;
 
 use super::daemon::{self, Sides};
-use super::table::{At, Keys, Mistakes, Table, nearest};
+use super::keys::{Key, Keys, Otherwise, Takes};
+use super::table::{At, Mistakes, Table, nearest};
 use super::units::{self, Bare};
 use super::{Job, Options, remote};
 use crate::location;
@@ -11,39 +12,183 @@ use crate::model::{Junk, Rule, Symlinks};
 use crate::plan::{Compare, Mode, OnConflict};
 use crate::secret::Secret;
 
-pub(super) const KEYS: Keys = Keys {
+pub(super) static KEYS: Keys = Keys {
     known: &[
-        "name",
-        "source",
-        "destination",
-        "mode",
-        "delete",
-        "exclude",
-        "include",
-        "no_default_excludes",
-        "max_delete",
-        "max_overwrite",
-        "min_size",
-        "max_size",
-        "concurrency",
-        "bwlimit",
-        "overwrite",
-        "on_conflict",
-        "compare",
-        "trash",
-        "file_mode",
-        "dir_mode",
-        "owner",
-        "reserve",
-        "symlinks",
-        "timezone",
-        "watch",
-        "every",
-        "cron",
-        "max_age",
-        "full_scan_interval",
-        "full_listing_interval",
-        "lease",
+        Key::new("name", Takes::Text, Otherwise::Needed, "What it is called: letters, digits, `-`, `_` and `.`."),
+        Key::new(
+            "source",
+            Takes::Place,
+            Otherwise::Needed,
+            "Where content comes from: a path, `s3://BUCKET/PREFIX`, `az://ACCOUNT/CONTAINER/PREFIX`, `NAME:PATH` \
+             of a remote, or `env:NAME` for a DSN in a variable. Relative paths start from the file's directory.",
+        ),
+        Key::new("destination", Takes::Place, Otherwise::Needed, "Where it goes, written as `source`."),
+        Key::new(
+            "mode",
+            Takes::Word(&["copy", "mirror", "two-way"]),
+            Otherwise::Needed,
+            "`copy` adds and updates; `mirror` makes the destination exact: what the source does not have is \
+             deleted there; `two-way` gives each side what the other one changed or deleted since the last run.",
+        ),
+        Key::new(
+            "delete",
+            Takes::Boolean,
+            Otherwise::Value("false"),
+            "With `copy`: whether what is deleted at the source since the last run is deleted at the destination \
+             too.",
+        ),
+        Key::new(
+            "exclude",
+            Takes::Texts,
+            Otherwise::Unset("nothing is left out but junk"),
+            "What is left out, as globs: [filters.md](filters.md). Rules apply in the order in which they stand \
+             in the file, the key that comes first first; the last match wins.",
+        ),
+        Key::new("include", Takes::Texts, Otherwise::Unset("as for `exclude`"), "What is taken all the same."),
+        Key::new(
+            "no_default_excludes",
+            Takes::Boolean,
+            Otherwise::Value("false"),
+            "Whether certain junk (`.DS_Store`, `Thumbs.db`, ...) is taken too.",
+        ),
+        Key::new(
+            "max_delete",
+            Takes::Amount("100` or `\"10%\""),
+            Otherwise::Unset("a budget of the pair over 24 hours"),
+            "How many files one run may delete before it stops and asks: a number, or a share.",
+        ),
+        Key::new(
+            "max_overwrite",
+            Takes::Amount("100` or `\"10%\""),
+            Otherwise::Unset("a budget of the pair over 24 hours"),
+            "The same for what it overwrites.",
+        ),
+        Key::new("min_size", Takes::Amount("\"1KiB\""), Otherwise::Unset("all"), "Only files of at least this size."),
+        Key::new("max_size", Takes::Amount("\"5GiB\""), Otherwise::Unset("all"), "Only files of at most this size."),
+        Key::new("concurrency", Takes::Amount("32"), Otherwise::Value("32"), "Transfers at the same time."),
+        Key::new(
+            "bwlimit",
+            daemon::BWLIMIT,
+            Otherwise::Unset("no limit"),
+            "Bytes per second; a unit is required. Or by the time of day: the first entry that has the time wins, \
+             and the last one, without times, holds for the rest; `off` is no limit.",
+        ),
+        Key::new(
+            "overwrite",
+            Takes::Boolean,
+            Otherwise::Unset("`on_conflict` says it"),
+            "The same as `on_conflict = \"source\"`, if it is true.",
+        ),
+        Key::new(
+            "on_conflict",
+            Takes::Word(&["report", "newer", "source", "destination", "keep-both"]),
+            Otherwise::Value("\"report\""),
+            "What happens where both sides changed a file, or one deleted what the other one changed. `report`: \
+             it is told and left alone; `mediasync resolve` settles it. `source`: what the source did wins; a \
+             mirror always does that. With `two-way` also: `destination`; `newer`: what was modified later wins \
+             (at least 2 seconds, by the clocks of both sides; a deletion loses); `keep-both`: the source keeps \
+             the name, and the destination's content gets another one, at both sides.",
+        ),
+        Key::new(
+            "compare",
+            Takes::Word(&["metadata", "download"]),
+            Otherwise::Value("\"metadata\""),
+            "Where metadata can't tell whether two files are equal: `metadata` reports a conflict, `download` \
+             reads them.",
+        ),
+        Key::new(
+            "trash",
+            Takes::Amount("\"30d\"` or `\"off\""),
+            Otherwise::Value("\"30d\""),
+            "How long content is kept at its side that a run deletes, or replaces though somebody else changed it \
+             (with `mirror` and `two-way`: all that it replaces): [backup.md](backup.md).",
+        ),
+        Key::new(
+            "file_mode",
+            Takes::Amount("\"0644\""),
+            Otherwise::Unset("what the umask leaves"),
+            "Permissions of new files, where the destination is a directory. A replaced file keeps its own.",
+        ),
+        Key::new(
+            "dir_mode",
+            Takes::Amount("\"0755\""),
+            Otherwise::Unset("what the umask leaves"),
+            "Permissions of new directories.",
+        ),
+        Key::new(
+            "owner",
+            Takes::Amount("\"www-data:www-data\""),
+            Otherwise::Unset("the user that runs this"),
+            "User and group of new files and directories. Another one needs root.",
+        ),
+        Key::new(
+            "reserve",
+            Takes::Amount("\"2GB\""),
+            Otherwise::Unset("500MB, or a hundredth of the disk if that is more"),
+            "What stays free on the disk of a destination.",
+        ),
+        Key::new(
+            "symlinks",
+            Takes::Word(&["skip", "follow", "store"]),
+            Otherwise::Value("\"skip\""),
+            "Symbolic links in a directory: left out, taken for what they lead to, or kept as files that name it: \
+             [symlinks.md](symlinks.md).",
+        ),
+        Key::new(
+            "timezone",
+            daemon::ZONE,
+            Otherwise::Unset("that of `[daemon]`, else the system's"),
+            "The zone of `bwlimit` and `cron`.",
+        ),
+        Key::new(
+            "watch",
+            Takes::Boolean,
+            Otherwise::Value("false"),
+            "Whether the daemon acts on changes of a directory as they happen: the source, or a side of a \
+             `two-way` job.",
+        ),
+        Key::new(
+            "every",
+            Takes::Amount("\"15m\""),
+            Otherwise::Unset("no schedule"),
+            "The daemon runs it so long after the last start. A run that was missed is made up at the start.",
+        ),
+        Key::new(
+            "cron",
+            Takes::Amount("\"0 3 * * *\""),
+            Otherwise::Unset("no schedule"),
+            "Instead of `every`: minute, hour, day of the month, month and day of the week (0 and 7 are Sunday), \
+             by the clock of `timezone`. Missed runs are made up once. Where clocks are changed, a time that is \
+             skipped runs at the change, and one that comes twice runs once; a line for every hour goes on hour \
+             by hour.",
+        ),
+        Key::new(
+            "max_age",
+            Takes::Amount("\"26h\""),
+            Otherwise::Unset(
+                "the longest time between two runs and half of it, at least 10 minutes and at most 12 hours more",
+            ),
+            "How long ago the job may last have been in sync before `/healthz` fails.",
+        ),
+        Key::new(
+            "full_scan_interval",
+            Takes::Amount("\"1h\""),
+            Otherwise::Value("\"1h\""),
+            "With `watch`: how often the directory is looked at as a whole, in case a change was not seen.",
+        ),
+        Key::new(
+            "full_listing_interval",
+            Takes::Amount("\"24h\""),
+            Otherwise::Value("\"24h\""),
+            "With `watch`: how often the other side is listed.",
+        ),
+        Key::new(
+            "lease",
+            Takes::Boolean,
+            Otherwise::Value("false"),
+            "Whether it changes something only while it holds the lease of the pair, an object in the bucket: for \
+             one configuration on several hosts, which take over from one another.",
+        ),
     ],
     instead: &[],
 };

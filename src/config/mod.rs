@@ -6,10 +6,12 @@
 
 mod daemon;
 mod job;
+pub mod keys;
 pub mod overlap;
 pub mod places;
 mod remote;
 mod table;
+pub mod told;
 pub mod units;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ pub use daemon::{
     Daemon, FULL_LISTING_INTERVAL, FULL_SCAN_INTERVAL, Http, JobDaemon, Notify, NotifyOn, SHUTDOWN_DEADLINE, TRANSFERS,
 };
 pub use remote::ACLS;
+use remote::stands_elsewhere;
 pub use table::{Mistake, nearest};
 
 use crate::model::{FilterRules, Junk, Keep, SizeLimits, Symlinks};
@@ -30,7 +33,8 @@ use crate::replica::access::Access;
 use crate::replica::s3::{Addressing, Said};
 use crate::replica::throttle::Timetable;
 use crate::secret::Secret;
-use table::{Keys, Mistakes, Table};
+use keys::{Key, Keys, Otherwise, Takes};
+use table::{Mistakes, Table};
 
 /// Transfers at the same time, unless `concurrency` says otherwise.
 pub const CONCURRENCY: usize = 32;
@@ -198,8 +202,59 @@ impl Default for Options {
 // The only float is a percentage, and `units::budget` lets no NaN in.
 impl Eq for Options {}
 
-const TOP: Keys = Keys { known: &["state", "daemon", "http", "notify", "remote", "job"], instead: &[] };
-const STATE: Keys = Keys { known: &["dir"], instead: &[] };
+/// The whole file.
+pub static TOP: Keys = Keys {
+    known: &[
+        Key::new("state", Takes::Table(&STATE), Otherwise::Value("{}"), "What mediasync remembers."),
+        Key::new(
+            "daemon",
+            Takes::Table(&daemon::DAEMON),
+            Otherwise::Value("{}"),
+            "What the jobs share while `mediasync daemon` runs.",
+        ),
+        Key::new(
+            "http",
+            Takes::Table(&daemon::HTTP),
+            Otherwise::Unset("nothing is listened to"),
+            "Read-only pages about the daemon: [daemon-http.md](daemon-http.md).",
+        ),
+        Key::new(
+            "notify",
+            Takes::Table(&daemon::NOTIFY),
+            Otherwise::Unset("nobody is told"),
+            "Who is told when something happens: [daemon-http.md](daemon-http.md). At least one of `webhook`, `ping` and \
+             `command`.",
+        ),
+        Key::new(
+            "remote",
+            Takes::Named(&remote::KEYS),
+            Otherwise::Unset("no remotes"),
+            "A place with a name: `NAME:` then means the place, `NAME:photos` a folder in it. One of `dsn`, `dsn_command` and \
+             `url`; the credentials and what it takes to reach the place go with `url`.",
+        ),
+        Key::new(
+            "job",
+            Takes::Tables(&job::KEYS),
+            Otherwise::Unset("no jobs"),
+            "What `mediasync sync` does, in the order of the file. A place that one job writes may not be, hold or lie inside \
+             a place of another job; it may be exactly another job's source.",
+        ),
+    ],
+    instead: &[],
+};
+
+static STATE: Keys = Keys {
+    known: &[Key::new(
+        "dir",
+        Takes::Text,
+        Otherwise::Unset(
+            "`$STATE_DIRECTORY` (set by systemd), `/var/lib/mediasync` with `/etc/mediasync/config.toml`, else \
+             `$XDG_STATE_HOME/mediasync` (`~/.local/state/mediasync`)",
+        ),
+        "The directory for what both sides held, one file a pair.",
+    )],
+    instead: &[],
+};
 
 impl Config {
     /// Checks the text of a configuration file. `path` is where it stands: relative paths in it start there.

@@ -74,7 +74,8 @@ pub fn overlaps<P>(claims: &[Claim<'_, P>], relation: impl Fn(&P, &P) -> Relatio
                     "{how} the {other} of job {:?} (line {}), so that one would undo the other",
                     earlier.job, earlier.line
                 );
-                mistakes.push(Mistake { line: later.line, key: format!("job.{}.{own}", later.job), message });
+                let key = format!("job.{}.{own}", later.job);
+                mistakes.push(Mistake { line: later.line, column: 1, key, message });
             }
         }
     }

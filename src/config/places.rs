@@ -66,6 +66,19 @@ pub fn project_root(here: &Path, exists: impl Fn(&Path) -> bool) -> Option<PathB
     here.ancestors().find(|dir| MARKS.iter().any(|mark| exists(&dir.join(mark)))).map(Path::to_owned)
 }
 
+/// Which rule gave the state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateRule {
+    /// `--state-dir`.
+    Flag,
+    /// `[state] dir`.
+    Config,
+    /// This variable.
+    Variable(&'static str),
+    /// The machine's, with the machine's configuration.
+    System,
+}
+
 /// The state directory: `--state-dir`, `[state] dir`, `$STATE_DIRECTORY` (set by systemd), `/var/lib/mediasync`
 /// with the machine's configuration, the user's.
 ///
@@ -77,25 +90,47 @@ pub fn state_dir(
     origin: Option<Origin>,
     env: Env<'_>,
 ) -> Result<PathBuf, String> {
-    if let Some(dir) = flag.or(config) {
-        return Ok(dir.to_owned());
+    state_rule(flag, config, origin, env).map(|(dir, _)| dir)
+}
+
+/// As [`state_dir`], and which rule gave it.
+///
+/// # Errors
+/// As [`state_dir`].
+pub fn state_rule(
+    flag: Option<&Path>,
+    config: Option<&Path>,
+    origin: Option<Origin>,
+    env: Env<'_>,
+) -> Result<(PathBuf, StateRule), String> {
+    if let Some(dir) = flag {
+        return Ok((dir.to_owned(), StateRule::Flag));
+    }
+    if let Some(dir) = config {
+        return Ok((dir.to_owned(), StateRule::Config));
     }
     // A unit with several state directories has them separated by colons
     // (https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=).
     if let Some(dirs) = env("STATE_DIRECTORY") {
-        return Ok(PathBuf::from(dirs.split(':').next().unwrap_or(&dirs)));
+        let dir = PathBuf::from(dirs.split(':').next().unwrap_or(&dirs));
+        return Ok((dir, StateRule::Variable("STATE_DIRECTORY")));
     }
     if origin == Some(Origin::System) {
-        return Ok(PathBuf::from(SYSTEM_STATE));
+        return Ok((PathBuf::from(SYSTEM_STATE), StateRule::System));
     }
-    let dir = xdg(env, "XDG_STATE_HOME", ".local/state").map(|dir| dir.join("mediasync"));
+    let own = absolute(env, "XDG_STATE_HOME").map(|dir| (dir, "XDG_STATE_HOME"));
+    let home = || absolute(env, "HOME").map(|home| (home.join(".local/state"), "HOME"));
+    let dir = own.or_else(home).map(|(dir, name)| (dir.join("mediasync"), StateRule::Variable(name)));
     dir.ok_or_else(|| "no place for the state: neither XDG_STATE_HOME nor HOME is set; use --state-dir DIR".to_owned())
 }
 
 /// A base directory; relative values are ignored (<https://specifications.freedesktop.org/basedir-spec/latest/>).
 fn xdg(env: Env<'_>, variable: &str, below_home: &str) -> Option<PathBuf> {
-    let absolute = |text: String| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
-    env(variable).and_then(absolute).or_else(|| Some(env("HOME").and_then(absolute)?.join(below_home)))
+    absolute(env, variable).or_else(|| Some(absolute(env, "HOME")?.join(below_home)))
+}
+
+fn absolute(env: Env<'_>, variable: &str) -> Option<PathBuf> {
+    env(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// The warning about a file with secrets that others can read; `mode` are its Unix permissions. That its group reads it is

@@ -1,30 +1,119 @@
 //! `[remote.NAME]`: a place with a name, told by a DSN or in single keys.
 
-use super::table::{Keys, Mistakes, Table};
+use super::keys::{Key, Keys, Otherwise, Takes};
+use super::table::{Mistakes, Table};
 use super::{ACCESS, Inline, Remote, RemoteAt, RemoteUrl, nearest};
 use crate::replica::access::Access;
 use crate::replica::s3::Addressing;
 use crate::replica::s3::providers::{PROVIDERS, Provider, Said, WITHOUT};
 use crate::secret::Secret;
 
-pub(super) const KEYS: Keys = Keys {
+pub(super) static KEYS: Keys = Keys {
     known: &[
-        "dsn",
-        "dsn_command",
-        "url",
-        "endpoint",
-        "region",
-        "addressing",
-        "profile",
-        "access_key",
-        "secret_key",
-        "account_key",
-        "sas_token",
-        "acl",
-        "provider",
-        "without",
-        "max_parts",
-        "access",
+        Key::new(
+            "dsn",
+            Takes::Place,
+            Otherwise::Unset("`dsn_command` or `url`"),
+            "A storage DSN; `env:NAME` for one in a variable, `dsn-file:PATH` for one in a file, `credential:NAME` for a \
+             credential of the service: [projects.md](projects.md), [service.md](service.md). Variables are read only for jobs \
+             that run.",
+        ),
+        Key::new(
+            "dsn_command",
+            Takes::Command,
+            Otherwise::Unset("`dsn` or `url`"),
+            "A program that prints the DSN, also as JSON. It is run again when the credentials have run out.",
+        ),
+        Key::new(
+            "url",
+            Takes::Place,
+            Otherwise::Unset("`dsn` or `dsn_command`"),
+            "`s3://BUCKET/PREFIX` or `az://ACCOUNT/CONTAINER/PREFIX`.",
+        ),
+        Key::new(
+            "endpoint",
+            Takes::Place,
+            Otherwise::Unset(
+                "`$AWS_ENDPOINT_URL_S3`, `$AWS_ENDPOINT_URL`, else AWS by region; of Azure the public cloud",
+            ),
+            "`https://HOST[:PORT]`.",
+        ),
+        Key::new(
+            "region",
+            Takes::Text,
+            Otherwise::Unset("`$AWS_REGION`, `$AWS_DEFAULT_REGION`, the profile, else the server is asked"),
+            "The region that requests are signed for.",
+        ),
+        Key::new(
+            "addressing",
+            Takes::Word(&["auto", "path", "virtual"]),
+            Otherwise::Value("\"auto\""),
+            "How the bucket is put into the URL: `https://HOST/BUCKET/KEY` or `https://BUCKET.HOST/KEY`.",
+        ),
+        Key::new(
+            "profile",
+            Takes::Text,
+            Otherwise::Unset("`$AWS_PROFILE`, the AWS variables, the default profile, the machine's role"),
+            "A profile of `~/.aws`.",
+        ),
+        Key::new(
+            "access_key",
+            Takes::Secret,
+            Otherwise::Unset("as for `profile`"),
+            "The id of an access key; `secret_key` goes with it.",
+        ),
+        Key::new(
+            "secret_key",
+            Takes::Secret,
+            Otherwise::Unset("as for `profile`"),
+            "Its secret. With one in the file: chmod 600.",
+        ),
+        Key::new(
+            "account_key",
+            Takes::Secret,
+            Otherwise::Unset(
+                "`$AZURE_STORAGE_CONNECTION_STRING`, `$AZURE_STORAGE_KEY`, `$AZURE_STORAGE_SAS_TOKEN`, else the machine's \
+                 identity",
+            ),
+            "The key of a storage account in Azure.",
+        ),
+        Key::new(
+            "sas_token",
+            Takes::Secret,
+            Otherwise::Unset("as for `account_key`"),
+            "A shared access signature of Azure.",
+        ),
+        Key::new(
+            "acl",
+            Takes::Word(&ACLS),
+            Otherwise::Unset("what the DSN says, and `public-read` if it says nothing; without a DSN none is sent"),
+            "Canned ACL for new objects. A mirror takes none from a DSN.",
+        ),
+        Key::new(
+            "provider",
+            Takes::Text,
+            Otherwise::Unset("by the host"),
+            "What kind of server it is: a row of the table in [providers.md](providers.md).",
+        ),
+        Key::new(
+            "without",
+            Takes::Texts,
+            Otherwise::Unset("what is tried at the first contact decides"),
+            "What is not to be used although the server may have it: [providers.md](providers.md) has the list.",
+        ),
+        Key::new(
+            "max_parts",
+            Takes::Amount("1000"),
+            Otherwise::Unset("as the table says, mostly 10,000"),
+            "The most parts that one upload may have.",
+        ),
+        Key::new(
+            "access",
+            Takes::Word(&["read-only", "confirm", "write"]),
+            Otherwise::Value("\"write\""),
+            "`read-only`: never changed. `confirm`: changed after a question on a terminal, which shows the totals of the plan, \
+             or with `--yes`; a run that has nothing to change asks nobody.",
+        ),
     ],
     instead: &[("env", NO_VARIABLES), ("environment", NO_VARIABLES)],
 };
@@ -165,7 +254,7 @@ fn read_url(url: &str, keys: Option<(String, Secret)>, table: &Table<'_>, mistak
 }
 
 /// Whether the value of a key only says where the secret is.
-fn stands_elsewhere(value: &str) -> bool {
+pub(super) fn stands_elsewhere(value: &str) -> bool {
     ["env:", "credential:"].iter().any(|start| value.starts_with(start))
 }
 

@@ -8,11 +8,15 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::keys::Keys;
+
 /// One mistake in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// Line, from 1.
     pub line: usize,
+    /// Character of the line, from 1.
+    pub column: usize,
     /// Path of the key, `job.media.mode`; empty where no key is concerned.
     pub key: String,
     /// What is wrong and what is expected, in one sentence without a final stop. Never shows a value that may be secret.
@@ -43,11 +47,12 @@ impl<'t> Mistakes<'t> {
 
     /// The line of a byte offset, from 1.
     pub(super) fn line(&self, at: usize) -> usize {
-        1 + self.text.bytes().take(at).filter(|b| *b == b'\n').count()
+        position(self.text, at).0
     }
 
     pub(super) fn add(&mut self, at: usize, key: impl Into<String>, message: impl Into<String>) {
-        self.found.push(Mistake { line: self.line(at), key: key.into(), message: message.into() });
+        let (line, column) = position(self.text, at);
+        self.found.push(Mistake { line, column, key: key.into(), message: message.into() });
     }
 
     /// All mistakes by line; those of one line in the order in which they were found.
@@ -55,15 +60,6 @@ impl<'t> Mistakes<'t> {
         self.found.sort_by_key(|mistake| mistake.line);
         self.found
     }
-}
-
-/// The keys that a table may have.
-#[derive(Debug)]
-pub(super) struct Keys {
-    /// What this version reads.
-    pub(super) known: &'static [&'static str],
-    /// What people write that there is not, and what to write instead.
-    pub(super) instead: &'static [(&'static str, &'static str)],
 }
 
 /// One table and the path that leads to it.
@@ -94,14 +90,15 @@ impl<'a> Table<'a> {
         let table = Self { path, start: span.start, entries };
         for key in entries.keys() {
             let name: &str = key.get_ref();
-            if keys.known.contains(&name) {
+            if keys.known.iter().any(|key| key.name == name) {
                 continue;
             }
+            let known = keys.names();
             let message = match keys.instead.iter().find(|(tried, _)| *tried == name) {
                 Some((_, instead)) => (*instead).to_owned(),
-                None => match nearest(name, keys.known) {
+                None => match nearest(name, &known) {
                     Some(near) => format!("unknown key; did you mean \"{near}\"?"),
-                    None => format!("unknown key; known are {}", keys.known.join(", ")),
+                    None => format!("unknown key; known are {}", known.join(", ")),
                 },
             };
             mistakes.add(key.span().start, table.path_of(name), message);
@@ -271,6 +268,14 @@ fn as_table<'a>(value: &'a DeValue<'a>) -> Option<&'a DeTable<'a>> {
         DeValue::Table(table) => Some(table),
         _ => None,
     }
+}
+
+/// Line and character of a byte offset, both from 1.
+pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let begin = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+    (line, 1 + String::from_utf8_lossy(&before[begin..]).chars().count())
 }
 
 /// What a value is, for people. Its content stays out: it may be a secret.

@@ -482,29 +482,11 @@ fn the_example_as_it_stands_is_one_job_with_the_defaults() {
 
 #[test]
 fn every_default_that_the_example_states_is_the_default() {
-    let without_default = [
-        "exclude",
-        "include",
-        "max_delete",
-        "max_overwrite",
-        "min_size",
-        "max_size",
-        "bwlimit",
-        "file_mode",
-        "dir_mode",
-        "owner",
-        "reserve",
-        "timezone",
-        "every",
-        "cron",
-        "max_age",
-        // Go with watch = true.
-        "full_scan_interval",
-        "full_listing_interval",
-    ];
     let shown = example(|key| {
         let name = key.split(' ').next().unwrap_or(key);
-        job::KEYS.known.contains(&name) && !without_default.contains(&name)
+        // Those two go with watch = true.
+        let known = job::KEYS.known.iter().find(|key| key.name == name && !name.starts_with("full_"));
+        known.is_some_and(|key| !matches!(key.otherwise, Otherwise::Unset(_)))
     });
     let job = parse(&shown).unwrap().jobs.remove(0);
     assert_eq!((job.mode, job.options, job.daemon), (Mode::Copy, Options::default(), JobDaemon::default()));
@@ -530,8 +512,18 @@ fn the_example_names_every_key_and_its_commented_keys_are_right() {
     assert_eq!(config.notify.unwrap().on.len(), 3);
     without(&["access_key", "secret_key", "account_key", "every"]);
     let text = include_str!("../../config.example.toml");
-    let of_daemon = [daemon::DAEMON.known, daemon::HTTP.known, daemon::NOTIFY.known].concat();
-    for key in job::KEYS.known.iter().chain(remote::KEYS.known).chain(STATE.known).chain(&of_daemon) {
+    let mut todo = vec![&TOP];
+    let mut keys = Vec::new();
+    while let Some(table) = todo.pop() {
+        for key in table.known {
+            match key.takes {
+                Takes::Table(inner) | Takes::Named(inner) | Takes::Tables(inner) => todo.push(inner),
+                _ => keys.push(key.name),
+            }
+        }
+    }
+    assert!(keys.len() > 50);
+    for key in keys {
         let named = text.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{key} = ")));
         assert!(named, "{key} is missing in config.example.toml");
     }
@@ -572,4 +564,73 @@ line 10: job.one.source: no remote is called \"liev\"; did you mean \"live:\"?
 line 12: job.one.mode: \"copi\" is not one of: copy, mirror, two-way
 line 17: job.two.destination: no remote is called \"elsewhere\"; known are live, backup";
     assert_eq!(told, expected);
+}
+
+/// All tables of the file that have keys: a header, what else they need, and their keys.
+fn tables() -> [(&'static str, &'static Keys); 6] {
+    [
+        ("[state]", &STATE),
+        ("[daemon]", &daemon::DAEMON),
+        ("[http]", &daemon::HTTP),
+        ("[notify]", &daemon::NOTIFY),
+        ("[remote.live]\nurl = \"s3://b\"", &remote::KEYS),
+        ("[[job]]\nname = \"a\"\nsource = \"/x\"\ndestination = \"/y\"\nmode = \"copy\"", &job::KEYS),
+    ]
+}
+
+#[test]
+fn the_words_that_are_told_are_those_that_are_taken() {
+    let mut seen = 0;
+    for (header, keys) in tables() {
+        for key in keys.known {
+            let (words, wrong) = match key.takes {
+                Takes::Word(words) => (words, "\"?\""),
+                Takes::Words(words) => (words, "[\"?\"]"),
+                _ => continue,
+            };
+            let header = header.replace("\nmode = \"copy\"", if key.name == "mode" { "" } else { "\nmode = \"copy\"" });
+            let told = parse(&format!("{header}\n{} = {wrong}\n", key.name)).unwrap_err();
+            let expected = format!("\"?\" is not one of: {}", words.join(", "));
+            assert!(told.lines().any(|line| line.ends_with(&expected)), "{}: {told}", key.name);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen}");
+}
+
+#[test]
+fn the_defaults_that_are_told_are_those_that_hold() {
+    let mut seen = 0;
+    for (header, keys) in tables() {
+        let needed = ["[http]\nlisten = \"127.0.0.1:1\"", "[notify]\nping = \"env:PING\""];
+        let header = needed.into_iter().find(|with| with.starts_with(header)).unwrap_or(header);
+        let without = parse(&format!("{header}\n")).unwrap();
+        for key in keys.known {
+            let Otherwise::Value(value) = key.otherwise else { continue };
+            // Two intervals go with watching.
+            let watch = if key.name.starts_with("full_") { "watch = true\n" } else { "" };
+            let without =
+                if watch.is_empty() { without.clone() } else { parse(&format!("{header}\n{watch}")).unwrap() };
+            assert_eq!(parse(&format!("{header}\n{watch}{} = {value}\n", key.name)).unwrap(), without, "{}", key.name);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 12, "{seen}");
+}
+
+#[test]
+fn what_is_told_of_a_file_holds_no_secret() {
+    let text = "[notify]\nwebhook = \"https://hooks.example.com/hunter2\"\ncommand = [\"tell\", \"hunter2\"]\n\n\
+        [remote.live]\ndsn = \"s3://AKIA:hun/ter2@bucket.s3.amazonaws.com\"\n\n\
+        [remote.told]\ndsn_command = [\"sh\", \"-c\", \"echo hunter2\"]\n\n\
+        [remote.keys]\nurl = \"s3://b\"\naccess_key = \"env:KEY\"\nsecret_key = \"hunter2\"\n\n\
+        [[job]]\nname = \"a\"\nsource = \"az://acct:hunter2@blob.core.windows.net/media\"\ndestination = \"/y\"\n";
+    let told = told::tell(text).unwrap();
+    assert!(!format!("{told:?}").contains("ter2"), "{told:?}");
+    let section = |path: &str| told.iter().find(|section| section.path == path).unwrap();
+    assert_eq!(section("remote.live").text("dsn"), Some("s3://***@bucket.s3.amazonaws.com"));
+    assert_eq!(section("remote.keys").text("access_key"), Some("env:KEY"));
+    assert_eq!(section("job.a").text("source"), Some("az://***@blob.core.windows.net/media"));
+    let given = section("remote.keys").value("secret_key").unwrap().given.clone().unwrap();
+    assert_eq!((given.line, given.column), (14, 14));
 }

@@ -5,8 +5,8 @@ use crate::cli::args::RunArgs;
 use crate::cli::failure::Failure;
 use crate::cli::place::{End, World, known, told_by_command, written};
 use crate::cli::setup::shown;
-use crate::config::Job;
 use crate::config::overlap::{Claim, Relation, Writes, overlaps};
+use crate::config::{Job, Mistake};
 use crate::location::{self, Location, Overlap};
 use crate::model::Side;
 use crate::plan::Raise;
@@ -107,6 +107,16 @@ pub fn unfound(job: &Job, world: World<'_>) -> Option<Failure> {
 /// # Errors
 /// All of them.
 pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
+    let found = overlapping_jobs(world);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    Err(Failure::usage(format!("{}: jobs stand in each other's way\n{}", shown(&world.config.path), told.join("\n"))))
+}
+
+/// The same, one by one.
+pub(in crate::cli) fn overlapping_jobs(world: World<'_>) -> Vec<Mistake> {
     let place = |text: &Secret| known(text, world).ok().map(|end| end.location);
     let claims: Vec<Claim<'_, Location>> = world
         .config
@@ -120,14 +130,9 @@ pub fn check_jobs(world: World<'_>) -> Result<(), Failure> {
             writes: if job.mode.writes().contains(&Side::Source) { Writes::Both } else { Writes::Destination },
         })
         .collect();
-    let found = overlaps(&claims, |a, b| match location::overlap(a, b) {
+    overlaps(&claims, |a, b| match location::overlap(a, b) {
         None => Relation::Apart,
         Some(Overlap::Same) => Relation::Same,
         Some(Overlap::FirstInside | Overlap::SecondInside) => Relation::Nested,
-    });
-    if found.is_empty() {
-        return Ok(());
-    }
-    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
-    Err(Failure::usage(format!("{}: jobs stand in each other's way\n{}", shown(&world.config.path), told.join("\n"))))
+    })
 }

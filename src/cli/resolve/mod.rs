@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::args::{Mirror, Pull, Push, RunArgs, Sync};
 use super::failure::Failure;
 use super::place::{End, World, end, named};
-use super::setup::shown;
+use super::setup::{no_file, shown};
 use super::shell;
-use crate::config::{Job, Options, places};
+use crate::config::{Job, Options};
 use crate::location::{self, Found, Location};
 use crate::model::{Junk, Key, Replaced, Side, TrashRule};
 use crate::plan::{Mode, OnConflict, Raise};
@@ -22,6 +22,7 @@ mod typed;
 pub use aim::{Aim, Made};
 use aim::{Sure, may_change, refuse_overlap, set_acl};
 pub use daemon::daemon_jobs;
+pub(in crate::cli) use job::overlapping_jobs;
 pub use job::{JobTask, Unready, check_jobs, job_ends, job_task, job_task_for, unfound};
 pub(in crate::cli) use typed::{is_a_bare_name, unknown_job};
 use typed::{known_remotes, looks_like_a_place, no_target, refuse_a_bare_name, refuse_a_variable};
@@ -235,13 +236,7 @@ pub fn jobs<'a>(names: &[String], world: World<'a>) -> Result<Vec<&'a Job>, Fail
     let config = world.config;
     if config.jobs.is_empty() {
         return Err(if config.path.as_os_str().is_empty() {
-            let here = std::path::absolute(".").unwrap_or_default();
-            let looked: Vec<String> =
-                places::candidates((&here, world.project), world.env).map(|(path, _)| shown(&path)).collect();
-            let message =
-                format!("there is no configuration file, so there are no jobs; looked for {}", looked.join(", "));
-            Failure::usage(message)
-                .hint("begin with a copy of config.example.toml as mediasync.toml, or name it with --config FILE")
+            no_file("there is no configuration file, so there are no jobs", world.env)
         } else {
             Failure::usage(format!("{} names no job", shown(&config.path)))
                 .hint("add a [[job]] as config.example.toml has it")

@@ -1,0 +1,266 @@
+//! `config show`: what holds, as a file that says the same, and where each value comes from.
+//!
+//! Secrets are hidden, so that the text can be shown to anybody; apart from them it is read as the configuration is.
+
+use serde_json::{Value as Json, json};
+
+use crate::cli::args::Global;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::Format;
+use crate::cli::setup::{Setup, named_file, read_text, shown};
+use crate::config::keys::{Otherwise, Takes};
+use crate::config::places::{self, Env, Origin, StateRule};
+use crate::config::told::{self, Section, Value};
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum From {
+    /// A line of the file.
+    File(usize),
+    /// The program.
+    Default,
+    /// A variable.
+    Variable(&'static str),
+    /// A flag.
+    Flag(&'static str),
+    /// Another key, told in a few words.
+    Other(String),
+}
+
+/// One key as it holds.
+#[derive(Debug)]
+struct Row {
+    name: &'static str,
+    /// `None` where nothing is set.
+    value: Option<Json>,
+    from: From,
+    /// What holds where nothing is set, or what is to be said besides.
+    note: Option<String>,
+}
+
+/// `config show`.
+///
+/// # Errors
+/// The file can't be read any more.
+pub(in crate::cli) fn show(global: &Global, setup: &Setup, env: Env<'_>) -> Result<Exit, Failure> {
+    let found = named_file(global, env)?;
+    let text = found.as_ref().map_or(Ok(String::new()), |(path, _)| read_text(path))?;
+    let sections = told::tell(&text).unwrap_or_default();
+    let view = View { global, setup, env, sections: &sections, origin: found.as_ref().map(|(_, origin)| *origin) };
+    let rows =
+        |section: &Section| section.values.iter().filter_map(|value| view.row(section, value)).collect::<Vec<_>>();
+    let output = &*setup.output;
+    match output.format() {
+        Format::Json => {
+            let (file, origin) = (found.as_ref().map(|(path, _)| shown(path)), view.origin.map(word_of));
+            output.data(&json!({ "v": 1, "type": "config", "file": file, "found": origin }).to_string());
+            for section in &sections {
+                // What is not there as a whole has no values.
+                if section.line.is_some() || matches!(section.otherwise, Otherwise::Value(_)) {
+                    rows(section).iter().for_each(|row| output.data(&line(section, row).to_string()));
+                }
+            }
+        }
+        Format::Human => {
+            output.data(&match &found {
+                Some((path, origin)) => format!("# {} ({})", shown(path), words_of(*origin)),
+                None => "# There is no configuration file: these are the defaults.".to_owned(),
+            });
+            for section in &sections {
+                output.data("");
+                match section.otherwise {
+                    Otherwise::Unset(text) if section.line.is_none() => {
+                        output.data(&format!("# {}: {text} (default)", section.header));
+                    }
+                    _ => {
+                        output.data(&section.header);
+                        rows(section).iter().for_each(|row| output.data(&human(row)));
+                    }
+                }
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn word_of(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Flag => "flag",
+        Origin::Project => "project",
+        Origin::User => "user",
+        Origin::System => "system",
+    }
+}
+
+fn words_of(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Flag => "named by --config",
+        Origin::Project => "of this directory or project",
+        Origin::User => "of this user",
+        Origin::System => "of this machine",
+    }
+}
+
+fn human(row: &Row) -> String {
+    let from = match &row.from {
+        From::File(line) => format!("line {line}"),
+        From::Default => "default".to_owned(),
+        From::Variable(name) => format!("the variable {name}"),
+        From::Flag(flag) => (*flag).to_owned(),
+        From::Other(text) => text.clone(),
+    };
+    let note = row.note.as_deref().map(|note| note.replace('`', ""));
+    match (&row.value, note) {
+        (Some(value), None) => format!("{} = {}  # {from}", row.name, toml(value)),
+        (Some(value), Some(note)) => format!("{} = {}  # {from}; {note}", row.name, toml(value)),
+        (None, note) => format!("# {}: {} ({from})", row.name, note.unwrap_or_default()),
+    }
+}
+
+fn line(section: &Section, row: &Row) -> Json {
+    let mut line = json!({
+        "v": 1, "type": "value", "key": format!("{}.{}", section.path, row.name), "value": row.value,
+    });
+    let (from, more) = match &row.from {
+        From::File(line) => ("file", Some(("line", json!(line)))),
+        From::Default => ("default", None),
+        From::Variable(name) => ("variable", Some(("variable", json!(name)))),
+        From::Flag(flag) => ("flag", Some(("flag", json!(flag)))),
+        From::Other(_) => ("file", None),
+    };
+    line["from"] = json!(from);
+    if let Some((name, value)) = more {
+        line[name] = value;
+    }
+    if let Some(note) = &row.note {
+        line["note"] = json!(note);
+    }
+    line
+}
+
+/// A value as TOML.
+fn toml(value: &Json) -> String {
+    match value {
+        // Escapes of JSON are escapes of TOML, which wants one more character escaped.
+        Json::String(_) => value.to_string().replace('\u{7f}', "\\u007f"),
+        Json::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        Json::Object(pairs) => {
+            let pair = |(name, value): (&String, &Json)| format!("{} = {}", toml(&json!(name)), toml(value));
+            format!("{{ {} }}", pairs.iter().map(pair).collect::<Vec<_>>().join(", "))
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => value.to_string(),
+    }
+}
+
+/// What is asked for values.
+struct View<'a> {
+    global: &'a Global,
+    setup: &'a Setup,
+    env: Env<'a>,
+    sections: &'a [Section],
+    origin: Option<Origin>,
+}
+
+impl View<'_> {
+    /// One key as it holds; `None` where it means nothing.
+    fn row(&self, section: &Section, value: &Value) -> Option<Row> {
+        let name = value.key.name;
+        if section.path == "state" {
+            return Some(self.state(name, value));
+        }
+        let row = |value: Option<Json>, from: From, note: Option<&str>| {
+            Some(Row { name, value, from, note: note.map(str::to_owned) })
+        };
+        if let Some(given) = &value.given {
+            let names_places = matches!(value.key.takes, Takes::Place | Takes::Secret);
+            let note = given.value.as_str().filter(|_| names_places).and_then(|text| self.note(text));
+            return row(Some(given.value.clone()), From::File(given.line), note.as_deref());
+        }
+        let (is_job, is_remote) = (section.path.starts_with("job"), section.path.starts_with("remote."));
+        if is_remote {
+            let is_of = self.remote(section, name)?;
+            if let Some((value, variable)) = is_of {
+                return row(Some(value.into()), From::Variable(variable), None);
+            }
+        }
+        let mode = section.text("mode");
+        match (name, mode) {
+            ("timezone", _) if is_job => {
+                let all = self.sections.iter().find(|other| other.path == "daemon");
+                let given = all.and_then(|all| all.value(name)?.given.as_ref());
+                if let Some(given) = given {
+                    return row(
+                        Some(given.value.clone()),
+                        From::Other(format!("line {}, of [daemon]", given.line)),
+                        None,
+                    );
+                }
+            }
+            ("delete", Some("mirror" | "two-way")) => return row(Some(true.into()), From::Default, Some("by mode")),
+            ("on_conflict", _) if section.has("overwrite") => {
+                return row(None, From::Default, Some("overwrite says it"));
+            }
+            ("on_conflict", Some("mirror")) => return row(None, From::Default, Some("in a mirror the source wins")),
+            ("full_scan_interval" | "full_listing_interval", _)
+                if section.value("watch").and_then(|watch| watch.given.as_ref()?.value.as_bool()) != Some(true) =>
+            {
+                return row(None, From::Default, Some("goes with watch = true"));
+            }
+            _ => {}
+        }
+        match value.key.otherwise {
+            Otherwise::Value(_) => row(told::default(value.key), From::Default, None),
+            Otherwise::Unset(text) => row(None, From::Default, Some(text)),
+            Otherwise::Needed => row(None, From::Default, Some("missing")),
+        }
+    }
+
+    /// The state directory, which always holds.
+    fn state(&self, name: &'static str, value: &Value) -> Row {
+        let config = self.setup.config.state_dir.as_deref();
+        let rule = places::state_rule(self.global.state_dir.as_deref(), config, self.origin, self.env);
+        let from = match rule.map(|(_, rule)| rule) {
+            Ok(StateRule::Flag) => From::Flag("--state-dir"),
+            Ok(StateRule::Config) => value.given.as_ref().map_or(From::Default, |given| From::File(given.line)),
+            Ok(StateRule::Variable(name)) => From::Variable(name),
+            Ok(StateRule::System) | Err(_) => From::Default,
+        };
+        Row { name, value: Some(shown(&self.setup.state_dir).into()), from, note: None }
+    }
+
+    /// What a text that names a variable or a credential means here.
+    fn note(&self, text: &str) -> Option<String> {
+        let name = text.strip_prefix("env:")?;
+        let state = if (self.env)(name).is_some() { "set" } else { "not set here" };
+        Some(format!("the variable {} is {state}", name.escape_debug()))
+    }
+
+    /// What a key that a remote does not give means for it: nothing, which is `None`, or perhaps the value of a variable.
+    fn remote(&self, section: &Section, name: &str) -> Option<Option<(String, &'static str)>> {
+        let Some(url) = section.text("url") else {
+            let concerns_all = matches!(name, "acl" | "provider" | "without" | "max_parts" | "access");
+            return concerns_all.then_some(None);
+        };
+        let is_s3 = url.to_ascii_lowercase().starts_with("s3:");
+        let variable = |names: &[&'static str]| names.iter().find_map(|name| Some(((self.env)(name)?, *name)));
+        let has_keys = section.has("access_key") || section.has("profile");
+        match name {
+            "dsn" | "dsn_command" => None,
+            "account_key" | "sas_token" => (!is_s3).then_some(None),
+            "acl" | "provider" | "without" | "max_parts" if !is_s3 => None,
+            "endpoint" if is_s3 && !url.contains("endpoint=") => {
+                let ignored = (self.env)("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+                let ignored = ignored.is_some_and(|on| on.eq_ignore_ascii_case("true"));
+                let names: &[&'static str] = if ignored { &[] } else { &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] };
+                Some(variable(names).map(|(url, name)| (crate::dsn::redact(&url).into_owned(), name)))
+            }
+            "region" if is_s3 && !url.contains("region=") => Some(variable(&["AWS_REGION", "AWS_DEFAULT_REGION"])),
+            "profile" if is_s3 && !has_keys => Some(variable(&["AWS_PROFILE"])),
+            "region" | "addressing" | "profile" | "access_key" | "secret_key" => {
+                (is_s3 && !(name == "profile" && has_keys)).then_some(None)
+            }
+            _ => Some(None),
+        }
+    }
+}
