@@ -3,12 +3,14 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub use super::rules::Rules;
 
 use super::exit;
 use super::settle::Resolve;
 use crate::config::{ACLS, units};
-use crate::model::{Keep, Rule, Symlinks};
+use crate::model::{Keep, Symlinks};
 use crate::plan::{Budget, Compare};
 use crate::replica::throttle::Timetable;
 
@@ -140,11 +142,14 @@ Examples:
     #[command(after_help = super::url::help())]
     Url(super::url::Url),
     /// Check the configuration, or show what holds and where it comes from
-    #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help("\
-Examples:
-  mediasync config check                     all mistakes and warnings, each with its line
-  mediasync config show                      what holds, defaults included; secrets are hidden"))]
+    #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help(super::conf::HELP))]
     Config(super::conf::Conf),
+    /// Show the parts of a storage DSN
+    #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help(super::storage::HELP_DSN))]
+    Dsn(super::storage::Dsn),
+    /// Hand the credentials of a remote to another program
+    #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help(super::storage::HELP_REMOTE))]
+    Remote(super::storage::Remote),
     /// Do exactly what a saved plan says
     #[command(after_help = help("\
 Refuses when a side has changed since.
@@ -400,58 +405,12 @@ fn size(text: &str) -> Result<u64, String> {
     units::bytes(text, units::Bare::Bytes)
 }
 
-fn pattern(text: &str) -> Result<String, String> {
-    Rule::Exclude(text.to_owned()).check().map(|()| text.to_owned()).map_err(|bad| bad.why)
-}
-
-/// `--exclude` and `--include` in the order in which they were typed, which derive alone does not keep.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rules(pub Vec<Rule>);
-
-impl Args for Rules {
-    fn augment_args(command: Command) -> Command {
-        let glob = |name: &'static str, text: &'static str| {
-            clap::Arg::new(name)
-                .long(name)
-                .value_name("GLOB")
-                .action(ArgAction::Append)
-                .value_parser(pattern)
-                .help(text)
-        };
-        command
-            .arg(glob("exclude", "Leave out what matches; rules apply in order, the last match wins"))
-            .arg(glob("include", "Take what matches, whatever came before"))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for Rules {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let typed = |name: &str, rule: fn(String) -> Rule| {
-            let indices = matches.indices_of(name).into_iter().flatten();
-            let globs = matches.get_many::<String>(name).into_iter().flatten().cloned();
-            indices.zip(globs.map(rule)).collect::<Vec<_>>()
-        };
-        let mut rules = typed("exclude", Rule::Exclude);
-        rules.extend(typed("include", Rule::Include));
-        rules.sort_by_key(|(index, _)| *index);
-        Ok(Self(rules.into_iter().map(|(_, rule)| rule).collect()))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, CommandFactory};
 
     use super::*;
+    use crate::model::Rule;
 
     fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once("mediasync").chain(args.iter().copied()))
@@ -517,7 +476,7 @@ mod tests {
             names,
             [
                 "push", "pull", "mirror", "sync", "daemon", "status", "pause", "resume", "history", "approve",
-                "resolve", "trash", "forget", "service", "ls", "verify", "url", "config", "apply"
+                "resolve", "trash", "forget", "service", "ls", "verify", "url", "config", "dsn", "remote", "apply"
             ]
         );
     }

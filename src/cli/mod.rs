@@ -32,8 +32,10 @@ pub mod pairs;
 pub mod parse;
 pub mod pause;
 pub mod place;
+mod private;
 pub mod progress;
 pub mod resolve;
+pub mod rules;
 pub mod run;
 pub mod service;
 pub mod settle;
@@ -42,6 +44,7 @@ pub mod shell;
 pub mod spot;
 pub mod status;
 pub mod stderr;
+pub mod storage;
 pub mod teller;
 pub mod texts;
 pub mod totals;
@@ -117,7 +120,13 @@ fn format(command: &Cmd) -> Format {
         Cmd::Approve(args) => args.json,
         Cmd::Apply(args) => args.json,
         Cmd::Resolve(args) => args.json,
-        Cmd::Daemon(_) | Cmd::Pause(_) | Cmd::Resume(_) | Cmd::Forget(_) | Cmd::Service(_) | Cmd::Url(_) => false,
+        Cmd::Daemon(_)
+        | Cmd::Pause(_)
+        | Cmd::Resume(_)
+        | Cmd::Forget(_)
+        | Cmd::Service(_)
+        | Cmd::Url(_)
+        | Cmd::Remote(_) => false,
         Cmd::Ls(args) => args.json,
         Cmd::Verify(args) => args.json,
         Cmd::Trash(args) => match &args.command {
@@ -127,6 +136,9 @@ fn format(command: &Cmd) -> Format {
         },
         Cmd::Config(args) => match &args.command {
             conf::Cmd::Check(args) | conf::Cmd::Show(args) => args.json,
+        },
+        Cmd::Dsn(args) => match &args.command {
+            storage::DsnCmd::Show(args) => args.json,
         },
     };
     if json { Format::Json } else { Format::Human }
@@ -193,5 +205,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Ls(args) => ls::ls(args, setup, world).await,
         Cmd::Url(args) => url::url(args, setup, world).await,
         Cmd::Config(_) => conf::show(&cli.global, setup, env),
+        Cmd::Dsn(storage::Dsn { command: storage::DsnCmd::Show(args) }) => storage::show(args, setup, world),
+        Cmd::Remote(storage::Remote { command: storage::RemoteCmd::Env(args) }) => storage::env(args, setup, world),
     }
 }

@@ -272,10 +272,9 @@ fn as_table<'a>(value: &'a DeValue<'a>) -> Option<&'a DeTable<'a>> {
 
 /// Line and character of a byte offset, both from 1.
 pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = &text.as_bytes()[..at.min(text.len())];
-    let begin = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-    let line = 1 + before.iter().filter(|b| **b == b'\n').count();
-    (line, 1 + String::from_utf8_lossy(&before[begin..]).chars().count())
+    let before = String::from_utf8_lossy(&text.as_bytes()[..at.min(text.len())]);
+    let begin = before.rfind('\n').map_or(0, |at| at + 1);
+    (1 + before.matches('\n').count(), 1 + before[begin..].chars().count())
 }
 
 /// What a value is, for people. Its content stays out: it may be a secret.

@@ -166,8 +166,8 @@ fn what_is_shown_is_a_file_that_says_the_same() {
         format!("{two_way}on_conflict = \"keep-both\"\n"),
         format!("{JOB}on_conflict = \"source\"\nbwlimit = [\"08:00-18:00 2MiB\", \"off\"]\nevery = \"15m\"\nmin_size = 0x10\n")
             .replace("0x10", "16"),
-        "[remote.az]\nurl = \"az://account/container\"\naccount_key = \"env:KEY\"\n\n[remote.s3]\nurl = \"s3://b\"\nprofile = \"p\"\n\n\
-         [remote.dsn]\ndsn = \"env:X\"\nacl = \"private\"\nwithout = [\"acls\"]\n"
+        "[remote.blobs]\nurl = \"az://account/container\"\naccount_key = \"env:KEY\"\n\n[remote.bucket]\nurl = \"s3://b\"\nprofile = \"p\"\n\n\
+         [remote.site]\ndsn = \"env:X\"\nacl = \"private\"\nwithout = [\"acls\"]\n"
             .to_owned(),
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml")).unwrap(),
     ];

@@ -10,6 +10,7 @@ mod cli_config;
 mod cli_conflicts;
 mod cli_credentials;
 mod cli_disk;
+mod cli_dsn;
 mod cli_errors;
 mod cli_kill;
 mod cli_late;

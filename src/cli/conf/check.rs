@@ -59,13 +59,12 @@ pub(in crate::cli) fn check(global: &Global, output: &Arc<Output>, env: Env<'_>)
         return Err(no_file("there is no configuration file to check", env));
     };
     let text = read_text(&path)?;
-    let mut found: Vec<Finding> = match Config::parse(&text, &path) {
-        Err(mistakes) => mistakes.into_iter().map(Finding::from).collect(),
-        Ok(_) => {
-            let setup = Setup::new(global, Arc::clone(output), env)?;
-            let sections = told::tell(&text).unwrap_or_default();
-            Look { sections: &sections, world: setup.world(env) }.all(setup.warning.clone())
-        }
+    let mut found: Vec<Finding> = if let Err(mistakes) = Config::parse(&text, &path) {
+        mistakes.into_iter().map(Finding::from).collect()
+    } else {
+        let setup = Setup::new(global, Arc::clone(output), env)?;
+        let sections = told::tell(&text).unwrap_or_default();
+        Look { sections: &sections, world: setup.world(env) }.all(setup.warning.clone())
     };
     found.sort_by_key(|finding| finding.at);
     let count = |kind: Kind| found.iter().filter(|finding| finding.kind == kind).count();

@@ -10,6 +10,12 @@ pub(super) use show::show;
 
 use super::exit;
 
+/// The help of `config`.
+pub const HELP: &str = "\
+Examples:
+  mediasync config check                     all mistakes and warnings, each with its line
+  mediasync config show                      what holds, defaults included; secrets are hidden";
+
 /// `config COMMAND`.
 #[derive(Debug, Args)]
 pub struct Conf {

@@ -48,8 +48,7 @@ pub(in crate::cli) fn show(global: &Global, setup: &Setup, env: Env<'_>) -> Resu
     let text = found.as_ref().map_or(Ok(String::new()), |(path, _)| read_text(path))?;
     let sections = told::tell(&text).unwrap_or_default();
     let view = View { global, setup, env, sections: &sections, origin: found.as_ref().map(|(_, origin)| *origin) };
-    let rows =
-        |section: &Section| section.values.iter().filter_map(|value| view.row(section, value)).collect::<Vec<_>>();
+    let rows = |section: &Section| in_order(section).filter_map(|value| view.row(section, value)).collect::<Vec<_>>();
     let output = &*setup.output;
     match output.format() {
         Format::Json => {
@@ -58,7 +57,9 @@ pub(in crate::cli) fn show(global: &Global, setup: &Setup, env: Env<'_>) -> Resu
             for section in &sections {
                 // What is not there as a whole has no values.
                 if section.line.is_some() || matches!(section.otherwise, Otherwise::Value(_)) {
-                    rows(section).iter().for_each(|row| output.data(&line(section, row).to_string()));
+                    for row in rows(section) {
+                        output.data(&line(section, &row).to_string());
+                    }
                 }
             }
         }
@@ -75,13 +76,31 @@ pub(in crate::cli) fn show(global: &Global, setup: &Setup, env: Env<'_>) -> Resu
                     }
                     _ => {
                         output.data(&section.header);
-                        rows(section).iter().for_each(|row| output.data(&human(row)));
+                        for row in rows(section) {
+                            output.data(&human(&row));
+                        }
                     }
                 }
             }
         }
     }
     Ok(Exit::Done)
+}
+
+/// The keys of a table, in an order that says the same: of `exclude` and `include` the one that comes first counts first.
+fn in_order(section: &Section) -> impl Iterator<Item = &Value> {
+    let mut values: Vec<&Value> = section.values.iter().collect();
+    let of = |name: &str| {
+        let at = section.values.iter().position(|value| value.key.name == name)?;
+        let given = section.values[at].given.as_ref()?;
+        Some((at, (given.line, given.column)))
+    };
+    if let (Some((exclude, one)), Some((include, other))) = (of("exclude"), of("include"))
+        && (one < other) != (exclude < include)
+    {
+        values.swap(exclude, include);
+    }
+    values.into_iter()
 }
 
 fn word_of(origin: Origin) -> &'static str {
@@ -179,9 +198,10 @@ impl View<'_> {
         }
         let (is_job, is_remote) = (section.path.starts_with("job"), section.path.starts_with("remote."));
         if is_remote {
-            let is_of = self.remote(section, name)?;
-            if let Some((value, variable)) = is_of {
-                return row(Some(value.into()), From::Variable(variable), None);
+            match self.remote(section, name) {
+                Unsaid::Meaningless => return None,
+                Unsaid::Variable(value, variable) => return row(Some(value.into()), From::Variable(variable), None),
+                Unsaid::Default => {}
             }
         }
         let mode = section.text("mode");
@@ -236,31 +256,45 @@ impl View<'_> {
         Some(format!("the variable {} is {state}", name.escape_debug()))
     }
 
-    /// What a key that a remote does not give means for it: nothing, which is `None`, or perhaps the value of a variable.
-    fn remote(&self, section: &Section, name: &str) -> Option<Option<(String, &'static str)>> {
+    /// What a key that a remote does not give means for it.
+    fn remote(&self, section: &Section, name: &str) -> Unsaid {
+        let when = |means: bool| if means { Unsaid::Default } else { Unsaid::Meaningless };
         let Some(url) = section.text("url") else {
-            let concerns_all = matches!(name, "acl" | "provider" | "without" | "max_parts" | "access");
-            return concerns_all.then_some(None);
+            return when(matches!(name, "acl" | "provider" | "without" | "max_parts" | "access"));
         };
         let is_s3 = url.to_ascii_lowercase().starts_with("s3:");
-        let variable = |names: &[&'static str]| names.iter().find_map(|name| Some(((self.env)(name)?, *name)));
+        let variable = |names: &[&'static str]| {
+            let found = names.iter().find_map(|name| Some(((self.env)(name)?, *name)));
+            found.map_or(Unsaid::Default, |(value, name)| {
+                Unsaid::Variable(crate::dsn::redact(&value).into_owned(), name)
+            })
+        };
         let has_keys = section.has("access_key") || section.has("profile");
         match name {
-            "dsn" | "dsn_command" => None,
-            "account_key" | "sas_token" => (!is_s3).then_some(None),
-            "acl" | "provider" | "without" | "max_parts" if !is_s3 => None,
+            "dsn" | "dsn_command" => Unsaid::Meaningless,
+            "account_key" | "sas_token" => when(!is_s3),
             "endpoint" if is_s3 && !url.contains("endpoint=") => {
                 let ignored = (self.env)("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
                 let ignored = ignored.is_some_and(|on| on.eq_ignore_ascii_case("true"));
-                let names: &[&'static str] = if ignored { &[] } else { &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"] };
-                Some(variable(names).map(|(url, name)| (crate::dsn::redact(&url).into_owned(), name)))
+                if ignored { Unsaid::Default } else { variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]) }
             }
-            "region" if is_s3 && !url.contains("region=") => Some(variable(&["AWS_REGION", "AWS_DEFAULT_REGION"])),
-            "profile" if is_s3 && !has_keys => Some(variable(&["AWS_PROFILE"])),
-            "region" | "addressing" | "profile" | "access_key" | "secret_key" => {
-                (is_s3 && !(name == "profile" && has_keys)).then_some(None)
+            "region" if is_s3 && !url.contains("region=") => variable(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
+            "profile" if is_s3 && !has_keys => variable(&["AWS_PROFILE"]),
+            "profile" => when(is_s3 && !has_keys),
+            "acl" | "provider" | "without" | "max_parts" | "region" | "addressing" | "access_key" | "secret_key" => {
+                when(is_s3)
             }
-            _ => Some(None),
+            _ => Unsaid::Default,
         }
     }
+}
+
+/// What a key means that nobody gives.
+enum Unsaid {
+    /// Nothing.
+    Meaningless,
+    /// Its default.
+    Default,
+    /// This value, which a variable has.
+    Variable(String, &'static str),
 }

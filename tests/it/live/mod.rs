@@ -21,6 +21,7 @@ mod foreign;
 mod lease;
 mod look;
 mod place;
+mod storage;
 mod verify;
 
 pub(crate) use azure::{AzureServer, RawContainer, azure_servers};

@@ -7,3 +7,4 @@ pub mod fetch;
 pub mod front;
 pub mod s3;
 pub mod sandbox;
+pub mod terminal;

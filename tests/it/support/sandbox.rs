@@ -243,10 +243,24 @@ impl Sandbox {
         self.start_command(&mut Command::new("/bin/sh"), &["-c", &line]).wait()
     }
 
+    /// Runs the program with these arguments and no others: what comes after `--` is not ours.
+    pub(crate) fn run_plainly(&self, args: &[&str]) -> Ran {
+        self.begin(Command::new(env!("CARGO_BIN_EXE_mediasync")).args(args), args).wait()
+    }
+
+    /// Gives a command the sandbox's environment and current directory.
+    pub(crate) fn dress(&self, command: &mut Command) {
+        command.current_dir(self.path("work")).env_clear().envs(&self.env);
+    }
+
     /// Begins a run through another command, which has to pass on these arguments.
     pub(crate) fn start_command(&self, command: &mut Command, args: &[&str]) -> Running {
-        command.args(args).current_dir(self.path("work")).env_clear().envs(&self.env);
-        command.arg("--state-dir").arg(self.path("state"));
+        command.args(args).arg("--state-dir").arg(self.path("state"));
+        self.begin(command, args)
+    }
+
+    fn begin(&self, command: &mut Command, args: &[&str]) -> Running {
+        self.dress(command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(uid) = self.uid {
             command.uid(uid).gid(uid);
