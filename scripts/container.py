@@ -14,6 +14,10 @@
   container.py tier ENDPOINT CONTAINER NAME        moves a blob to the tier that standard input names
   container.py sas ENDPOINT CONTAINER WHAT         prints a shared access signature: account, container, expired, readonly,
                                                    nolist, nodelete
+  container.py prepare ENDPOINT CONTAINER NAME     gives the container a stored access policy of this name, and the account a
+                                                   delete retention of three days
+  container.py settings ENDPOINT CONTAINER -       prints how public the container is, its stored access policies, and what
+                                                   the account says of CORS and delete retention, as JSON
   container.py clear ENDPOINT CONTAINER PREFIX     removes everything below the prefix
 
 ENDPOINT holds the account: http://127.0.0.1:PORT/ACCOUNT. Its key comes from AZURE_STORAGE_KEY.
@@ -28,12 +32,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from azure.storage.blob import (
+    AccessPolicy,
     AccountSasPermissions,
     BlobBlock,
     BlobServiceClient,
     ContainerSasPermissions,
     ContentSettings,
     ResourceTypes,
+    RetentionPolicy,
     generate_account_sas,
     generate_container_sas,
 )
@@ -154,13 +160,44 @@ def sas(endpoint, name, what):
     print(generate_account_sas(account, KEY, types, AccountSasPermissions.from_string(letters), until, services="b"))
 
 
+def prepare(endpoint, name, policy):
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
+    allowed = AccessPolicy(permission=ContainerSasPermissions(read=True), expiry=until)
+    container(endpoint, name).set_container_access_policy({policy: allowed})
+    service = BlobServiceClient(endpoint, credential=KEY)
+    service.set_service_properties(delete_retention_policy=RetentionPolicy(enabled=True, days=3))
+
+
+def settings(endpoint, name, _):
+    access = container(endpoint, name).get_container_access_policy()
+    service = BlobServiceClient(endpoint, credential=KEY).get_service_properties()
+    rules = [
+        {
+            "origins": rule.allowed_origins,
+            "methods": rule.allowed_methods,
+            "headers": rule.allowed_headers,
+            "exposed": rule.exposed_headers,
+            "age": rule.max_age_in_seconds,
+        }
+        for rule in service["cors"]
+    ]
+    found = {
+        "public": access["public_access"],
+        "policies": [identifier.id for identifier in access["signed_identifiers"]],
+        "cors": rules,
+        "retention": service["delete_retention_policy"].days,
+    }
+    print(json.dumps(found))
+
+
 def clear(endpoint, name, prefix):
     client = container(endpoint, name)
     for blob in list(client.list_blobs(name_starts_with=prefix)):
         client.delete_blob(blob.name, delete_snapshots="include")
 
 
-COMMANDS = [create, show, put, dress, dressed, plain, fill, delete, snapshot, headers, tier, sas, clear]
+COMMANDS = [create, show, put, dress, dressed, plain, fill, delete, snapshot, headers, tier, sas, prepare, settings]
+COMMANDS += [clear]
 WHAT = {command.__name__: command for command in COMMANDS}
 if len(sys.argv) != 5 or sys.argv[1] not in WHAT:
     sys.exit(__doc__)

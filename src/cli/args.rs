@@ -116,6 +116,12 @@ Examples:
   mediasync trash restore media --run RUN    put back all that a run took away
   mediasync trash empty media --older-than 7d"))]
     Trash(super::trash::args::Trash),
+    /// Show or set who may read objects, without sending them again
+    #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help(super::acl::args::HELP))]
+    Acl(super::acl::args::Acl),
+    /// Show, set or delete the CORS rules of a bucket
+    #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help(super::cors::args::HELP))]
+    Cors(super::cors::args::Cors),
     /// Forget what this host remembers of a pair; touches no file and no object
     #[command(after_help = help("\
 Takes a pair out of status and history, with its stored plans. If it runs again, equal files are
@@ -476,7 +482,8 @@ mod tests {
             names,
             [
                 "push", "pull", "mirror", "sync", "daemon", "status", "pause", "resume", "history", "approve",
-                "resolve", "trash", "forget", "service", "ls", "verify", "url", "config", "dsn", "remote", "apply"
+                "resolve", "trash", "acl", "cors", "forget", "service", "ls", "verify", "url", "config", "dsn",
+                "remote", "apply"
             ]
         );
     }

@@ -175,7 +175,7 @@ pub fn action(job: Option<&str>, action: &Action, stage: Stage) -> String {
     line(job, &Event::Action(line_of))
 }
 
-fn stage(stage: Stage) -> &'static str {
+pub(super) fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Planned => "planned",
         Stage::Done => "done",

@@ -6,12 +6,15 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+pub mod acl;
 pub mod alias;
 pub mod approve;
 pub mod args;
 pub mod client;
 pub mod commands;
 pub mod conf;
+mod consent;
+pub mod cors;
 pub mod daemon;
 mod despite;
 pub mod exit;
@@ -25,6 +28,7 @@ pub mod json;
 mod lease;
 pub mod logging;
 pub mod ls;
+pub mod managed;
 pub mod meant;
 pub mod output;
 pub mod ownership;
@@ -129,6 +133,15 @@ fn format(command: &Cmd) -> Format {
         | Cmd::Remote(_) => false,
         Cmd::Ls(args) => args.json,
         Cmd::Verify(args) => args.json,
+        Cmd::Acl(args) => match &args.command {
+            acl::args::Cmd::Get(args) => args.json,
+            acl::args::Cmd::Set(args) => args.json,
+        },
+        Cmd::Cors(args) => match &args.command {
+            cors::args::Cmd::Get(args) => args.json,
+            cors::args::Cmd::Set(args) => args.json,
+            cors::args::Cmd::Delete(args) => args.json,
+        },
         Cmd::Trash(args) => match &args.command {
             trash::args::Cmd::List(args) => args.json,
             trash::args::Cmd::Restore(args) => args.json,
@@ -207,5 +220,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Config(_) => conf::show(&cli.global, setup, env),
         Cmd::Dsn(storage::Dsn { command: storage::DsnCmd::Show(args) }) => storage::show(args, setup, world),
         Cmd::Remote(storage::Remote { command: storage::RemoteCmd::Env(args) }) => storage::env(args, setup, world),
+        Cmd::Acl(args) => acl::acl(args, setup, world).await,
+        Cmd::Cors(args) => cors::cors(args, setup, world).await,
     }
 }

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -31,14 +32,34 @@ pub struct Bars<'a> {
 impl<'a> Bars<'a> {
     /// Draws `progress` on stderr until dropped.
     pub fn start(output: &'a Output, progress: Arc<Progress>) -> Self {
+        Self::drawn(output, move |multi| {
+            let mut lines = Lines::default();
+            move || lines.draw(&multi, &progress)
+        })
+    }
+
+    /// One line with a number that grows.
+    pub fn counting(output: &'a Output, looked: Arc<AtomicU64>) -> Self {
+        Self::drawn(output, move |multi| {
+            let mut bar = None;
+            move || {
+                let bar = bar.get_or_insert_with(|| add(&multi, "{spinner} {msg}"));
+                bar.set_message(format!("{} looked at", human::files(looked.load(Relaxed))));
+                bar.tick();
+            }
+        })
+    }
+
+    /// Calls what `make` gives at each tick.
+    fn drawn<D: FnMut() + 'static>(output: &'a Output, make: impl FnOnce(MultiProgress) -> D + Send + 'static) -> Self {
         let multi = MultiProgress::with_draw_target(on_stderr());
         output.around(Some(multi.clone()));
         let (stop, stopped) = channel();
         let drawn = multi.clone();
         let thread = std::thread::spawn(move || {
-            let mut lines = Lines::default();
+            let mut draw = make(drawn);
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                lines.draw(&drawn, &progress);
+                draw();
             }
         });
         Self { output, multi, stop: Some(stop), thread: Some(thread) }

@@ -38,7 +38,7 @@ mod attributes;
 pub mod azure;
 pub mod browse;
 mod buffers;
-mod concurrent;
+pub(crate) mod concurrent;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod fence;

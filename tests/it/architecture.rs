@@ -269,7 +269,7 @@ fn every_integration_test_is_part_of_the_program() {
 }
 
 /// The documents for people.
-const DOCUMENTS: [&str; 21] = [
+const DOCUMENTS: [&str; 22] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -285,6 +285,7 @@ const DOCUMENTS: [&str; 21] = [
     "docs/json.md",
     "docs/look.md",
     "docs/moving.md",
+    "docs/permissions.md",
     "docs/projects.md",
     "docs/providers.md",
     "docs/servers.md",

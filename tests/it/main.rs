@@ -3,11 +3,13 @@
 #![expect(unreachable_pub, reason = "a test program has no outside")]
 
 mod architecture;
+mod cli_acl;
 mod cli_adopt;
 mod cli_azure;
 mod cli_changes;
 mod cli_config;
 mod cli_conflicts;
+mod cli_cors;
 mod cli_credentials;
 mod cli_disk;
 mod cli_dsn;

@@ -166,6 +166,27 @@ impl Acl {
     }
 }
 
+/// How public a container is, of a service that decides that for containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing is read without credentials.
+    Private,
+    /// Everybody reads what he knows the name of.
+    Objects,
+    /// Everybody reads, and lists.
+    Listed,
+}
+
+impl Level {
+    /// The canned ACL that comes next to it.
+    pub fn canned(self) -> Canned {
+        match self {
+            Self::Private => Canned::Private,
+            Self::Objects | Self::Listed => Canned::PublicRead,
+        }
+    }
+}
+
 /// What a bucket does with public access, whatever its objects' ACLs and its policy say: AWS's "Block Public Access"
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

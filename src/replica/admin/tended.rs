@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Acl, Admin, Block, Canned};
+use super::{Acl, Admin, Block, Canned, CorsRule, Level};
 use crate::model::Key;
-use crate::replica::Error;
 use crate::replica::access::{Access, refusal};
 use crate::replica::retry::{Patience, repeat};
 use crate::replica::throttle::Gate;
+use crate::replica::{Cause, Error};
 
 /// See the module's text.
 #[derive(Debug)]
@@ -71,5 +71,27 @@ impl Admin for Tended {
 
     async fn blocks(&self) -> Result<Vec<Block>, Error> {
         self.asked(|| self.inner.blocks()).await
+    }
+
+    async fn level(&self) -> Result<Level, Error> {
+        self.asked(|| self.inner.level()).await
+    }
+
+    async fn set_level(&self, level: Level) -> Result<(), Error> {
+        self.may_change()?;
+        self.asked(|| self.inner.set_level(level)).await
+    }
+
+    async fn cors(&self) -> Result<Vec<CorsRule>, Error> {
+        self.asked(|| self.inner.cors()).await
+    }
+
+    /// After an attempt without an answer the rules may be there already.
+    async fn set_cors(&self, rules: &[CorsRule], seen: &[CorsRule]) -> Result<(), Error> {
+        self.may_change()?;
+        match self.asked(|| self.inner.set_cors(rules, seen)).await {
+            Err(error) if error.cause == Cause::Precondition && self.cors().await? == rules => Ok(()),
+            result => result,
+        }
     }
 }

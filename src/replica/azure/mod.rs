@@ -26,6 +26,7 @@ use super::{
 use crate::model::{Entry, Filter, Key, Namespace, Version};
 
 mod address;
+mod admin;
 mod authorize;
 mod blocks;
 mod browse;

@@ -16,11 +16,15 @@ pub(super) enum Op {
     CopyBlob,
     SetBlobProperties,
     DeleteBlob,
+    GetContainerAcl,
+    SetContainerAcl,
+    GetServiceProperties,
+    SetServiceProperties,
 }
 
 /// All kinds with the name that summaries show, what a sentence says, the letters of a SAS of which one is needed
 /// (<https://learn.microsoft.com/en-us/rest/api/storageservices/create-account-sas>), and the built-in role.
-const ALL: [(Op, &str, &str, &str, &str); 11] = [
+const ALL: [(Op, &str, &str, &str, &str); 15] = [
     (Op::ListBlobs, "ListBlobs", "list", "l", READER),
     (Op::GetBlobProperties, "GetBlobProperties", "look up", "r", READER),
     (Op::GetBlobTags, "GetBlobTags", "read the tags of", "t", "Storage Blob Data Owner"),
@@ -32,10 +36,16 @@ const ALL: [(Op, &str, &str, &str, &str); 11] = [
     (Op::CopyBlob, "CopyBlob", "copy to", "wc", CONTRIBUTOR),
     (Op::SetBlobProperties, "SetBlobProperties", "set the headers of", "w", CONTRIBUTOR),
     (Op::DeleteBlob, "DeleteBlob", "delete", "d", CONTRIBUTOR),
+    (Op::GetContainerAcl, "GetContainerAcl", "read the access level of", "", OWNER),
+    (Op::SetContainerAcl, "SetContainerAcl", "set the access level of", "", OWNER),
+    (Op::GetServiceProperties, "GetServiceProperties", "read the CORS rules of the account of", "r", ACCOUNT),
+    (Op::SetServiceProperties, "SetServiceProperties", "set the CORS rules of the account of", "w", ACCOUNT),
 ];
 
 const READER: &str = "Storage Blob Data Reader";
 const CONTRIBUTOR: &str = "Storage Blob Data Contributor";
+const OWNER: &str = "Storage Blob Data Owner";
+const ACCOUNT: &str = "Storage Account Contributor";
 
 impl Op {
     /// The name in summaries and messages.
@@ -48,7 +58,7 @@ impl Op {
         ALL[self as usize].2
     }
 
-    /// Letters of a SAS's permissions, of which one is needed.
+    /// Letters of a SAS's permissions, of which one is needed; none where no signature is enough.
     pub(super) fn permissions(self) -> &'static str {
         ALL[self as usize].3
     }
@@ -60,7 +70,11 @@ impl Op {
 
     /// Letter and name of the resource type that an account's SAS must have.
     pub(super) fn resource_type(self) -> (char, &'static str) {
-        if self == Self::ListBlobs { ('c', "containers") } else { ('o', "objects") }
+        match self {
+            Self::ListBlobs | Self::GetContainerAcl | Self::SetContainerAcl => ('c', "containers"),
+            Self::GetServiceProperties | Self::SetServiceProperties => ('s', "service"),
+            _ => ('o', "objects"),
+        }
     }
 
     /// What the service does before it answers.

@@ -37,13 +37,20 @@ impl Sas {
 
     /// What it lacks for a kind of request, for people; `None` if it seems to allow it, or does not say.
     pub(super) fn lacks(&self, op: Op) -> Option<String> {
-        let types = self.types.as_deref().unwrap_or("sco");
+        // One of a container says nothing of types, and is good for nothing but that container.
+        let types = self.types.as_deref().unwrap_or("co");
         let (letter, word) = op.resource_type();
         if !types.contains(letter) {
+            let Some(types) = &self.types else {
+                return Some("it is for one container, not for the account".to_owned());
+            };
             return Some(format!("its resource types (srt={types}) lack `{letter}` ({word})"));
         }
-        let given = self.permissions.as_deref()?;
         let needed = op.permissions();
+        if needed.is_empty() {
+            return Some("no signature is enough for that, the account's key is".to_owned());
+        }
+        let given = self.permissions.as_deref()?;
         if needed.chars().any(|letter| given.contains(letter)) {
             return None;
         }

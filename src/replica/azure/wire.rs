@@ -14,7 +14,10 @@ use azure_identity::{
     ClientAssertionCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
     WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
-use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions, BlockBlobClient};
+use azure_storage_blob::{
+    BlobClient, BlobContainerClient, BlobContainerClientOptions, BlobServiceClient, BlobServiceClientOptions,
+    BlockBlobClient,
+};
 use tokio::time::Instant;
 
 use super::authorize::{self, Authorize, add_query};
@@ -37,6 +40,7 @@ pub(super) struct Wire {
     endpoint: String,
     who: Arc<Who>,
     client: OnceLock<Result<Client, Failure>>,
+    service: OnceLock<Result<Service, Failure>>,
     counts: Counts<Op>,
     gate: Gate,
     /// When the container last answered a request with success.
@@ -52,12 +56,22 @@ impl std::fmt::Debug for Client {
     }
 }
 
+/// The SDK's client for the account as a whole.
+struct Service(BlobServiceClient);
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Service")
+    }
+}
+
 impl Wire {
     pub(super) fn new(address: AzureAddress, gate: Gate) -> Self {
         let who = Arc::new(Who::new(address.credentials.clone(), address.renewal.clone()));
         let endpoint = address.service_url();
-        let (client, counts, answered) = (OnceLock::new(), Counts::default(), Mutex::new(None));
-        Self { address, endpoint, who, client, counts, gate, answered }
+        let (client, service, counts, answered) =
+            (OnceLock::new(), OnceLock::new(), Counts::default(), Mutex::new(None));
+        Self { address, endpoint, who, client, service, counts, gate, answered }
     }
 
     pub(super) fn address(&self) -> &AzureAddress {
@@ -71,6 +85,12 @@ impl Wire {
     /// The container.
     pub(super) fn container(&self) -> Result<&BlobContainerClient, Failure> {
         let client = self.client.get_or_init(|| connect(&self.address, &self.who).map(Client));
+        client.as_ref().map(|client| &client.0).map_err(Clone::clone)
+    }
+
+    /// The account's blob service.
+    pub(super) fn service(&self) -> Result<&BlobServiceClient, Failure> {
+        let client = self.service.get_or_init(|| connect_service(&self.address, &self.who).map(Service));
         client.as_ref().map(|client| &client.0).map_err(Clone::clone)
     }
 
@@ -169,11 +189,32 @@ impl Wire {
 }
 
 fn connect(address: &AzureAddress, who: &Arc<Who>) -> Result<BlobContainerClient, Failure> {
+    let Way { url, credential, client_options } = way(address, &format!("/{}", address.container), who)?;
+    let options = BlobContainerClientOptions { client_options, ..BlobContainerClientOptions::default() };
+    // A token over HTTP could be read on the way; the SDK refuses that.
+    BlobContainerClient::new(url, credential, Some(options)).map_err(|_| Failure::at(Stage::Credentials))
+}
+
+fn connect_service(address: &AzureAddress, who: &Arc<Who>) -> Result<BlobServiceClient, Failure> {
+    let Way { url, credential, client_options } = way(address, "/", who)?;
+    let options = BlobServiceClientOptions { client_options, ..BlobServiceClientOptions::default() };
+    BlobServiceClient::new(url, credential, Some(options)).map_err(|_| Failure::at(Stage::Credentials))
+}
+
+/// How requests get to a place.
+struct Way {
+    url: Url,
+    credential: Option<Arc<dyn TokenCredential>>,
+    client_options: ClientOptions,
+}
+
+/// To what lies at `path` below the service.
+fn way(address: &AzureAddress, path: &str, who: &Arc<Who>) -> Result<Way, Failure> {
     let service = address.service_url();
     let transport = Transport::new(&service).map_err(|_| Failure::at(Stage::Certificate))?;
     let transport = SdkTransport::new(Arc::new(transport));
     let authorize = Authorize::new(&address.account, Arc::clone(who)).ok_or_else(|| Failure::at(Stage::Credentials))?;
-    let url = Url::parse(&format!("{service}/{}", address.container)).map_err(|_| Failure::at(Stage::Request))?;
+    let url = Url::parse(&format!("{service}{path}")).map_err(|_| Failure::at(Stage::Request))?;
     let credential = match &address.credentials {
         Credentials::Identity(identity) => Some(token_source(identity, &transport)?),
         Credentials::Key(_) | Credentials::Sas(_) => None,
@@ -184,9 +225,7 @@ fn connect(address: &AzureAddress, who: &Arc<Who>) -> Result<BlobContainerClient
         transport: Some(transport),
         ..ClientOptions::default()
     };
-    let options = BlobContainerClientOptions { client_options, ..BlobContainerClientOptions::default() };
-    // A token over HTTP could be read on the way; the SDK refuses that.
-    BlobContainerClient::new(url, credential, Some(options)).map_err(|_| Failure::at(Stage::Credentials))
+    Ok(Way { url, credential, client_options })
 }
 
 fn token_source(identity: &Identity, transport: &SdkTransport) -> Result<Arc<dyn TokenCredential>, Failure> {

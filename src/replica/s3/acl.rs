@@ -1,5 +1,7 @@
 //! ACLs of objects: what the server says of them as plain values, and why one can't be set.
 
+use std::sync::atomic::Ordering;
+
 use aws_sdk_s3::types::{Grant as SdkGrant, ObjectCannedAcl, Owner, Permission as SdkPermission};
 
 use super::Inner;
@@ -152,6 +154,24 @@ impl Inner {
             Ok(all.into_iter().filter(|(is_set, _)| *is_set == Some(true)).map(|(_, block)| block).collect())
         };
         self.blocks.get_or_try_init(ask).await.cloned()
+    }
+
+    /// Before the first new object of a run: where nobody stated an ACL, and those that are there are public, it is said
+    /// that new ones are not. One request at most.
+    pub(super) async fn look_at_a_neighbour(&self) {
+        let Some(neighbour) = self.neighbour.get() else { return };
+        let is_stated = self.wire.address().acl.is_some();
+        if is_stated || !self.uses_acls() || self.neighbour_asked.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if self.object_acl(neighbour).await.is_ok_and(|acl| acl.is_public()) {
+            self.notices.add(format!(
+                "objects in {} can be read by everybody ({}), and no ACL is stated for new ones: they will not be. \
+                 --acl public-read, or acl = \"public-read\" of the remote, makes them public; \"private\" ends this warning",
+                self.name,
+                super::names::shown(neighbour)
+            ));
+        }
     }
 
     /// Refuses where it is known that there are no ACLs.

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::S3;
 use crate::model::Key;
 use crate::replica::Error;
-use crate::replica::admin::{Acl, Admin, Block, Canned};
+use crate::replica::admin::{Acl, Admin, Block, Canned, CorsRule};
 
 #[async_trait]
 impl Admin for S3 {
@@ -27,5 +27,13 @@ impl Admin for S3 {
 
     async fn blocks(&self) -> Result<Vec<Block>, Error> {
         self.inner.blocks().await
+    }
+
+    async fn cors(&self) -> Result<Vec<CorsRule>, Error> {
+        self.inner.cors().await
+    }
+
+    async fn set_cors(&self, rules: &[CorsRule], seen: &[CorsRule]) -> Result<(), Error> {
+        self.inner.set_cors(rules, seen).await
     }
 }

@@ -144,6 +144,8 @@ impl<'a> Pages<'a> {
             }
             if is_own(relative) {
                 inner.leftovers.note(relative, object.last_modified().and_then(epoch_ns));
+            } else if inner.neighbour.get().is_none() {
+                inner.neighbour.set(name.to_owned()).ok();
             }
             items.extend(item(relative, &object));
         }

@@ -9,7 +9,7 @@
 //! a 404 counts as absence only while the bucket itself answers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
@@ -39,6 +39,7 @@ mod carried;
 mod client;
 mod clock;
 mod copy;
+mod cors;
 mod delete;
 mod direct;
 mod document;
@@ -99,6 +100,9 @@ struct Inner {
     bucket_owner: OnceCell<Option<String>>,
     /// What the bucket blocks, once it was asked.
     blocks: OnceCell<Vec<Block>>,
+    /// An object that a listing showed, and whether its ACL was asked for.
+    neighbour: OnceLock<String>,
+    neighbour_asked: AtomicBool,
     /// A server refused to be asked for checksums.
     checksums_off: AtomicBool,
     /// Whether ETags that look like an MD5 were seen to be one.
@@ -133,6 +137,8 @@ impl S3 {
             acls_off: AtomicBool::new(false),
             bucket_owner: OnceCell::new(),
             blocks: OnceCell::new(),
+            neighbour: OnceLock::new(),
+            neighbour_asked: AtomicBool::new(false),
             checksums_off: AtomicBool::new(false),
             md5_etags: Mutex::default(),
             shelf: Shelf::default(),

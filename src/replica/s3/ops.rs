@@ -26,10 +26,13 @@ pub(super) enum Op {
     PutObjectAcl,
     GetBucketAcl,
     GetPublicAccessBlock,
+    GetBucketCors,
+    PutBucketCors,
+    DeleteBucketCors,
 }
 
 /// All kinds with the name that summaries show, what a sentence says, and the permission that each needs.
-const ALL: [(Op, &str, &str, &str); 21] = [
+const ALL: [(Op, &str, &str, &str); 24] = [
     (Op::HeadBucket, "HeadBucket", "look at", "s3:ListBucket"),
     (Op::ListObjects, "ListObjects", "list", "s3:ListBucket"),
     (Op::HeadObject, "HeadObject", "look up", "s3:GetObject"),
@@ -51,6 +54,9 @@ const ALL: [(Op, &str, &str, &str); 21] = [
     (Op::PutObjectAcl, "PutObjectAcl", "set the ACL of", "s3:PutObjectAcl"),
     (Op::GetBucketAcl, "GetBucketAcl", "read the ACL of", "s3:GetBucketAcl"),
     (Op::GetPublicAccessBlock, "GetPublicAccessBlock", "ask what is blocked of", "s3:GetBucketPublicAccessBlock"),
+    (Op::GetBucketCors, "GetBucketCors", "read the CORS rules of", "s3:GetBucketCORS"),
+    (Op::PutBucketCors, "PutBucketCors", "set the CORS rules of", "s3:PutBucketCORS"),
+    (Op::DeleteBucketCors, "DeleteBucketCors", "delete the CORS rules of", "s3:PutBucketCORS"),
 ];
 
 impl Op {

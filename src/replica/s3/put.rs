@@ -62,6 +62,7 @@ impl Inner {
                     self.must_be(object, put.expect).await?;
                     self.must_hold_nothing(object).await?;
                 }
+                self.look_at_a_neighbour().await;
                 Headers::fresh(object, self.acl_of_new())
             }
             Expect::Version(version) => {

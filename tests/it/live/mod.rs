@@ -7,6 +7,7 @@ use aws_sdk_s3::Client;
 use mediasync::replica::s3::{Addressing, Credentials, S3Address};
 use mediasync::secret::Secret;
 
+mod admin;
 mod azure;
 mod azure_cli;
 mod azure_copy;

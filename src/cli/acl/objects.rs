@@ -1,0 +1,87 @@
+//! Goes over all objects of a place, some at a time, and shows on a terminal how far it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::progress::Bars;
+use crate::config::CONCURRENCY;
+use crate::model::{Filter, FilterRules, Item, Key};
+use crate::replica::concurrent::each;
+use crate::replica::{Cause, Error, Replica};
+use crate::survey::problem_of;
+
+/// What was asked of one object.
+pub(super) type Answer<T> = (Key, Result<T, Error>);
+
+/// How it went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    /// Objects that were looked at, those with problems included.
+    pub(super) objects: u64,
+    /// Objects and names that something was wrong with.
+    pub(super) problems: u64,
+}
+
+/// Asks `make` for every object, and tells `done` of each answer. Problems are printed here.
+///
+/// # Errors
+/// The listing broke, or an answer says that nothing else will work either; with the sums so far.
+pub(super) async fn over<T, M, F>(
+    replica: &dyn Replica,
+    output: &Output,
+    make: M,
+    mut done: impl FnMut(&Key, T) + Send,
+) -> (Sums, Result<(), Failure>)
+where
+    M: Fn(Key) -> F + Sync,
+    F: Future<Output = Answer<T>> + Send,
+    T: Send,
+{
+    let looked = Arc::new(AtomicU64::new(0));
+    let _bars = output.shows_progress().then(|| Bars::counting(output, Arc::clone(&looked)));
+    let (mut sums, mut end, mut is_complete) = (Sums::default(), None, false);
+    let everything = Filter::new(FilterRules::default()).expect("no rules are no bad rules");
+    let mut listing = replica.list(None, &Arc::new(everything));
+    while let Some(batch) = listing.items.recv().await {
+        let items = match batch {
+            Ok(items) => items,
+            Err(error) => return (sums, Err(error.into())),
+        };
+        let mut keys = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Item::Present(key, _) => keys.push(key),
+                Item::Unknown(_, problem) | Item::Nameless(problem) => {
+                    sums.problems += 1;
+                    output.problem(None, &problem);
+                }
+                Item::Skipped(..) => {}
+                Item::End => is_complete = true,
+            }
+        }
+        each(CONCURRENCY, keys, &make, |_, (key, answer)| {
+            sums.objects += 1;
+            looked.fetch_add(1, Relaxed);
+            match answer {
+                Ok(value) => done(&key, value),
+                Err(error) if matches!(error.cause, Cause::Stop | Cause::Unsupported) => {
+                    end = Some(error);
+                    return false;
+                }
+                Err(error) => {
+                    sums.problems += 1;
+                    output.problem(None, &problem_of(&key, &error));
+                }
+            }
+            true
+        })
+        .await;
+        if let Some(error) = end {
+            return (sums, Err(error.into()));
+        }
+    }
+    let broken = || Failure::error(format!("the listing of {} broke off", replica.name()));
+    (sums, if is_complete { Ok(()) } else { Err(broken()) })
+}
