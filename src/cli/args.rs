@@ -147,6 +147,9 @@ Examples:
     /// Print the URL of a file, the public one or one that is good for a while
     #[command(after_help = super::url::help())]
     Url(super::url::Url),
+    /// Set up a first job: finds DSNs, tries the connection, writes the configuration
+    #[command(after_help = help(super::init::HELP))]
+    Init(super::init::Init),
     /// Check the configuration, or show what holds and where it comes from
     #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help(super::conf::HELP))]
     Config(super::conf::Conf),
@@ -156,6 +159,12 @@ Examples:
     /// Hand the credentials of a remote to another program
     #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help(super::storage::HELP_REMOTE))]
     Remote(super::storage::Remote),
+    /// Print what a shell needs to complete commands and flags
+    #[command(after_help = help(super::shells::HELP))]
+    Completions(super::shells::Completions),
+    /// Print manual pages
+    #[command(after_help = help(super::manual::HELP))]
+    Man(super::manual::Manual),
     /// Do exactly what a saved plan says
     #[command(after_help = help("\
 Refuses when a side has changed since.
@@ -481,9 +490,32 @@ mod tests {
         assert_eq!(
             names,
             [
-                "push", "pull", "mirror", "sync", "daemon", "status", "pause", "resume", "history", "approve",
-                "resolve", "trash", "acl", "cors", "forget", "service", "ls", "verify", "url", "config", "dsn",
-                "remote", "apply"
+                "push",
+                "pull",
+                "mirror",
+                "sync",
+                "daemon",
+                "status",
+                "pause",
+                "resume",
+                "history",
+                "approve",
+                "resolve",
+                "trash",
+                "acl",
+                "cors",
+                "forget",
+                "service",
+                "ls",
+                "verify",
+                "url",
+                "init",
+                "config",
+                "dsn",
+                "remote",
+                "completions",
+                "man",
+                "apply"
             ]
         );
     }

@@ -23,12 +23,14 @@ pub mod failure;
 mod fixtures;
 pub mod forget;
 pub mod human;
+pub mod init;
 pub mod interrupt;
 pub mod json;
 mod lease;
 pub mod logging;
 pub mod ls;
 pub mod managed;
+pub mod manual;
 pub mod meant;
 pub mod output;
 pub mod ownership;
@@ -45,6 +47,7 @@ pub mod service;
 pub mod settle;
 pub mod setup;
 pub mod shell;
+pub mod shells;
 pub mod spot;
 pub mod status;
 pub mod stderr;
@@ -93,6 +96,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         _ => logging::start(&output, cli.global.verbose),
     }
     let done = early(&cli, &output, &env).unwrap_or_else(|| {
+        if let Cmd::Init(args) = &cli.command {
+            return start(runtime, init::init(args, &cli.global, &output, &env));
+        }
         match Setup::new(&cli.global, Arc::clone(&output), &env) {
             Ok(setup) => {
                 // A daemon reads it itself, and logs that.
@@ -130,7 +136,10 @@ fn format(command: &Cmd) -> Format {
         | Cmd::Forget(_)
         | Cmd::Service(_)
         | Cmd::Url(_)
-        | Cmd::Remote(_) => false,
+        | Cmd::Remote(_)
+        | Cmd::Init(_)
+        | Cmd::Completions(_)
+        | Cmd::Man(_) => false,
         Cmd::Ls(args) => args.json,
         Cmd::Verify(args) => args.json,
         Cmd::Acl(args) => match &args.command {
@@ -188,6 +197,8 @@ fn start(
 fn early(cli: &Cli, output: &Arc<Output>, env: crate::config::places::Env<'_>) -> Option<Result<Exit, Failure>> {
     match &cli.command {
         Cmd::Config(args) if matches!(args.command, conf::Cmd::Check(_)) => Some(conf::check(&cli.global, output, env)),
+        Cmd::Completions(args) => Some(Ok(shells::completions(args, output))),
+        Cmd::Man(args) => Some(manual::manual(args, output)),
         _ => None,
     }
 }
@@ -218,6 +229,9 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Ls(args) => ls::ls(args, setup, world).await,
         Cmd::Url(args) => url::url(args, setup, world).await,
         Cmd::Config(_) => conf::show(&cli.global, setup, env),
+        Cmd::Init(args) => init::init(args, &cli.global, &setup.output, env).await,
+        Cmd::Completions(args) => Ok(shells::completions(args, &setup.output)),
+        Cmd::Man(args) => manual::manual(args, &setup.output),
         Cmd::Dsn(storage::Dsn { command: storage::DsnCmd::Show(args) }) => storage::show(args, setup, world),
         Cmd::Remote(storage::Remote { command: storage::RemoteCmd::Env(args) }) => storage::env(args, setup, world),
         Cmd::Acl(args) => acl::acl(args, setup, world).await,

@@ -359,13 +359,18 @@ impl Output {
 
     /// Asks a person; [`Output::answer`] waits for what is typed. Bars are not drawn until [`Output::answered`].
     pub fn prompt(&self, question: &str) {
+        self.question(&format!("{question} [y/N] "));
+    }
+
+    /// Shows a question, to its last blank; [`Output::line`] waits for what is typed.
+    pub(super) fn question(&self, question: &str) {
         let mut streams = self.streams();
         if let Some(bars) = &streams.bars {
             bars.clear().ok();
             bars.set_draw_target(ProgressDrawTarget::hidden());
         }
         self.flush_out(&mut streams);
-        write!(streams.err, "{question} [y/N] ").ok();
+        write!(streams.err, "{question}").ok();
         streams.err.flush().ok();
     }
 
@@ -378,9 +383,14 @@ impl Output {
 
     /// Waits for a line on stdin; anything but `yes` or `y` is a no.
     pub fn answer() -> bool {
-        let mut answer = String::new();
-        let read = io::stdin().lock().read_line(&mut answer);
-        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+        Self::line().is_some_and(|answer| matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Waits for a line on stdin; `None` at its end.
+    pub(super) fn line() -> Option<String> {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        read.is_ok_and(|bytes| bytes > 0).then_some(line)
     }
 
     /// From now on everything is printed around these bars; `None` ends that.

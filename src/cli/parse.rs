@@ -2,18 +2,23 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::args::Cli;
 
-/// Reads the command line. A pull fills a directory, which has no ACLs of its own: there `--acl` is not offered.
+/// All commands and flags. A pull fills a directory, which has no ACLs of its own: there `--acl` is not offered.
+pub fn command() -> Command {
+    Cli::command()
+        .mut_subcommand("pull", |pull| pull.mut_arg("acl", |acl| acl.hide(true)))
+        .mut_subcommand("trash", |trash| trash.mut_subcommand("restore", |restore| restore.mut_arg("yes", asks_less)))
+}
+
+/// Reads the command line.
 ///
 /// # Errors
 /// What clap has to say, help and version too.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command()
-        .mut_subcommand("pull", |pull| pull.mut_arg("acl", |acl| acl.hide(true)))
-        .mut_subcommand("trash", |trash| trash.mut_subcommand("restore", |restore| restore.mut_arg("yes", asks_less)));
+    let mut command = command();
     let matches = command.try_get_matches_from_mut(help_as_a_flag(args))?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }

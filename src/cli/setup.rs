@@ -106,6 +106,27 @@ impl Setup {
         })
     }
 
+    /// With a configuration that is no file yet.
+    ///
+    /// # Errors
+    /// No place for the state.
+    pub(super) fn of(global: &Global, output: Arc<Output>, env: Env<'_>, config: Config) -> Result<Self, Failure> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let origin = if config.path == Path::new(places::SYSTEM_FILE) { Origin::System } else { Origin::Project };
+        Ok(Self {
+            output,
+            commands: Arc::new(Commands::new(config.base())),
+            config_file: Some(config.path.clone()),
+            state_dir: state_dir(global, &config, Some(origin), env)?,
+            config,
+            repeated: repeated(global),
+            warning: None,
+            project: places::project_root(&here, Path::exists),
+            texts: Texts::default(),
+            master: Master::Person,
+        })
+    }
+
     /// Without the configuration, which can't be used: only what a daemon is asked by. `None` where no state directory can be
     /// told, or none was named or found.
     pub fn without_config(global: &Global, output: Arc<Output>, env: Env<'_>) -> Option<Self> {
@@ -194,8 +215,7 @@ pub(super) fn no_file(what: &str, env: Env<'_>) -> Failure {
     let project = places::project_root(&here, Path::exists);
     let looked = places::candidates((&here, project.as_deref()), env).map(|(path, _)| shown(&path));
     let message = format!("{what}; looked for {}", looked.collect::<Vec<_>>().join(", "));
-    Failure::usage(message)
-        .hint("begin with a copy of config.example.toml as mediasync.toml, or name it with --config FILE")
+    Failure::usage(message).hint("mediasync init makes one; one that is elsewhere is named with --config FILE")
 }
 
 /// The text of a configuration file.

@@ -269,7 +269,7 @@ fn every_integration_test_is_part_of_the_program() {
 }
 
 /// The documents for people.
-const DOCUMENTS: [&str; 22] = [
+const DOCUMENTS: [&str; 23] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -290,6 +290,7 @@ const DOCUMENTS: [&str; 22] = [
     "docs/providers.md",
     "docs/servers.md",
     "docs/service.md",
+    "docs/setup.md",
     "docs/symlinks.md",
     "docs/verify.md",
 ];

@@ -74,9 +74,14 @@ fn the_timer_makes_up_a_missed_run_of_its_service() {
 fn the_package_has_all_units_and_its_scripts_start_nothing() {
     let manifest = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
     let deb = manifest.split("[package.metadata.deb]").nth(1).unwrap().split("\n[").next().unwrap();
-    for part in
-        ["packaging/systemd/*.service", "packaging/systemd/*.timer", "mediasync.sysusers", "config.example.toml"]
-    {
+    for part in [
+        "packaging/systemd/*.service",
+        "packaging/systemd/*.timer",
+        "mediasync.sysusers",
+        "config.example.toml",
+        "target/package/man/*.1",
+        "usr/share/bash-completion/completions/mediasync",
+    ] {
         assert!(deb.contains(part), "{part}");
     }
     for script in ["postinst", "prerm", "postrm"] {

@@ -34,7 +34,10 @@ use crate::sync::{Approval, Cycle, Ending, Halt, Observer, Progress, Report, Run
 mod confirm;
 mod deletions;
 mod pending;
+mod preview;
 mod way_back;
+
+pub(in crate::cli) use preview::preview;
 
 /// Runs all jobs, goes on past a failed one, and gives the worst of their exits.
 pub async fn all(tasks: Vec<JobTask>, setup: &Setup) -> Exit {

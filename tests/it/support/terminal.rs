@@ -1,7 +1,7 @@
-//! The program on a terminal of its own.
+//! The program on a terminal: what it shows is waited for, and answers are typed. Ctrl-C is a key there.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Terminal {
     child: Child,
+    keys: File,
     heard: Arc<Mutex<Vec<u8>>>,
+    /// What was waited for already.
+    at: usize,
 }
 
 impl Terminal {
@@ -40,6 +43,7 @@ impl Terminal {
         let child = command.spawn().expect("the program starts");
         drop(command);
         let (mut master, heard) = (File::from(master), Arc::new(Mutex::new(Vec::new())));
+        let keys = master.try_clone().expect("a second descriptor");
         let into = Arc::clone(&heard);
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
@@ -48,12 +52,32 @@ impl Terminal {
                 into.lock().unwrap().extend_from_slice(&bytes[..count]);
             }
         });
-        Self { child, heard }
+        Self { child, keys, heard, at: 0 }
     }
 
     /// All that was shown so far.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.heard.lock().unwrap()).replace("\r\n", "\n")
+    }
+
+    /// Waits until it shows a text, after what was waited for before.
+    #[track_caller]
+    pub(crate) fn shows(&mut self, text: &str) {
+        let begun = Instant::now();
+        loop {
+            let all = self.text();
+            if let Some(found) = all[self.at..].find(text) {
+                self.at += found + text.len();
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{text:?} is not shown:\n{all}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Types.
+    pub(crate) fn types(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).expect("the terminal takes keys");
     }
 
     /// Waits for its end: the exit code, and all that was shown.

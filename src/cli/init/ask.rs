@@ -1,0 +1,124 @@
+//! Questions on a terminal, each with a default that a bare Enter takes. Without a terminal, or where nobody wants to be
+//! asked, the default is the answer.
+
+use std::sync::Arc;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+
+/// An answer to a question for yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usual {
+    /// Yes.
+    Yes,
+    /// No.
+    No,
+}
+
+/// Somebody who can be asked, or nobody.
+pub(super) struct Asker<'a> {
+    output: &'a Arc<Output>,
+    /// Whether there is a person.
+    person: bool,
+}
+
+/// Whoever was asked went away.
+pub(super) fn stopped() -> Failure {
+    Failure { exit: Exit::Interrupted, ..Failure::error("stopped; nothing was written") }
+}
+
+impl<'a> Asker<'a> {
+    /// `agreed` is whether all defaults were agreed to before.
+    pub(super) fn new(output: &'a Arc<Output>, agreed: Usual) -> Self {
+        Self { output, person: agreed == Usual::No && output.can_ask() }
+    }
+
+    /// Whether there is somebody to ask.
+    pub(super) fn asks(&self) -> bool {
+        self.person
+    }
+
+    /// What was wrong with an answer.
+    pub(super) fn complain(&self, failure: &Failure) {
+        self.output.failure(None, failure);
+    }
+
+    async fn line(&self, question: &str) -> Result<String, Failure> {
+        self.output.question(question);
+        let line = tokio::task::spawn_blocking(Output::line).await.ok().flatten();
+        line.map(|line| line.trim().to_owned()).ok_or_else(stopped)
+    }
+
+    /// A text.
+    pub(super) async fn text(&self, question: &str, usual: Option<&str>) -> Result<String, Failure> {
+        let Some(usual) = usual else { return self.needed(question).await };
+        if !self.person {
+            return Ok(usual.to_owned());
+        }
+        let line = self.line(&format!("{question} [{usual}] ")).await?;
+        Ok(if line.is_empty() { usual.to_owned() } else { line })
+    }
+
+    async fn needed(&self, question: &str) -> Result<String, Failure> {
+        loop {
+            if !self.person {
+                return Err(Failure::usage("init can't ask here, and a flag is missing"));
+            }
+            let line = self.line(&format!("{question}: ")).await?;
+            if !line.is_empty() {
+                return Ok(line);
+            }
+        }
+    }
+
+    /// Yes or no.
+    pub(super) async fn yes(&self, question: &str, usual: Usual) -> Result<Usual, Failure> {
+        if !self.person {
+            return Ok(usual);
+        }
+        let shown = match usual {
+            Usual::Yes => "[Y/n]",
+            Usual::No => "[y/N]",
+        };
+        loop {
+            match self.line(&format!("{question} {shown} ")).await?.to_ascii_lowercase().as_str() {
+                "" => return Ok(usual),
+                "y" | "yes" => return Ok(Usual::Yes),
+                "n" | "no" => return Ok(Usual::No),
+                _ => {}
+            }
+        }
+    }
+
+    /// The number of an option, counted from 1; the first one is the default.
+    pub(super) async fn number(&self, question: &str, options: &[&str]) -> Result<usize, Failure> {
+        if !self.person {
+            return Ok(1);
+        }
+        self.list(options.iter().copied());
+        loop {
+            let line = self.line(&format!("{question} [1] ")).await?;
+            match line.parse::<usize>() {
+                _ if line.is_empty() => return Ok(1),
+                Ok(number @ 1..) if number <= options.len() => return Ok(number),
+                _ => {}
+            }
+        }
+    }
+
+    /// The number of one of those that were found, the first by default, or another text.
+    pub(super) async fn one_of(&self, question: &str, found: &[String]) -> Result<String, Failure> {
+        if self.person {
+            self.list(found.iter().map(String::as_str));
+        }
+        self.text(question, (!found.is_empty()).then_some("1")).await
+    }
+
+    fn list<'t>(&self, options: impl Iterator<Item = &'t str>) {
+        let lines: Vec<String> = options.enumerate().map(|(at, option)| format!("  {}) {option}", at + 1)).collect();
+        if !lines.is_empty() {
+            self.output.say(&lines.join("\n"));
+        }
+    }
+}
