@@ -47,7 +47,14 @@ def objects_of(s3, bucket, prefix):
 
 
 def uploads_of(s3, bucket, prefix):
-    for upload in s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads") or []:
+    try:
+        found = s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads") or []
+    except s3.exceptions.ClientError as error:
+        # SeaweedFS, where the bucket never had one.
+        if error.response["Error"]["Code"] != "NoSuchUpload":
+            raise
+        found = []
+    for upload in found:
         if upload["Key"].startswith(prefix):
             yield upload
 
