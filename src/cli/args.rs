@@ -144,6 +144,9 @@ Examples:
     /// Compare what two places hold, by checksums or byte by byte
     #[command(override_usage = "mediasync verify [OPTIONS] <JOB|SRC DST>", after_help = super::verify::args::help())]
     Verify(super::verify::args::Verify),
+    /// List the junk that was pushed to a remote, and remove it
+    #[command(after_help = super::trash::purge::help())]
+    PurgeJunk(super::trash::purge::Purge),
     /// Print the URL of a file, the public one or one that is good for a while
     #[command(after_help = super::url::help())]
     Url(super::url::Url),
@@ -508,6 +511,7 @@ mod tests {
                 "service",
                 "ls",
                 "verify",
+                "purge-junk",
                 "url",
                 "init",
                 "config",

@@ -141,6 +141,7 @@ fn format(command: &Cmd) -> Format {
         | Cmd::Completions(_)
         | Cmd::Man(_) => false,
         Cmd::Ls(args) => args.json,
+        Cmd::PurgeJunk(args) => args.json,
         Cmd::Verify(args) => args.json,
         Cmd::Acl(args) => match &args.command {
             acl::args::Cmd::Get(args) => args.json,
@@ -226,6 +227,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Service(args) => service::service(args, cli.global.state_dir.as_deref(), setup, world),
         Cmd::Trash(args) => trash::trash(args, setup, world).await,
         Cmd::Verify(args) => verify::verify(args, setup, world).await,
+        Cmd::PurgeJunk(args) => trash::purge::purge(args, setup, world).await,
         Cmd::Ls(args) => ls::ls(args, setup, world).await,
         Cmd::Url(args) => url::url(args, setup, world).await,
         Cmd::Config(_) => conf::show(&cli.global, setup, env),

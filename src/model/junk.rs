@@ -8,6 +8,8 @@
 //! The names come from github.com/github/gitignore (Global/), Nextcloud's and rclone's own lists and the vendors'
 //! documentation. A `*` stands for any bytes. The tables are public so that the user documentation is made from them.
 
+use super::{Key, OWN_PREFIX};
+
 /// How a row compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Letters {
@@ -128,6 +130,38 @@ pub const JUNK_DIRECTORIES: &[(Letters, &str)] = {
 /// Files that are junk only at the root: `MANIFEST` is what a Divio backup leaves there.
 pub const JUNK_AT_ROOT: &[&str] = &["MANIFEST"];
 
+/// Why a key that stands in a bucket is junk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JunkBy {
+    /// Its own name is on the list.
+    Name,
+    /// A folder above it is: whatever it is called itself.
+    Folder,
+    /// It is called like AppleDouble data; only its content shows whether it is.
+    AppleDouble,
+}
+
+/// Whether a key is junk by the list alone, without any rule of a user's; never what is ours.
+pub fn junk_by(key: &Key) -> Option<JunkBy> {
+    if key.components().any(|name| name.starts_with(OWN_PREFIX)) {
+        return None;
+    }
+    let name = key.name();
+    let is_root = key.parent().is_none();
+    if is_junk_file(name) || (is_root && JUNK_AT_ROOT.contains(&name)) {
+        return Some(JunkBy::Name);
+    }
+    if key.parent().is_some_and(|parent| parent.split('/').any(is_junk_directory)) {
+        return Some(JunkBy::Folder);
+    }
+    (name.len() > 2 && name.starts_with("._")).then_some(JunkBy::AppleDouble)
+}
+
+/// Whether content begins as AppleDouble data does (RFC 1740).
+pub fn is_apple_double(content: &[u8]) -> bool {
+    content.starts_with(&[0x00, 0x05, 0x16, 0x07])
+}
+
 /// Whether a file of this name is junk.
 pub(super) fn is_junk_file(name: &str) -> bool {
     let name = name.as_bytes();
@@ -210,6 +244,35 @@ fn fits(row: &[u8], name: &[u8], letters: Letters) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_junk_in_a_bucket_is_what_a_push_leaves_out_by_name() {
+        use crate::model::{Filter, FilterRules, SkipReason, Verdict};
+        let filter = Filter::new(FilterRules::default()).unwrap();
+        for (text, expected) in [
+            (".DS_Store", Some(JunkBy::Name)),
+            ("a/b/thumbs.DB", Some(JunkBy::Name)),
+            ("MANIFEST", Some(JunkBy::Name)),
+            ("a/MANIFEST", None),
+            ("a/@eaDir/photo.jpg", Some(JunkBy::Folder)),
+            ("@eaDir/.DS_Store", Some(JunkBy::Name)),
+            ("@eaDir", None),
+            ("lost+found.jpg", None),
+            ("a/photo.jpg", None),
+            ("x.swf", None),
+            (".mediasync/trash/r/.DS_Store", None),
+            ("a/.htaccess", None),
+        ] {
+            let key = Key::new(text).unwrap();
+            assert_eq!(junk_by(&key), expected, "{text}");
+            let pushed = filter.verdict(&key, 1) == Verdict::Out(SkipReason::Junk);
+            assert_eq!(expected.is_some(), pushed, "{text}");
+        }
+        for (text, expected) in [("a/._b.jpg", Some(JunkBy::AppleDouble)), ("._", None), (".b", None)] {
+            assert_eq!(junk_by(&Key::new(text).unwrap()), expected, "{text}");
+        }
+        assert!(is_apple_double(&[0, 5, 0x16, 7, 0]) && !is_apple_double(b"GIF8") && !is_apple_double(&[0, 5]));
+    }
 
     #[test]
     fn every_row_matches_a_name_made_from_it() {

@@ -26,6 +26,7 @@ mod cli_output;
 mod cli_project;
 mod cli_pull;
 mod cli_pull_harm;
+mod cli_purge;
 mod cli_safety;
 mod cli_service;
 mod cli_shells;

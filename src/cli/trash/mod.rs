@@ -16,6 +16,7 @@ mod empty;
 mod leased;
 mod list;
 mod place;
+pub mod purge;
 mod restore;
 mod restoring;
 mod send;

@@ -20,7 +20,9 @@ use super::names::{Names, Spot};
 use super::root::{DIRECTORY, Dir, Root, split};
 use super::stamp::Stamp;
 use super::tidy::Leftovers;
-use crate::model::{Filter, Item, Key, OWN_PREFIX, Problem, ProblemKind, Reach, SkipReason, Symlinks, link_name};
+use crate::model::{
+    Filter, Item, Key, OWN_PREFIX, Problem, ProblemKind, Reach, SkipReason, Symlinks, is_apple_double, link_name,
+};
 use crate::replica::Error;
 
 mod said;
@@ -299,7 +301,7 @@ impl Walk<'_> {
         let mut magic = [0_u8; 4];
         let read = openat(dir, name, flags, Mode::empty()).and_then(|fd| rustix::io::pread(fd, &mut magic, 0));
         // What can't be read is taken for a file, and reading it later says why not.
-        read == Ok(4) && magic == [0x00, 0x05, 0x16, 0x07]
+        read == Ok(4) && is_apple_double(&magic)
     }
 
     fn descend(&mut self, dir: Key, way: Way) -> Result<(), Halt> {
