@@ -56,6 +56,7 @@ pub mod model;
 mod pair_up;
 pub mod plan;
 mod plan_store;
+pub mod reach;
 mod recover;
 pub mod replica;
 mod report;

@@ -65,6 +65,8 @@ pub enum Reason {
     Certificate,
     /// There is no TLS at the other end, or none that fits.
     Tls,
+    /// What answers does not speak HTTP; it may want TLS.
+    Http,
     /// It took too long.
     Timeout,
     /// The connection broke, or anything else.
@@ -93,6 +95,9 @@ impl Reason {
             }
             if text.contains("corrupt message") || text.contains("received fatal alert") {
                 return Self::Tls;
+            }
+            if text.contains("invalid http version") {
+                return Self::Http;
             }
             source = e.source();
         }

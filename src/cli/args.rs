@@ -162,6 +162,9 @@ Examples:
     /// Hand the credentials of a remote to another program
     #[command(arg_required_else_help = true, disable_help_subcommand = true, after_help = help(super::storage::HELP_REMOTE))]
     Remote(super::storage::Remote),
+    /// Find out why it does not work: one line a check, with what to do
+    #[command(after_help = super::doctor::args::HELP)]
+    Doctor(super::doctor::args::Doctor),
     /// Print what a shell needs to complete commands and flags
     #[command(after_help = help(super::shells::HELP))]
     Completions(super::shells::Completions),
@@ -517,6 +520,7 @@ mod tests {
                 "config",
                 "dsn",
                 "remote",
+                "doctor",
                 "completions",
                 "man",
                 "apply"

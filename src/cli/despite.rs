@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::args::{Cli, Cmd};
 use super::client;
 use super::dispatch;
+use super::doctor;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::meant;
@@ -21,6 +22,11 @@ use crate::config::places::Env;
 /// # Errors
 /// `failure`, where there is no such daemon or the command needs the configuration.
 pub(super) async fn despite(cli: &Cli, failure: Failure, output: &Arc<Output>, env: Env<'_>) -> Result<Exit, Failure> {
+    if let Cmd::Doctor(args) = &cli.command
+        && !args.policy
+    {
+        return Ok(doctor::without_config(&failure, output));
+    }
     let looks = match &cli.command {
         Cmd::Status(_) => true,
         Cmd::Pause(_) | Cmd::Resume(_) => false,

@@ -17,6 +17,7 @@ mod consent;
 pub mod cors;
 pub mod daemon;
 mod despite;
+pub mod doctor;
 pub mod exit;
 pub mod failure;
 #[cfg(test)]
@@ -152,6 +153,7 @@ fn format(command: &Cmd) -> Format {
             cors::args::Cmd::Set(args) => args.json,
             cors::args::Cmd::Delete(args) => args.json,
         },
+        Cmd::Doctor(args) => args.json,
         Cmd::Trash(args) => match &args.command {
             trash::args::Cmd::List(args) => args.json,
             trash::args::Cmd::Restore(args) => args.json,
@@ -224,6 +226,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Apply(args) => approve::apply(args, setup, world).await,
         Cmd::Resolve(args) => settle::settle(args, setup, world).await,
         Cmd::Forget(args) => forget::forget(args, setup, world).await,
+        Cmd::Doctor(args) => doctor::doctor(args, setup, world).await,
         Cmd::Service(args) => service::service(args, cli.global.state_dir.as_deref(), setup, world),
         Cmd::Trash(args) => trash::trash(args, setup, world).await,
         Cmd::Verify(args) => verify::verify(args, setup, world).await,

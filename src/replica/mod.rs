@@ -5,8 +5,7 @@
 //! buckets, on the server in the test process and on real ones. Differences between providers are [`Capabilities`],
 //! never questions like "is it S3?".
 //!
-//! Cross-cutting behaviour is a stack of decorators: [`retry`] repeats what is worth repeating, [`throttle`] bounds
-//! concurrency and bandwidth, [`access`] enforces what the user allowed.
+//! Decorators: [`retry`] repeats what is worth it, [`throttle`] bounds how much at once, [`access`] holds what is allowed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +37,7 @@ mod attributes;
 pub mod azure;
 pub mod browse;
 mod buffers;
+pub mod checkup;
 pub(crate) mod concurrent;
 #[cfg(test)]
 pub(crate) mod fake;

@@ -81,6 +81,8 @@ pub(crate) enum Stage {
     Certificate,
     /// The TLS handshake failed: the other side does not speak TLS, or refused ours.
     Tls,
+    /// What answers does not speak HTTP.
+    Http,
     /// The connection broke, or could not be made for another reason.
     Network,
     /// Nothing came in time.
@@ -95,7 +97,7 @@ impl Stage {
         match self {
             Self::Credentials | Self::Certificate | Self::Tls => Some(Cause::Stop),
             Self::Request => Some(Cause::Refused),
-            Self::Dns | Self::Refused | Self::Network | Self::Timeout | Self::Unreadable => Some(again),
+            Self::Dns | Self::Refused | Self::Http | Self::Network | Self::Timeout | Self::Unreadable => Some(again),
             Self::Answered => None,
         }
     }
@@ -109,6 +111,7 @@ impl Stage {
             Self::Refused => format!("{host} refused the connection"),
             Self::Certificate => format!("the TLS certificate of {host} is not trusted"),
             Self::Tls => format!("{host} does not speak TLS, or not with this program"),
+            Self::Http => format!("what answers at {host} does not speak HTTP in the clear"),
             Self::Network => format!("the connection to {host} broke"),
             Self::Timeout => format!("{host} did not answer in time"),
             Self::Request => "the request could not be built".to_owned(),
@@ -157,7 +160,7 @@ mod tests {
     #[test]
     fn failures_without_an_answer_are_worth_another_try_unless_trying_can_not_help() {
         let again = Cause::Transient { throttled: false, after: None };
-        for stage in [Stage::Dns, Stage::Refused, Stage::Network, Stage::Timeout, Stage::Unreadable] {
+        for stage in [Stage::Dns, Stage::Refused, Stage::Http, Stage::Network, Stage::Timeout, Stage::Unreadable] {
             assert_eq!(stage.cause(again), Some(again), "{stage:?}");
         }
         for stage in [Stage::Certificate, Stage::Tls, Stage::Credentials] {

@@ -38,7 +38,7 @@ fn all_mistakes_have_their_line_and_character_and_what_to_write() {
     assert_eq!((&lines[2]["type"], &lines[2]["line"], &lines[2]["column"]), (&"mistake".into(), &7.into(), &10.into()));
     assert_eq!(lines[2]["key"], "job.up.mode");
     let last = &lines[4];
-    assert_eq!((&last["type"], &last["mistakes"], &last["exit"]), (&"check".into(), &4.into(), &2.into()));
+    assert_eq!((&last["type"], &last["mistakes"], &last["exit"]), (&"checked".into(), &4.into(), &2.into()));
     let broken = with(&sandbox, "[state\ndsn = 's3://KEY:hunter2@b'\n", &["config", "check"]).exits(2);
     broken.says(&["mediasync.toml:1:", ": mistake: "]).never_says("hunter2");
 }

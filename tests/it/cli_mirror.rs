@@ -22,6 +22,7 @@ fn dressed() -> Attributes {
         content_disposition: Some("attachment; filename=\"x\"".to_owned()),
         cache_control: Some("public, max-age=31536000".to_owned()),
         storage_class: None,
+        tagging: None,
     }
 }
 

@@ -84,7 +84,7 @@ pub(in crate::cli) fn check(global: &Global, output: &Arc<Output>, env: Env<'_>)
     output.data(&match output.format() {
         Format::Human => format!("{}: {}, {}", shown(&path), many(mistakes, "mistake"), many(warnings, "warning")),
         Format::Json => json!({
-            "v": 1, "type": "check", "file": shown(&path), "mistakes": mistakes, "warnings": warnings, "exit": exit.code(),
+            "v": 1, "type": "checked", "file": shown(&path), "mistakes": mistakes, "warnings": warnings, "exit": exit.code(),
         })
         .to_string(),
     });

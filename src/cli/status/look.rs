@@ -122,6 +122,11 @@ pub(super) async fn look(job: Option<&str>, setup: &Setup, world: World<'_>) -> 
     Ok(Sight { failures, blocks, exit, gist })
 }
 
+/// How a job stands, as `status` would exit.
+pub(in crate::cli) async fn standing(job: &str, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
+    Ok(look(Some(job), setup, world).await?.exit)
+}
+
 /// Whether it is known if a daemon runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reached {

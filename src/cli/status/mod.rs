@@ -33,6 +33,7 @@ mod look;
 mod watch;
 
 pub use history::history;
+pub(in crate::cli) use look::standing;
 
 /// Runs that are looked at for what is in the trash.
 const TRASHED: u32 = 20;

@@ -124,6 +124,7 @@ fn stage_of(error: &azure_core::Error) -> Stage {
                 Reason::Dns => Stage::Dns,
                 Reason::Certificate => Stage::Certificate,
                 Reason::Tls => Stage::Tls,
+                Reason::Http => Stage::Http,
                 Reason::Timeout => Stage::Timeout,
                 Reason::Broken => Stage::Network,
             };
@@ -279,6 +280,7 @@ fn hint(failure: &Failure, about: About<'_>) -> Option<String> {
         (Stage::Tls, _) => {
             "Check the endpoint's scheme (http:// or https://) and port; proxies in between may answer instead"
         }
+        (Stage::Http, _) => "Write https:// in the endpoint if it speaks TLS; else check its port",
         (Stage::Dns | Stage::Refused | Stage::Network | Stage::Timeout, _) => {
             "Check the account's name, the endpoint and the network"
         }

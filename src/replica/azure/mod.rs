@@ -30,6 +30,7 @@ mod admin;
 mod authorize;
 mod blocks;
 mod browse;
+mod checkup;
 mod copy;
 mod delete;
 mod error;
@@ -43,6 +44,7 @@ mod ops;
 mod probe;
 mod put;
 mod read;
+mod role;
 mod sas;
 mod sign;
 mod transport;
@@ -52,6 +54,7 @@ mod wire;
 
 pub use address::{AzureAddress, BadPlace, Credentials, Identity, check_account, check_container, clean_endpoint};
 pub use probe::Probe;
+pub use role::Role;
 pub use sas::{is_sas, tidy_sas};
 
 /// A container prefix.

@@ -20,11 +20,12 @@ pub(super) enum Op {
     SetContainerAcl,
     GetServiceProperties,
     SetServiceProperties,
+    GetContainerProperties,
 }
 
 /// All kinds with the name that summaries show, what a sentence says, the letters of a SAS of which one is needed
 /// (<https://learn.microsoft.com/en-us/rest/api/storageservices/create-account-sas>), and the built-in role.
-const ALL: [(Op, &str, &str, &str, &str); 15] = [
+const ALL: [(Op, &str, &str, &str, &str); 16] = [
     (Op::ListBlobs, "ListBlobs", "list", "l", READER),
     (Op::GetBlobProperties, "GetBlobProperties", "look up", "r", READER),
     (Op::GetBlobTags, "GetBlobTags", "read the tags of", "t", "Storage Blob Data Owner"),
@@ -40,10 +41,11 @@ const ALL: [(Op, &str, &str, &str, &str); 15] = [
     (Op::SetContainerAcl, "SetContainerAcl", "set the access level of", "", OWNER),
     (Op::GetServiceProperties, "GetServiceProperties", "read the CORS rules of the account of", "r", ACCOUNT),
     (Op::SetServiceProperties, "SetServiceProperties", "set the CORS rules of the account of", "w", ACCOUNT),
+    (Op::GetContainerProperties, "GetContainerProperties", "look at", "r", READER),
 ];
 
-const READER: &str = "Storage Blob Data Reader";
-const CONTRIBUTOR: &str = "Storage Blob Data Contributor";
+pub(super) const READER: &str = "Storage Blob Data Reader";
+pub(super) const CONTRIBUTOR: &str = "Storage Blob Data Contributor";
 const OWNER: &str = "Storage Blob Data Owner";
 const ACCOUNT: &str = "Storage Account Contributor";
 
@@ -71,7 +73,9 @@ impl Op {
     /// Letter and name of the resource type that an account's SAS must have.
     pub(super) fn resource_type(self) -> (char, &'static str) {
         match self {
-            Self::ListBlobs | Self::GetContainerAcl | Self::SetContainerAcl => ('c', "containers"),
+            Self::ListBlobs | Self::GetContainerProperties | Self::GetContainerAcl | Self::SetContainerAcl => {
+                ('c', "containers")
+            }
             Self::GetServiceProperties | Self::SetServiceProperties => ('s', "service"),
             _ => ('o', "objects"),
         }

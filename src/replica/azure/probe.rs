@@ -108,7 +108,7 @@ impl Inner {
     }
 
     /// Asks the server everything. What says nothing about an ability leaves it unknown.
-    async fn find_out(&self, id: Option<String>) -> Result<(), Error> {
+    pub(super) async fn find_out(&self, id: Option<String>) -> Result<(), Error> {
         let folder = self.names.own(&format!("{OWN}probe/{:016x}/", fastrand::u64(..)));
         self.learn(|probe| *probe = Probe::default());
         let result = self.try_out(&folder).await;

@@ -46,6 +46,7 @@ mod batch;
 mod browse;
 mod delete;
 mod fault;
+pub mod health;
 mod lease;
 mod links;
 mod names;

@@ -1,6 +1,6 @@
 //! Where a bucket prefix is and how to talk to it: what `location` makes and the S3 replica takes.
 
-use super::endpoint::identity;
+use super::endpoint::{addressing, identity};
 use super::providers::Said;
 use crate::secret::Secret;
 
@@ -87,6 +87,17 @@ impl S3Address {
         format!("s3://{}/{}/{}", identity(self.endpoint.as_deref(), self.region.as_deref()), self.bucket, self.prefix)
     }
 
+    /// The URL of the bucket to which requests go; where nobody says a region, that of the one which AWS asks first.
+    pub fn contact_url(&self) -> String {
+        let region = self.region.as_deref().unwrap_or("us-east-1");
+        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let service = self.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.{suffix}"));
+        match (addressing(self), service.split_once("://")) {
+            (Addressing::Virtual, Some((scheme, host))) => format!("{scheme}://{}.{host}/", self.bucket),
+            _ => format!("{service}/{}", self.bucket),
+        }
+    }
+
     /// How people call it: `s3://bucket/prefix`.
     pub fn display(&self) -> String {
         let slash = if self.prefix.is_empty() { "" } else { "/" };
@@ -109,6 +120,19 @@ mod tests {
             acl: None,
             public_url: None,
             said: Box::default(),
+        }
+    }
+
+    #[test]
+    fn requests_go_to_the_buckets_url() {
+        for (endpoint, region, url) in [
+            (None, None, "https://bucket.s3.us-east-1.amazonaws.com/"),
+            (None, Some("cn-north-1"), "https://bucket.s3.cn-north-1.amazonaws.com.cn/"),
+            (Some("http://127.0.0.1:9000"), None, "http://127.0.0.1:9000/bucket"),
+            (Some("https://sos-ch-dk-2.exo.io"), None, "https://sos-ch-dk-2.exo.io/bucket"),
+        ] {
+            let address = S3Address { bucket: "bucket".to_owned(), ..at(endpoint, region) };
+            assert_eq!(address.contact_url(), url);
         }
     }
 

@@ -84,6 +84,12 @@ impl Wire {
         self.current().region.clone()
     }
 
+    /// The region that requests are signed for now.
+    pub(super) fn region_in_use(&self) -> Option<String> {
+        let current = self.current();
+        current.session.as_ref()?.client.config().region().map(|region| region.as_ref().to_owned())
+    }
+
     /// The server's clock.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
@@ -109,9 +115,7 @@ impl Wire {
         if let Some(endpoint) = &self.address.endpoint {
             return endpoint.clone();
         }
-        let current = self.current();
-        let in_use = || current.session.as_ref()?.client.config().region().map(|region| region.as_ref().to_owned());
-        match current.region.clone().or_else(in_use).or_else(|| self.address.region.clone()) {
+        match self.learned_region().or_else(|| self.region_in_use()).or_else(|| self.address.region.clone()) {
             Some(region) => format!("AWS S3 in {region}"),
             None => "AWS S3".to_owned(),
         }

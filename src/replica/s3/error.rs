@@ -174,6 +174,10 @@ fn stage_in(error: &(dyn StdError + 'static)) -> Option<Stage> {
         if text.contains("corrupt message") || text.contains("received fatal alert") {
             return Some(Stage::Tls);
         }
+        // What a server that wants TLS says to a request in the clear is no answer of HTTP.
+        if text.contains("invalid http version") {
+            return Some(Stage::Http);
+        }
         source = e.source();
     }
     None
@@ -302,6 +306,7 @@ fn hint(failure: &Failure, about: About<'_>) -> Option<String> {
             "Check the endpoint's scheme (http:// or https://) and port; proxies in between may answer instead"
                 .to_owned()
         }
+        (Stage::Http, _) => "Write https:// in the endpoint if it speaks TLS; else check its port".to_owned(),
         (Stage::Dns | Stage::Refused | Stage::Network | Stage::Timeout, _) => {
             format!(
                 "Check the endpoint ({}), its region and the network; the endpoint belongs to the provider and region",
@@ -388,6 +393,7 @@ mod tests {
         for (stage, expected) in [
             (Stage::Dns, AGAIN),
             (Stage::Refused, AGAIN),
+            (Stage::Http, AGAIN),
             (Stage::Network, AGAIN),
             (Stage::Timeout, AGAIN),
             (Stage::Unreadable, AGAIN),

@@ -29,10 +29,13 @@ pub(super) enum Op {
     GetBucketCors,
     PutBucketCors,
     DeleteBucketCors,
+    GetBucketLifecycle,
+    GetBucketOwnership,
+    GetBucketPolicyStatus,
 }
 
 /// All kinds with the name that summaries show, what a sentence says, and the permission that each needs.
-const ALL: [(Op, &str, &str, &str); 24] = [
+const ALL: [(Op, &str, &str, &str); 27] = [
     (Op::HeadBucket, "HeadBucket", "look at", "s3:ListBucket"),
     (Op::ListObjects, "ListObjects", "list", "s3:ListBucket"),
     (Op::HeadObject, "HeadObject", "look up", "s3:GetObject"),
@@ -57,6 +60,9 @@ const ALL: [(Op, &str, &str, &str); 24] = [
     (Op::GetBucketCors, "GetBucketCors", "read the CORS rules of", "s3:GetBucketCORS"),
     (Op::PutBucketCors, "PutBucketCors", "set the CORS rules of", "s3:PutBucketCORS"),
     (Op::DeleteBucketCors, "DeleteBucketCors", "delete the CORS rules of", "s3:PutBucketCORS"),
+    (Op::GetBucketLifecycle, "GetBucketLifecycle", "read the lifecycle rules of", "s3:GetLifecycleConfiguration"),
+    (Op::GetBucketOwnership, "GetBucketOwnership", "ask who owns the objects of", "s3:GetBucketOwnershipControls"),
+    (Op::GetBucketPolicyStatus, "GetBucketPolicyStatus", "ask who may read", "s3:GetBucketPolicyStatus"),
 ];
 
 impl Op {

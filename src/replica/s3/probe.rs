@@ -141,21 +141,7 @@ impl Inner {
         if self.ability(|probe| probe.list_v2) == Ability::Missing {
             return self.page(prefix, &From::Start, 1).await.map(drop);
         }
-        let encoding = self.asks_for_encoding();
-        let date = Arc::new(Mutex::new(None));
-        let answer = self.wire.send(Op::ListObjects, 0, |client| {
-            let request = client.list_objects_v2().bucket(self.wire.bucket()).max_keys(1);
-            let request =
-                request.set_prefix((!prefix.is_empty()).then(|| prefix.to_owned())).set_encoding_type(encoding.clone());
-            request.customize().interceptor(Dated(Arc::clone(&date))).send()
-        });
-        let Err(failure) = answer.await.map(drop) else {
-            let date = date.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(date) = date {
-                self.wire.clock().saw_date(&date);
-            }
-            return Ok(());
-        };
+        let Err(failure) = self.ask_for_one().await else { return Ok(()) };
         if is_unknown_v2(&failure) {
             // The listing itself falls back to the older request.
             return self.page(prefix, &From::Start, 1).await.map(drop);
@@ -168,8 +154,27 @@ impl Inner {
         }
     }
 
+    /// Lists one key with the newer request, and takes the server's time from the answer.
+    pub(super) async fn ask_for_one(&self) -> Result<(), Failure> {
+        let prefix = self.names.prefix();
+        let encoding = self.asks_for_encoding();
+        let date = Arc::new(Mutex::new(None));
+        let answer = self.wire.send(Op::ListObjects, 0, |client| {
+            let request = client.list_objects_v2().bucket(self.wire.bucket()).max_keys(1);
+            let request =
+                request.set_prefix((!prefix.is_empty()).then(|| prefix.to_owned())).set_encoding_type(encoding.clone());
+            request.customize().interceptor(Dated(Arc::clone(&date))).send()
+        });
+        answer.await?;
+        let date = date.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(date) = date {
+            self.wire.clock().saw_date(&date);
+        }
+        Ok(())
+    }
+
     /// The identity, if there is one.
-    async fn read_id(&self) -> Result<Option<String>, Error> {
+    pub(super) async fn read_id(&self) -> Result<Option<String>, Error> {
         let object = self.names.own(&format!("{OWN}id"));
         let answer = self.wire.send(Op::GetObject, 0, |client| {
             client.get_object().bucket(self.wire.bucket()).key(&object).range("bytes=0-255").send()
@@ -237,7 +242,7 @@ impl Inner {
     }
 
     /// Nothing is known but the region: all that can be tried is tried, whatever is known of such servers.
-    fn doubt(&self) {
+    pub(super) fn doubt(&self) {
         self.learn(|probe| *probe = Probe { region: probe.region.take(), ..Probe::default() });
     }
 

@@ -18,6 +18,7 @@ mod azure_trash;
 mod bucket;
 mod cli;
 mod container;
+mod doctor;
 mod foreign;
 mod lease;
 mod look;

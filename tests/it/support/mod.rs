@@ -8,3 +8,4 @@ pub mod front;
 pub mod s3;
 pub mod sandbox;
 pub mod terminal;
+pub mod tls;

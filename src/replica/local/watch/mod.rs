@@ -14,6 +14,7 @@ use async_trait::async_trait;
 
 use crate::model::Key;
 
+pub(super) use place::silent;
 pub use system::{Spec, Watched, watch};
 
 mod place;

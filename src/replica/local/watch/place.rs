@@ -66,7 +66,7 @@ impl Who {
 
 /// The file system of this number, if it does not tell of what others change on it. Numbers: statfs(2),
 /// `include/uapi/linux/magic.h`, and the sources of Lustre (`LL_SUPER_MAGIC`) and GPFS.
-pub(super) fn silent(magic: u64) -> Option<&'static str> {
+pub(in crate::replica::local) fn silent(magic: u64) -> Option<&'static str> {
     Some(match magic {
         0x6969 => "NFS",
         0x6573_5546 => "FUSE",

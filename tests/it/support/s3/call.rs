@@ -64,6 +64,9 @@ fn bucket_operation(method: &Method, has: impl Fn(&str) -> bool, version_2: bool
         Method::GET if has("acl") => "GetBucketAcl",
         Method::GET if has("publicAccessBlock") => "GetPublicAccessBlock",
         Method::GET if has("cors") => "GetBucketCors",
+        Method::GET if has("lifecycle") => "GetBucketLifecycle",
+        Method::GET if has("ownershipControls") => "GetBucketOwnership",
+        Method::GET if has("policyStatus") => "GetBucketPolicyStatus",
         Method::GET if has("versioning") => "GetBucketVersioning",
         Method::GET if has("uploads") => "ListMultipartUploads",
         Method::GET if has("versions") => "ListObjectVersions",
@@ -83,6 +86,7 @@ fn object_operation(method: &Method, has: impl Fn(&str) -> bool, copies: bool) -
     match *method {
         Method::HEAD => "HeadObject",
         Method::GET if has("acl") => "GetObjectAcl",
+        Method::GET if has("tagging") => "GetObjectTagging",
         Method::GET if has("uploadId") => "ListParts",
         Method::GET => "GetObject",
         Method::PUT if has("acl") => "PutObjectAcl",

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use s3s::S3Result;
+use s3s::dto::{AbortIncompleteMultipartUpload, ExpirationStatus, LifecycleRule};
 
 use super::Shared;
 use super::body::Segments;
@@ -39,6 +40,23 @@ impl Handle {
     fn with<R>(&self, work: impl FnOnce(&mut Bucket) -> R) -> R {
         let result: S3Result<R> = self.shared.bucket(&self.name, |bucket| Ok(work(bucket)));
         result.expect("the bucket still exists")
+    }
+
+    /// Has a lifecycle rule that removes uploads which nobody finishes; it is told, and not carried out.
+    pub(crate) fn remove_unfinished_uploads(&self) {
+        let abort = AbortIncompleteMultipartUpload { days_after_initiation: Some(7) };
+        let rule = LifecycleRule {
+            abort_incomplete_multipart_upload: Some(abort),
+            expiration: None,
+            filter: None,
+            id: None,
+            noncurrent_version_expiration: None,
+            noncurrent_version_transitions: None,
+            prefix: None,
+            status: ExpirationStatus::from_static(ExpirationStatus::ENABLED),
+            transitions: None,
+        };
+        self.with(|bucket| bucket.lifecycle = Some(vec![rule]));
     }
 
     /// Stores an object and returns its ETag, without quotes.

@@ -22,6 +22,7 @@ use super::checksum::{verify, verify_payload_hash};
 use super::connection::Reset;
 use super::faults::{Effect, Fault, Moment};
 use super::quirks::{Abandoned, Acls, ChecksumSupport, Need, Quirks, Region, Support};
+use super::store::Bucket;
 
 /// Signatures are valid for this long, in both directions.
 const SKEW: Duration = Duration::from_mins(15);
@@ -74,12 +75,22 @@ impl Layer {
             Some(Effect::Truncate(length)) => response = truncate(response, length).await?,
             _ => {}
         }
+        let tags = self.tags_of(&call);
         let headers = response.headers_mut();
+        if let Some(tags) = tags {
+            headers.insert("x-amz-tagging-count", tags.into());
+        }
         headers.insert("x-amz-request-id", HeaderValue::from_str(&format!("{id:016X}"))?);
         headers.insert(DATE, http_date(self.shared.now())?);
         let status = response.status().as_u16();
         self.shared.log().update(id, |entry| entry.status = Some(status));
         Ok(response)
+    }
+
+    /// What an answer to HeadObject says of an object's tags, for which s3s has no field.
+    fn tags_of(&self, call: &Call) -> Option<i32> {
+        let count = |bucket: &mut Bucket| Ok(bucket.get(&call.key).and_then(|object| object.attributes.tag_count()));
+        self.shared.bucket(&call.bucket, count).ok().flatten().filter(|_| call.operation == "HeadObject")
     }
 
     fn cut(&self) -> StdError {

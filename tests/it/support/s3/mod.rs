@@ -17,7 +17,7 @@
 //! ```
 //!
 //! It keeps everything in memory and shares it where it can: an object of 1 GiB costs 1 GiB once it is stored. It does
-//! not do: other addressing than path style, encryption, object lock, tagging, lifecycle, policies.
+//! not do: other addressing than path style, encryption, object lock, policies; lifecycle rules are told and not carried out.
 
 mod body;
 mod call;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use s3s::dto::{CORSRule, Grant};
+use s3s::dto::{CORSRule, Grant, LifecycleRule};
 
 use super::body::Segments;
 use super::checksum::{Algorithm, Checksums};
@@ -23,6 +23,15 @@ pub(crate) struct Attributes {
     pub(crate) cache_control: Option<String>,
     /// `None` is STANDARD.
     pub(crate) storage_class: Option<String>,
+    /// As a query.
+    pub(crate) tagging: Option<String>,
+}
+
+impl Attributes {
+    /// As answers tell it: nothing where there are none.
+    pub(crate) fn tag_count(&self) -> Option<i32> {
+        self.tagging.as_ref().and_then(|tags| i32::try_from(tags.split('&').count()).ok())
+    }
 }
 
 /// An access control list; the owner always has full control as well.
@@ -118,6 +127,7 @@ pub(crate) struct Upload {
 pub(crate) struct Bucket {
     pub(crate) created: SystemTime,
     pub(crate) cors: Option<Vec<CORSRule>>,
+    pub(crate) lifecycle: Option<Vec<LifecycleRule>>,
     /// By key and id, which begins with its sequence number.
     pub(crate) uploads: BTreeMap<(String, String), Upload>,
     objects: BTreeMap<String, StoredObject>,
@@ -136,6 +146,7 @@ impl Bucket {
             created,
             erased: Vec::new(),
             cors: None,
+            lifecycle: None,
             uploads: BTreeMap::new(),
             objects: BTreeMap::new(),
             folders: BTreeSet::new(),

@@ -3,14 +3,17 @@
 use s3s::dto::{
     Bucket as ListedBucket, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput, CreateBucketOutput,
     DeleteBucketCorsInput, DeleteBucketCorsOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketCorsInput,
-    GetBucketCorsOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
-    GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
-    PutBucketCorsInput, PutBucketCorsOutput, PutBucketVersioningInput, PutBucketVersioningOutput,
+    GetBucketCorsOutput, GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
+    GetBucketLocationInput, GetBucketLocationOutput, GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput,
+    GetBucketVersioningInput, GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput, ObjectOwnership, OwnershipControls, OwnershipControlsRule, PutBucketCorsInput,
+    PutBucketCorsOutput, PutBucketVersioningInput, PutBucketVersioningOutput,
 };
 use s3s::{S3Request, S3Result, s3_error};
 
-use crate::support::s3::Shared;
+use crate::support::s3::quirks::Acls;
 use crate::support::s3::store::{Bucket, Versioning};
+use crate::support::s3::{Shared, failure};
 
 pub(super) fn list(shared: &Shared, _: S3Request<ListBucketsInput>) -> S3Result<ListBucketsOutput> {
     let buckets = shared.buckets().iter().map(|(name, bucket)| listed(name, bucket)).collect();
@@ -104,5 +107,31 @@ pub(super) fn put_versioning(
     shared.bucket(&req.input.bucket, |bucket| {
         bucket.set_versioning(versioning);
         Ok(PutBucketVersioningOutput {})
+    })
+}
+
+pub(super) fn lifecycle(
+    shared: &Shared,
+    req: S3Request<GetBucketLifecycleConfigurationInput>,
+) -> S3Result<GetBucketLifecycleConfigurationOutput> {
+    shared.bucket(&req.input.bucket, |bucket| match &bucket.lifecycle {
+        Some(rules) => Ok(GetBucketLifecycleConfigurationOutput { rules: Some(rules.clone()), ..Default::default() }),
+        None => Err(failure(
+            hyper::StatusCode::NOT_FOUND,
+            "NoSuchLifecycleConfiguration",
+            "The lifecycle configuration does not exist",
+        )),
+    })
+}
+
+pub(super) fn ownership(
+    shared: &Shared,
+    req: S3Request<GetBucketOwnershipControlsInput>,
+) -> S3Result<GetBucketOwnershipControlsOutput> {
+    let enforced = shared.quirks().acls == Acls::Refused;
+    shared.bucket(&req.input.bucket, |_| {
+        let who = if enforced { ObjectOwnership::BUCKET_OWNER_ENFORCED } else { ObjectOwnership::OBJECT_WRITER };
+        let rules = vec![OwnershipControlsRule { object_ownership: ObjectOwnership::from_static(who) }];
+        Ok(GetBucketOwnershipControlsOutput { ownership_controls: Some(OwnershipControls { rules }) })
     })
 }

@@ -6,8 +6,8 @@ use hyper::HeaderMap;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, DeleteObjectInput, DeleteObjectOutput,
     DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETagCondition, Error as KeyError, GetObjectInput,
-    GetObjectOutput, HeadObjectInput, HeadObjectOutput, MetadataDirective, ObjectIdentifier, PutObjectInput,
-    PutObjectOutput, StorageClass, StreamingBlob,
+    GetObjectOutput, GetObjectTaggingInput, GetObjectTaggingOutput, HeadObjectInput, HeadObjectOutput,
+    MetadataDirective, ObjectIdentifier, PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob, Tag,
 };
 use s3s::{Body, S3Request, S3Result, s3_error};
 
@@ -192,6 +192,16 @@ pub(super) fn get(shared: &Shared, req: S3Request<GetObjectInput>) -> S3Result<G
     Ok(output)
 }
 
+pub(super) fn tagging(shared: &Shared, req: S3Request<GetObjectTaggingInput>) -> S3Result<GetObjectTaggingOutput> {
+    let GetObjectTaggingInput { bucket, key, .. } = req.input;
+    let object = shared.bucket(&bucket, |bucket| find(bucket, &key, None))?;
+    let text = object.attributes.tagging.unwrap_or_default();
+    let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let decoded = |text: &str| Some(percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned());
+    let tag_set = pairs.map(|(key, value)| Tag { key: decoded(key), value: decoded(value) }).collect();
+    Ok(GetObjectTaggingOutput { tag_set, version_id: None })
+}
+
 /// Finds the source of a copy and checks its condition.
 pub(super) fn copy_source(
     shared: &Shared,
@@ -231,6 +241,9 @@ pub(super) fn copy(shared: &Shared, req: S3Request<CopyObjectInput>) -> S3Result
     let (from_bucket, from_key, source) = copy_source(shared, &input.copy_source, input.copy_source_if_match.as_ref())?;
     let replace = input.metadata_directive.as_ref().map(MetadataDirective::as_str) == Some(MetadataDirective::REPLACE);
     let mut kept = attributes(&headers, input.metadata);
+    if headers.get("x-amz-tagging-directive").is_none_or(|value| value != "REPLACE") {
+        kept.tagging.clone_from(&source.attributes.tagging);
+    }
     if !replace {
         if from_bucket == input.bucket && from_key == input.key && kept.storage_class.is_none() {
             return Err(s3_error!(

@@ -70,6 +70,7 @@ async fn keeps_content_and_attributes() {
         content_disposition: Some("inline".to_owned()),
         cache_control: Some("max-age=60".to_owned()),
         storage_class: Some("STANDARD_IA".to_owned()),
+        tagging: None,
     };
     assert_eq!((stored.attributes, stored.acl), (attributes, Acl::default()));
     assert!(stored.modified.elapsed().unwrap().as_secs() < 60);
