@@ -67,6 +67,7 @@ fn base(keys: u64) -> impl Iterator<Item = Result<BaseRecord, Error>> {
             dest: Version::new(DEST),
             digests: Digests::from_iter([Digest::from_bytes(DigestKind::Blake3, &[7; 32])]),
             lapsed: false,
+            marks: mediasync::model::Marks::default(),
         })
     })
 }

@@ -75,6 +75,7 @@ def show(endpoint, bucket, prefix):
             "modified": listed["LastModified"].timestamp(),
             "metadata": got["Metadata"],
             "content_type": got.get("ContentType"),
+            "cache_control": got.get("CacheControl"),
         }
     uploads = [upload["Key"] for upload in uploads_of(s3, bucket, prefix)]
     print(json.dumps({"objects": objects, "uploads": uploads}))

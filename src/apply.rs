@@ -173,6 +173,9 @@ fn is_same(cycle: &Cycle<'_>, side: Side, planned: Option<&str>, now: Option<&st
 /// Whether what the action sends is already recorded, which it was not when the plan was made: an earlier try of the
 /// same plan did it.
 fn is_done(manifest: &Manifest, action: &Action) -> Result<bool, Error> {
+    if let Verb::Restyle { mark: Some(mark), .. } = &action.verb {
+        return Ok(manifest.get(&action.key)?.is_some_and(|record| record.marks.of(action.side) == Some(mark)));
+    }
     let unrecorded =
         matches!(action.reason, Reason::New | Reason::ContentChanged | Reason::Renamed { .. } | Reason::Copied { .. });
     let sends = matches!(action.verb, Verb::Create | Verb::Overwrite | Verb::Copy { .. });
@@ -255,7 +258,7 @@ pub async fn apply(
     watcher.into_report(&mut report);
     report.count(&cycle.progress);
     // What is left of a plan may be tried again.
-    if report.done.changes() == report.planned.changes() && report.problem_count == 0 && report.conflict_count == 0 {
+    if report.done.handled() == report.planned.changes() && report.problem_count == 0 && report.conflict_count == 0 {
         cycle.manifest.set_carried_out(&hash, header.time, cycle.now_ns)?;
     }
     Ok(report)

@@ -2,7 +2,7 @@
 //!
 //! Actions are kept by phase and key. The phases are the order of execution: what only the manifest learns, copies
 //! inside the destination (before anything they copy from is overwritten), deletions that make room for a creation,
-//! content that is sent or copied into that room, conflicts of which both contents are kept, and all other deletions last.
+//! content that is sent or copied into that room, conflicts of which both contents are kept, all other deletions, and objects that get other headers last.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,11 +25,13 @@ pub(crate) enum Phase {
     KeepBoth = 5,
     /// Deletions.
     Delete = 6,
+    /// Objects get what rules say: nothing waits for that.
+    Restyle = 7,
 }
 
 impl Phase {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Record, Self::Copy, Self::MakeRoom, Self::Send, Self::KeepBoth, Self::Delete];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Record, Self::Copy, Self::MakeRoom, Self::Send, Self::KeepBoth, Self::Delete, Self::Restyle];
 
     /// When an action with this verb is executed, if nothing waits for it.
     pub(crate) fn of(verb: &Verb) -> Self {
@@ -39,6 +41,7 @@ impl Phase {
             Verb::Create | Verb::Overwrite => Self::Send,
             Verb::KeepBoth { .. } => Self::KeepBoth,
             Verb::Delete => Self::Delete,
+            Verb::Restyle { .. } => Self::Restyle,
         }
     }
 }

@@ -21,7 +21,9 @@ use futures_util::stream::{StreamExt, iter};
 
 use crate::examine::read;
 use crate::manifest::{Deleting, Expecting, Manifest, Record, Sending};
-use crate::model::{Action, BaseRecord, DigestKind, Entry, Expect, Key, Presence, ReadCost, Side, Verb, Version, Want};
+use crate::model::{
+    Action, BaseRecord, DigestKind, Entry, Expect, Key, Marks, Presence, ReadCost, Side, Verb, Version, Want,
+};
 use crate::plan::Triple;
 use crate::replica::{Ability, Cause, Error, Replica};
 use crate::sync::{Cycle, Run};
@@ -194,7 +196,7 @@ pub(crate) async fn look_again(cycle: &Cycle<'_>, triple: &mut Triple) -> Result
             cycle.manifest.record(std::slice::from_ref(&record))?;
             triple.base = match record {
                 Record::Put(base) => Some(base),
-                Record::Forget(_) | Record::Lapse(_) => None,
+                Record::Forget(_) | Record::Lapse(_) | Record::Styled(_) => None,
             };
         }
         let presence = found.map_or(Presence::Absent, Presence::Present);
@@ -212,7 +214,15 @@ fn agreed(line: Sending, to: Side, arrived: Entry) -> BaseRecord {
         Side::Dest => (line.version, arrived.version),
         Side::Source => (arrived.version, line.version),
     };
-    BaseRecord { key: line.key, size: arrived.size, source, dest, digests: arrived.digests, lapsed: false }
+    BaseRecord {
+        key: line.key,
+        size: arrived.size,
+        source,
+        dest,
+        digests: arrived.digests,
+        lapsed: false,
+        marks: Marks::default(),
+    }
 }
 
 /// What became of content that was about to be sent.

@@ -16,7 +16,7 @@ use crate::meet::{Met, meet, prepare};
 use crate::model::{Counts, Filter, ReadCost, Scope, Side, TrashRule};
 use crate::pair_up::{leave_waiting, pair_up};
 use crate::plan::guard::{self, GuardVerdict, Range, Situation, Watched};
-use crate::plan::{Budget, Mode, Policy, Raise};
+use crate::plan::{Budget, Mode, Policy, Raise, Styling};
 use crate::plan_store::PlanStore;
 use crate::recover::{Unsettled, copy_to_recover_in, recover};
 use crate::replica::{Buffers, Cause, Error, Replica};
@@ -62,6 +62,8 @@ pub struct Cycle<'a> {
     pub writes: &'static [Side],
     /// What names of conflict copies call the destination.
     pub dest_label: &'a str,
+    /// What objects of a side are to carry besides their bytes.
+    pub styling: Styling,
     /// What is in scope.
     pub filter: Arc<Filter>,
     /// How much of the pair is looked at.
@@ -389,6 +391,7 @@ async fn change(
     let executor = Executor {
         sides: &sides,
         writes: cycle.writes,
+        styling: &cycle.styling,
         manifest: cycle.manifest,
         buffers: &cycle.buffers,
         progress: &cycle.progress,

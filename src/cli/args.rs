@@ -242,6 +242,9 @@ pub struct Sync {
     /// Names of jobs (default: all of them)
     #[arg(value_name = "JOB")]
     pub jobs: Vec<String>,
+    /// Look at each object that header rules are for, and give back what it lost
+    #[arg(long)]
+    pub repair: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take the text for the command's")]
     pub run: RunArgs,

@@ -129,6 +129,8 @@ struct CountsLine {
     overwrites: u64,
     copies: u64,
     deletes: u64,
+    restyles: u64,
+    as_ruled: u64,
     rename_deletes: u64,
     extra_deletes: u64,
     records: u64,
@@ -144,6 +146,7 @@ pub fn action(job: Option<&str>, action: &Action, stage: Stage) -> String {
         Verb::Copy { from, .. } => ("copy", Some(from.as_str())),
         Verb::KeepBoth { .. } => ("keep-both", None),
         Verb::Delete => ("delete", None),
+        Verb::Restyle { .. } => ("restyle", None),
         Verb::Adopt => ("adopt", None),
         Verb::Touch => ("touch", None),
         Verb::Forget => ("forget", None),
@@ -198,6 +201,9 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::Extra => "extra",
         Reason::GoneOnBothSides => "gone-on-both-sides",
         Reason::OutOfScope => "out-of-scope",
+        Reason::RulesSay => "header-rules",
+        Reason::Drifted => "drifted",
+        Reason::AsRuled => "as-ruled",
     }
 }
 
@@ -334,6 +340,8 @@ fn counts(counts: &Counts) -> CountsLine {
         overwrites,
         copies,
         deletes,
+        restyles,
+        as_ruled,
         rename_deletes,
         extra_deletes,
         records,
@@ -345,6 +353,8 @@ fn counts(counts: &Counts) -> CountsLine {
         overwrites,
         copies,
         deletes,
+        restyles,
+        as_ruled,
         rename_deletes,
         extra_deletes,
         records,
@@ -433,7 +443,7 @@ mod tests {
         full.planned.creates = 2;
         full.skipped = vec![(SkipReason::Junk, 3)];
         full.problem_count = 1;
-        let counts = r#""overwrites":0,"copies":0,"deletes":0,"rename_deletes":0,"extra_deletes":0,"records":0,"bytes_sent":0,"bytes_deleted":0"#;
+        let counts = r#""overwrites":0,"copies":0,"deletes":0,"restyles":0,"as_ruled":0,"rename_deletes":0,"extra_deletes":0,"records":0,"bytes_sent":0,"bytes_deleted":0"#;
         let expected = format!(
             r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"requests_needed":{{}},"problems":1,"conflicts":0,"trash":{{"keep":"30d","replaced":"changes","run":null,"kept":0,"kept_at_source":0,"kept_unshared":0}},"bytes_copied":0}}"#
         );

@@ -37,6 +37,7 @@ pub fn needed(counts: &Counts, deletes_a_request: u64) -> Requests {
     let all = [
         ("PUT", counts.creates + counts.overwrites),
         ("COPY", counts.copies),
+        ("HEAD", counts.restyles),
         ("DELETE", counts.deletes.div_ceil(deletes_a_request)),
     ];
     all.into_iter().filter(|(_, count)| *count > 0).collect()

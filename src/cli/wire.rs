@@ -16,8 +16,8 @@ use crate::apply::{Origin, Shelf};
 use crate::config::BUFFER_BYTES;
 use crate::location::Location;
 use crate::manifest::{Lock, LockError, Manifest, ManifestError, Orientation, Pair};
-use crate::model::{Filter, FilterRules, Scope, Side, Symlinks, parse_ignore};
-use crate::plan::Policy;
+use crate::model::{Filter, FilterRules, Scope, Side, Styles, Symlinks, parse_ignore};
+use crate::plan::{Policy, Styling};
 use crate::replica::access::{Access, Guarded};
 use crate::replica::azure::{self, Azure};
 use crate::replica::local::watch::{self, Watcher};
@@ -44,6 +44,7 @@ pub struct Session {
     /// Whether the sides may be changed.
     guards: [Arc<Guarded>; 2],
     filter: Arc<Filter>,
+    styling: Styling,
     dest_label: String,
     state_dir: PathBuf,
     scratch: PathBuf,
@@ -123,23 +124,6 @@ pub fn pair(source: &End, dest: &End) -> Pair {
     Pair::new(&source.location.canonical(), &dest.location.canonical())
 }
 
-/// The state must not be part of what is synced: each run would change what it looks at.
-fn refuse_state_inside(state_dir: &Path, end: &End) -> Result<(), Failure> {
-    let Location::Local(root) = &end.location else { return Ok(()) };
-    let real = |path: &Path| {
-        let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
-        there.map(|(above, real)| real.join(path.strip_prefix(above).unwrap_or(Path::new(""))))
-    };
-    let state = std::path::absolute(state_dir).ok().and_then(|path| real(&path));
-    match (state, real(root)) {
-        (Some(state), Some(root)) if state.starts_with(&root) => {
-            let message = format!("the state directory {} lies inside {}", shown(state_dir), end.location.display());
-            Err(Failure::usage(message).hint("name another one with --state-dir or [state] dir"))
-        }
-        _ => Ok(()),
-    }
-}
-
 impl Session {
     /// Takes the lock, opens the manifest, and makes the replicas. Contacts nobody.
     ///
@@ -160,12 +144,14 @@ impl Session {
         commons: Option<&Commons>,
     ) -> Result<Self, Failure> {
         for end in [&task.source, &task.dest] {
-            refuse_state_inside(state_dir, end)?;
+            alias::refuse_state_inside(state_dir, end)?;
         }
         alias::refuse(&task.source, &task.dest)?;
         let pair = pair(&task.source, &task.dest);
         let orientation = pair.orientation(&task.source.location.canonical());
         let filter = Arc::new(filter(task)?);
+        let rules = Styles::new(&task.options.headers).map_err(|bad| Failure::usage(bad.to_string()))?;
+        let styling = Styling { rules: Arc::new(rules), side: Side::Dest, trust: task.trust };
         let mut notices = Vec::new();
         let (lock, manifest) = match purpose {
             Purpose::Look => (None, look(state_dir, &pair, orientation)?),
@@ -218,7 +204,21 @@ impl Session {
         let dest_label = label(&task.dest);
         let scratch = if state_dir.is_dir() { state_dir.to_owned() } else { std::env::temp_dir() };
         let state_dir = state_dir.to_owned();
-        Ok(Self { manifest, notices, pair, origin, source, dest, guards, filter, dest_label, state_dir, scratch, lock })
+        Ok(Self {
+            manifest,
+            notices,
+            pair,
+            origin,
+            source,
+            dest,
+            guards,
+            filter,
+            styling,
+            dest_label,
+            state_dir,
+            scratch,
+            lock,
+        })
     }
 
     /// Somebody confirmed the changes of this run.
@@ -240,6 +240,7 @@ impl Session {
             policy: Policy { mode: task.mode, on_conflict: task.options.on_conflict, compare: task.options.compare },
             writes: task.writes,
             dest_label: &self.dest_label,
+            styling: self.styling.clone(),
             filter: Arc::clone(&self.filter),
             scope: task.only.clone().map_or(Scope::Whole, Scope::Below),
             assumed: None,

@@ -6,7 +6,7 @@ use super::daemon::{self, Sides};
 use super::keys::{Key, Keys, Otherwise, Takes};
 use super::table::{At, Mistakes, Table, nearest};
 use super::units::{self, Bare};
-use super::{Job, Options, remote};
+use super::{Job, Options, header, remote};
 use crate::location;
 use crate::model::{Junk, Rule, Symlinks};
 use crate::plan::{Compare, Mode, OnConflict};
@@ -189,6 +189,13 @@ pub(super) static KEYS: Keys = Keys {
             "Whether it changes something only while it holds the lease of the pair, an object in the bucket: for \
              one configuration on several hosts, which take over from one another.",
         ),
+        Key::new(
+            "header",
+            Takes::Tables(&header::KEYS),
+            Otherwise::Unset("no rules"),
+            "What objects at the destination carry besides their bytes: [headers.md](headers.md). Rules apply in the order \
+             in which they stand; for each key of a rule the last one that matches wins.",
+        ),
     ],
     instead: &[],
 };
@@ -221,6 +228,7 @@ pub(super) fn read<'a>(
     let mode = mode(table, mistakes);
     let mut options = options(table, mistakes);
     options.on_conflict = on_conflict(table, mode, mistakes);
+    options.headers = header::read(table, mistakes);
     options.timezone = daemon::zone(table, mistakes).or_else(|| around.zone.cloned());
     let sides = Sides { mode, source, destination };
     let daemon = daemon::of_job(table, &sides, options.timezone.as_ref(), mistakes);

@@ -5,6 +5,7 @@
 //! look at directories or networks, and does not decide where the file is ([`places`] does).
 
 mod daemon;
+mod header;
 mod job;
 pub mod keys;
 pub mod overlap;
@@ -27,7 +28,7 @@ pub use remote::ACLS;
 use remote::stands_elsewhere;
 pub use table::{Mistake, nearest};
 
-use crate::model::{FilterRules, Junk, Keep, SizeLimits, Symlinks};
+use crate::model::{FilterRules, Junk, Keep, SizeLimits, StyleRule, Symlinks};
 use crate::plan::{Budget, Compare, Mode, OnConflict};
 use crate::replica::access::Access;
 use crate::replica::s3::{Addressing, Said};
@@ -165,6 +166,8 @@ pub struct Options {
     pub trash: Keep,
     /// What files and directories get that are made on this machine.
     pub files: Files,
+    /// What objects at the destination are to carry besides their bytes, in order.
+    pub headers: Vec<StyleRule>,
 }
 
 /// How files on this machine are treated, and what new ones get.
@@ -195,6 +198,7 @@ impl Default for Options {
             compare: Compare::Metadata,
             trash: Keep::default(),
             files: Files::default(),
+            headers: Vec::new(),
         }
     }
 }

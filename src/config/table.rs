@@ -127,6 +127,12 @@ impl<'a> Table<'a> {
         self.entries.contains_key(key)
     }
 
+    /// As the headers of its tables name a key: jobs and lists have no names there.
+    fn kind_of(&self, key: &str) -> String {
+        let above = self.path.split(['.', '[']).next().filter(|above| !above.is_empty());
+        above.map_or_else(|| key.to_owned(), |above| format!("{above}.{key}"))
+    }
+
     fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.entries.get(key)
     }
@@ -172,6 +178,19 @@ impl<'a> Table<'a> {
             DeValue::Array(items) => items.iter().map(|item| item.get_ref().as_str()).collect(),
             _ => None,
         })
+    }
+
+    /// The names and texts of a table like `{ author = "me" }`.
+    pub(super) fn pairs(&self, key: &str, mistakes: &mut Mistakes<'_>) -> Vec<(At<&'a str>, At<&'a str>)> {
+        let read = self.read(key, "a table of texts like { author = \"me\" }", mistakes, |value| {
+            let pair = |(name, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
+                let name: (&'a std::borrow::Cow<'a, str>, usize) = (name.get_ref(), name.span().start);
+                let text = value.get_ref().as_str()?;
+                Some((At { value: &**name.0, at: name.1 }, At { value: text, at: value.span().start }))
+            };
+            as_table(value)?.iter().map(pair).collect::<Option<Vec<_>>>()
+        });
+        read.map(|read| read.value).unwrap_or_default()
     }
 
     /// A list of texts, or one text or number as a list of one.
@@ -243,7 +262,7 @@ impl<'a> Table<'a> {
 
     /// The tables of `[[key]]`. Their path is `key.NAME` by their own key `name`, else `key[N]` counted from 1.
     pub(super) fn list_of_tables(&self, key: &str, keys: &Keys, mistakes: &mut Mistakes<'_>) -> Vec<Table<'a>> {
-        let expected = format!("a list of tables, each begun by [[{key}]]");
+        let expected = format!("a list of tables, each begun by [[{}]]", self.kind_of(key));
         let items = self.read(key, &expected, mistakes, |value| match value {
             DeValue::Array(items) => {
                 items.iter().map(|item| Some((item.span(), as_table(item.get_ref())?))).collect::<Option<Vec<_>>>()
@@ -254,8 +273,8 @@ impl<'a> Table<'a> {
         for (index, (span, table)) in items.map(|items| items.value).unwrap_or_default().into_iter().enumerate() {
             let name = table.get("name").and_then(|name| name.get_ref().as_str());
             let path = match name {
-                Some(name) => format!("{key}.{}", name.escape_debug()),
-                None => format!("{key}[{}]", index + 1),
+                Some(name) => format!("{}.{}", self.path_of(key), name.escape_debug()),
+                None => format!("{}[{}]", self.path_of(key), index + 1),
             };
             found.push(Self::new(path, &span, table, keys, mistakes));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::Rule;
+use crate::model::{Rule, Style, StyleRule};
 use crate::plan::Limit;
 use crate::replica::throttle::Hours;
 use crate::schedule::Schedule;
@@ -11,6 +11,12 @@ use crate::schedule::Schedule;
 fn parse(text: &str) -> Result<Config, String> {
     let told = |found: Vec<Mistake>| found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     Config::parse(text, Path::new("/project/mediasync.toml")).map_err(told)
+}
+
+fn svg_rule() -> StyleRule {
+    let content_type = Some("image/svg+xml".to_owned());
+    let metadata = [("author".to_owned(), "me".to_owned())].into();
+    StyleRule { glob: "*.svg".to_owned(), style: Style { content_type, metadata, ..Style::default() } }
 }
 
 #[test]
@@ -56,6 +62,10 @@ bwlimit = "2MiB"
 overwrite = true
 compare = "download"
 trash = "7d"
+[[job.header]]
+match = "*.svg"
+content_type = "image/svg+xml"
+metadata = { Author = "me" }
 "#,
     )
     .unwrap();
@@ -89,6 +99,7 @@ trash = "7d"
             reserve: Some(2_000_000_000),
             symlinks: Symlinks::Follow,
         },
+        headers: vec![svg_rule()],
     };
     assert_eq!(job.options, expected);
 }
@@ -633,4 +644,37 @@ fn what_is_told_of_a_file_holds_no_secret() {
     assert_eq!(section("job.a").text("source"), Some("az://***@blob.core.windows.net/media"));
     let given = section("remote.keys").value("secret_key").unwrap().given.clone().unwrap();
     assert_eq!((given.line, given.column), (14, 14));
+}
+
+#[test]
+fn mistakes_about_header_rules_have_lines_keys_and_ways_out() {
+    let job = "[[job]]\nname = \"a\"\nsource = \"/a\"\ndestination = \"/b\"\nmode = \"copy\"\n[[job.header]]\n";
+    for (text, expected) in [
+        (
+            "cache_control = \"x\"",
+            "line 6: job.a.header[1].match: is missing; write match = \"*.jpg\", or \"*\" for all",
+        ),
+        ("match = \"*\"", "line 6: job.a.header[1]: says nothing about what it matches; add cache_control"),
+        ("match = \"a//b\"\nacl = \"private\"", "line 7: job.a.header[1].match: the pattern `a//b` can't be used"),
+        ("match = \"*\"\ncache-control = \"x\"", "cache-control: unknown key; did you mean \"cache_control\"?"),
+        ("glob = \"*\"", "glob: unknown key; write match = \"*.jpg\""),
+        ("match = \"*\"\ncontent_type = \"svg\"", "content_type: is no type; write one like \"image/svg+xml\""),
+        ("match = \"*\"\ncache_control = \"\"", "line 8: job.a.header[1].cache_control: is empty; leave the key out"),
+        ("match = \"*\"\ncache_control = \"a\\nb\"", "cache_control: holds a control character"),
+        ("match = \"*\"\ncontent_disposition = \"na\u{ef}ve\"", "not ASCII; write them percent-encoded"),
+        ("match = \"*\"\nmetadata = { Blake3 = \"x\" }", "line 8: job.a.header[1].metadata.Blake3: is reserved"),
+        (
+            "match = \"*\"\nmetadata = { mtime = \"x\" }",
+            "metadata.mtime: is reserved for what is recorded of the content",
+        ),
+        ("match = \"*\"\nmetadata = { \"a b\" = \"x\" }", "a name of metadata has letters, digits, - and _ only"),
+        ("match = \"*\"\nmetadata = { a = \"x\", A = \"y\" }", "is there twice: capitals do not count"),
+        ("match = \"*\"\nmetadata = { a = 5 }", "expected a table of texts like { author = \"me\" }"),
+        ("match = \"*\"\nstorage_class = \"GLACIER\"", "can't be read before it is restored; write \"GLACIER_IR\""),
+        ("match = \"*\"\nstorage_class = \"Archive\"", "can't be read before it is restored"),
+        ("match = \"*\"\nacl = \"public\"", "\"public\" is not one of: private, public-read"),
+    ] {
+        let told = parse(&format!("{job}{text}\n")).unwrap_err();
+        assert!(told.contains(expected), "{text}: {told}");
+    }
 }

@@ -217,6 +217,9 @@ pub struct Done {
     pub copies: u64,
     /// Keys deleted.
     pub deletes: u64,
+    /// Keys that got other headers.
+    #[serde(default)]
+    pub restyles: u64,
     /// Bytes sent.
     pub bytes: u64,
 }
@@ -224,7 +227,7 @@ pub struct Done {
 impl Done {
     /// Keys that were changed.
     pub fn changes(&self) -> u64 {
-        self.creates + self.overwrites + self.copies + self.deletes
+        self.creates + self.overwrites + self.copies + self.deletes + self.restyles
     }
 
     fn add(&mut self, more: Self) {
@@ -232,6 +235,7 @@ impl Done {
         self.overwrites += more.overwrites;
         self.copies += more.copies;
         self.deletes += more.deletes;
+        self.restyles += more.restyles;
         self.bytes += more.bytes;
     }
 }

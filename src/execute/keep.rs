@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::manifest::{KeptLine, Record, Sending, Spent};
 use crate::model::{
-    Action, BaseRecord, DigestKind, Expect, Keep, Key, Reason, Replaced, RunName, Side, TrashRule, Verb, Version,
+    Action, BaseRecord, DigestKind, Expect, Keep, Key, Marks, Reason, Replaced, RunName, Side, TrashRule, Verb, Version,
 };
 use crate::plan_store::{Phase, PlanStore};
 use crate::replica::trash::{self, WAY_OUT};
@@ -166,7 +166,15 @@ fn base_of(action: &Action) -> Option<BaseRecord> {
     digests.merge(&gone.digests);
     // The side that has lost the key has no version of it: any will do, since it is compared with nothing.
     let (source, dest) = (gone.version.clone(), gone.version.clone());
-    Some(BaseRecord { key: action.key.clone(), size: gone.size, source, dest, digests, lapsed: false })
+    Some(BaseRecord {
+        key: action.key.clone(),
+        size: gone.size,
+        source,
+        dest,
+        digests,
+        lapsed: false,
+        marks: Marks::default(),
+    })
 }
 
 /// What is put back comes to a side like content that is sent there.

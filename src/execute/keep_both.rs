@@ -129,7 +129,8 @@ impl Executor<'_> {
         if at_dest.capabilities().read_cost == ReadCost::Cheap {
             digests.merge(&read(at_dest, self.buffers, &action.key, loser, &Want::default()).await?);
         }
-        let put = self.put(&create, &digests, loser, &journal);
+        let ruled = self.ruled(Side::Dest, kept_as);
+        let put = Put { style: Some(&ruled.style), ..self.put(&create, &digests, loser, &journal) };
         match at_dest.copy(&action.key, &loser.version, kept_as, &put).await {
             Err(error) if error.cause == Cause::Unsupported => {}
             other => return other,
@@ -148,7 +149,7 @@ impl Executor<'_> {
             }
         };
         let put = self.put(&create, &digests, loser, &journal);
-        let put = Put { attributes: content.attributes(), parts: parts.as_ref(), ..put };
+        let put = Put { attributes: content.attributes(), parts: parts.as_ref(), style: Some(&ruled.style), ..put };
         at_dest.put(kept_as, &content, &put).await
     }
 }

@@ -8,6 +8,7 @@ mod keep;
 mod keep_both;
 mod proofs;
 mod remove;
+mod restyle;
 mod transfer;
 
 use std::collections::BTreeSet;
@@ -19,8 +20,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::lanes::{Began, Lane};
 use crate::manifest::{Answered, Expecting, Manifest, ManifestError, Record, RunId, Spent, Written};
 use crate::model::{
-    Action, BaseRecord, Counts, Entry, Key, Problem, ProblemKind, Reach, ReadCost, Reason, Scope, Side, Verb, Version,
+    Action, BaseRecord, Counts, Entry, Key, Marks, Problem, ProblemKind, Reach, ReadCost, Reason, Scope, Side, Verb,
+    Version,
 };
+use crate::plan::Styling;
 use crate::plan_store::{Phase, PlanStore};
 use crate::recover::{LATE_NS, lines};
 use crate::replica::{Buffers, Cause, Error, Replica, refuse_full};
@@ -48,6 +51,8 @@ pub(crate) struct Executor<'a> {
     pub(crate) sides: &'a Sides,
     /// The sides that may be changed.
     pub(crate) writes: &'static [Side],
+    /// What objects of a side are to carry.
+    pub(crate) styling: &'a Styling,
     pub(crate) manifest: &'a Manifest,
     pub(crate) buffers: &'a Buffers,
     pub(crate) progress: &'a Progress,
@@ -124,7 +129,8 @@ impl Executor<'_> {
         self.transfers(plan, Phase::Send, ledger).await?;
         self.transfers(plan, Phase::KeepBoth, ledger).await?;
         self.put_back(plan, ledger).await?;
-        self.removals(plan, Phase::Delete, ledger).await
+        self.removals(plan, Phase::Delete, ledger).await?;
+        self.restyles(plan, ledger).await
     }
 
     /// Transfers at the same time. Files that were fetched wait to be made durable together while others are fetched:
@@ -222,6 +228,7 @@ fn agreed(action: &Action, other: &Entry, changed: &Entry) -> BaseRecord {
         dest: dest.version.clone(),
         digests,
         lapsed: false,
+        marks: Marks::default(),
     }
 }
 
@@ -297,7 +304,7 @@ impl<'a> Ledger<'a> {
                     }
                 }
                 self.refusals += u64::from(problem.kind == ProblemKind::Refused);
-                if self.refusals >= HOPELESS && self.done.changes() == 0 {
+                if self.refusals >= HOPELESS && self.done.handled() == 0 {
                     let message =
                         format!("{HOPELESS} keys were refused and none accepted; the last one: {}", problem.message);
                     return Err(Error { cause: Cause::Stop, message, hint: problem.hint });

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::hash::hash_parts;
 use crate::manifest::Record;
-use crate::model::{Action, DigestKind, Digests, Entry, Expect, ReadCost, Verb};
+use crate::model::{Action, BaseRecord, DigestKind, Digests, Entry, Expect, ReadCost, Verb};
 use crate::replica::{Attributes, Cause, Content, Error, Journal, Put, Replica, WHOLE_LIMIT};
 use crate::survey::sent_entry;
 
@@ -25,7 +25,7 @@ impl Executor<'_> {
             Verb::Copy { .. } => self.copy(&action).await,
             Verb::KeepBoth { .. } => self.keep_both(&action).await,
             Verb::Create | Verb::Overwrite => self.send(&action).await.map(|record| (action.clone(), record)),
-            Verb::Delete | Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => {
+            Verb::Delete | Verb::Restyle { .. } | Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => {
                 Err(Error::new(Cause::Stop, format!("{}: a plan sends this without content", action.key)))
             }
         };
@@ -79,17 +79,18 @@ impl Executor<'_> {
             Some(expect) => expect,
             None => self.keep(action).await?,
         };
-        let journal = self.manifest.upload_journal(action.side);
+        let (journal, ruled) = (self.manifest.upload_journal(action.side), self.ruled(action.side, &action.key));
         let put = Put {
             expect: &expect,
             attributes: content.attributes(),
             parts: parts.as_ref(),
             // A listing shows when an object was stored. What was recorded with it comes with its content.
+            style: Some(&ruled.style),
             ..self.put(action, &digests, content.entry(), &journal)
         };
         let stored = to.put(&action.key, &content, &put).await?;
         let action = Action { digests, ..action.clone() };
-        Ok(Record::Put(agreed(&action, content.entry(), &stored)))
+        Ok(self.stored(&action, content.entry(), &stored))
     }
 
     /// Lets the service that both sides lie in copy the content.
@@ -103,7 +104,13 @@ impl Executor<'_> {
         if !from.service().is_some_and(|service| to.reaches(service)) {
             return Ok(Fetched::Elsewhere);
         }
-        let origin = from.origin_seen(&action.key, planned).await?;
+        let ruled = self.ruled(action.side, &action.key);
+        // What wins over some of what an object carries has to be stated with all of it.
+        let origin = if ruled.style.names_headers() {
+            from.origin(&action.key, &planned.version).await?
+        } else {
+            from.origin_seen(&action.key, planned).await?
+        };
         // What an ETag says belongs to the object that has it.
         let digests: Digests = origin.entry.digests.iter().filter(|one| one.kind.is_of_content()).cloned().collect();
         if let Some(blake3) = digests.get(DigestKind::Blake3) {
@@ -111,11 +118,11 @@ impl Executor<'_> {
         }
         let (expect, journal) = (self.keep(action).await?, self.manifest.upload_journal(action.side));
         let put = self.put(action, &digests, &origin.entry, &journal);
-        let put = Put { expect: &expect, attributes: origin.attributes.as_ref(), ..put };
+        let put = Put { expect: &expect, attributes: origin.attributes.as_ref(), style: Some(&ruled.style), ..put };
         match to.copy_from(&origin, &action.key, &put).await {
             Ok(stored) => {
                 let action = Action { digests, ..action.clone() };
-                Ok(Fetched::Stored(Box::new(Record::Put(agreed(&action, &origin.entry, &stored)))))
+                Ok(Fetched::Stored(Box::new(self.stored(&action, &origin.entry, &stored))))
             }
             Err(error) if error.cause == Cause::Unsupported => Ok(Fetched::Refused(expect)),
             Err(error) => Err(error),
@@ -134,13 +141,11 @@ impl Executor<'_> {
             return Ok((action.clone(), *record));
         }
         let (seen, attributes) = recorded(from, action, planned).await?;
-        let journal = self.manifest.upload_journal(action.side);
-        let put = Put { attributes: attributes.as_ref(), ..self.put(action, &action.digests, &seen, &journal) };
+        let (journal, ruled) = (self.manifest.upload_journal(action.side), self.ruled(action.side, &action.key));
+        let put = self.put(action, &action.digests, &seen, &journal);
+        let put = Put { attributes: attributes.as_ref(), style: Some(&ruled.style), ..put };
         match to.copy(old, from_version, &action.key, &put).await {
-            Ok(stored) => {
-                let record = Record::Put(agreed(action, &seen, &stored));
-                Ok((action.clone(), record))
-            }
+            Ok(stored) => Ok((action.clone(), self.stored(action, &seen, &stored))),
             Err(error) if error.cause == Cause::Stop => Err(error),
             // The origin changed, or the server can't copy: the source still has the content. If the target
             // itself was raced, sending meets the same precondition.
@@ -150,6 +155,12 @@ impl Executor<'_> {
                 Ok((sent, record))
             }
         }
+    }
+
+    /// The record of content that was sent or copied, with what it was given besides.
+    pub(super) fn stored(&self, action: &Action, other: &Entry, stored: &Entry) -> Record {
+        let marks = self.marks(action.side, &action.key);
+        Record::Put(BaseRecord { marks, ..agreed(action, other, stored) })
     }
 
     pub(super) fn put<'b>(
@@ -164,6 +175,7 @@ impl Executor<'_> {
             digests,
             mtime_ns: entry.modified_ns,
             attributes: None,
+            style: None,
             parts: None,
             journal,
             buffers: self.buffers,

@@ -12,7 +12,7 @@ use super::contents::{Follow, UNKNOWN, index_contents};
 use super::error::ManifestError;
 use super::store::Store;
 use super::{Access, Manifest, Orientation};
-use crate::model::{BaseRecord, DigestKind, Digests, Key, Scope, Version};
+use crate::model::{BaseRecord, DigestKind, Digests, Key, Marks, Scope, Side, StyleMark, Version};
 
 /// One change of the base.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,25 @@ pub enum Record {
     Forget(Key),
     /// The key went out of scope.
     Lapse(Key),
+    /// An object got what rules say. Means nothing where the base has another version of it.
+    Styled(Styled),
+}
+
+/// See [`Record::Styled`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Styled {
+    /// The key.
+    pub key: Key,
+    /// Where the object is.
+    pub side: Side,
+    /// The version that it had.
+    pub was: Version,
+    /// The version that it has.
+    pub now: Version,
+    /// What is remembered of its style.
+    pub mark: Option<StyleMark>,
+    /// All digests known for the content, which is the same.
+    pub digests: Digests,
 }
 
 impl Record {
@@ -31,6 +50,7 @@ impl Record {
         match self {
             Self::Put(base) => &base.key,
             Self::Forget(key) | Self::Lapse(key) => key,
+            Self::Styled(styled) => &styled.key,
         }
     }
 }
@@ -154,6 +174,7 @@ impl Manifest {
                     Record::Lapse(key) => {
                         conn.prepare_cached("UPDATE base SET lapsed = 1 WHERE key = ?1")?.execute([key.as_str()])?;
                     }
+                    Record::Styled(styled) => self.styled(conn, styled, &mut blob)?,
                 }
             }
             Ok(follow.totals())
@@ -163,11 +184,20 @@ impl Manifest {
         Ok(())
     }
 
+    /// What is known of the style of a version stays with it.
     fn put(&self, conn: &Connection, put: &BaseRecord, blob: &mut Vec<u8>) -> rusqlite::Result<()> {
-        let sql = "INSERT OR REPLACE INTO base
-                 (key, size, left_version, right_version, digests, lapsed, content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let sql = "INSERT INTO base
+                 (key, size, left_version, right_version, digests, lapsed, content, left_style, right_style)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (key) DO UPDATE SET
+                 left_style = coalesce(excluded.left_style,
+                     CASE WHEN left_version = excluded.left_version THEN left_style END),
+                 right_style = coalesce(excluded.right_style,
+                     CASE WHEN right_version = excluded.right_version THEN right_style END),
+                 size = excluded.size, left_version = excluded.left_version, right_version = excluded.right_version,
+                 digests = excluded.digests, lapsed = excluded.lapsed, content = excluded.content";
         let [left, right] = self.orientation.apply(&put.source, &put.dest);
+        let [left_style, right_style] = self.orientation.apply(&put.marks.source, &put.marks.dest);
         digests_to_blob(&put.digests, blob);
         conn.prepare_cached(sql)?.execute(params![
             put.key.as_str(),
@@ -177,6 +207,29 @@ impl Manifest {
             blob.as_slice(),
             put.lapsed,
             content(&put.digests),
+            left_style.as_ref().map(StyleMark::as_str),
+            right_style.as_ref().map(StyleMark::as_str),
+        ])?;
+        Ok(())
+    }
+
+    fn styled(&self, conn: &Connection, styled: &Styled, blob: &mut Vec<u8>) -> rusqlite::Result<()> {
+        let [source, dest] = self.orientation.apply("left", "right");
+        let column = match styled.side {
+            Side::Source => source,
+            Side::Dest => dest,
+        };
+        let sql = format!(
+            "UPDATE base SET {column}_version = ?3, {column}_style = ?4, digests = ?5
+             WHERE key = ?1 AND {column}_version = ?2"
+        );
+        digests_to_blob(&styled.digests, blob);
+        conn.prepare_cached(&sql)?.execute(params![
+            styled.key.as_str(),
+            styled.was.as_str(),
+            styled.now.as_str(),
+            styled.mark.as_ref().map(StyleMark::as_str),
+            blob.as_slice(),
         ])?;
         Ok(())
     }
@@ -280,18 +333,22 @@ fn read_span(conn: &Connection, span: &Span, orientation: Orientation) -> rusqli
     Ok(batch)
 }
 
-const WITH_CONTENT: &str = "SELECT key, size, left_version, right_version, digests, lapsed
+const WITH_CONTENT: &str = "SELECT key, size, left_version, right_version, digests, lapsed, left_style, right_style
     FROM temp.contents CROSS JOIN base ON key = of_key
     WHERE of_size = ?1 AND of_content IN (?2, ?3) ORDER BY of_key LIMIT ?4";
 
 fn select(tail: &str) -> String {
-    format!("SELECT key, size, left_version, right_version, digests, lapsed FROM base {tail}")
+    format!("SELECT key, size, left_version, right_version, digests, lapsed, left_style, right_style FROM base {tail}")
 }
 
 fn record(row: &Row<'_>, orientation: Orientation) -> rusqlite::Result<BaseRecord> {
     let text = |index: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(index)?.as_str()?) };
     let version = |index: usize| text(index).map(Version::new);
     let [source, dest] = orientation.apply(2, 3);
+    let mark = |index: usize| -> rusqlite::Result<Option<StyleMark>> {
+        Ok(row.get_ref(index)?.as_str_or_null()?.map(StyleMark::new))
+    };
+    let [source_mark, dest_mark] = orientation.apply(6, 7);
     Ok(BaseRecord {
         key: Key::new(text(0)?).map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, e.into()))?,
         size: row.get::<_, i64>(1)?.cast_unsigned(),
@@ -299,6 +356,7 @@ fn record(row: &Row<'_>, orientation: Orientation) -> rusqlite::Result<BaseRecor
         dest: version(dest)?,
         digests: digests(row, 4)?,
         lapsed: row.get(5)?,
+        marks: Marks { source: mark(source_mark)?, dest: mark(dest_mark)? },
     })
 }
 
@@ -344,6 +402,7 @@ mod tests {
             dest: Version::new(format!("dest of {text}")),
             digests: [Digest::from_bytes(DigestKind::Blake3, &[7; 32])].into_iter().collect(),
             lapsed: false,
+            marks: Marks::default(),
         }
     }
 
@@ -367,7 +426,7 @@ mod tests {
     fn any_record() -> impl Strategy<Value = Record> {
         let put = (any_key(), 0..=u64::MAX >> 1, any_version(), any_version(), any_digests(), any::<bool>()).prop_map(
             |(key, size, source, dest, digests, lapsed)| {
-                Record::Put(BaseRecord { key, size, source, dest, digests, lapsed })
+                Record::Put(BaseRecord { key, size, source, dest, digests, lapsed, marks: Marks::default() })
             },
         );
         prop_oneof![
@@ -398,6 +457,7 @@ mod tests {
                         Record::Put(put) => { model.insert(put.key.clone(), put.clone()); }
                         Record::Forget(key) => { model.remove(key); }
                         Record::Lapse(key) => if let Some(r) = model.get_mut(key) { r.lapsed = true; },
+                        Record::Styled(_) => {}
                     }
                 }
             }
@@ -495,6 +555,38 @@ mod tests {
         manifest.record(&[Record::Put(hostile.clone()), Record::Put(record_of("l", u64::MAX))]).unwrap();
         assert_ne!(manifest.get(&hostile.key).unwrap().unwrap().size, hostile.size);
         assert_eq!(manifest.base_totals().unwrap(), (2, 1 << 51));
+    }
+
+    #[test]
+    fn a_mark_stays_with_the_version_that_it_was_recorded_for() {
+        for orientation in [Orientation::Forward, Orientation::Reversed] {
+            let manifest = Manifest::empty(orientation).unwrap();
+            let put = record_of("k", 5);
+            let mark = StyleMark::new("0123456789abcdeft");
+            let marks = || manifest.get(&put.key).unwrap().unwrap().marks;
+            let styled = |was: &str, now: &str| {
+                Record::Styled(Styled {
+                    key: put.key.clone(),
+                    side: Side::Dest,
+                    was: Version::new(was),
+                    now: Version::new(now),
+                    mark: Some(mark.clone()),
+                    digests: put.digests.clone(),
+                })
+            };
+            let seen = put.dest.as_str().to_owned();
+            manifest.record(&[styled(&seen, "x")]).unwrap();
+            assert_eq!(manifest.get(&put.key).unwrap(), None, "nothing is known of the key");
+            manifest.record(&[Record::Put(put.clone()), styled("another", "x")]).unwrap();
+            assert_eq!(marks(), Marks::default(), "somebody changed it meanwhile");
+            manifest.record(&[styled(&seen, "x")]).unwrap();
+            assert_eq!(marks(), Marks::at(Side::Dest, Some(mark.clone())));
+            let same = BaseRecord { dest: Version::new("x"), source: Version::new("touched"), ..put.clone() };
+            manifest.record(&[Record::Put(same.clone())]).unwrap();
+            assert_eq!(marks(), Marks::at(Side::Dest, Some(mark.clone())), "the version is the same");
+            manifest.record(&[Record::Put(BaseRecord { dest: Version::new("y"), ..same })]).unwrap();
+            assert_eq!(marks(), Marks::default());
+        }
     }
 
     #[test]

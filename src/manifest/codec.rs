@@ -3,7 +3,9 @@
 //! Every form round-trips exactly, and a damaged one is refused rather than guessed. The form of digests is part of
 //! the manifest's schema; entries and actions live in private files of one run, so their form may change freely.
 
-use crate::model::{Action, Digest, DigestKind, Digests, Entry, Expect, Key, Readable, Reason, Side, Verb, Version};
+use crate::model::{
+    Action, Digest, DigestKind, Digests, Entry, Expect, Key, Readable, Reason, Retype, Side, StyleMark, Verb, Version,
+};
 
 /// Appends an entry.
 pub fn write_entry(out: &mut Vec<u8>, entry: &Entry) {
@@ -173,6 +175,14 @@ fn write_verb(out: &mut Vec<u8>, verb: &Verb) {
             out.push(8);
             write_text(out, kept_as.as_str());
         }
+        Verb::Restyle { mark, retype } => {
+            out.push(9);
+            write_text(out, mark.as_ref().map_or("", StyleMark::as_str));
+            out.push(match retype {
+                Retype::Keep => 0,
+                Retype::ByName => 1,
+            });
+        }
     }
 }
 
@@ -192,6 +202,9 @@ fn write_reason(out: &mut Vec<u8>, reason: &Reason) {
         Reason::GoneOnBothSides => (11, None),
         Reason::OutOfScope => (12, None),
         Reason::BothKept => (13, None),
+        Reason::RulesSay => (14, None),
+        Reason::Drifted => (15, None),
+        Reason::AsRuled => (16, None),
     };
     out.push(code);
     if let Some(key) = key {
@@ -336,6 +349,14 @@ impl<'a> Bytes<'a> {
             6 => Verb::Forget,
             7 => Verb::Lapse,
             8 => Verb::KeepBoth { kept_as: self.key()? },
+            9 => Verb::Restyle {
+                mark: Some(self.text()?).filter(|mark| !mark.is_empty()).map(StyleMark::new),
+                retype: match self.byte()? {
+                    0 => Retype::Keep,
+                    1 => Retype::ByName,
+                    _ => return None,
+                },
+            },
             _ => return None,
         })
     }
@@ -356,6 +377,9 @@ impl<'a> Bytes<'a> {
             11 => Reason::GoneOnBothSides,
             12 => Reason::OutOfScope,
             13 => Reason::BothKept,
+            14 => Reason::RulesSay,
+            15 => Reason::Drifted,
+            16 => Reason::AsRuled,
             _ => return None,
         })
     }
@@ -429,6 +453,8 @@ pub(super) mod tests {
             ]),
             (any_key(), any_version()).prop_map(|(from, from_version)| Verb::Copy { from, from_version }),
             any_key().prop_map(|kept_as| Verb::KeepBoth { kept_as }),
+            (prop::option::of("[0-9a-f]{16}t?"), prop::sample::select(vec![Retype::Keep, Retype::ByName]))
+                .prop_map(|(mark, retype)| Verb::Restyle { mark: mark.map(StyleMark::new), retype }),
         ];
         let reason = prop_oneof![
             prop::sample::select(vec![
@@ -444,6 +470,9 @@ pub(super) mod tests {
                 Reason::GoneOnBothSides,
                 Reason::OutOfScope,
                 Reason::BothKept,
+                Reason::RulesSay,
+                Reason::Drifted,
+                Reason::AsRuled,
             ]),
             any_key().prop_map(|from| Reason::Renamed { from }),
             any_key().prop_map(|from| Reason::Copied { from }),

@@ -66,6 +66,8 @@ impl<'a> Follow<'a> {
         let (key, put) = match record {
             Record::Put(put) => (&put.key, (!put.lapsed).then_some(put)),
             Record::Forget(key) | Record::Lapse(key) => (key, None),
+            // The content is the same; what more is known of it is indexed with the next one.
+            Record::Styled(_) => return Ok(()),
         };
         if let Some((size, content)) = self.counted(key)? {
             self.totals = self.totals.map(|(keys, bytes)| (keys - 1, bytes - bytes_of(size)));

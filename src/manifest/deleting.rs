@@ -149,8 +149,15 @@ mod tests {
         let [a, b] = ["a", "b"].map(|key| Key::new(key).unwrap());
         for key in [&a, &b] {
             let (key, digests) = (key.clone(), Digests::none());
-            let base =
-                BaseRecord { key, size: 1, source: version.clone(), dest: version.clone(), digests, lapsed: false };
+            let base = BaseRecord {
+                key,
+                size: 1,
+                source: version.clone(),
+                dest: version.clone(),
+                digests,
+                lapsed: false,
+                marks: crate::model::Marks::default(),
+            };
             manifest.record(&[Record::Put(base)]).unwrap();
         }
         manifest.begin_deleting(Side::Dest, &[(a.clone(), version)], 1).unwrap();

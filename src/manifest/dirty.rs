@@ -594,6 +594,7 @@ mod tests {
             dest: version(),
             digests: Digests::none(),
             lapsed: false,
+            marks: crate::model::Marks::default(),
         };
         manifest.record(&[Record::Put(record)]).unwrap();
         assert!(manifest.has_base(&key("d/x")).unwrap() && !manifest.has_base(&key("d")).unwrap());

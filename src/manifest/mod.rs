@@ -65,7 +65,7 @@ mod store;
 mod uploads;
 mod writes;
 
-pub use base::{BaseCursor, Record};
+pub use base::{BaseCursor, Record, Styled};
 pub use codec::{read_action, read_entry, write_action, write_entry};
 pub use deleting::Deleting;
 pub use dirty::{Dirty, Due, LONGEST_AWAY, Mark, Span, When};

@@ -370,6 +370,7 @@ mod tests {
                     dest: Version::new("d"),
                     digests: Digests::none(),
                     lapsed: false,
+                    marks: crate::model::Marks::default(),
                 })
             })
             .collect();
@@ -748,6 +749,7 @@ mod tests {
                             dest: Version::new("d"),
                             digests: Digests::none(),
                             lapsed: false,
+                            marks: crate::model::Marks::default(),
                         })
                     })
                     .collect();

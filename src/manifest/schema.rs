@@ -12,7 +12,7 @@ pub(super) const APPLICATION_ID: i32 = 0x6d73_7963;
 pub(super) type Migration = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// All steps, oldest first.
-pub(super) const MIGRATIONS: &[Migration] = &[v1, v2, v3, v4, v5, v6];
+pub(super) const MIGRATIONS: &[Migration] = &[v1, v2, v3, v4, v5, v6, v7];
 
 /// The file's version: how many migrations it has seen.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<usize> {
@@ -199,5 +199,14 @@ fn v6(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              SELECT side, key, 0, size, version, modified, replaces, blake3, NULL, 0, 0 FROM sending_before;
          DROP TABLE sending_before;
          ALTER TABLE deleting ADD COLUMN missed INTEGER;",
+    )
+}
+
+/// What header rules gave to the objects of both sides: [`crate::model::StyleMark`]s of these versions; nothing where nobody
+/// knows.
+fn v7(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute_batch(
+        "ALTER TABLE base ADD COLUMN left_style TEXT;
+         ALTER TABLE base ADD COLUMN right_style TEXT;",
     )
 }

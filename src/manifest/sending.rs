@@ -319,6 +319,7 @@ mod tests {
                     dest: Version::new("there"),
                     digests: Digests::default(),
                     lapsed: false,
+                    marks: crate::model::Marks::default(),
                 })
             };
             let lines = [line("dir/a", "v"), line("new", "v"), line("older", "v2"), line("recorded", "v")];
@@ -393,7 +394,15 @@ mod tests {
         assert!(is_open(), "nothing is recorded there");
         let (source, dest) = (Version::new("w"), Version::new("there"));
         let digests = Digests::default();
-        let base = BaseRecord { key: key.clone(), size: 3, source, dest, digests, lapsed: false };
+        let base = BaseRecord {
+            key: key.clone(),
+            size: 3,
+            source,
+            dest,
+            digests,
+            lapsed: false,
+            marks: crate::model::Marks::default(),
+        };
         manifest.record(&[Record::Put(base)]).unwrap();
         assert!(is_open(), "one had no precondition");
         manifest.end_sending(Side::Dest, &[], Expecting { now_ns: NOW + 99, ..EXPECTING }).unwrap();

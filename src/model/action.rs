@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digests, Entry, Key, Version};
+use super::{Digests, Entry, Key, Retype, StyleMark, Version};
 
 /// The side that an action changes, in the orientation of the cycle. The engine calls both sides of a two-way
 /// cycle source and destination too: *left* is the source.
@@ -64,6 +64,13 @@ pub enum Verb {
     },
     /// The key goes.
     Delete,
+    /// The object gets the headers, the metadata, the storage class and the ACL that rules say; its content stays.
+    Restyle {
+        /// What is remembered of what it is to have.
+        mark: Option<StyleMark>,
+        /// What becomes of a type that no rule names.
+        retype: Retype,
+    },
     /// Manifest only: content found equal on both sides, without a base record.
     Adopt,
     /// Manifest only: a version moved, the content did not.
@@ -78,7 +85,12 @@ impl Verb {
     /// Whether a replica is changed, not just the manifest.
     pub fn changes_a_replica(&self) -> bool {
         match self {
-            Self::Create | Self::Overwrite | Self::Copy { .. } | Self::KeepBoth { .. } | Self::Delete => true,
+            Self::Create
+            | Self::Overwrite
+            | Self::Copy { .. }
+            | Self::KeepBoth { .. }
+            | Self::Delete
+            | Self::Restyle { .. } => true,
             Self::Adopt | Self::Touch | Self::Forget | Self::Lapse => false,
         }
     }
@@ -122,6 +134,12 @@ pub enum Reason {
     GoneOnBothSides,
     /// A filter or another rule leaves it out now.
     OutOfScope,
+    /// It is not known to have what the rules say now.
+    RulesSay,
+    /// A look showed that it does not have what the rules say.
+    Drifted,
+    /// A look showed that it has what the rules say: nothing was changed.
+    AsRuled,
 }
 
 /// One decided action.
@@ -159,6 +177,12 @@ pub struct Counts {
     pub copies: u64,
     /// Objects deleted.
     pub deletes: u64,
+    /// Objects that get what header rules say.
+    #[serde(default)]
+    pub restyles: u64,
+    /// Objects that were to get that and had it.
+    #[serde(default)]
+    pub as_ruled: u64,
     /// Of these, the old halves of renames whose new half is a copy in the same plan.
     pub rename_deletes: u64,
     /// Of these, extras that a mirror removes: nobody saw them at the source before.
@@ -204,6 +228,8 @@ impl Counts {
             overwrites: self.overwrites.saturating_sub(some.overwrites),
             copies: self.copies.saturating_sub(some.copies),
             deletes: self.deletes.saturating_sub(some.deletes),
+            restyles: self.restyles.saturating_sub(some.restyles),
+            as_ruled: self.as_ruled.saturating_sub(some.as_ruled),
             rename_deletes: self.rename_deletes.saturating_sub(some.rename_deletes),
             extra_deletes: self.extra_deletes.saturating_sub(some.extra_deletes),
             records: self.records.saturating_sub(some.records),
@@ -220,6 +246,8 @@ impl Counts {
             overwrites: self.overwrites.saturating_add(more.overwrites),
             copies: self.copies.saturating_add(more.copies),
             deletes: self.deletes.saturating_add(more.deletes),
+            restyles: self.restyles.saturating_add(more.restyles),
+            as_ruled: self.as_ruled.saturating_add(more.as_ruled),
             rename_deletes: self.rename_deletes.saturating_add(more.rename_deletes),
             extra_deletes: self.extra_deletes.saturating_add(more.extra_deletes),
             records: self.records.saturating_add(more.records),
@@ -267,6 +295,8 @@ impl Counts {
                     _ => bump(&mut self.bytes_deleted, action.size),
                 }
             }
+            Verb::Restyle { .. } if action.reason == Reason::AsRuled => bump(&mut self.as_ruled, 1),
+            Verb::Restyle { .. } => bump(&mut self.restyles, 1),
             Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => bump(&mut self.records, 1),
         }
     }
@@ -278,7 +308,12 @@ impl Counts {
 
     /// Actions that change a replica.
     pub fn changes(&self) -> u64 {
-        self.creates + self.overwrites + self.copies + self.deletes
+        self.creates + self.overwrites + self.copies + self.deletes + self.restyles
+    }
+
+    /// Changes, and those that turned out to be needless.
+    pub fn handled(&self) -> u64 {
+        self.changes() + self.as_ruled
     }
 }
 

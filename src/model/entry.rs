@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digests, Key, Problem, Sameness, Side, SkipReason};
+use super::{Digests, Key, Problem, Sameness, Side, SkipReason, StyleMark};
 
 /// A replica's opaque token for "this content at this key".
 ///
@@ -100,6 +100,35 @@ pub struct BaseRecord {
     pub digests: Digests,
     /// Out of scope in an earlier run: saves hashing, proves no deletion until both sides were seen with the key.
     pub lapsed: bool,
+    /// The styles that both sides are known to have.
+    pub marks: Marks,
+}
+
+/// The styles that rules gave to the objects of both sides, as far as is known of these very versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// At the source.
+    pub source: Option<StyleMark>,
+    /// At the destination.
+    pub dest: Option<StyleMark>,
+}
+
+impl Marks {
+    /// That of one side alone.
+    pub fn at(side: Side, mark: Option<StyleMark>) -> Self {
+        match side {
+            Side::Source => Self { source: mark, dest: None },
+            Side::Dest => Self { source: None, dest: mark },
+        }
+    }
+
+    /// That of a side.
+    pub fn of(&self, side: Side) -> Option<&StyleMark> {
+        match side {
+            Side::Source => self.source.as_ref(),
+            Side::Dest => self.dest.as_ref(),
+        }
+    }
 }
 
 impl BaseRecord {

@@ -327,15 +327,15 @@ impl NamedAs {
 
 /// A pattern taken apart.
 #[derive(Debug)]
-struct Pattern<'a> {
+pub(super) struct Pattern<'a> {
     /// Without the leading and trailing `/`.
     body: &'a str,
     anchored: bool,
-    directories_only: bool,
+    pub(super) directories_only: bool,
 }
 
 impl<'a> Pattern<'a> {
-    fn read(text: &'a str) -> Result<Self, String> {
+    pub(super) fn read(text: &'a str) -> Result<Self, String> {
         let (anchored, mut body) = match text.strip_prefix('/') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -361,7 +361,7 @@ impl<'a> Pattern<'a> {
         Ok(Self { body, anchored, directories_only })
     }
 
-    fn itself(&self) -> String {
+    pub(super) fn itself(&self) -> String {
         if self.anchored { self.body.to_owned() } else { format!("**/{}", self.body) }
     }
 
@@ -383,7 +383,7 @@ impl<'a> Pattern<'a> {
     }
 }
 
-fn glob(text: &str) -> Result<Glob, String> {
+pub(super) fn glob(text: &str) -> Result<Glob, String> {
     let built = GlobBuilder::new(text).literal_separator(true).backslash_escape(true).build();
     built.map_err(|error| error.kind().to_string())
 }

@@ -14,6 +14,7 @@ mod key;
 mod problem;
 mod scope;
 mod size;
+mod style;
 mod symlinks;
 mod trash;
 mod view;
@@ -21,7 +22,7 @@ mod view;
 pub use action::{Action, Counts, Expect, Reason, Side, Verb};
 pub use conflict_name::{conflict_name, numbered};
 pub use digest::{Digest, DigestKind, Digests, Sameness, hex};
-pub use entry::{BaseRecord, Entry, Presence, Readable, Version, same_content};
+pub use entry::{BaseRecord, Entry, Marks, Presence, Readable, Version, same_content};
 pub use evidence::{Namespace, ReadCost, Want};
 pub use filter::{
     BadPattern, Filter, FilterRules, IGNORE_FILE, Junk, OWN_PREFIX, Rule, SizeLimits, Verdict, parse_ignore,
@@ -31,6 +32,7 @@ pub use key::{BadKey, Escaped, Key, Reach};
 pub use problem::{Conflict, Problem, ProblemKind, SkipReason};
 pub use scope::Scope;
 pub use size::size;
+pub use style::{Retype, Ruled, Style, StyleMark, StyleRule, Styles};
 pub use symlinks::{LINK_SUFFIX, Symlinks, link_name};
 pub use trash::{Keep, Replaced, RunName, TrashRule};
 pub use view::{Item, Place};

@@ -12,6 +12,7 @@ mod join;
 pub mod pairing;
 mod policy;
 mod resolution;
+mod restyle;
 mod two_way;
 
 pub use compare::{Evidence, Known, Need, comparable};
@@ -19,3 +20,4 @@ pub use decide::{Context, Decision, decide};
 pub use join::{Input, Join, JoinError, Joined, Triple};
 pub use policy::{Budget, Compare, Limit, Mode, OnConflict, Policy, Raise};
 pub use resolution::{Take, UNDECIDABLE_NS, settle};
+pub use restyle::{Restyling, Styling, Trust, restyle, waits};

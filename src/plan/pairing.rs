@@ -72,6 +72,7 @@ mod tests {
             dest: Version::new(format!("d-{key}")),
             digests: [Digest::new(DigestKind::Blake3, digest)].into_iter().collect(),
             lapsed: false,
+            marks: crate::model::Marks::default(),
         }
     }
 

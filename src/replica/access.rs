@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::trash;
 use super::{
     Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Leases, Listing, Origin, Put, Replica,
-    Room, Trash, Trashed, TrashedStream,
+    Restyled, Room, Trash, Trashed, TrashedStream,
 };
-use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
+use crate::model::{Entry, Expect, Filter, Key, Retype, RunName, Style, Version};
 
 /// `access` of a remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -152,6 +152,15 @@ impl Replica for Guarded {
     async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         self.may_change()?;
         self.inner.copy_from(origin, to, put).await
+    }
+
+    async fn lacks(&self, key: &Key, expect: &Version, style: &Style, retype: Retype) -> Result<bool, Error> {
+        self.inner.lacks(key, expect, style, retype).await
+    }
+
+    async fn restyle(&self, key: &Key, put: &Put<'_>, retype: Retype) -> Result<Restyled, Error> {
+        self.may_change()?;
+        self.inner.restyle(key, put, retype).await
     }
 
     async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {

@@ -9,9 +9,11 @@ use tokio::sync::mpsc;
 
 use super::{
     Ability, Buffers, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, KeptAs, Listing, Meter,
-    Put, ReadCost, Replica, Trash, Trashed, TrashedStream,
+    Put, ReadCost, Replica, Restyled, Trash, Trashed, TrashedStream,
 };
-use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Key, Readable, RunName, Version};
+use crate::model::{
+    Digest, DigestKind, Digests, Entry, Expect, Filter, Key, Readable, Retype, RunName, Style, Version,
+};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -94,6 +96,16 @@ impl Replica for Fake {
     async fn copy(&self, _from: &Key, _version: &Version, _to: &Key, _put: &Put<'_>) -> Result<Entry, Error> {
         self.called("copy", "")?;
         Ok(entry_of(b"copied", "1"))
+    }
+
+    async fn lacks(&self, _key: &Key, _expect: &Version, _style: &Style, _retype: Retype) -> Result<bool, Error> {
+        self.called("lacks", "")?;
+        Ok(true)
+    }
+
+    async fn restyle(&self, _key: &Key, _put: &Put<'_>, _retype: Retype) -> Result<Restyled, Error> {
+        self.called("restyle", "")?;
+        Ok(Restyled::Done(entry_of(b"restyled", "2")))
     }
 
     /// A failure hits the first key only.
@@ -187,6 +199,7 @@ impl PutParts {
             digests: &self.digests,
             mtime_ns: self.mtime_ns,
             attributes: None,
+            style: None,
             parts: None,
             journal: &NoJournal,
             buffers: &self.buffers,

@@ -12,10 +12,10 @@ use async_trait::async_trait;
 
 use super::trash;
 use super::{
-    Capabilities, Connected, Contact, Content, Error, Journal, Kept, Leases, Listing, Origin, Put, Replica, Room,
-    Trash, Trashed, TrashedStream,
+    Capabilities, Connected, Contact, Content, Error, Journal, Kept, Leases, Listing, Origin, Put, Replica, Restyled,
+    Room, Trash, Trashed, TrashedStream,
 };
-use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
+use crate::model::{Entry, Expect, Filter, Key, Retype, RunName, Style, Version};
 
 /// What says whether anything may be changed now.
 pub trait Permit: Send + Sync + std::fmt::Debug {
@@ -133,6 +133,14 @@ impl Replica for Fenced {
         self.permitted(self.inner.copy_from(origin, to, put)).await?
     }
 
+    async fn lacks(&self, key: &Key, expect: &Version, style: &Style, retype: Retype) -> Result<bool, Error> {
+        self.inner.lacks(key, expect, style, retype).await
+    }
+
+    async fn restyle(&self, key: &Key, put: &Put<'_>, retype: Retype) -> Result<Restyled, Error> {
+        self.permitted(self.inner.restyle(key, put, retype)).await?
+    }
+
     async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {
         let deleted = self.permitted(self.inner.delete(batch)).await;
         deleted.unwrap_or_else(|error| vec![Err(error); batch.len()])
@@ -212,6 +220,7 @@ mod tests {
         let stops = |error: Error| error.cause == Cause::Stop;
         assert!(stops(fenced.put(&key, &content, &put.as_put()).await.unwrap_err()));
         assert!(stops(fenced.copy(&key, &version, &key, &put.as_put()).await.unwrap_err()));
+        assert!(stops(fenced.restyle(&key, &put.as_put(), Retype::Keep).await.unwrap_err()));
         assert!(stops(fenced.delete(&[(key.clone(), version.clone())]).await.remove(0).unwrap_err()));
         assert!(stops(fenced.tidy(&NoJournal).await.unwrap_err()));
         assert!(stops(fenced.connect(Contact::Prepare).await.unwrap_err()));

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Version};
+use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, ProblemKind, Retype, Style, Version};
 
 pub use crate::model::{Namespace, ReadCost, Want};
 pub use arrival::Arrival;
@@ -198,6 +198,25 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
         Err(Error::new(Cause::Unsupported, format!("{to} can't be copied from {}", origin.service)))
     }
 
+    /// Whether an object of this version lacks something that `style` says, or has another content type than `retype`
+    /// wants. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Cause::Precondition`] if the key has another version; [`Cause::Unsupported`] where there is no such thing.
+    async fn lacks(&self, key: &Key, _expect: &Version, _style: &Style, _retype: Retype) -> Result<bool, Error> {
+        Err(no_styles(key, self.name()))
+    }
+
+    /// Gives an object of the version that `put` expects what `put.style` says, without its content passing through; what
+    /// that says nothing of stays. Looks first, and changes nothing that is as it is to be. `put.digests` are those that
+    /// are known of the content.
+    ///
+    /// # Errors
+    /// As [`Replica::copy`]; [`Cause::Unsupported`] where there is no such thing.
+    async fn restyle(&self, key: &Key, _put: &Put<'_>, _retype: Retype) -> Result<Restyled, Error> {
+        Err(no_styles(key, self.name()))
+    }
+
     /// Deletes keys, each if it still has the version given. One result a key, in the same order.
     async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>>;
 
@@ -226,6 +245,19 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
     fn leases(&self) -> Option<&dyn Leases> {
         None
     }
+}
+
+/// What came of giving an object what rules say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restyled {
+    /// It has it already.
+    AsRuled,
+    /// It has it now, and this version.
+    Done(Entry),
+}
+
+fn no_styles(key: &Key, name: &str) -> Error {
+    Error::new(Cause::Unsupported, format!("{key}: headers of what is there can't be changed in {name}"))
 }
 
 /// Whether a first contact may write.
@@ -366,6 +398,8 @@ pub struct Put<'a> {
     pub mtime_ns: Option<i64>,
     /// What the object carries at its source, for replicas that store such things; it wins over what is there.
     pub attributes: Option<&'a Attributes>,
+    /// What header rules say; it wins over both.
+    pub style: Option<&'a Style>,
     /// For content in pieces that was hashed before; without it each piece is read once, and hashed on its way.
     pub parts: Option<&'a PartHashes>,
     /// Where multipart uploads are journaled.

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use super::trash;
 use super::{
     Capabilities, Cause, Connected, Contact, Content, Error, Journal, Kept, Leases, Listing, Origin, Put, Replica,
-    Room, Trash, Trashed, TrashedStream,
+    Restyled, Room, Trash, Trashed, TrashedStream,
 };
-use crate::model::{Digests, Entry, Expect, Filter, Key, RunName, Sameness, Version};
+use crate::model::{Digests, Entry, Expect, Filter, Key, Retype, RunName, Sameness, Style, Version};
 
 /// How often and how long something is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,6 +248,24 @@ impl Replica for Retrying {
                 return self.ours(to, Some(origin.entry.size), put).await.ok_or(error);
             }
             self.note(to, &error);
+            attempts.again(error).await?;
+        }
+    }
+
+    async fn lacks(&self, key: &Key, expect: &Version, style: &Style, retype: Retype) -> Result<bool, Error> {
+        repeat(self.patience, || self.inner.lacks(key, expect, style, retype)).await
+    }
+
+    async fn restyle(&self, key: &Key, put: &Put<'_>, retype: Retype) -> Result<Restyled, Error> {
+        let mut attempts = Attempts::new(self.patience);
+        loop {
+            let error = match self.inner.restyle(key, put, retype).await {
+                Ok(restyled) => return Ok(restyled),
+                Err(error) => error,
+            };
+            if error.cause == Cause::Precondition && attempts.is_repeated() {
+                return self.ours(key, None, put).await.map(Restyled::Done).ok_or(error);
+            }
             attempts.again(error).await?;
         }
     }

@@ -22,10 +22,12 @@ use self::feed::{Feed, Items, Order, feed};
 use crate::examine::Examiner;
 use crate::manifest::{BaseCursor, ManifestError};
 use crate::model::{
-    Conflict, Entry, Filter, Item, Key, Presence, Problem, Reach, Reason, Scope, Side, Verdict, conflict_name,
+    Action, Conflict, Entry, Expect, Filter, Item, Key, Presence, Problem, Reach, Reason, Scope, Side, Verb, Verdict,
+    conflict_name,
 };
 use crate::plan::{
-    Context, Decision, Evidence, Input, Join, JoinError, Joined, Known, Need, OnConflict, Policy, Triple, decide,
+    Context, Decision, Evidence, Input, Join, JoinError, Joined, Known, Need, OnConflict, Policy, Restyling, Styling,
+    Triple, decide, restyle,
 };
 use crate::plan_store::Phase;
 use crate::recover::{Unsettled, look_again};
@@ -40,6 +42,8 @@ enum Message {
     Need(Box<Triple>, Need),
     /// Something may have changed since it was listed.
     Unsettled(Box<Triple>),
+    /// An object is to be looked at whether it has what rules say.
+    Drift(Box<Action>),
     Problem(Problem),
     Conflict(Box<Conflict>),
 }
@@ -49,6 +53,7 @@ enum Message {
 struct Shared {
     sides: Sides,
     policy: Policy,
+    styling: Styling,
     writes: &'static [Side],
     dest_label: String,
     filter: Arc<Filter>,
@@ -88,6 +93,11 @@ impl Shared {
         let name = |loser: &Entry| conflict_name(&triple.key, &self.dest_label, loser.modified_ns, fits);
         let context = Context { policy: self.policy, scope, evidence, refuses: &refuses, conflict_name: &name };
         let decision = decide(triple, &context);
+        let restyling = if self.writes.contains(&self.styling.side) {
+            restyle(triple, &decision, &self.styling)
+        } else {
+            Restyling::None
+        };
         let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
         match decision {
             Decision::InSync => findings.in_sync += 1,
@@ -103,7 +113,28 @@ impl Shared {
             Decision::Conflict(conflict) => return Ok(Some(Message::Conflict(conflict))),
             Decision::Problem(problem) => return Ok(Some(Message::Problem(problem))),
         }
-        Ok(None)
+        match restyling {
+            Restyling::None => Ok(None),
+            Restyling::Do(action) => findings.plan.add(&action).map(|()| None),
+            Restyling::IfDrifted(action) => Ok(Some(Message::Drift(action))),
+        }
+    }
+
+    /// Files a change of an object's style, if a look shows that it is needed.
+    async fn look_for_drift(&self, action: &Action) -> Result<Option<Message>, Error> {
+        let (Verb::Restyle { retype, .. }, Expect::Version(version)) = (&action.verb, &action.expect) else {
+            return Ok(None);
+        };
+        let ruled = self.styling.rules.of(&action.key);
+        match self.sides.of(action.side).lacks(&action.key, version, &ruled.style, *retype).await {
+            Ok(false) => Ok(None),
+            Ok(true) => {
+                let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(findings.plan.add(action).map(|()| None)?)
+            }
+            Err(error) if error.cause == Cause::Stop => Err(error),
+            Err(error) => Ok(Some(Message::Problem(problem_of(&action.key, &error)))),
+        }
     }
 }
 
@@ -172,6 +203,7 @@ async fn attempt(
     let shared = Shared {
         sides: sides.clone(),
         policy: cycle.policy,
+        styling: cycle.styling.clone(),
         writes: cycle.writes,
         dest_label: cycle.dest_label.to_owned(),
         filter: Arc::clone(&cycle.filter),
@@ -336,13 +368,13 @@ async fn examine_all(
         tokio::select! {
             message = messages.recv(), if open && running.len() < EXAMINERS => match message {
                 None => open = false,
-                Some(Message::Need(triple, need)) => running.push(decided(cycle, &examiner, shared, triple, Some(need))),
-                Some(Message::Unsettled(triple)) => running.push(decided(cycle, &examiner, shared, triple, None)),
                 Some(Message::Problem(problem)) => observer.problem(&problem),
                 Some(Message::Conflict(conflict)) => observer.conflict(&conflict),
+                Some(message) => running.push(decided(cycle, &examiner, shared, message)),
             },
             Some(settled) = running.next() => match settled? {
                 None | Some(Message::Need(..) | Message::Unsettled(_)) => {}
+                Some(message @ Message::Drift(_)) => running.push(decided(cycle, &examiner, shared, message)),
                 Some(Message::Problem(problem)) => observer.problem(&problem),
                 Some(Message::Conflict(conflict)) => observer.conflict(&conflict),
             },
@@ -351,17 +383,19 @@ async fn examine_all(
     }
 }
 
-/// Decides what needs a look; without a `need`, what is not settled.
+/// Decides what needs a look.
 async fn decided(
     cycle: &Cycle<'_>,
     examiner: &Examiner<'_>,
     shared: &Shared,
-    mut triple: Box<Triple>,
-    need: Option<Need>,
+    message: Message,
 ) -> Result<Option<Message>, Error> {
-    if let Some(need) = need {
-        return until_decided(examiner, shared, triple, need).await;
-    }
+    let mut triple = match message {
+        Message::Need(triple, need) => return until_decided(examiner, shared, triple, need).await,
+        Message::Unsettled(triple) => triple,
+        Message::Drift(action) => return shared.look_for_drift(&action).await,
+        told @ (Message::Problem(_) | Message::Conflict(_)) => return Ok(Some(told)),
+    };
     if let Err(error) = look_again(cycle, &mut triple).await {
         return match error.cause {
             Cause::Stop => Err(error),
@@ -412,6 +446,6 @@ pub(crate) fn problem_of(key: &Key, error: &Error) -> Problem {
 }
 
 /// The entry that an action sends; planned sends always have one.
-pub(crate) fn sent_entry(action: &crate::model::Action) -> Result<&Entry, Error> {
+pub(crate) fn sent_entry(action: &Action) -> Result<&Entry, Error> {
     action.from.as_ref().ok_or_else(|| Error::new(Cause::Refused, format!("{}: the plan names no content", action.key)))
 }

@@ -274,7 +274,7 @@ fn every_integration_test_is_part_of_the_program() {
 }
 
 /// The documents for people.
-const DOCUMENTS: [&str; 24] = [
+const DOCUMENTS: [&str; 25] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -288,6 +288,7 @@ const DOCUMENTS: [&str; 24] = [
     "docs/exit-codes.md",
     "docs/filters.md",
     "docs/first-push.md",
+    "docs/headers.md",
     "docs/json.md",
     "docs/look.md",
     "docs/moving.md",

@@ -15,6 +15,7 @@ mod cli_disk;
 mod cli_doctor;
 mod cli_dsn;
 mod cli_errors;
+mod cli_headers;
 mod cli_init;
 mod cli_kill;
 mod cli_late;

@@ -162,6 +162,7 @@ impl Putter {
             digests,
             mtime_ns: Some(1_700_000_000_250_000_000),
             attributes: None,
+            style: None,
             parts,
             journal: &self.journal,
             buffers: &self.buffers,

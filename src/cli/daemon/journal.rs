@@ -149,6 +149,7 @@ pub(super) fn last(run: &Run, look: Look) -> Option<Ran> {
         overwrites: count("overwrites"),
         copies: count("copies"),
         deletes: count("deletes"),
+        restyles: count("restyles"),
         bytes: count("bytes_sent"),
     };
     let requests = summary.as_ref().and_then(|summary| summary.get("requests")).and_then(Value::as_object);

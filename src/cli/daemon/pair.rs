@@ -277,13 +277,8 @@ impl Open {
                 Some((halt.message.clone(), halt.plan.clone(), approve))
             }
         };
-        let done = Done {
-            creates: report.done.creates,
-            overwrites: report.done.overwrites,
-            copies: report.done.copies,
-            deletes: report.done.deletes,
-            bytes: report.done.bytes_sent,
-        };
+        let Counts { creates, overwrites, copies, deletes, restyles, bytes_sent: bytes, .. } = report.done;
+        let done = Done { creates, overwrites, copies, deletes, restyles, bytes };
         Ok(Outcome {
             done,
             named,
@@ -444,6 +439,7 @@ fn verb(action: &Action) -> &'static str {
         Verb::Overwrite => "overwrote",
         Verb::Copy { .. } => "copied",
         Verb::Delete => "deleted",
+        Verb::Restyle { .. } => "restyled",
         _ => "kept both of",
     }
 }

@@ -60,6 +60,7 @@ fn verb(verb: &Verb) -> (&'static str, &'static str) {
         Verb::Copy { .. } => ("copy", "36"),
         Verb::KeepBoth { .. } => ("keep both", "33"),
         Verb::Delete => ("delete", "31"),
+        Verb::Restyle { .. } => ("restyle", "35"),
         Verb::Adopt => ("adopt", "2"),
         Verb::Touch => ("touch", "2"),
         Verb::Forget => ("forget", "2"),
@@ -89,6 +90,9 @@ fn reason(action: &Action) -> String {
         (Reason::Extra, _) => "only at destination".into(),
         (Reason::GoneOnBothSides, _) => "gone on both sides".into(),
         (Reason::OutOfScope, _) => "out of scope".into(),
+        (Reason::RulesSay, _) => "header rules".into(),
+        (Reason::Drifted, _) => "not as the header rules say".into(),
+        (Reason::AsRuled, _) => "as the header rules say, not changed".into(),
     }
 }
 
@@ -181,7 +185,10 @@ fn moved(bytes: u64, copied: u64, [sent, by_server]: [&str; 2]) -> String {
 fn put_off(counts: &Counts) -> String {
     let sent = format!(" ({} to send)", size(counts.bytes_sent));
     let parts = [("create", counts.creates, ""), ("overwrite", counts.overwrites, &sent), ("copy", counts.copies, "")];
-    let parts = parts.into_iter().chain([("delete", counts.deletes, "")]).filter(|(_, n, _)| *n > 0);
+    let parts = parts
+        .into_iter()
+        .chain([("delete", counts.deletes, ""), ("restyle", counts.restyles, "")])
+        .filter(|(_, n, _)| *n > 0);
     let parts: Vec<String> = parts.map(|(verb, n, note)| format!("{verb} {}{note}", count(n))).collect();
     if parts.is_empty() { String::new() } else { format!(" It would {}.", parts.join(", ")) }
 }
@@ -212,18 +219,27 @@ pub fn summary(totals: &Totals<'_>) -> String {
         Stage::Done => &report.done_at_source,
     };
     if at_source.changes() > 0 {
-        let Counts { creates, overwrites, copies, deletes, .. } = *at_source;
-        let parts = [("created", creates), ("overwritten", overwrites), ("copied", copies), ("deleted", deletes)];
+        let Counts { creates, overwrites, copies, deletes, restyles, .. } = *at_source;
+        let parts = [
+            ("created", creates),
+            ("overwritten", overwrites),
+            ("copied", copies),
+            ("deleted", deletes),
+            ("restyled", restyles),
+        ];
         let parts: Vec<String> =
             parts.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{} {word}", count(*n))).collect();
         lines.push(format!("Of these at the source: {}", parts.join(", ")));
     }
-    let open = report.planned.changes().saturating_sub(report.done.changes());
+    let open = report.planned.changes().saturating_sub(report.done.handled());
     if *stage == Stage::Done && open > 0 && !halted {
         lines.push(format!("{} of {} planned changes were not made.", count(open), count(report.planned.changes())));
     }
     if report.in_sync > 0 {
         lines.push(format!("Already equal: {}", files(report.in_sync)));
+    }
+    if counts.as_ruled > 0 {
+        lines.push(format!("As the header rules say already: {}", files(counts.as_ruled)));
     }
     if counts.records > 0 {
         lines.push(format!("Only recorded: {}", files(counts.records)));
@@ -311,6 +327,10 @@ fn sentence(counts: &Counts, [create, overwrite, copy, delete]: [&str; 4], moved
     }
     if !notes.is_empty() {
         push(&mut text, format_args!(" ({})", notes.join("; ")));
+    }
+    if counts.restyles > 0 {
+        let word = if delete == "deleted" { "restyled" } else { "restyle" };
+        push(&mut text, format_args!(", {word} {}", count(counts.restyles)));
     }
     text.push('.');
     text

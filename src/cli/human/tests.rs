@@ -83,6 +83,8 @@ fn the_totals_of_a_dry_run() {
         creates: 1234,
         overwrites: 1,
         copies: 2,
+        restyles: 0,
+        as_ruled: 0,
         deletes: 7,
         rename_deletes: 2,
         extra_deletes: 1,

@@ -8,7 +8,7 @@ use crate::cli::setup::shown;
 use crate::config::overlap::{Claim, Relation, Writes, overlaps};
 use crate::config::{Job, Mistake};
 use crate::location::{self, Location, Overlap};
-use crate::model::Side;
+use crate::model::{Side, StyleRule};
 use crate::plan::Raise;
 use crate::secret::Secret;
 
@@ -55,6 +55,7 @@ pub(super) fn ready(job: &Job, aim: Aim, args: &RunArgs, world: World<'_>) -> Re
         if adds_nothing(job, args) { Unready::Places(failure) } else { Unready::Refused(failure) }
     })?;
     let task = task("sync", source, dest, aim, job.options.clone(), args).map_err(Unready::Refused)?;
+    fit_headers(job, &task).map_err(Unready::Refused)?;
     Ok(Task { job: Some(job.name.clone()), raise: raise(job, args), ..task })
 }
 
@@ -64,6 +65,48 @@ fn adds_nothing(job: &Job, args: &RunArgs) -> bool {
     let is_as_written = override_options(&mut options, args).is_ok() && options == job.options;
     let looks = args.how.dry_run || args.how.save_plan.is_some();
     is_as_written && !looks && args.scope.only.is_none() && args.leave.acl.is_none() && !args.leave.yes
+}
+
+/// Rules for headers are for objects, and not every service has all that they may say.
+fn fit_headers(job: &Job, task: &Task) -> Result<(), Failure> {
+    let Some(problem) = task.options.headers.iter().find_map(|rule| misfit(rule, &task.dest.location)) else {
+        return Ok(());
+    };
+    let (message, hint) = problem;
+    let message = format!("job.{}.header (line {}): {message}", job.name, job.line);
+    Err(Failure::usage(message).hint(hint))
+}
+
+/// What a place can't have of a rule, and what to do.
+fn misfit(rule: &StyleRule, dest: &Location) -> Option<(String, &'static str)> {
+    const TIERS: [&str; 3] = ["Hot", "Cool", "Cold"];
+    let (glob, style, name) = (&rule.glob, &rule.style, dest.display());
+    let class = style.storage_class.as_deref();
+    match dest {
+        Location::Local(_) => {
+            let message = format!("the destination {name} is a directory, and files have no headers");
+            Some((message, "header rules are for the destination: let that be a bucket or a container, or remove them"))
+        }
+        Location::S3(_) => {
+            let tier = class.filter(|class| TIERS.contains(class))?;
+            let message = format!("{glob:?}: {tier} is a tier of Azure, and {name} is a bucket");
+            Some((message, "write a storage class like STANDARD_IA or GLACIER_IR"))
+        }
+        Location::Azure(_) => {
+            if style.acl.is_some() {
+                let message =
+                    format!("{glob:?}: blobs have no ACLs, who may read them is a matter of their container {name}");
+                return Some((message, "remove acl, and set the container's public access level at the account"));
+            }
+            if let Some(class) = class.filter(|class| !TIERS.contains(class)) {
+                return Some((format!("{glob:?}: {class} is no tier of Azure"), "write \"Hot\", \"Cool\" or \"Cold\""));
+            }
+            let starts = |name: &&String| !name.contains('-') && !name.starts_with(|c: char| c.is_ascii_digit());
+            let bad = style.metadata.keys().find(|name| !starts(name))?;
+            let message = format!("{glob:?}: Azure stores no metadata called {bad:?}");
+            Some((message, "write a name of letters, digits and _ that begins with no digit"))
+        }
+    }
 }
 
 /// Where the limits of a job come from.

@@ -11,7 +11,7 @@ use super::shell;
 use crate::config::{Job, Options};
 use crate::location::{self, Found, Location};
 use crate::model::{Junk, Key, Replaced, Side, TrashRule};
-use crate::plan::{Mode, OnConflict, Raise};
+use crate::plan::{Mode, OnConflict, Raise, Trust};
 use crate::replica::local::Parents;
 
 mod aim;
@@ -67,6 +67,8 @@ pub struct Task {
     pub confirm: Option<String>,
     /// How a person allows more deletions and overwrites.
     pub raise: Raise,
+    /// Whether objects are believed to have the headers that they are remembered to have.
+    pub trust: Trust,
 }
 
 impl Task {
@@ -224,7 +226,21 @@ pub fn sync(args: &Sync, world: World<'_>) -> Result<Vec<JobTask>, Failure> {
     if args.run.how.save_plan.is_some() && jobs.len() > 1 {
         return Err(Failure::usage("--save-plan writes one plan, and several jobs would run").hint("name one job"));
     }
-    let task = |job: &Job| job::ready(job, job.mode.into(), &args.run, world);
+    if args.repair && jobs.iter().all(|job| job.options.headers.is_empty()) {
+        return Err(Failure::usage(
+            "--repair looks for objects that do not have what header rules say, and no job has any",
+        )
+        .hint("add a [[job.header]] as docs/headers.md has it"));
+    }
+    let task = |job: &Job| {
+        let ready = job::ready(job, job.mode.into(), &args.run, world);
+        match ready {
+            Ok(task) if args.repair => Ok(Task { trust: Trust::Nobody, ..task }),
+            // Nobody else would run it so.
+            Err(Unready::Places(failure)) if args.repair => Err(Unready::Refused(failure)),
+            ready => ready,
+        }
+    };
     Ok(jobs.into_iter().map(|job| (job.name.clone(), task(job))).collect())
 }
 
@@ -305,7 +321,23 @@ fn task(
     };
     let only = args.scope.only.as_deref().map(only).transpose()?;
     let raise = Raise::ByFlag;
-    Ok(Task { command, job: None, source, dest, mode, writes, made, left_acl, options, only, run, confirm, raise })
+    let trust = Trust::Memory;
+    Ok(Task {
+        command,
+        job: None,
+        source,
+        dest,
+        mode,
+        writes,
+        made,
+        left_acl,
+        options,
+        only,
+        run,
+        confirm,
+        raise,
+        trust,
+    })
 }
 
 fn override_options(options: &mut Options, args: &RunArgs) -> Result<(), Failure> {

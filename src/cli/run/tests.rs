@@ -64,6 +64,7 @@ impl Desk {
             run,
             confirm: None,
             raise: crate::plan::Raise::ByFlag,
+            trust: crate::plan::Trust::Memory,
         }
     }
 

@@ -56,7 +56,10 @@ fn table(subject: &Subject, runs: &[Run], older: u64, zone: &TimeZone) -> String
         lines.push("  never run".to_owned());
     } else {
         lines.push(row(&HEAD.map(str::to_owned)));
-        lines.extend(runs.iter().flat_map(|run| std::iter::once(row(&cells(run, zone))).chain(in_trash(run))));
+        lines.extend(
+            runs.iter()
+                .flat_map(|run| std::iter::once(row(&cells(run, zone))).chain(restyled(run)).chain(in_trash(run))),
+        );
     }
     if older > 0 {
         let word = if older == 1 { "run" } else { "runs" };
@@ -82,6 +85,14 @@ fn cells(run: &Run, zone: &TimeZone) -> [String; 8] {
         count("copies"),
         count("deletes"),
     ]
+}
+
+/// Objects that got other headers: most runs have none, and a column more would be too wide.
+fn restyled(run: &Run) -> Option<String> {
+    match done(record(run).as_ref(), "restyles") {
+        0 => None,
+        n => Some(format!("    restyled {}", human::count(n))),
+    }
 }
 
 /// What a run put into the trash, under the name that it has there.

@@ -25,6 +25,7 @@ pub(super) fn status(
         "state": State::of(seen),
         "files": seen.synced.0,
         "bytes": seen.synced.1,
+        "restyles_waiting": seen.restyles,
         "run": seen.run.as_ref().map(run_fields),
         "whole_run": seen.whole.as_ref().map(run_fields),
         "paused": paused,
@@ -46,6 +47,7 @@ pub(super) fn unknown(job: &JobState, (daemon, paused): (&Value, Option<bool>), 
         "state": null,
         "files": job.synced.0,
         "bytes": job.synced.1,
+        "restyles_waiting": null,
         "run": null,
         "whole_run": null,
         "paused": paused,
@@ -81,6 +83,7 @@ pub(super) fn daemon(state: &DaemonState, job: &JobState, now_ns: i64) -> Value 
             "overwrites": last.done.overwrites,
             "copies": last.done.copies,
             "deletes": last.done.deletes,
+            "restyles": last.done.restyles,
             "bytes_sent": last.done.bytes,
         })
     });

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::exit::Exit;
 use super::failure::Failure;
@@ -20,13 +19,15 @@ use super::shell::{Kept, Origin, Settled};
 use super::wire;
 use crate::daemon::state::JobState;
 use crate::manifest::{Lock, Manifest, Pair, Run};
-use crate::model::RunName;
+use crate::model::StyleRule;
 use crate::plan::Mode;
 use crate::replica::access::Access;
 
 pub mod args;
 mod doubt;
+mod headers;
 mod history;
+mod kept;
 mod lines;
 mod live;
 mod look;
@@ -34,6 +35,8 @@ mod watch;
 
 pub use history::history;
 pub(in crate::cli) use look::standing;
+
+use kept::{InTrash, kept, trash};
 
 /// Runs that are looked at for what is in the trash.
 const TRASHED: u32 = 20;
@@ -51,6 +54,8 @@ struct Subject {
     mode: Option<Mode>,
     /// What may be done to the source, as far as a job says it.
     access: Access,
+    /// The header rules of a job.
+    headers: Vec<StyleRule>,
 }
 
 /// What a pair's manifest says.
@@ -71,6 +76,8 @@ struct Seen {
     trashed: Option<Run>,
     /// When the last run over the whole pair began that left nothing.
     equal_ns: Option<i64>,
+    /// Objects that wait for what header rules say.
+    restyles: u64,
     /// Why that may count no more.
     doubt: doubt::Doubt,
 }
@@ -182,7 +189,12 @@ fn subjects(job: Option<&str>, run_by_it: &[JobState], setup: &Setup, world: Wor
         if by_command && spoken_for(&job.name) {
             // Commands may take a minute, and the daemon ran them: they are not run again only to tell how things stand.
             let pair = known.iter().find(|known| known.job.as_deref() == Some(&job.name)).cloned();
-            found.extend(pair.map(|pair| Subject { mode: Some(job.mode), job: pair.job.clone(), ..Subject::of(pair) }));
+            found.extend(pair.map(|pair| Subject {
+                mode: Some(job.mode),
+                job: pair.job.clone(),
+                headers: job.options.headers.clone(),
+                ..Subject::of(pair)
+            }));
             continue;
         }
         match resolve::job_ends(job, world) {
@@ -194,6 +206,7 @@ fn subjects(job: Option<&str>, run_by_it: &[JobState], setup: &Setup, world: Wor
                 access: source.access,
                 spelled: (source.spelled, dest.spelled),
                 mode: Some(job.mode),
+                headers: job.options.headers.clone(),
             }),
             Err(_) if spoken_for(&job.name) => {}
             Err(failure) => missed.push((Some(job.name.clone()), failure)),
@@ -225,6 +238,7 @@ impl Subject {
             spelled: known.spelled,
             mode: None,
             access: Access::default(),
+            headers: Vec::new(),
         }
     }
 
@@ -244,7 +258,8 @@ impl Subject {
         let (synced, equal_ns) = (manifest.base_totals()?, manifest.equal_at()?);
         // One that was killed counted nothing.
         let trashed = manifest.runs_still_kept(TRASHED)?.into_iter().find(|run| kept(run).is_some());
-        Ok(Seen { synced, run, trashed, holder, settled, whole, equal_ns, doubt: doubt::Doubt::None })
+        let restyles = if self.job.is_some() { headers::waiting(&self.headers, &manifest)? } else { 0 };
+        Ok(Seen { synced, run, trashed, holder, settled, whole, equal_ns, restyles, doubt: doubt::Doubt::None })
     }
 
     /// What `approve` takes.
@@ -364,35 +379,8 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
     let (when, did, part) = (when(run, zone), did(record.as_ref()), part.unwrap_or_default());
     let trash = seen.trashed.as_ref().and_then(|run| trash(subject, run, repeated));
     let trash = trash.map_or_else(String::new, |line| format!("\n{line}"));
-    format!("{head}\n  {what}\n  {synced}\n  last run: {when}{did}{trash}{part}")
-}
-
-/// What a run put into the trash, and how it comes back.
-fn trash(subject: &Subject, run: &Run, repeated: &str) -> Option<String> {
-    let kept = kept(run)?;
-    let (way, note) = subject.way_back(run, &kept, repeated);
-    let note = note.map_or_else(String::new, |note| format!("\n    note: {note}"));
-    Some(format!("  in the trash: {}: {way}{note}", human::kept_files(kept.files, kept.at_source)))
-}
-
-/// What a run put into the trash.
-struct InTrash<'a> {
-    /// Its name there.
-    run: &'a RunName,
-    files: u64,
-    /// How many of them at the source.
-    at_source: u64,
-    /// How many of them the other side never had; all, where nobody counted them.
-    unshared: u64,
-}
-
-fn kept(run: &Run) -> Option<InTrash<'_>> {
-    let record = record(run)?;
-    let trash = record.summary.as_ref()?.get("trash")?;
-    let count = |field: &str| trash.get(field).and_then(Value::as_u64);
-    let files = count("kept").filter(|files| *files > 0)?;
-    let (at_source, unshared) = (count("kept_at_source").unwrap_or(0), count("kept_unshared").unwrap_or(files));
-    Some(InTrash { run: run.name.as_ref()?, files, at_source, unshared })
+    let waits = headers::line(seen.restyles, &again);
+    format!("{head}\n  {what}\n  {synced}{waits}\n  last run: {when}{did}{trash}{part}")
 }
 
 /// `1 problem`, `2 problems`.
@@ -405,7 +393,13 @@ fn did(record: Option<&Record>) -> String {
     if record.is_none_or(|record| record.summary.is_none()) {
         return String::new();
     }
-    let words = [("created", "creates"), ("overwrote", "overwrites"), ("copied", "copies"), ("deleted", "deletes")];
+    let words = [
+        ("created", "creates"),
+        ("overwrote", "overwrites"),
+        ("copied", "copies"),
+        ("deleted", "deletes"),
+        ("restyled", "restyles"),
+    ];
     let parts: Vec<String> = words
         .into_iter()
         .map(|(word, field)| (word, done(record, field)))

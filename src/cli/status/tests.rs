@@ -22,6 +22,7 @@ pub(super) fn subject(job: Option<&str>) -> Subject {
         spelled: (Some("/data/media".into()), Some("env:BUCKET".into())),
         mode: job.map(|_| Mode::Copy),
         access: Access::Write,
+        headers: Vec::new(),
     }
 }
 

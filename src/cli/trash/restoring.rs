@@ -16,7 +16,9 @@ use super::told::Outcome;
 use crate::cli::failure::Failure;
 use crate::examine::read;
 use crate::manifest::{KeptLine, Manifest, Record};
-use crate::model::{BaseRecord, Digests, Entry, Expect, Key, RunName, Sameness, Side, Version, Want, same_content};
+use crate::model::{
+    BaseRecord, Digests, Entry, Expect, Key, Marks, RunName, Sameness, Side, Version, Want, same_content,
+};
 use crate::replica::trash::Unjournaled;
 use crate::replica::{Cause, Error, KeptAs, Trashed};
 use crate::sync::Stage;
@@ -349,7 +351,15 @@ fn agree(book: Option<(&Manifest, Side)>, key: &Key, there: &Entry, here: &Entry
         Side::Dest => (here, there),
     };
     let (source, dest) = (source.version.clone(), dest.version.clone());
-    let record = BaseRecord { key: key.clone(), size: there.size, source, dest, digests, lapsed: false };
+    let record = BaseRecord {
+        key: key.clone(),
+        size: there.size,
+        source,
+        dest,
+        digests,
+        lapsed: false,
+        marks: Marks::default(),
+    };
     Ok(manifest.record(&[Record::Put(record)])?)
 }
 

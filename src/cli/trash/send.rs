@@ -41,6 +41,7 @@ impl<'a> Way<'a> {
             digests: &digests,
             mtime_ns: entry.modified_ns,
             attributes: content.attributes(),
+            style: None,
             parts: parts.as_ref(),
             journal: self.journal,
             buffers: &self.buffers,

@@ -112,8 +112,13 @@ fn totals(page: &mut Page, state: &DaemonState) {
     page.family("mediasync_job_changes_total", "counter", "Keys changed, by what was done to them.");
     for job in &state.jobs {
         let done = job.totals.done;
-        let kinds =
-            [("create", done.creates), ("overwrite", done.overwrites), ("copy", done.copies), ("delete", done.deletes)];
+        let kinds = [
+            ("create", done.creates),
+            ("overwrite", done.overwrites),
+            ("copy", done.copies),
+            ("delete", done.deletes),
+            ("restyle", done.restyles),
+        ];
         for (kind, count) in kinds {
             page.line("mediasync_job_changes_total", &[("job", &job.name), ("kind", kind)], count);
         }

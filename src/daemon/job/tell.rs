@@ -357,8 +357,13 @@ fn lasted(ns: i64) -> String {
 
 /// `created 1, overwrote 1, 12.0 KiB sent, 1 problem: a.jpg, b.jpg`; many keys are counted only. Empty if nothing was done.
 pub(crate) fn summary(done: &Done, problems: u64, named: &[String]) -> String {
-    let words =
-        [("created", done.creates), ("overwrote", done.overwrites), ("copied", done.copies), ("deleted", done.deletes)];
+    let words = [
+        ("created", done.creates),
+        ("overwrote", done.overwrites),
+        ("copied", done.copies),
+        ("deleted", done.deletes),
+        ("restyled", done.restyles),
+    ];
     let mut parts: Vec<String> = words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {n}")).collect();
     if done.bytes > 0 {
         parts.push(format!("{} sent", size(done.bytes)));

@@ -19,7 +19,15 @@ fn synced(names: &[&str]) -> Manifest {
     let record = |name: &&str| {
         let version = || Version::new("v");
         let (source, dest) = (version(), version());
-        Record::Put(BaseRecord { key: key(name), size: 1, source, dest, digests: Digests::none(), lapsed: false })
+        Record::Put(BaseRecord {
+            key: key(name),
+            size: 1,
+            source,
+            dest,
+            digests: Digests::none(),
+            lapsed: false,
+            marks: crate::model::Marks::default(),
+        })
     };
     manifest.record(&names.iter().map(record).collect::<Vec<_>>()).unwrap();
     manifest

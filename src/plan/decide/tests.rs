@@ -67,6 +67,7 @@ fn base(base: Base) -> Option<BaseRecord> {
         dest: Version::new("d0"),
         digests: content("base"),
         lapsed: base == Base::Lapsed,
+        marks: crate::model::Marks::default(),
     })
 }
 
@@ -97,6 +98,7 @@ fn word(decision: &Decision) -> String {
                 Verb::Copy { .. } => "copy",
                 Verb::KeepBoth { .. } => "keep both",
                 Verb::Delete => "delete",
+                Verb::Restyle { .. } => "restyle",
                 Verb::Adopt => "adopt",
                 Verb::Touch => "record",
                 Verb::Forget => "forget",

@@ -31,6 +31,7 @@ fn record(text: &str) -> BaseRecord {
         dest: Version::new("d"),
         digests: Digests::none(),
         lapsed: false,
+        marks: crate::model::Marks::default(),
     }
 }
 

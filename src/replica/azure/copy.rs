@@ -66,7 +66,8 @@ impl Inner {
         let mut digests = put.digests.clone();
         let kinds = [DigestKind::Blake3, DigestKind::Md5];
         digests.merge(&found.digests.iter().filter(|digest| kinds.contains(&digest.kind)).cloned().collect());
-        Ok(Entry { size: found.size, version, modified_ns: put.mtime_ns, digests, readable: Readable::Yes })
+        let copied = Entry { size: found.size, version, modified_ns: put.mtime_ns, digests, readable: Readable::Yes };
+        self.restyle_copy(to, copied, put).await
     }
 
     /// A blob of this container as the source of a copy.
@@ -121,7 +122,7 @@ impl Inner {
     }
 
     /// SetBlobProperties of a copy: the headers come from the source otherwise.
-    async fn set_properties(
+    pub(super) async fn set_properties(
         &self,
         blob: &str,
         version: &Version,

@@ -75,7 +75,7 @@ impl Inner {
         // Tags and the tier belong to the place.
         let mut dress = match put.expect {
             Expect::Absent => Dress::default(),
-            Expect::Version(_) => self.prepare(to, &Put { attributes: None, ..*put }).await?,
+            Expect::Version(_) => self.prepare(to, &Put { attributes: None, style: None, ..*put }).await?,
         };
         if self.ability(|probe| probe.conditional_put) == Ability::Missing {
             self.must_be(to, put.expect).await?;
@@ -92,7 +92,9 @@ impl Inner {
         let version = if status == "success" { version } else { self.wait_for(to).await? };
         let mut digests = put.digests.clone();
         digests.merge(&origin.entry.digests.iter().filter(|digest| digest.kind.is_of_content()).cloned().collect());
-        Ok(Entry { size: origin.entry.size, version, modified_ns: put.mtime_ns, digests, readable: Readable::Yes })
+        let (size, modified_ns) = (origin.entry.size, put.mtime_ns);
+        let copied = Entry { size, version, modified_ns, digests, readable: Readable::Yes };
+        self.restyle_copy(to, copied, put).await
     }
 
     /// The metadata that a copy is to have; empty where the source's is: the service takes that along by itself, with the

@@ -21,9 +21,9 @@ use super::shelf::Shelf;
 use super::throttle::Gate;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Origin, Put, ReadCost,
-    Replica, Trash,
+    Replica, Restyled, Trash,
 };
-use crate::model::{Entry, Filter, Key, Namespace, Version};
+use crate::model::{Entry, Filter, Key, Namespace, Retype, Style, Version};
 
 mod address;
 mod admin;
@@ -44,6 +44,7 @@ mod ops;
 mod probe;
 mod put;
 mod read;
+mod restyle;
 mod role;
 mod sas;
 mod sign;
@@ -227,6 +228,14 @@ impl Replica for Azure {
     async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let target = self.inner.blob(to)?;
         self.inner.copy_from(origin, &target, put).await
+    }
+
+    async fn lacks(&self, key: &Key, expect: &Version, style: &Style, retype: Retype) -> Result<bool, Error> {
+        self.inner.lacks(&self.inner.names.object(key), expect, style, retype).await
+    }
+
+    async fn restyle(&self, key: &Key, put: &Put<'_>, retype: Retype) -> Result<Restyled, Error> {
+        self.inner.restyle(&self.inner.blob(key)?, put, retype).await
     }
 
     async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {

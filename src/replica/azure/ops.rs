@@ -15,6 +15,8 @@ pub(super) enum Op {
     PutBlockList,
     CopyBlob,
     SetBlobProperties,
+    SetBlobMetadata,
+    SetBlobTier,
     DeleteBlob,
     GetContainerAcl,
     SetContainerAcl,
@@ -25,7 +27,7 @@ pub(super) enum Op {
 
 /// All kinds with the name that summaries show, what a sentence says, the letters of a SAS of which one is needed
 /// (<https://learn.microsoft.com/en-us/rest/api/storageservices/create-account-sas>), and the built-in role.
-const ALL: [(Op, &str, &str, &str, &str); 16] = [
+const ALL: [(Op, &str, &str, &str, &str); 18] = [
     (Op::ListBlobs, "ListBlobs", "list", "l", READER),
     (Op::GetBlobProperties, "GetBlobProperties", "look up", "r", READER),
     (Op::GetBlobTags, "GetBlobTags", "read the tags of", "t", "Storage Blob Data Owner"),
@@ -36,6 +38,8 @@ const ALL: [(Op, &str, &str, &str, &str); 16] = [
     (Op::PutBlockList, "PutBlockList", "finish the upload of", "w", CONTRIBUTOR),
     (Op::CopyBlob, "CopyBlob", "copy to", "wc", CONTRIBUTOR),
     (Op::SetBlobProperties, "SetBlobProperties", "set the headers of", "w", CONTRIBUTOR),
+    (Op::SetBlobMetadata, "SetBlobMetadata", "set the metadata of", "w", CONTRIBUTOR),
+    (Op::SetBlobTier, "SetBlobTier", "set the tier of", "w", CONTRIBUTOR),
     (Op::DeleteBlob, "DeleteBlob", "delete", "d", CONTRIBUTOR),
     (Op::GetContainerAcl, "GetContainerAcl", "read the access level of", "", OWNER),
     (Op::SetContainerAcl, "SetContainerAcl", "set the access level of", "", OWNER),

@@ -112,6 +112,9 @@ impl Inner {
             let impossible = dress.take(attributes);
             self.left_out(&impossible);
         }
+        if let Some(style) = put.style {
+            dress.wear(style);
+        }
         dress.state(put);
         Ok(dress)
     }

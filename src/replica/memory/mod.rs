@@ -15,15 +15,15 @@ use md5::{Digest as _, Md5};
 use tokio::sync::mpsc;
 
 use crate::model::{
-    Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, Namespace, OWN_PREFIX, ReadCost, Readable, RunName,
-    Version,
+    Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, Namespace, OWN_PREFIX, ReadCost, Readable, Retype,
+    RunName, Style, Version,
 };
 
 use self::faults::FaultPlan;
 use self::held::Held;
 use super::{
     Ability, Attributes, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Put,
-    Replica, Trash, WHOLE_LIMIT,
+    Replica, Restyled, Trash, WHOLE_LIMIT,
 };
 
 mod faults;
@@ -229,7 +229,13 @@ impl Memory {
         let kept = || state.objects.get(key)?.attributes.clone();
         match self.role {
             Role::Directory => None,
-            Role::Bucket => put.attributes.map(|carried| Arc::new(carried.clone())).or_else(kept),
+            Role::Bucket => {
+                let carried = put.attributes.map(|carried| Arc::new(carried.clone())).or_else(kept);
+                let Some(style) = put.style.filter(|style| !style.is_empty()) else { return carried };
+                let mut attributes = carried.map(Arc::unwrap_or_clone).unwrap_or_default();
+                attributes.take(style);
+                Some(Arc::new(attributes))
+            }
         }
     }
 
@@ -366,6 +372,28 @@ impl Replica for Memory {
             let (bytes, attributes) = (state.objects[from].bytes.clone(), state.objects[from].attributes.clone());
             let put = Put { attributes: put.attributes.or(attributes.as_deref()), ..*put };
             self.store(state, to, bytes, &put)
+        })
+    }
+
+    async fn lacks(&self, key: &Key, expect: &Version, style: &Style, _retype: Retype) -> Result<bool, Error> {
+        self.call("lacks", Some(key), |state| {
+            self.expect(state, key, &Expect::Version(expect.clone()))?;
+            Ok(state.objects[key].attributes.clone().unwrap_or_default().lacks(style))
+        })
+    }
+
+    /// As the copy of an object onto itself that it is at most services: a write. What the type of a name is nobody knows
+    /// here.
+    async fn restyle(&self, key: &Key, put: &Put<'_>, _retype: Retype) -> Result<Restyled, Error> {
+        self.call("restyle", Some(key), |state| {
+            self.expect(state, key, put.expect)?;
+            let (object, style) = (state.objects[key].clone(), put.style.cloned().unwrap_or_default());
+            if !object.attributes.clone().unwrap_or_default().lacks(&style) {
+                return Ok(Restyled::AsRuled);
+            }
+            let blake3 = put.digests.get(DigestKind::Blake3).or(object.blake3.as_ref()).into_iter().cloned().collect();
+            let put = Put { digests: &blake3, mtime_ns: object.mtime_ns, attributes: None, ..*put };
+            self.store(state, key, object.bytes, &put).map(Restyled::Done)
         })
     }
 

@@ -78,6 +78,7 @@ impl Inner {
         }
         let acl = acl?;
         let mut headers = copied_headers((from, target), &head, acl, put);
+        self.dress(&mut headers, put);
         // Where listings show other ETags than requests take, the one that HEAD showed is the one to send.
         let etag = Facts::of_head(&head).etag.map(super::names::unquoted).unwrap_or_default();
         let source = Source {
@@ -267,7 +268,7 @@ impl Inner {
 
 /// The source's headers with our digest and mtime; recorded values of the source stay where we have none. A type that
 /// came from the old name gives way to that of the new one.
-fn copied_headers((from, to): (&str, &str), head: &HeadObjectOutput, acl: Acl, put: &Put<'_>) -> Headers {
+pub(super) fn copied_headers((from, to): (&str, &str), head: &HeadObjectOutput, acl: Acl, put: &Put<'_>) -> Headers {
     let mut headers = Headers::kept(to, head, acl);
     if head.content_type() == Some(content_type(from)) {
         headers.content_type = Some(content_type(to).to_owned());

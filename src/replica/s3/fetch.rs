@@ -20,8 +20,9 @@ use super::metadata::{Facts, OF_CONTENT};
 use super::names::{shown, unquoted};
 use super::ops::Op;
 use super::read::{changed, gone, unproven};
-use crate::model::{Entry, Key, Readable, Version};
-use crate::replica::{Ability, Cause, Error, Origin, Put};
+use super::sender::Ack;
+use crate::model::{Entry, Expect, Key, Readable, Retype, Style, Version};
+use crate::replica::{Ability, Cause, Error, Origin, Put, Restyled};
 
 impl Inner {
     /// See [`crate::replica::Replica::reaches`].
@@ -88,6 +89,7 @@ impl Inner {
         if origin.attributes.is_none() {
             headers = headers.of_the_key();
         }
+        let is_styled = put.style.is_some_and(Style::names_headers);
         headers.metadata.extend(origin.recorded.iter().map(|(name, value)| (name.clone(), value.clone())));
         let source = Source {
             whose: Whose::Others,
@@ -101,18 +103,29 @@ impl Inner {
             self.copy_parts(&source, to, target, &mut headers, &put).await?
         } else {
             let is_checked = self.ability(|probe| probe.checked_source) == Ability::Proven;
-            let directive = if is_checked && origin.attributes.is_some() {
-                MetadataDirective::Replace
-            } else {
-                MetadataDirective::Copy
-            };
+            let replaces = is_checked && origin.attributes.is_some();
+            let directive = if replaces { MetadataDirective::Replace } else { MetadataDirective::Copy };
             let condition = self.condition(put.expect, ability);
             let ack = self.copy_whole(&source, target, &mut headers, &condition, directive).await?;
             self.still_has(&source).await?;
             self.drop_earlier(to, target, put.journal).await?;
+            // All was taken along as it is, so that no digest comes to stand beside other content.
+            if is_styled && !replaces {
+                return self.dress_late(to, target, &ack, &put).await;
+            }
             ack
         };
         self.stored(target, origin.entry.size, &ack, &put).await
+    }
+
+    /// What was copied as it was gets what rules say.
+    async fn dress_late(&self, to: &Key, target: &str, ack: &Ack, put: &Put<'_>) -> Result<Entry, Error> {
+        let entry = self.stored(target, 0, ack, put).await?;
+        let expect = Expect::Version(entry.version);
+        match self.restyle(to, target, &Put { expect: &expect, attributes: None, ..*put }, Retype::Keep).await? {
+            Restyled::Done(entry) => Ok(entry),
+            Restyled::AsRuled => self.look_up(target).await?.ok_or_else(|| gone(target)),
+        }
     }
 
     /// Where the server does not check the version of a copy's source: looks whether it is still the one that was seen.

@@ -13,8 +13,12 @@ use crate::model::{Digest, DigestKind, Digests, Entry, Readable, Version};
 pub(super) use crate::replica::object::{BLAKE3, MTIME, content_type, format_mtime, parse_mtime};
 use crate::replica::object::{base64_digest, hex_digest};
 
+/// Metadata name of the ETag that the content had before its headers were changed, where no digest is recorded: a copy may
+/// have one of another form.
+pub(super) const WAS: &str = "mediasync-was";
+
 /// Metadata names that speak of the content: ours, rclone's and s3cmd's digests.
-pub(super) const OF_CONTENT: [&str; 4] = [BLAKE3, MTIME, "md5chksum", "s3cmd-attrs"];
+pub(super) const OF_CONTENT: [&str; 5] = [BLAKE3, MTIME, WAS, "md5chksum", "s3cmd-attrs"];
 
 /// Everything that an answer to HEAD or GET says about the object.
 #[derive(Debug, Default)]
@@ -81,9 +85,8 @@ impl<'a> Facts<'a> {
                 digests.add(sha);
             }
         }
-        if let Some(digest) = Digest::from_etag(etag) {
-            digests.add(digest);
-        }
+        digests.extend(meta(WAS).and_then(Digest::from_etag));
+        digests.extend(Digest::from_etag(etag));
         let modified_ns = meta(MTIME).and_then(parse_mtime).or_else(|| self.modified.and_then(epoch_ns));
         Some(Entry { size, version: Version::new(etag), modified_ns, digests, readable: self.readable })
     }

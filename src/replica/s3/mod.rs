@@ -26,9 +26,9 @@ use super::shelf::Shelf;
 use super::throttle::Gate;
 use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Origin, Put, ReadCost,
-    Replica, Trash, WHOLE_LIMIT,
+    Replica, Restyled, Trash, WHOLE_LIMIT,
 };
-use crate::model::{Entry, Filter, Key, Namespace, Version};
+use crate::model::{Entry, Filter, Key, Namespace, Retype, Style, Version};
 
 mod acl;
 mod address;
@@ -63,6 +63,7 @@ mod put;
 mod ranges;
 mod read;
 mod receiver;
+mod restyle;
 mod resume;
 mod sender;
 mod session;
@@ -315,6 +316,15 @@ impl Replica for S3 {
     async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let target = self.inner.object(to)?;
         self.inner.copy_from(origin, to, &target, put).await
+    }
+
+    async fn lacks(&self, key: &Key, expect: &Version, style: &Style, retype: Retype) -> Result<bool, Error> {
+        self.inner.lacks(&self.inner.names.object(key), expect, style, retype).await
+    }
+
+    async fn restyle(&self, key: &Key, put: &Put<'_>, retype: Retype) -> Result<Restyled, Error> {
+        let object = self.inner.object(key)?;
+        self.inner.restyle(key, &object, put, retype).await
     }
 
     async fn delete(&self, batch: &[(Key, Version)]) -> Vec<Result<(), Error>> {

@@ -88,6 +88,7 @@ impl Inner {
         };
         let mut headers = headers.carrying(put.attributes);
         headers.state(put);
+        self.dress(&mut headers, put);
         Ok(headers)
     }
 

@@ -187,6 +187,7 @@ impl Inner {
             digests: &digests,
             mtime_ns: None,
             attributes: None,
+            style: None,
             parts: None,
             journal,
             buffers: &buffers,

@@ -23,9 +23,9 @@ pub use timetable::{DAY, Hours, Timetable};
 use super::trash;
 use super::{
     Attributes, Capabilities, Connected, Contact, Content, Error, Journal, Kept, Leases, Listing, Origin, Pieces, Put,
-    Replica, Room, Trash, Trashed, TrashedStream,
+    Replica, Restyled, Room, Trash, Trashed, TrashedStream,
 };
-use crate::model::{Entry, Expect, Filter, Key, RunName, Version};
+use crate::model::{Entry, Expect, Filter, Key, Retype, RunName, Style, Version};
 
 /// A replica behind a [`Gate`].
 #[derive(Debug)]
@@ -158,6 +158,20 @@ impl Replica for Throttled {
     async fn copy_from(&self, origin: &Origin, to: &Key, put: &Put<'_>) -> Result<Entry, Error> {
         let _pass = self.gate.enter().await;
         let result = self.inner.copy_from(origin, to, put).await;
+        self.gate.observe(&result);
+        result
+    }
+
+    async fn lacks(&self, key: &Key, expect: &Version, style: &Style, retype: Retype) -> Result<bool, Error> {
+        let _pass = self.gate.enter().await;
+        let result = self.inner.lacks(key, expect, style, retype).await;
+        self.gate.observe(&result);
+        result
+    }
+
+    async fn restyle(&self, key: &Key, put: &Put<'_>, retype: Retype) -> Result<Restyled, Error> {
+        let _pass = self.gate.enter().await;
+        let result = self.inner.restyle(key, put, retype).await;
         self.gate.observe(&result);
         result
     }

@@ -20,6 +20,7 @@ mod cli;
 mod container;
 mod doctor;
 mod foreign;
+mod headers;
 mod lease;
 mod look;
 mod place;

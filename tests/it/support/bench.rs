@@ -6,7 +6,7 @@ use mediasync::apply::{Origin, Shelf};
 use mediasync::lease::Claim;
 use mediasync::manifest::{Manifest, Mark, Pair};
 use mediasync::model::{Action, Conflict, Filter, Key, Problem, Scope, Side, TrashRule};
-use mediasync::plan::{Budget, Compare, Mode, OnConflict, Policy, Raise};
+use mediasync::plan::{Budget, Compare, Mode, OnConflict, Policy, Raise, Styling};
 use mediasync::replica::memory::{Memory, Role};
 use mediasync::replica::{Buffers, Error};
 use mediasync::sync::{Cycle, Observer, Progress, Report, Run, Stage, run_cycle};
@@ -54,6 +54,7 @@ pub struct Bench {
     pub source: Arc<Memory>,
     pub dest: Arc<Memory>,
     pub policy: Policy,
+    pub styling: Styling,
     pub filter: Arc<Filter>,
     pub scope: Scope,
     pub assumed: Option<Side>,
@@ -75,6 +76,7 @@ impl Bench {
             source: Arc::new(Memory::new("source", Role::Directory)),
             dest: Arc::new(Memory::new("dest", Role::Bucket)),
             policy: Policy { mode, on_conflict: OnConflict::Report, compare: Compare::Metadata },
+            styling: Styling::default(),
             filter: Arc::new(Filter::default()),
             scope: Scope::Whole,
             assumed: None,
@@ -139,6 +141,7 @@ impl Bench {
             policy: self.policy,
             writes: self.policy.mode.writes(),
             dest_label: "dest",
+            styling: self.styling.clone(),
             filter: self.filter.clone(),
             scope: self.scope.clone(),
             assumed: self.assumed,

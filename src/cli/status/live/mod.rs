@@ -296,8 +296,13 @@ fn changed(keys: u64) -> String {
 }
 
 fn did(done: &Done) -> String {
-    let words =
-        [("created", done.creates), ("overwrote", done.overwrites), ("copied", done.copies), ("deleted", done.deletes)];
+    let words = [
+        ("created", done.creates),
+        ("overwrote", done.overwrites),
+        ("copied", done.copies),
+        ("deleted", done.deletes),
+        ("restyled", done.restyles),
+    ];
     let mut parts: Vec<String> =
         words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{word} {}", human::count(*n))).collect();
     if done.bytes > 0 {

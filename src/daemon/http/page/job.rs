@@ -238,7 +238,7 @@ fn runs(job: &JobState, id: &str, shown_runs: usize, clock: &Clock) -> Markup {
                     thead { tr {
                         th scope="col" { "Began" } th scope="col" { "Result" } th scope="col" { "Looked at" }
                         th.number scope="col" { "New" } th.number scope="col" { "Replaced" } th.number scope="col" { "Copied" }
-                        th.number scope="col" { "Deleted" } th.number scope="col" { "Sent" } th.number scope="col" { "Took" }
+                        th.number scope="col" { "Deleted" } th.number scope="col" { "Restyled" } th.number scope="col" { "Sent" } th.number scope="col" { "Took" }
                     } }
                     tbody { @for run in runs { (one_run(run, clock)) } }
                 }
@@ -268,7 +268,7 @@ fn one_run(run: &Last, clock: &Clock) -> Markup {
             td { (words::look(run.look)) }
             (cell("New", run.done.creates, count)) (cell("Replaced", run.done.overwrites, count))
             (cell("Copied", run.done.copies, count)) (cell("Deleted", run.done.deletes, count))
-            (cell("Sent", run.done.bytes, bytes))
+            (cell("Restyled", run.done.restyles, count)) (cell("Sent", run.done.bytes, bytes))
             td.number { span.label { "Took " } (took) }
         }
     }
@@ -281,6 +281,7 @@ fn totals(totals: &Totals) -> Markup {
         p.totals {
             "Since the daemon began: " (counted(runs, "run", "runs")) ", " (count(done.creates)) " new, "
             (count(done.overwrites)) " replaced, " (count(done.copies)) " copied, " (count(done.deletes)) " deleted, "
+            (count(done.restyles)) " restyled, "
             (bytes(done.bytes)) " sent in " (counted(totals.requests, "request", "requests")) "; "
             (counted(totals.failures, "failure", "failures")) ", " (counted(totals.halts, "halt", "halts")) "."
         }

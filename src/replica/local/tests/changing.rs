@@ -285,6 +285,7 @@ async fn a_copy_needs_the_version_that_was_seen() {
         digests: &digests,
         mtime_ns: None,
         attributes: None,
+        style: None,
         parts: None,
         journal: &NoJournal,
         buffers: &buffers,

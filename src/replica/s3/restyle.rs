@@ -1,0 +1,155 @@
+//! Objects that get what header rules say: in the headers of each write, and by a copy onto themselves where they are
+//! there already. No bytes travel; the copy is pinned to the version that was seen.
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{MetadataDirective, ObjectCannedAcl, StorageClass};
+
+use super::Inner;
+use super::carried::attributes_of_head;
+use super::copy::{LARGEST, Source, Whose, copied_headers};
+use super::keep::{Acl, Headers};
+use super::metadata::{Facts, WAS, content_type};
+use super::names::{shown, unquoted};
+use super::put::raced;
+use crate::model::{DigestKind, Digests, Entry, Expect, Key, Readable, Retype, Style, Version};
+use crate::replica::{Ability, Cause, Error, Put, Restyled};
+
+/// What is there.
+struct Seen {
+    head: Box<HeadObjectOutput>,
+    acl: Acl,
+    entry: Entry,
+}
+
+impl Headers {
+    /// Takes what rules say; it wins.
+    pub(super) fn dress(&mut self, style: &Style, uses_acls: bool) {
+        for (mine, wanted) in [
+            (&mut self.content_type, &style.content_type),
+            (&mut self.cache_control, &style.cache_control),
+            (&mut self.content_disposition, &style.content_disposition),
+            (&mut self.content_encoding, &style.content_encoding),
+            (&mut self.content_language, &style.content_language),
+        ] {
+            if wanted.is_some() {
+                mine.clone_from(wanted);
+            }
+        }
+        self.metadata.extend(style.metadata.iter().map(|(name, value)| (name.clone(), value.clone())));
+        if let Some(class) = &style.storage_class {
+            self.storage_class = Some(StorageClass::from(class.as_str()));
+        }
+        if let Some(acl) = style.acl.as_ref().filter(|_| uses_acls) {
+            self.acl = Acl::Canned(ObjectCannedAcl::from(acl.as_str()));
+        }
+    }
+}
+
+impl Inner {
+    /// Takes what the rules of a write say.
+    pub(super) fn dress(&self, headers: &mut Headers, put: &Put<'_>) {
+        if let Some(style) = put.style {
+            headers.dress(style, self.uses_acls());
+        }
+    }
+
+    /// See [`crate::replica::Replica::lacks`].
+    pub(super) async fn lacks(
+        &self,
+        object: &str,
+        expect: &Version,
+        style: &Style,
+        retype: Retype,
+    ) -> Result<bool, Error> {
+        let seen = self.seen(object, expect, style.acl.is_some()).await?;
+        Ok(self.differs(object, &seen, style, retype))
+    }
+
+    /// See [`crate::replica::Replica::restyle`].
+    pub(super) async fn restyle(
+        &self,
+        key: &Key,
+        object: &str,
+        put: &Put<'_>,
+        retype: Retype,
+    ) -> Result<Restyled, Error> {
+        let (Expect::Version(version), Some(style)) = (put.expect, put.style) else {
+            return Err(Error::new(Cause::Unsupported, format!("{key}: there is nothing to change")));
+        };
+        let seen = self.seen(object, version, true).await?;
+        if !self.differs(object, &seen, style, retype) {
+            return Ok(Restyled::AsRuled);
+        }
+        if self.ability(|probe| probe.copy) == Ability::Missing {
+            let message = format!("{}: {} can't copy, so headers of what is there stay", shown(object), self.name);
+            return Err(Error::new(Cause::Unsupported, message).hint("they change when the content does"));
+        }
+        if seen.entry.readable == Readable::Archived {
+            let message = format!("{}: the content is in an archive tier, so its headers stay", shown(object));
+            return Err(Error::new(Cause::Refused, message).hint("restore the object first"));
+        }
+        let Seen { head, acl, entry } = &seen;
+        let mut headers = copied_headers((object, object), head, acl.clone(), put);
+        self.dress(&mut headers, put);
+        if retype == Retype::ByName && style.content_type.is_none() {
+            headers.content_type = Some(content_type(object).to_owned());
+        }
+        // A copy of content of which no digest is recorded may have an ETag of another form.
+        if !headers.metadata.contains_key(super::metadata::BLAKE3) {
+            headers.metadata.insert(WAS.to_owned(), version.as_str().to_owned());
+        }
+        let etag = Facts::of_head(head).etag.map(unquoted).unwrap_or_default();
+        let (bucket, size) = (self.wire.bucket(), entry.size);
+        let source = Source { whose: Whose::Ours, bucket, object, version: None, etag, size };
+        let ack = if size > LARGEST {
+            self.copy_parts(&source, key, object, &mut headers, put).await?
+        } else {
+            let ability = self.ability(|probe| probe.conditional_copy);
+            self.tell_unchecked_copies(ability);
+            let condition = self.condition(put.expect, ability);
+            self.copy_whole(&source, object, &mut headers, &condition, MetadataDirective::Replace).await?
+        };
+        let mut stored = self.stored(object, size, &ack, put).await?;
+        stored.digests.merge(&of_content(&entry.digests));
+        Ok(Restyled::Done(stored))
+    }
+
+    /// What is there, if it is what is expected.
+    async fn seen(&self, object: &str, expect: &Version, with_acl: bool) -> Result<Seen, Error> {
+        // One round trip for both.
+        let acl = async { if with_acl { self.acl_of(object).await } else { Ok(Acl::Unset) } };
+        let (head, acl) = tokio::join!(Box::pin(self.head(object)), Box::pin(acl));
+        let Some(head) = head? else { return Err(raced(object, "is gone")) };
+        let entry = self.entry_of_head(object, &head).await?;
+        if entry.version != *expect {
+            return Err(raced(object, "was changed by somebody else"));
+        }
+        Ok(Seen { head, acl: acl?, entry })
+    }
+
+    fn differs(&self, object: &str, seen: &Seen, style: &Style, retype: Retype) -> bool {
+        let class = seen.head.storage_class().unwrap_or(&StorageClass::Standard).as_str();
+        let class_differs = style.storage_class.as_deref().is_some_and(|wanted| wanted != class);
+        let private = ObjectCannedAcl::Private;
+        let has = match &seen.acl {
+            Acl::Unset => Some(&private),
+            Acl::Canned(canned) => Some(canned),
+            Acl::Grants(_) => None,
+        };
+        let acl = style.acl.as_deref().filter(|_| self.uses_acls());
+        let acl_differs = acl.is_some_and(|wanted| has.map(ObjectCannedAcl::as_str) != Some(wanted));
+        let mistyped = retype == Retype::ByName
+            && style.content_type.is_none()
+            && seen.head.content_type() != Some(content_type(object));
+        attributes_of_head(&seen.head).lacks(style) || class_differs || acl_differs || mistyped
+    }
+}
+
+/// Those that speak of the content alone.
+fn of_content(digests: &Digests) -> Digests {
+    digests
+        .iter()
+        .filter(|digest| digest.kind.is_of_content() || digest.kind == DigestKind::EtagMultipart)
+        .cloned()
+        .collect()
+}
