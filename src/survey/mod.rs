@@ -4,6 +4,7 @@
 //! evidence go through a bounded channel to the examiners. Nothing is changed anywhere.
 
 mod crowd;
+mod drift;
 mod feed;
 mod findings;
 mod keys;
@@ -22,8 +23,7 @@ use self::feed::{Feed, Items, Order, feed};
 use crate::examine::Examiner;
 use crate::manifest::{BaseCursor, ManifestError};
 use crate::model::{
-    Action, Conflict, Entry, Expect, Filter, Item, Key, Presence, Problem, Reach, Reason, Scope, Side, Verb, Verdict,
-    conflict_name,
+    Action, Conflict, Entry, Filter, Item, Key, Presence, Problem, Reach, Reason, Scope, Side, Verdict, conflict_name,
 };
 use crate::plan::{
     Context, Decision, Evidence, Input, Join, JoinError, Joined, Known, Need, OnConflict, Policy, Restyling, Styling,
@@ -117,23 +117,6 @@ impl Shared {
             Restyling::None => Ok(None),
             Restyling::Do(action) => findings.plan.add(&action).map(|()| None),
             Restyling::IfDrifted(action) => Ok(Some(Message::Drift(action))),
-        }
-    }
-
-    /// Files a change of an object's style, if a look shows that it is needed.
-    async fn look_for_drift(&self, action: &Action) -> Result<Option<Message>, Error> {
-        let (Verb::Restyle { retype, .. }, Expect::Version(version)) = (&action.verb, &action.expect) else {
-            return Ok(None);
-        };
-        let ruled = self.styling.rules.of(&action.key);
-        match self.sides.of(action.side).lacks(&action.key, version, &ruled.style, *retype).await {
-            Ok(false) => Ok(None),
-            Ok(true) => {
-                let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(findings.plan.add(action).map(|()| None)?)
-            }
-            Err(error) if error.cause == Cause::Stop => Err(error),
-            Err(error) => Ok(Some(Message::Problem(problem_of(&action.key, &error)))),
         }
     }
 }
