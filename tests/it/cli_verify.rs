@@ -183,6 +183,16 @@ fn jobs_are_verified_by_what_they_are_for() {
 }
 
 #[test]
+fn what_header_rules_say_is_no_difference() {
+    let sandbox = filled();
+    sandbox.configure("[[job.header]]\nmatch = \"*\"\ncache_control = \"max-age=1\"\n");
+    sandbox.server.clear_log();
+    let summary = sandbox.by_config(&["verify", "media", "--json"]).exits(0).line("verify-summary");
+    assert_eq!((&summary["equal"], &summary["cannot_tell"]), (&4.into(), &0.into()), "{summary}");
+    assert_eq!(sandbox.server.changing_requests().len(), 0);
+}
+
+#[test]
 fn what_can_not_be_looked_at_is_never_called_equal() {
     let mut sandbox = filled();
     sandbox.as_nobody();

@@ -429,11 +429,13 @@ fn next(plan: &Plan<'_>, setup: &Setup) -> String {
         format!(" --config {}", shell::path(&file.display().to_string()))
     };
     let mut lines = vec![
-        format!("mediasync sync {name} --dry-run{more}     each action of a first run"),
-        format!("mediasync sync {name}{more}               do it"),
+        (format!("mediasync sync {name} --dry-run{more}"), "each action of a first run"),
+        (format!("mediasync sync {name}{more}"), "do it"),
     ];
     if plan.watch || plan.every.is_some() {
-        lines.push(format!("mediasync daemon{more}             run it for good"));
+        lines.push((format!("mediasync daemon{more}"), "run it for good"));
     }
-    format!("next:\n  {}", lines.join("\n  "))
+    let width = lines.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    let told: Vec<String> = lines.iter().map(|(command, what)| format!("{command:<width$}  {what}")).collect();
+    format!("next:\n  {}", told.join("\n  "))
 }

@@ -20,7 +20,7 @@ use super::teller::{About, Teller};
 use super::wire::{Purpose, Session};
 use crate::manifest::Manifest;
 use crate::model::Side;
-use crate::plan::Mode;
+use crate::plan::{Mode, Styling};
 use crate::sync::{Cycle, Progress, Run};
 use crate::verify::{Finding, Outcome, Reading, Verified, verify as compare};
 
@@ -83,7 +83,9 @@ pub async fn verify(args: &args::Verify, setup: &Setup, world: World<'_>) -> Res
     let progress = Arc::new(Progress::default());
     progress.mind(session.troubles());
     let now_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-    let cycle = Cycle { manifest: &nothing, ..session.cycle(&task, Run::DryRun, Arc::clone(&progress), now_ns) };
+    // Content is compared: what header rules say of it is no difference.
+    let (manifest, styling) = (&nothing, Styling::default());
+    let cycle = Cycle { manifest, styling, ..session.cycle(&task, Run::DryRun, Arc::clone(&progress), now_ns) };
     let teller = Teller { output, job: told.job, about: About::default() };
     let named = AtomicU64::new(0);
     let found = |finding: &Finding| show(finding, &told, &named, output);
