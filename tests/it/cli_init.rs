@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use mediasync::config::Config;
+use mediasync::plan::Mode;
 
 use crate::support::sandbox::{REMOTE, Sandbox};
 use crate::support::terminal::Terminal;
@@ -62,6 +63,33 @@ fn enter_takes_all_defaults_on_a_terminal() {
     sandbox.run(&["config", "check"]).exits(0).says(&["no mistakes, no warnings"]);
     sandbox.run(&["sync", "media"]).exits(0);
     sandbox.assert_equal();
+}
+
+#[test]
+fn options_are_named_by_number_or_word_and_anything_else_is_told() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    let state = sandbox.path("state").display().to_string();
+    let mut terminal = Terminal::start(&sandbox, &["init", "--state-dir", &state]);
+    for (question, answer) in [
+        ("Which directory?", "../media\n"),
+        ("[1] ", "\n"),
+        ("called?", "\n"),
+        ("How? [1] ", "sideways\n"),
+        ("write 1 to 3", ""),
+        ("How? [1] ", "Two-way\n"),
+        ("When does it run? [1] ", "4\n"),
+        ("write 1 to 3", ""),
+        ("When does it run? [1] ", "\n"),
+        ("Write it? [Y/n] ", "perhaps\n"),
+        ("write y or n", ""),
+        ("Write it? [Y/n] ", "y\n"),
+    ] {
+        terminal.shows(question);
+        terminal.types(answer);
+    }
+    let (code, shown) = terminal.ends();
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(read(&sandbox.path("work/mediasync.toml")).1.jobs[0].mode, Mode::TwoWay);
 }
 
 #[test]

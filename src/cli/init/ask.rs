@@ -86,12 +86,12 @@ impl<'a> Asker<'a> {
                 "" => return Ok(usual),
                 "y" | "yes" => return Ok(Usual::Yes),
                 "n" | "no" => return Ok(Usual::No),
-                _ => {}
+                _ => self.complain(&Failure::usage("that is no answer: write y or n")),
             }
         }
     }
 
-    /// The number of an option, counted from 1; the first one is the default.
+    /// The number of an option, counted from 1; the first one is the default. The word that an option begins with names it, too.
     pub(super) async fn number(&self, question: &str, options: &[&str]) -> Result<usize, Failure> {
         if !self.person {
             return Ok(1);
@@ -103,6 +103,11 @@ impl<'a> Asker<'a> {
                 _ if line.is_empty() => return Ok(1),
                 Ok(number @ 1..) if number <= options.len() => return Ok(number),
                 _ => {}
+            }
+            let word = |option: &&str| option.split_once(':').is_some_and(|(word, _)| word.eq_ignore_ascii_case(&line));
+            match options.iter().position(word) {
+                Some(at) => return Ok(at + 1),
+                None => self.complain(&Failure::usage(format!("that is none of them: write 1 to {}", options.len()))),
             }
         }
     }
