@@ -80,6 +80,9 @@ fn all_below_a_place_gets_it_but_nothing_of_ours_and_what_has_it_is_left_alone()
         "PutObjectAcl site/photos/d/e.jpg",
     ]);
     assert_eq!(public(&sandbox), ["a.jpg", "photos/b.jpg", "photos/c.jpg", "photos/d/e.jpg"]);
+    for command in [&["get", "-r", "live:fotos"][..], &["set", "private", "-r", "live:fotos"]] {
+        acl(&sandbox, command).says(&["nothing is below s3://media/site/fotos: check the spelling"]);
+    }
     acl(&sandbox, &["set", "private", "-r", "live:photos"])
         .exits(0)
         .says(&["below s3://media/site/photos", "Set private on 3"]);

@@ -82,6 +82,9 @@ where
             return (sums, Err(error.into()));
         }
     }
+    if is_complete && sums.objects + sums.problems == 0 {
+        output.warn(&format!("nothing is below {}: check the spelling", replica.name()));
+    }
     let broken = || Failure::error(format!("the listing of {} broke off", replica.name()));
     (sums, if is_complete { Ok(()) } else { Err(broken()) })
 }
