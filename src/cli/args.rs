@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use super::rules::Rules;
 
-use super::exit;
+use super::exit::{self, help};
 use super::settle::Resolve;
 use crate::config::{ACLS, units};
 use crate::model::{Keep, Symlinks};
@@ -179,10 +179,6 @@ Examples:
   mediasync push live: --save-plan plan.json
   mediasync apply plan.json"))]
     Apply(Apply),
-}
-
-fn help(examples: &str) -> String {
-    format!("{examples}\n\n{}", exit::HELP)
 }
 
 /// `push [LOCAL] REMOTE`.

@@ -62,6 +62,11 @@ Exit status:
   5    another process, or another host by its lease, holds this pair of places
   130  interrupted";
 
+/// What a command's help ends with: its examples, and [`HELP`].
+pub fn help(examples: &str) -> String {
+    format!("{examples}\n\n{HELP}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

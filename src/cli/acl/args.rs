@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::cli::exit;
+use crate::cli::exit::help;
 use crate::cli::trash::args::Wish;
 use crate::config::ACLS;
 
@@ -43,10 +43,6 @@ Examples:
   mediasync acl set private -r live:invoices
   mediasync acl set public-read az://account/media"))]
     Set(Set),
-}
-
-fn help(examples: &str) -> String {
-    format!("{examples}\n\n{}", exit::HELP)
 }
 
 /// `acl get LOCATION`.

@@ -8,7 +8,7 @@ mod show;
 pub(super) use check::check;
 pub(super) use show::show;
 
-use super::exit;
+use super::exit::help;
 
 /// The help of `config`.
 pub const HELP: &str = "\
@@ -50,8 +50,4 @@ pub struct Look {
     /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
-}
-
-fn help(examples: &str) -> String {
-    format!("{examples}\n\n{}", exit::HELP)
 }

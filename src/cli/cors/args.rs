@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::exit;
+use crate::cli::exit::help;
 use crate::cli::trash::args::Wish;
 
 /// The end of its help.
@@ -50,10 +50,6 @@ Examples:
   mediasync cors delete live: -n
   mediasync cors delete live: --yes"))]
     Delete(Delete),
-}
-
-fn help(examples: &str) -> String {
-    format!("{examples}\n\n{}", exit::HELP)
 }
 
 /// `cors get LOCATION`.

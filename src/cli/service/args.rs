@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::exit;
+use crate::cli::exit::help;
 
 /// `service COMMAND`.
 #[derive(Debug, Args)]
@@ -33,10 +33,6 @@ Examples:
   mediasync service uninstall --user photos
   sudo mediasync service uninstall"))]
     Uninstall(Which),
-}
-
-fn help(examples: &str) -> String {
-    format!("{examples}\n\n{}", exit::HELP)
 }
 
 /// Which unit.

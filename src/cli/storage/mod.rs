@@ -16,7 +16,7 @@ mod show;
 pub(super) use env::env;
 pub(super) use show::show;
 
-use super::exit;
+use super::exit::help;
 use super::failure::Failure;
 use super::place::{self, End, World};
 
@@ -106,10 +106,6 @@ pub struct Env {
     /// The command and its arguments
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
-}
-
-fn help(examples: &str) -> String {
-    format!("{examples}\n\n{}", exit::HELP)
 }
 
 /// A place that is named by what says where it is: also by the bare name of a remote.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::exit;
+use crate::cli::exit::help;
 use crate::cli::wire::Purpose;
 use crate::config::units;
 use crate::model::{RunName, Side};
@@ -47,10 +47,6 @@ Examples:
   mediasync trash empty media --older-than 7d
   mediasync trash empty ./media -n"))]
     Empty(Empty),
-}
-
-fn help(examples: &str) -> String {
-    format!("{examples}\n\n{}", exit::HELP)
 }
 
 /// A side of a job.
