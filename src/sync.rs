@@ -375,7 +375,7 @@ pub(crate) async fn carry_out(
     };
     prepare(cycle, plan, met, observer).await?;
     let change = async |cycle: &Cycle<'_>| change(cycle, run, (plan, looked), met, observer, done).await;
-    lease::while_held(cycle, plan, observer, change).await
+    lease::while_held(cycle, (plan, looked), observer, change).await
 }
 
 /// Executes a plan at sides that are ready.

@@ -48,7 +48,7 @@ impl From<replica::Error> for Failure {
     fn from(error: replica::Error) -> Self {
         let exit = match error.cause {
             replica::Cause::Usage => Exit::Usage,
-            replica::Cause::Leased => Exit::Held,
+            replica::Cause::Leased | replica::Cause::Outdated => Exit::Held,
             _ => Exit::Failed,
         };
         Self { exit, message: error.message, hints: error.hint.into_iter().collect() }

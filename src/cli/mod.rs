@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 pub mod acl;
 pub mod alias;
+mod anew;
 pub mod approve;
 pub mod args;
 pub mod client;

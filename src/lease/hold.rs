@@ -10,20 +10,27 @@ use crate::model::{ReadCost, Side};
 use crate::plan_store::PlanStore;
 use crate::replica::fence::{Fenced, Permit};
 use crate::replica::{Cause, Error, Replica, lease};
-use crate::sync::{Cycle, Observer};
+use crate::sync::{Cycle, Looked, Observer};
 
 /// Does `work` with the cycle, or, if it is to hold a lease and has anything to change, with the cycle behind a fence
-/// that stands as long as the lease is ours. A lease that is lost ends the work.
+/// that stands as long as the lease is ours. A lease that is lost ends the work, and a plan that was made before another
+/// host was waited for is not begun ([`Cause::Outdated`]) unless somebody asked for exactly that one.
 pub(crate) async fn while_held<T>(
     cycle: &Cycle<'_>,
-    plan: &PlanStore,
+    (plan, looked): (&PlanStore, Looked),
     observer: &dyn Observer,
     work: impl AsyncFnOnce(&Cycle<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let Some(claim) = cycle.lease.filter(|_| plan.counts().changes() > 0) else { return work(cycle).await };
     let hold = Hold::take(place(cycle), claim, Some(cycle.manifest)).await.map_err(ending)?;
     let fenced = behind(cycle, &hold.lease);
-    while_all_held(&[hold], |text| observer.notice(text), work(&fenced)).await
+    let is_outdated = claim.has_waited() && looked == Looked::AtTheScope;
+    let work = async { if is_outdated { Err(outdated(place(cycle).name())) } else { work(&fenced).await } };
+    while_all_held(&[hold], |text| observer.notice(text), work).await
+}
+
+fn outdated(name: &str) -> Error {
+    Error::new(Cause::Outdated, format!("another host was at {name} until now")).hint("run it again")
 }
 
 /// A lease that is held at a place. Dropped outside [`while_all_held`] it ends by itself.

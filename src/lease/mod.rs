@@ -9,6 +9,7 @@
 //! Every write carries the version that was seen, so that of two who try one is refused. A write without an
 //! answer may have happened; reading tells, for no two texts are equal.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +80,7 @@ pub struct Claim {
     clock: Arc<dyn Clock>,
     foreign: Foreign,
     sighting: Mutex<Option<Sighting>>,
+    waited: AtomicBool,
 }
 
 /// A lease of another host.
@@ -116,7 +118,12 @@ impl Words {
 impl Claim {
     /// With these.
     pub fn with(terms: Terms, clock: Arc<dyn Clock>, foreign: Foreign) -> Self {
-        Self { terms, clock, foreign, sighting: Mutex::default() }
+        Self { terms, clock, foreign, sighting: Mutex::default(), waited: AtomicBool::new(false) }
+    }
+
+    /// Whether another host was waited for since this was last asked: what was seen of the place before is old.
+    fn has_waited(&self) -> bool {
+        self.waited.swap(false, Relaxed)
     }
 
     /// How long ago the lease of another host was seen to change for the last time, which proves that its holder lived;
@@ -159,11 +166,17 @@ impl Claim {
         let own: Vec<&str> = own.iter().map(String::as_str).chain([holder]).collect();
         let mut found = None;
         let mut asked: Option<(Words, Duration)> = None;
-        let mut last = None;
+        let mut last: Option<Error> = None;
         for n in 0..TRIES {
             if n > 0 {
                 match read(leases).await {
-                    Ok(there) => found = there,
+                    Ok(there) => {
+                        // Who had it a moment ago gave it back.
+                        let is_gone =
+                            there.is_none() && last.as_ref().is_some_and(|error| error.cause == Cause::Precondition);
+                        self.waited.fetch_or(is_gone, Relaxed);
+                        found = there;
+                    }
                     Err(error) if is_passing(&error) => {
                         last = Some(error);
                         tokio::time::sleep(PAUSE).await;
@@ -238,6 +251,7 @@ impl Claim {
             if self.foreign == Foreign::StandBy || first.as_ref() != Some(&there.version) {
                 return Err(leased(name));
             }
+            self.waited.store(true, Relaxed);
             tokio::time::sleep(self.terms.renewal / 2).await;
             next = match read(leases).await {
                 Err(error) if is_passing(&error) => Some(there),

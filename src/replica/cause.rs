@@ -32,6 +32,9 @@ pub enum Cause {
     Usage,
     /// Another host holds the lease of the place: nothing was changed, try again later.
     Leased,
+    /// Another host held the lease of the place while it was waited for, and may have changed anything: nothing was
+    /// changed, look and decide anew.
+    Outdated,
     /// Nothing else will work either (no bucket, bad credentials, disk full): end the cycle.
     Stop,
 }
@@ -72,6 +75,7 @@ impl Error {
             | Cause::Unordered
             | Cause::Usage
             | Cause::Leased
+            | Cause::Outdated
             | Cause::Stop => ProblemKind::Failed,
         }
     }

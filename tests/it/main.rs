@@ -19,6 +19,7 @@ mod cli_headers;
 mod cli_init;
 mod cli_kill;
 mod cli_late;
+mod cli_lease;
 mod cli_links;
 mod cli_look;
 mod cli_mirror;

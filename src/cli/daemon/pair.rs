@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::journal::{self, Remembered};
 use super::standby;
 use super::tally::{Made, Tally};
+use crate::cli::anew;
 use crate::cli::args::Cmd;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -36,7 +37,7 @@ use crate::replica::access::Access;
 use crate::replica::local::watch::Watcher;
 use crate::replica::throttle::Commons;
 use crate::replica::{Buffers, Cause};
-use crate::sync::{Ending, Observer, Progress, Report, Run, Stage, run_cycle};
+use crate::sync::{Ending, Observer, Progress, Report, Run, Stage};
 
 /// A line of the journal that further cycles may share is closed after this time, ns.
 const LONGEST_LINE: i64 = 3_600_000_000_000;
@@ -331,7 +332,7 @@ impl Held for Open {
         cycle.buffers = self.buffers.clone();
         let ears = Ears { job: self.job().to_owned(), named: Mutex::default() };
         // On the heap: the engine's futures are large, and every caller would carry them.
-        let result = Box::pin(run_cycle(cycle, &ears)).await;
+        let result = Box::pin(anew::run(&cycle, &ears)).await;
         if lane.is_only() {
             self.session.rest();
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::anew;
 use super::client::{self, Reached};
 use super::exit::Exit;
 use super::failure::Failure;
@@ -29,7 +30,7 @@ use crate::location::Location;
 use crate::manifest::{Manifest, PlanFile, RunId};
 use crate::model::{Counts, Key};
 use crate::plan::{Mode, Take};
-use crate::sync::{Approval, Cycle, Ending, Halt, Observer, Progress, Report, Run, Stage, run_cycle};
+use crate::sync::{Approval, Cycle, Ending, Halt, Observer, Progress, Report, Run, Stage};
 
 mod confirm;
 mod deletions;
@@ -418,7 +419,7 @@ async fn drive(
         let work = async {
             match work {
                 // On the heap: the engine's futures are large, and every caller would carry them.
-                Work::Cycle => Box::pin(run_cycle(cycle, &asking)).await,
+                Work::Cycle => Box::pin(anew::run(&cycle, &asking)).await,
                 Work::Apply(path, approval) => Box::pin(apply::apply(cycle, path, approval, &asking)).await,
                 Work::Resolve(key, take) => Box::pin(crate::resolve::resolve(cycle, key, take, &asking)).await,
             }

@@ -50,6 +50,9 @@ impl Desk {
             links: crate::model::Symlinks::Skip,
             warnings: Vec::new(),
         };
+        // The disk of whoever runs this may be nearly full.
+        let mut options = Options::default();
+        options.files.reserve = Some(0);
         Task {
             command: "mirror",
             job: None,
@@ -59,7 +62,7 @@ impl Desk {
             writes: mode.writes(),
             made: crate::cli::resolve::Made::Mirrored,
             left_acl: None,
-            options: Options::default(),
+            options,
             only: None,
             run,
             confirm: None,
