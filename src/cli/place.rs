@@ -58,7 +58,7 @@ pub struct End {
     pub remote: Option<String>,
     /// The remote that it was named by.
     pub name: Option<String>,
-    /// The ACL that the configuration gives to new objects here, beside what a DSN says.
+    /// The ACL that the configuration gives to new objects here, beside what a DSN says; `None` too where it wants none.
     pub acl: Option<String>,
     /// What names a directory and is no path: where the DSN of it was read.
     pub dsn: Option<String>,
@@ -172,7 +172,7 @@ fn place(text: &str, base: &Path, origin: Origin, effort: Effort, world: World<'
     };
     let own = named(text, world);
     let (access, remote) = access(&location, own.map(|(name, _)| name), world);
-    let acl = own.and_then(|(_, remote)| remote.acl.clone());
+    let acl = own.and_then(|(_, remote)| remote.acl.as_ref()?.sent());
     let name = own.map(|(name, _)| name.to_owned());
     let warnings = parsed.warnings;
     let dsn = is_dsn_of_a_directory(text, &location).then(|| text.to_owned());
@@ -313,7 +313,9 @@ fn remote_place(remote: &Remote, effort: Effort, world: World<'_>) -> Result<Loc
         (Location::S3(_) | Location::Azure(_), RemoteAt::Dsn(_) | RemoteAt::Command(_)) => {}
     }
     if let Location::S3(address) = &mut location {
-        address.acl = remote.acl.clone().or(address.acl.take());
+        if let Some(rule) = &remote.acl {
+            address.acl = rule.sent();
+        }
         *address.said = remote.said.clone();
     }
     Ok(location)

@@ -24,8 +24,8 @@ use toml::de::DeTable;
 pub use daemon::{
     Daemon, FULL_LISTING_INTERVAL, FULL_SCAN_INTERVAL, Http, JobDaemon, Notify, NotifyOn, SHUTDOWN_DEADLINE, TRANSFERS,
 };
-pub use remote::ACLS;
 use remote::stands_elsewhere;
+pub use remote::{ACLS, AclRule};
 pub use table::{Mistake, nearest};
 
 use crate::model::{FilterRules, Junk, Keep, SizeLimits, StyleRule, Symlinks};
@@ -84,8 +84,8 @@ pub struct Remote {
     pub at: RemoteAt,
     /// What may be done to it.
     pub access: Access,
-    /// Canned ACL for new objects; overrides what a DSN says.
-    pub acl: Option<String>,
+    /// The ACL for new objects; overrides what a DSN says.
+    pub acl: Option<AclRule>,
     /// What is said about the server.
     pub said: Said,
     /// The line of its header.

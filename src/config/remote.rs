@@ -85,9 +85,9 @@ pub(super) static KEYS: Keys = Keys {
         ),
         Key::new(
             "acl",
-            Takes::Word(&ACLS),
+            Takes::Word(&ACL_WORDS),
             Otherwise::Unset("what the DSN says, and `public-read` if it says nothing; without a DSN none is sent"),
-            "Canned ACL for new objects. A mirror takes none from a DSN.",
+            "Canned ACL for new objects; `unset` sends none, whatever the DSN says. A mirror takes none from a DSN.",
         ),
         Key::new(
             "provider",
@@ -128,6 +128,32 @@ const WITH_URL: [&str; 8] =
 
 /// The canned ACLs.
 pub const ACLS: [&str; 6] = crate::replica::admin::CANNED;
+/// No ACL at all.
+const UNSET: &str = "unset";
+/// What `acl` of a remote may say.
+const ACL_WORDS: [&str; 7] = {
+    let [a, b, c, d, e, f] = ACLS;
+    [a, b, c, d, e, f, UNSET]
+};
+
+/// The ACL that new objects get at a remote, whatever its DSN says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AclRule {
+    /// This canned one.
+    Canned(String),
+    /// None is sent.
+    Unset,
+}
+
+impl AclRule {
+    /// What is sent.
+    pub fn sent(&self) -> Option<String> {
+        match self {
+            Self::Canned(acl) => Some(acl.clone()),
+            Self::Unset => None,
+        }
+    }
+}
 
 /// Reads one remote; `None` after a mistake. Also tells whether a secret stands in the file.
 pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> (Option<Remote>, Inline) {
@@ -138,8 +164,11 @@ pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -
     }
     let words = [("read-only", Access::ReadOnly), ("confirm", Access::Confirm), ("write", Access::Write)];
     let access = table.word("access", &words, mistakes).map_or(ACCESS, |access| access.value);
-    let acl_words = ACLS.map(|acl| (acl, acl));
-    let acl = table.word("acl", &acl_words, mistakes).map(|acl| acl.value.to_owned());
+    let acl_words = ACL_WORDS.map(|acl| (acl, acl));
+    let acl = table.word("acl", &acl_words, mistakes).map(|acl| match acl.value {
+        UNSET => AclRule::Unset,
+        acl => AclRule::Canned(acl.to_owned()),
+    });
     let said = said(table, mistakes);
     let dsn = table.text("dsn", mistakes);
     let url = table.text("url", mistakes);

@@ -72,7 +72,7 @@ metadata = { Author = "me" }
     assert_eq!(config.state_dir, Some(PathBuf::from("/project/state")));
     assert_eq!(config.secrets, Inline::None);
     assert_eq!(config.remotes["live"].access, Access::Confirm);
-    assert_eq!(config.remotes["live"].acl.as_deref(), Some("public-read"));
+    assert_eq!(config.remotes["live"].acl, Some(AclRule::Canned("public-read".to_owned())));
     assert_eq!(config.remotes["backup"].access, Access::Write);
     let RemoteAt::Url(url) = &config.remotes["backup"].at else { panic!("not a URL") };
     assert_eq!(url.addressing, Addressing::Path);

@@ -140,6 +140,44 @@ fn what_holds_is_shown_with_where_it_comes_from() {
         .says(&["# There is no configuration file", "shutdown_deadline = \"20s\"  # default"]);
 }
 
+#[test]
+fn the_acl_that_a_remote_has_by_itself_is_told() {
+    let mut sandbox = Sandbox::new();
+    let with_acl = |acl: &str| format!("s3://KEY:hunter2@media.s3.eu-central-1.amazonaws.com/?acl={acl}");
+    for (name, dsn) in [("PRIVATE_DSN", with_acl("private")), ("NONE_DSN", with_acl(""))] {
+        sandbox.env(name, &dsn);
+    }
+    let remotes = [
+        ("public", "dsn = \"env:DEFAULT_STORAGE_DSN\""),
+        ("said", "dsn = \"env:DEFAULT_STORAGE_DSN\"\nacl = \"unset\""),
+        ("closed", "dsn = \"env:PRIVATE_DSN\""),
+        ("none", "dsn = \"env:NONE_DSN\""),
+        ("url", "url = \"s3://bucket\""),
+        ("r2", "dsn = \"s3://KEY:hunter2@media.0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/\""),
+        ("later", "dsn = \"env:NOT_SET\""),
+        ("azure", "dsn = \"az://acct:a2V5@blob.core.windows.net/media\""),
+    ];
+    let tables: Vec<String> = remotes.iter().map(|(name, keys)| format!("[remote.{name}]\n{keys}\n")).collect();
+    let text = tables.join("\n");
+    with(&sandbox, &text, &["config", "show"]).exits(0).never_says("hunter2");
+    let lines = sandbox.run(&["config", "show", "--json"]).exits(0).never_says("hunter2").json();
+    let of = |name: &str| lines.iter().find(|line| line["key"] == format!("remote.{name}.acl"));
+    for (name, from, note) in [
+        ("public", "dsn", "public-read, so everybody may read new objects"),
+        ("closed", "dsn", "private; a mirror takes none"),
+        ("none", "dsn", "none is sent, and the bucket decides"),
+        ("url", "default", "none is sent, and the bucket decides"),
+        ("r2", "default", "objects have none there"),
+        ("later", "default", "what the DSN says, and"),
+    ] {
+        let line = of(name).unwrap_or_else(|| panic!("no {name}"));
+        assert!(line["from"] == from && line["value"].is_null(), "{line}");
+        assert!(line["note"].as_str().unwrap().contains(note), "{line}");
+    }
+    assert_eq!((&of("said").unwrap()["value"], &of("said").unwrap()["from"]), (&"unset".into(), &"file".into()));
+    assert_eq!(of("azure"), None, "blobs have none");
+}
+
 /// The same configuration again, but for lines and paths.
 fn assert_same(shown: &str, text: &str) {
     let read = |text: &str| {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use mediasync::config::Config;
+use mediasync::config::{AclRule, Config};
 use mediasync::plan::Mode;
 
 use crate::support::sandbox::{REMOTE, Sandbox};
@@ -40,15 +40,21 @@ fn enter_takes_all_defaults_on_a_terminal() {
     terminal.shows("1) env:DEFAULT_STORAGE_DSN   s3://media/site (127.0.0.1:");
     terminal.shows("[1] ");
     terminal.types("\n");
+    terminal.shows("s3://media/site answers\n");
     terminal.shows("What is the job called? [media] ");
     terminal.types("\n");
     terminal.shows("How? [1] ");
     terminal.types("\n");
+    terminal.shows("1) public-read: everybody, as the media of a site are (its DSN means that)");
+    terminal.shows("Who may read what is pushed? [1] ");
+    terminal.types("\n");
     terminal.shows("When does it run? [1] ");
     terminal.types("\n");
+    terminal.shows("New objects get the ACL public-read: everybody may read them.");
     terminal.shows("Would create 2, ");
     terminal.shows("dsn = \"env:DEFAULT_STORAGE_DSN\"");
-    terminal.shows("Write it? [Y/n] ");
+    terminal.shows("# Everybody may read what is pushed: the DSN means acl=\"public-read\".");
+    terminal.shows("Write it? (n asks again) [Y/n] ");
     assert_nothing_is_left(&sandbox);
     terminal.types("\n");
     let (code, shown) = terminal.ends();
@@ -77,19 +83,128 @@ fn options_are_named_by_number_or_word_and_anything_else_is_told() {
         ("How? [1] ", "sideways\n"),
         ("write 1 to 3", ""),
         ("How? [1] ", "Two-way\n"),
+        ("Who may read what is pushed? [1] ", "PRIVATE\n"),
         ("When does it run? [1] ", "4\n"),
         ("write 1 to 3", ""),
         ("When does it run? [1] ", "\n"),
-        ("Write it? [Y/n] ", "perhaps\n"),
+        ("Write it? (n asks again) [Y/n] ", "perhaps\n"),
         ("write y or n", ""),
-        ("Write it? [Y/n] ", "y\n"),
+        ("Write it? (n asks again) [Y/n] ", "y\n"),
     ] {
         terminal.shows(question);
         terminal.types(answer);
     }
     let (code, shown) = terminal.ends();
     assert_eq!(code, 0, "{shown}");
-    assert_eq!(read(&sandbox.path("work/mediasync.toml")).1.jobs[0].mode, Mode::TwoWay);
+    let config = read(&sandbox.path("work/mediasync.toml")).1;
+    assert_eq!(config.jobs[0].mode, Mode::TwoWay);
+    assert_eq!(config.remotes["live"].acl, Some(AclRule::Canned("private".to_owned())));
+}
+
+#[test]
+fn a_no_at_the_end_asks_again_with_what_was_said_as_the_default() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    let (state, secret) = (sandbox.path("state").display().to_string(), sandbox.server.secret_key().to_owned());
+    let dsn = sandbox.dsn(&format!("endpoint={}", sandbox.server.endpoint()));
+    let mut terminal = Terminal::start(&sandbox, &["init", "--state-dir", &state, "--mode", "mirror", "--name", "old"]);
+    for (question, answer) in [
+        ("Which directory? [.] ", "../media\n"),
+        ("a directory [1] ", &*format!("{dsn}\n")),
+        ("Who may read what is pushed? [1] ", "public-read\n"),
+        ("When does it run? [1] ", "3\n"),
+        ("How often? [15m] ", "2h\n"),
+        ("Install a service of yours that runs it? [y/N] ", "\n"),
+        ("later it is: mediasync service install --user", ""),
+        ("only you can read? [Y/n] ", "n\n"),
+        ("into the configuration itself? [y/N] ", "n\n"),
+        ("there is no place for the secret", ""),
+        ("Again from the first question. Enter keeps what you said", ""),
+        (&*format!("Which directory? [{}] ", sandbox.path("media").display()), "\n"),
+        ("a directory [s3://***@media/", "1\n"),
+        ("What is the job called? [old] ", "\n"),
+        ("How? [2] ", "\n"),
+        ("Who may read what is pushed? [3] ", "\n"),
+        ("When does it run? [3] ", "\n"),
+        ("How often? [2h] ", "\n"),
+        ("Install a service of yours that runs it? [y/N] ", "\n"),
+        ("Write it? (n asks again) [Y/n] ", "n\n"),
+        ("Which directory? [", "\n"),
+        ("a directory [env:DEFAULT_STORAGE_DSN] ", "\n"),
+        ("What is the job called? [old] ", "new\n"),
+        ("How? [2] ", "\n"),
+        ("Who may read what is pushed? [3] ", "\n"),
+        ("When does it run? [3] ", "\n"),
+        ("How often? [2h] ", "\n"),
+        ("Install a service of yours that runs it? [y/N] ", "\n"),
+        ("Write it? (n asks again) [Y/n] ", ""),
+    ] {
+        terminal.shows(question);
+        terminal.types(answer);
+    }
+    assert_nothing_is_left(&sandbox);
+    terminal.types("\n");
+    let (code, shown) = terminal.ends();
+    assert_eq!(code, 0, "{shown}");
+    let typed = shown.matches(secret.replace('/', "%2F").replace('+', "%2B").as_str()).count();
+    assert_eq!((typed, shown.matches(&secret).count()), (1, 0), "only what was typed shows the secret: {shown}");
+    let (text, config) = read(&sandbox.path("work/mediasync.toml"));
+    assert!(text.contains("dsn = \"env:DEFAULT_STORAGE_DSN\"") && text.contains("every = \"2h\""), "{text}");
+    assert_eq!((config.jobs[0].name.as_str(), config.jobs[0].mode), ("new", Mode::Mirror));
+    assert_eq!(config.remotes["live"].acl, Some(AclRule::Canned("public-read".to_owned())));
+    assert!(shown.contains("mediasync service install --user"), "{shown}");
+}
+
+#[test]
+fn who_may_read_is_said_by_a_flag_and_held_by_runs() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    let media = sandbox.media("").display().to_string();
+    let init =
+        |more: &[&str]| sandbox.run(&[&["init", "--overwrite", "--source", &media, "--remote", REMOTE], more].concat());
+    let acls = || {
+        let sent = sandbox
+            .server
+            .requests()
+            .into_iter()
+            .filter(|one| one.call.operation == "PutObject" && !one.call.key.contains(".mediasync"));
+        sent.map(|one| Some(one.headers.get("x-amz-acl")?.to_str().unwrap().to_owned())).collect::<Vec<_>>()
+    };
+    let told = "everybody may read them";
+    init(&["--acl", "unset"]).exits(0).never_says(told);
+    assert!(read(&sandbox.path("work/mediasync.toml")).0.contains("\nacl = \"unset\"\n"));
+    sandbox.run(&["sync"]).exits(0).never_says(told);
+    assert_eq!(acls(), [None], "without the rule the DSN would send one");
+    init(&["--acl", "private"]).exits(0).never_says(told);
+    sandbox.write("b.jpg", "b");
+    sandbox.run(&["sync"]).exits(0);
+    assert_eq!(acls()[1].as_deref(), Some("private"));
+    init(&[]).exits(0).says(&["New objects get the ACL public-read: everybody may read them."]);
+    let text = read(&sandbox.path("work/mediasync.toml")).0;
+    assert!(text.contains("#acl = \"private\"\n"), "{text}");
+    sandbox.write("c.jpg", "c");
+    sandbox.run(&["sync"]).exits(0).says(&[told]);
+    assert_eq!(acls()[2].as_deref(), Some("public-read"));
+    init(&["--mode", "mirror"]).exits(0).never_says(told);
+    assert!(read(&sandbox.path("work/mediasync.toml")).0.contains("# A mirror takes no ACL from a DSN"));
+    let there = sandbox.path("work").display().to_string();
+    let directory = ["init", "--overwrite", "--source", &media, "--remote", &there, "--acl", "private"];
+    sandbox.run(&directory).exits(2).says(&["--acl is for objects in a bucket: this is a directory"]);
+}
+
+#[test]
+fn the_media_directory_here_is_the_default() {
+    let sandbox = Sandbox::new();
+    for dir in ["work/media", "work/data/media", "work/.git"] {
+        fs::create_dir_all(sandbox.path(dir)).unwrap();
+    }
+    let mut terminal = Terminal::start(&sandbox, &["init"]);
+    terminal.shows("Which directory? [./media] ");
+    fs::remove_dir(sandbox.path("work/media")).unwrap();
+    terminal.types("\u{3}");
+    terminal.ends();
+    let mut terminal = Terminal::start(&sandbox, &["init"]);
+    terminal.shows("data/media] ");
+    terminal.types("\u{3}");
+    terminal.ends();
 }
 
 #[test]
@@ -101,9 +216,10 @@ fn ctrl_c_leaves_nothing_behind() {
         ("[1] ", "\n"),
         ("called?", "\n"),
         ("How?", "\n"),
+        ("Who may read", "\n"),
         ("When does it run?", "\n"),
     ];
-    for at in [0, 1, 5] {
+    for at in [0, 1, 6] {
         let mut terminal = Terminal::start(&sandbox, &["init", "--state-dir", &state]);
         for (question, answer) in &answers[..at] {
             terminal.shows(question);
@@ -164,14 +280,31 @@ fn a_remote_that_can_not_be_reached_leaves_nothing_behind() {
     let state = sandbox.path("state").display().to_string();
     let mut terminal =
         Terminal::start(&sandbox, &["init", "--source", &media, "--remote", "env:WRONG_DSN", "--state-dir", &state]);
-    for question in ["called?", "How?", "When does it run?"] {
+    // It is told before anything else is asked, and another place can be named.
+    for (question, answer) in [
+        ("nowhere", ""),
+        ("Take it all the same? (n asks for another place) [y/N] ", "\n"),
+        ("Where does it go?", "env:NOT_SET\n"),
+        ("the variable NOT_SET is not set", ""),
+        ("Where does it go?", "env:WRONG_DSN\n"),
+        ("Take it all the same? (n asks for another place) [y/N] ", "y\n"),
+        ("called?", "\n"),
+        ("How?", "\n"),
+        ("Who may read", "\n"),
+        ("When does it run?", "\n"),
+        ("the remote did not answer, so nobody knows what a first run would do", ""),
+        ("Write it? (n asks again)", "n\n"),
+        ("Which directory?", "\n"),
+        ("Where does it go?", "1\n"),
+        ("s3://media/site answers", ""),
+        ("called?", "\u{3}"),
+    ] {
         terminal.shows(question);
-        terminal.types("\n");
+        terminal.types(answer);
     }
-    terminal.shows("The first run would fail. Go on all the same? [y/N] ");
-    terminal.types("\n");
     let (code, shown) = terminal.ends();
     assert_eq!(code, 130, "{shown}");
+    assert!(!shown.contains(sandbox.server.secret_key()), "{shown}");
     assert_nothing_is_left(&sandbox);
     for bad in [["--source", "/nowhere/at/all"], ["--source", "s3://bucket"], ["--name", "a b"]] {
         let args =

@@ -8,10 +8,13 @@ use crate::cli::args::Global;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Format;
+use crate::cli::place;
 use crate::cli::setup::{Setup, named_file, read_text, shown};
 use crate::config::keys::{Otherwise, Takes};
 use crate::config::places::{self, Env, Origin, StateRule};
 use crate::config::told::{self, Section, Value};
+use crate::location::Location;
+use crate::secret::Secret;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +29,8 @@ enum From {
     Flag(&'static str),
     /// Another key, told in a few words.
     Other(String),
+    /// The DSN of the remote.
+    Dsn,
 }
 
 /// One key as it holds.
@@ -128,6 +133,7 @@ fn human(row: &Row) -> String {
         From::Variable(name) => format!("the variable {name}"),
         From::Flag(flag) => (*flag).to_owned(),
         From::Other(text) => text.clone(),
+        From::Dsn => "its DSN".to_owned(),
     };
     let note = row.note.as_deref().map(|note| note.replace('`', ""));
     match (&row.value, note) {
@@ -147,6 +153,7 @@ fn line(section: &Section, row: &Row) -> Json {
         From::Variable(name) => ("variable", Some(("variable", json!(name)))),
         From::Flag(flag) => ("flag", Some(("flag", json!(flag)))),
         From::Other(_) => ("file", None),
+        From::Dsn => ("dsn", None),
     };
     line["from"] = json!(from);
     if let Some((name, value)) = more {
@@ -200,6 +207,7 @@ impl View<'_> {
         if is_remote {
             match self.remote(section, name) {
                 Unsaid::Meaningless => return None,
+                Unsaid::Told(row) => return Some(row),
                 Unsaid::Variable(value, variable) => return row(Some(value.into()), From::Variable(variable), None),
                 Unsaid::Default => {}
             }
@@ -256,11 +264,37 @@ impl View<'_> {
         Some(format!("the variable {} is {state}", name.escape_debug()))
     }
 
+    /// The ACL that new objects get at a remote that gives none, and why. No command is run for it.
+    fn readers(&self, section: &Section) -> Unsaid {
+        let name = section.path.strip_prefix("remote.").unwrap_or_default();
+        let Ok(end) = place::known(&Secret::new(format!("{name}:")), self.setup.world(self.env)) else {
+            return Unsaid::Default;
+        };
+        let Location::S3(address) = &end.location else { return Unsaid::Meaningless };
+        // Written as a key it would hold for mirrors too, so it is only told.
+        let told = |from, note: String| Unsaid::Told(Row { name: "acl", value: None, from, note: Some(note) });
+        let nobody = "none is sent, and the bucket decides who may read new objects".to_owned();
+        let of_dsn = "a mirror takes none from a DSN";
+        match address.acl.as_deref() {
+            _ if !address.has_acls() => told(From::Default, "objects have none there".to_owned()),
+            Some("public-read") => told(
+                From::Dsn,
+                format!("public-read, so everybody may read new objects, as a DSN without acl= means it; {of_dsn}"),
+            ),
+            Some(acl) => told(From::Dsn, format!("{acl}; {of_dsn}")),
+            None if section.text("url").is_none() => told(From::Dsn, nobody),
+            None => told(From::Default, nobody),
+        }
+    }
+
     /// What a key that a remote does not give means for it.
     fn remote(&self, section: &Section, name: &str) -> Unsaid {
         let when = |means: bool| if means { Unsaid::Default } else { Unsaid::Meaningless };
+        if name == "acl" {
+            return self.readers(section);
+        }
         let Some(url) = section.text("url") else {
-            return when(matches!(name, "acl" | "provider" | "without" | "max_parts" | "access"));
+            return when(matches!(name, "provider" | "without" | "max_parts" | "access"));
         };
         let is_s3 = url.to_ascii_lowercase().starts_with("s3:");
         let variable = |names: &[&'static str]| {
@@ -281,9 +315,7 @@ impl View<'_> {
             "region" if is_s3 && !url.contains("region=") => variable(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
             "profile" if is_s3 && !has_keys => variable(&["AWS_PROFILE"]),
             "profile" => when(is_s3 && !has_keys),
-            "acl" | "provider" | "without" | "max_parts" | "region" | "addressing" | "access_key" | "secret_key" => {
-                when(is_s3)
-            }
+            "provider" | "without" | "max_parts" | "region" | "addressing" | "access_key" | "secret_key" => when(is_s3),
             _ => Unsaid::Default,
         }
     }
@@ -297,4 +329,6 @@ enum Unsaid {
     Default,
     /// This value, which a variable has.
     Variable(String, &'static str),
+    /// What this place has by itself.
+    Told(Row),
 }

@@ -50,13 +50,20 @@ impl<'a> Asker<'a> {
         line.map(|line| line.trim().to_owned()).ok_or_else(stopped)
     }
 
-    /// A text.
+    /// Tells how it goes.
+    pub(super) fn say(&self, text: &str) {
+        if self.person {
+            self.output.say(text);
+        }
+    }
+
+    /// A text. The default may be a DSN: its secret is not shown.
     pub(super) async fn text(&self, question: &str, usual: Option<&str>) -> Result<String, Failure> {
         let Some(usual) = usual else { return self.needed(question).await };
         if !self.person {
             return Ok(usual.to_owned());
         }
-        let line = self.line(&format!("{question} [{usual}] ")).await?;
+        let line = self.line(&format!("{question} [{}] ", crate::dsn::redact(usual))).await?;
         Ok(if line.is_empty() { usual.to_owned() } else { line })
     }
 
@@ -91,16 +98,16 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// The number of an option, counted from 1; the first one is the default. The word that an option begins with names it, too.
-    pub(super) async fn number(&self, question: &str, options: &[&str]) -> Result<usize, Failure> {
+    /// The number of an option, counted from 1; `usual` is the default. The word that an option begins with names it, too.
+    pub(super) async fn number(&self, question: &str, options: &[&str], usual: usize) -> Result<usize, Failure> {
         if !self.person {
-            return Ok(1);
+            return Ok(usual);
         }
         self.list(options.iter().copied());
         loop {
-            let line = self.line(&format!("{question} [1] ")).await?;
+            let line = self.line(&format!("{question} [{usual}] ")).await?;
             match line.parse::<usize>() {
-                _ if line.is_empty() => return Ok(1),
+                _ if line.is_empty() => return Ok(usual),
                 Ok(number @ 1..) if number <= options.len() => return Ok(number),
                 _ => {}
             }
@@ -112,12 +119,17 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// The number of one of those that were found, the first by default, or another text.
-    pub(super) async fn one_of(&self, question: &str, found: &[String]) -> Result<String, Failure> {
+    /// The number of one of those that were found, or another text; by default the usual one, else the first.
+    pub(super) async fn one_of(
+        &self,
+        question: &str,
+        found: &[String],
+        usual: Option<&str>,
+    ) -> Result<String, Failure> {
         if self.person {
             self.list(found.iter().map(String::as_str));
         }
-        self.text(question, (!found.is_empty()).then_some("1")).await
+        self.text(question, usual.or((!found.is_empty()).then_some("1"))).await
     }
 
     fn list<'t>(&self, options: impl Iterator<Item = &'t str>) {

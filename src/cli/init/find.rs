@@ -51,8 +51,12 @@ pub(super) fn dsns(world: World<'_>) -> Vec<Candidate> {
     found
 }
 
-/// The media directory, where there is one.
+/// The media directory, where there is one: that of the current directory, else that of the project.
 pub(super) fn media(world: World<'_>) -> Option<String> {
+    const HERE: &str = "./media";
+    if (world.found)(Path::new(HERE)) == Found::Directory {
+        return Some(HERE.to_owned());
+    }
     let local = location::default_local(world.project, &|path| (world.found)(path) == Found::Directory);
     let is_there = (world.found)(&local) == Found::Directory;
     local.to_str().filter(|_| is_there).map(str::to_owned)

@@ -8,27 +8,31 @@ use clap::{Args, ValueEnum};
 
 mod ask;
 mod find;
+mod look;
+mod questions;
+mod readers;
 mod text;
 mod write;
 
 use ask::{Asker, Usual, stopped};
+use questions::{Answers, Round};
+use readers::AclArg;
 use text::{Kept, Plan, Target};
 
-use super::args::{Global, How, RunArgs};
+use super::args::Global;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::interrupt::or_interrupted;
 use super::output::Output;
-use super::place::{self, End, World};
+use super::place::World;
 use super::private::{self, Seen};
 use super::setup::{Setup, shown};
-use super::{resolve, run, service, shell};
+use super::{service, shell};
 use crate::config::places::{self, Env};
 use crate::config::{Config, units};
-use crate::location::{Found, Location};
 
 /// `init`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Init {
     /// The local media directory (default: that of the project)
@@ -43,6 +47,9 @@ pub struct Init {
     /// How the sides relate (default: copy)
     #[arg(long, value_enum)]
     pub mode: Option<ModeArg>,
+    /// Who may read what is pushed to a bucket (default: what its DSN says, else the bucket decides)
+    #[arg(long, value_enum)]
+    pub acl: Option<AclArg>,
     /// The daemon runs it so often, like 15m
     #[arg(long, value_name = "TIME", value_parser = every)]
     pub every: Option<String>,
@@ -95,6 +102,13 @@ pub enum SecretIn {
     Config,
 }
 
+impl Init {
+    /// Without answers to questions.
+    fn only_how(&self) -> Self {
+        Self { overwrite: self.overwrite, yes: self.yes, ..Self::default() }
+    }
+}
+
 fn every(text: &str) -> Result<String, String> {
     units::duration(text).map(|_| text.trim().to_owned())
 }
@@ -121,39 +135,54 @@ async fn wizard(args: &Init, global: &Global, output: &Arc<Output>, env: Env<'_>
     if !asker.asks() {
         missing(args, &found, world)?;
     }
-    let source = source(args, &asker, world).await?;
-    let (typed, remote) = remote(args, &found, &asker, world).await?;
-    let name = name(args, &source, &asker).await?;
-    let mode = mode(args, &asker).await?;
-    let (watch, every) = when(args, &source, &asker).await?;
-    let runs = watch || every.is_some();
-    let service = match (args.service, runs) {
-        (true, _) => Usual::Yes,
-        (false, true) => asker.yes("Install a service of yours that runs it?", Usual::No).await?,
-        (false, false) => Usual::No,
-    };
-    let target = kept(args, (&typed, &remote), service, &asker, env).await?;
-    let plan =
-        Plan { file: &file, source: &source, target: &target, name: &name, mode, watch, every: every.as_deref() };
+    let mut round = Round { flags: args.clone(), usual: None, found: &found, asker: &asker, world };
+    loop {
+        let answers = round.answers().await?;
+        let written = match kept(&round.flags, &answers, &asker, env).await? {
+            Some(target) => ready(&answers, (&file, &target), global, &asker, (output, env)).await?,
+            None => None,
+        };
+        let Some((text, target)) = written else {
+            asker.say(
+                "\nAgain from the first question. Enter keeps what you said; Ctrl-C ends it, and nothing is written.\n",
+            );
+            round = Round { flags: args.only_how(), usual: Some(answers), ..round };
+            continue;
+        };
+        let secret = target.file();
+        write::all(&file, (&text, &seen), secret)?;
+        if let Some((path, _)) = secret {
+            output.data(&format!("written: {}", shown(path)));
+        }
+        output.data(&format!("written: {}", shown(&file)));
+        if answers.service == Usual::Yes {
+            install(&file, (global, output), env)?;
+        }
+        output.say(&next(&answers, &file, &setup));
+        return Ok(Exit::Done);
+    }
+}
+
+/// The text that is to be written, once a person saw it and what it would do. `None` if something is to be said otherwise.
+async fn ready(
+    answers: &Answers,
+    (file, target): (&Path, &Target),
+    global: &Global,
+    asker: &Asker<'_>,
+    (output, env): (&Arc<Output>, Env<'_>),
+) -> Result<Option<(String, Target)>, Failure> {
+    let plan = Plan { file, answers, target };
     let text = text::config(&plan)?;
-    look(&plan, &text, (args, global), &asker, (output, env)).await?;
+    if look::first_run(&plan, &text, global, asker, (output, env)).await? == Usual::No {
+        return Ok(None);
+    }
     if asker.asks() {
-        output.say(&format!("\n{}\n{}", shown(&file), text.trim_end()));
-        if asker.yes("Write it?", Usual::Yes).await? == Usual::No {
-            return Err(stopped());
+        output.say(&format!("\n{}\n{}", shown(file), text.trim_end()));
+        if asker.yes("Write it? (n asks again)", Usual::Yes).await? == Usual::No {
+            return Ok(None);
         }
     }
-    let secret = target.file();
-    write::all(&file, (&text, &seen), secret)?;
-    if let Some((path, _)) = secret {
-        output.data(&format!("written: {}", shown(path)));
-    }
-    output.data(&format!("written: {}", shown(&file)));
-    if service == Usual::Yes {
-        install(&file, (global, output), env)?;
-    }
-    output.say(&next(&plan, &setup));
-    Ok(Exit::Done)
+    Ok(Some((text, target.clone())))
 }
 
 /// The file that is written, and what stands there.
@@ -190,147 +219,25 @@ fn missing(args: &Init, found: &[find::Candidate], world: World<'_>) -> Result<(
     Err(failure)
 }
 
-async fn source(args: &Init, asker: &Asker<'_>, world: World<'_>) -> Result<PathBuf, Failure> {
-    let check = |text: &str| match place::end(text, world)?.location {
-        Location::Local(path) if (world.found)(&path) == Found::Directory => Ok(path),
-        Location::Local(path) => Err(Failure::usage(format!("{} is not there", shown(&path)))
-            .hint("name a directory that is there: an empty new one would look like one that was not mounted")),
-        Location::S3(_) | Location::Azure(_) => Err(Failure::usage(
-            "the source of init is a local directory; other jobs are written by hand (docs/config.md)",
-        )),
-    };
-    if let Some(text) = &args.source {
-        return check(text);
-    }
-    let usual = find::media(world).unwrap_or_else(|| ".".to_owned());
-    loop {
-        match check(&asker.text("Which directory?", Some(&usual)).await?) {
-            Err(failure) if asker.asks() => asker.complain(&failure),
-            done => return done,
-        }
-    }
-}
-
-/// What was typed, and what it means.
-async fn remote(
-    args: &Init,
-    found: &[find::Candidate],
-    asker: &Asker<'_>,
-    world: World<'_>,
-) -> Result<(String, End), Failure> {
-    let check = |text: &str| {
-        if resolve::is_a_bare_name(text, world) {
-            let shown = text.escape_debug();
-            return Err(Failure::usage(format!("there is no directory `{shown}`: `s3://{shown}` or `env:{shown}`?"))
-                .hint("the first is a bucket, the second a variable with a DSN; ./NAME is a directory"));
-        }
-        if text.trim() == "-" {
-            return Err(Failure::usage("a configuration has no standard input")
-                .hint("name a variable or a file: env:NAME, dsn-file:PATH"));
-        }
-        place::end(text, world)
-    };
-    if let Some(text) = &args.remote {
-        return Ok((text.clone(), check(text)?));
-    }
-    let all: Vec<String> = found.iter().map(find::Candidate::shown).collect();
-    loop {
-        let typed = asker
-            .one_of("Where does it go? A number, or s3://BUCKET/PREFIX, az://..., env:NAME, a directory", &all)
-            .await?;
-        let text = match typed.parse::<usize>() {
-            Ok(number @ 1..) if number <= found.len() => found[number - 1].text.clone(),
-            _ => typed,
-        };
-        match check(&text) {
-            Err(failure) if asker.asks() => asker.complain(&failure),
-            done => return Ok((text, done?)),
-        }
-    }
-}
-
-async fn name(args: &Init, source: &Path, asker: &Asker<'_>) -> Result<String, Failure> {
-    let check = |name: &str| {
-        let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let wrong = name.is_empty() || name.starts_with('-') || !name.chars().all(fine);
-        if wrong {
-            Err(Failure::usage("a job's name has letters, digits, -, _ and . only, and does not begin with -"))
-        } else {
-            Ok(())
-        }
-    };
-    if let Some(name) = &args.name {
-        return check(name).map(|()| name.clone());
-    }
-    let own = source.file_name().and_then(|name| name.to_str()).filter(|name| check(name).is_ok());
-    loop {
-        let name = asker.text("What is the job called?", Some(own.unwrap_or("media"))).await?;
-        match check(&name) {
-            Err(failure) if asker.asks() => asker.complain(&failure),
-            done => return done.map(|()| name),
-        }
-    }
-}
-
-async fn mode(args: &Init, asker: &Asker<'_>) -> Result<ModeArg, Failure> {
-    if let Some(mode) = args.mode {
-        return Ok(mode);
-    }
-    let options = [
-        "copy: adds and updates",
-        "mirror: makes the remote exactly like the directory",
-        "two-way: gives each side what the other one changed",
-    ];
-    Ok(match asker.number("How?", &options).await? {
-        2 => ModeArg::Mirror,
-        3 => ModeArg::TwoWay,
-        _ => ModeArg::Copy,
-    })
-}
-
-/// Whether it watches, and how often it runs.
-async fn when(args: &Init, source: &Path, asker: &Asker<'_>) -> Result<(bool, Option<String>), Failure> {
-    if args.watch || args.every.is_some() {
-        return Ok((args.watch, args.every.clone()));
-    }
-    let watch = format!("as files in {} change (a daemon watches it)", shown(source));
-    let options = ["when you say so (mediasync sync)", watch.as_str(), "on a schedule (a daemon runs it)"];
-    match asker.number("When does it run?", &options).await? {
-        2 => Ok((true, None)),
-        3 => loop {
-            let text = asker.text("How often?", Some("15m")).await?;
-            match every(&text) {
-                Ok(text) => return Ok((false, Some(text))),
-                Err(wrong) => asker.complain(&Failure::usage(wrong)),
-            }
-        },
-        _ => Ok((false, None)),
-    }
-}
-
-/// How the configuration names the remote. A secret is written only where somebody said so.
-async fn kept(
-    args: &Init,
-    (typed, end): (&str, &End),
-    service: Usual,
-    asker: &Asker<'_>,
-    env: Env<'_>,
-) -> Result<Target, Failure> {
-    let named = Target::of(typed, end);
+/// How the configuration names the remote. A secret is written only where somebody said so; `None` if there is no place
+/// for it, and a person may name another one.
+async fn kept(flags: &Init, answers: &Answers, asker: &Asker<'_>, env: Env<'_>) -> Result<Option<Target>, Failure> {
+    let (typed, service) = (answers.remote.as_str(), answers.service);
+    let named = Target::of(typed, &answers.end);
     let dsn = match (&named, typed.strip_prefix("env:")) {
         (Target::Dsn(Kept::Inline(dsn)), _) => dsn.clone(),
         (Target::Dsn(Kept::Elsewhere(_)), Some(variable)) => {
             crate::secret::Secret::new(env(variable).unwrap_or_default())
         }
-        _ => return Ok(named),
+        _ => return Ok(Some(named)),
     };
     let file = || write::secret_file(env);
     let is_inline = matches!(named, Target::Dsn(Kept::Inline(_)));
-    match (args.secret_in, is_inline) {
-        (Some(SecretIn::File), _) => return Ok(Target::Dsn(Kept::File(file()?, dsn))),
-        (Some(SecretIn::Config), _) => return Ok(Target::Dsn(Kept::Inline(dsn))),
+    match (flags.secret_in, is_inline) {
+        (Some(SecretIn::File), _) => return Ok(Some(Target::Dsn(Kept::File(file()?, dsn)))),
+        (Some(SecretIn::Config), _) => return Ok(Some(Target::Dsn(Kept::Inline(dsn)))),
         // A variable of this shell is no service's.
-        (None, false) if service == Usual::No => return Ok(named),
+        (None, false) if service == Usual::No => return Ok(Some(named)),
         (None, _) => {}
     }
     if !asker.asks() {
@@ -348,66 +255,16 @@ async fn kept(
     let path = file()?;
     let question = format!("{why} Keep the DSN in {}, which only you can read?", shown(&path));
     if asker.yes(&question, Usual::Yes).await? == Usual::Yes {
-        return Ok(Target::Dsn(Kept::File(path, dsn)));
+        return Ok(Some(Target::Dsn(Kept::File(path, dsn))));
     }
     if is_inline && asker.yes("Write it into the configuration itself?", Usual::No).await? == Usual::No {
-        return Err(Failure::usage("there is no place for the secret; nothing was written")
-            .hint("put the DSN into a variable, and name it: env:NAME"));
+        asker.complain(
+            &Failure::usage("there is no place for the secret")
+                .hint("put the DSN into a variable, and name it: env:NAME"),
+        );
+        return Ok(None);
     }
-    Ok(named)
-}
-
-/// Tries the connection, and shows what a first run would do.
-async fn look(
-    plan: &Plan<'_>,
-    text: &str,
-    (args, global): (&Init, &Global),
-    asker: &Asker<'_>,
-    (output, env): (&Arc<Output>, Env<'_>),
-) -> Result<(), Failure> {
-    // A file that is not written yet can't be read: the DSN that it will hold is tried.
-    let tried = plan.target.file().map_or_else(
-        || Ok(text.to_owned()),
-        |(_, dsn)| {
-            let target = Target::Dsn(Kept::Inline(dsn.clone()));
-            text::config(&Plan { target: &target, ..*plan })
-        },
-    )?;
-    let config = Config::parse(&tried, plan.file).map_err(|mistakes| {
-        let told: Vec<String> =
-            mistakes.iter().map(|mistake| format!("{}: {}", mistake.key, mistake.message)).collect();
-        Failure::usage(told.join("\n"))
-    })?;
-    let setup = Setup::of(global, Arc::clone(output), env, config)?;
-    let world = setup.world(env);
-    let job = setup.config.jobs.first().ok_or_else(|| Failure::error("the configuration has no job"))?;
-    let dry = RunArgs { how: How { dry_run: true, ..How::default() }, ..RunArgs::default() };
-    let tried = match resolve::job_task(job, &dry, world) {
-        Ok(task) => {
-            for warning in &task.dest.warnings {
-                output.warn(warning);
-            }
-            run::preview(&task, &setup).await
-        }
-        Err(failure) => Err(failure),
-    };
-    match tried {
-        Ok(preview) => {
-            output.say(&format!("\nA first run, {}\n{}", preview.places, preview.summary));
-            if let Some(halt) = preview.halt {
-                output.warn(&format!("it would stop and ask: {halt}"));
-            }
-            Ok(())
-        }
-        Err(failure) if failure.exit == Exit::Interrupted || !asker.asks() || args.yes => Err(failure),
-        Err(failure) => {
-            asker.complain(&failure);
-            match asker.yes("The first run would fail. Go on all the same?", Usual::No).await? {
-                Usual::Yes => Ok(()),
-                Usual::No => Err(stopped()),
-            }
-        }
-    }
+    Ok(Some(named))
 }
 
 fn install(file: &Path, (global, output): (&Global, &Arc<Output>), env: Env<'_>) -> Result<(), Failure> {
@@ -420,8 +277,8 @@ fn install(file: &Path, (global, output): (&Global, &Arc<Output>), env: Env<'_>)
 }
 
 /// What to type next.
-fn next(plan: &Plan<'_>, setup: &Setup) -> String {
-    let (file, name) = (plan.file, plan.name);
+fn next(answers: &Answers, file: &Path, setup: &Setup) -> String {
+    let name = &answers.name;
     let is_found = file.file_name().is_some_and(|own| own == places::PROJECT_FILE) && setup.repeated.is_empty();
     let more = if is_found || !setup.repeated.is_empty() {
         setup.repeated.clone()
@@ -432,8 +289,11 @@ fn next(plan: &Plan<'_>, setup: &Setup) -> String {
         (format!("mediasync sync {name} --dry-run{more}"), "each action of a first run"),
         (format!("mediasync sync {name}{more}"), "do it"),
     ];
-    if plan.watch || plan.every.is_some() {
-        lines.push((format!("mediasync daemon{more}"), "run it for good"));
+    if answers.when.is_by_itself() {
+        lines.push((format!("mediasync daemon{more}"), "run it for good, in this terminal"));
+        if answers.service == Usual::No {
+            lines.push((format!("mediasync service install --user{more}"), "run it for good, as a service of yours"));
+        }
     }
     let width = lines.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
     let told: Vec<String> = lines.iter().map(|(command, what)| format!("{command:<width$}  {what}")).collect();

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::ModeArg;
+use super::questions::Answers;
+use super::{ModeArg, readers};
 use crate::cli::failure::Failure;
 use crate::cli::place::End;
 use crate::location::Location;
@@ -15,18 +16,10 @@ use crate::secret::Secret;
 pub(super) struct Plan<'a> {
     /// The configuration file.
     pub(super) file: &'a Path,
-    /// The directory.
-    pub(super) source: &'a Path,
+    /// What was answered.
+    pub(super) answers: &'a Answers,
     /// Where it goes.
     pub(super) target: &'a Target,
-    /// The name of the job.
-    pub(super) name: &'a str,
-    /// How.
-    pub(super) mode: ModeArg,
-    /// Whether the daemon watches the directory.
-    pub(super) watch: bool,
-    /// How often the daemon runs it.
-    pub(super) every: Option<&'a str>,
 }
 
 /// Where a job goes, as the configuration has it.
@@ -80,17 +73,21 @@ impl Target {
     }
 }
 
+/// As a file has it.
+fn quoted(text: &str) -> String {
+    json!(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+fn path(path: &Path) -> Result<String, Failure> {
+    let text = path.to_str();
+    text.map(quoted).ok_or_else(|| Failure::usage("a path that is not UTF-8 can't stand in a configuration"))
+}
+
 /// The text. Holds a secret only for [`Kept::Inline`].
 ///
 /// # Errors
 /// A path is no UTF-8, which no such file can hold.
 pub(super) fn config(plan: &Plan<'_>) -> Result<String, Failure> {
-    let quoted = |text: &str| json!(text).to_string().replace('\u{7f}', "\\u007f");
-    let path = |path: &Path| {
-        let text =
-            path.to_str().ok_or_else(|| Failure::usage("a path that is not UTF-8 can't stand in a configuration"))?;
-        Ok::<_, Failure>(quoted(text))
-    };
     let mut text = String::from(
         "# mediasync's configuration, as \"mediasync init\" wrote it. docs/config.md has every key; \"mediasync config check\"\n\
          # looks for mistakes, and \"mediasync config show\" tells what holds.\n",
@@ -139,21 +136,23 @@ pub(super) fn config(plan: &Plan<'_>) -> Result<String, Failure> {
             line(&format!("dsn = {dsn}"));
         }
     }
+    let answers = plan.answers;
     if !matches!(plan.target, Target::Directory(_)) {
         line("# \"confirm\" asks before a run changes it, \"read-only\" refuses.\n#access = \"write\"");
-        line("# Who may read what is pushed; without it the DSN decides.\n#acl = \"private\"");
+        let rule = readers::rule(&answers.end.location, answers.mode);
+        rule.iter().flat_map(|rule| readers::lines(rule, answers.acl)).for_each(|text| line(&text));
     }
     let base = plan.file.parent().unwrap_or(Path::new("/"));
     let source =
-        plan.source.strip_prefix(base).ok().filter(|below| !below.as_os_str().is_empty()).unwrap_or(plan.source);
+        answers.source.strip_prefix(base).ok().filter(|below| !below.as_os_str().is_empty()).unwrap_or(&answers.source);
     line("\n[[job]]");
-    line(&format!("name = {}", quoted(plan.name)));
+    line(&format!("name = {}", quoted(&answers.name)));
     line(&format!("source = {}", path(source)?));
     line(&format!("destination = {destination}"));
     line(
         "# \"copy\" adds and updates; \"mirror\" makes the destination exact; \"two-way\" gives each side what the other one changed.",
     );
-    line(match plan.mode {
+    line(match answers.mode {
         ModeArg::Copy => "mode = \"copy\"\n# Whether what is deleted here is deleted there too.\n#delete = true",
         ModeArg::Mirror => "mode = \"mirror\"",
         ModeArg::TwoWay => "mode = \"two-way\"",
@@ -161,7 +160,8 @@ pub(super) fn config(plan: &Plan<'_>) -> Result<String, Failure> {
     line("# What is left out, besides .DS_Store and the like.\n#exclude = [\"*.tmp\", \"cache/\"]");
     line("# How long what a run deletes or replaces is kept.\n#trash = \"30d\"");
     line("# When the daemon runs it: as files change, or so often.");
-    line(if plan.watch { "watch = true" } else { "#watch = true" });
-    line(&plan.every.map_or_else(|| "#every = \"15m\"".to_owned(), |every| format!("every = {}", quoted(every))));
+    line(if answers.when.watch { "watch = true" } else { "#watch = true" });
+    let every = answers.when.every.as_deref();
+    line(&every.map_or_else(|| "#every = \"15m\"".to_owned(), |every| format!("every = {}", quoted(every))));
     Ok(text)
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Work, drive, first_line, totals};
+use super::{Work, drive, first_line, public_acl, totals};
 use crate::cli::failure::Failure;
 use crate::cli::human::{self, Colour};
 use crate::cli::output::{Format, Output, Verbosity};
@@ -17,6 +17,8 @@ use crate::sync::{Ending, Run, Stage};
 pub(in crate::cli) struct Preview {
     /// From where to where.
     pub(in crate::cli) places: String,
+    /// That everybody will be able to read what it sends, where that is so.
+    pub(in crate::cli) readers: Option<String>,
     /// What it would do.
     pub(in crate::cli) summary: String,
     /// Why it would stop and ask.
@@ -38,5 +40,6 @@ pub(in crate::cli) async fn preview(task: &Task, setup: &Setup) -> Result<Previe
         Ending::Halted(halt) => Some(halt.message.clone()),
     };
     let summary = human::summary(&totals(task, &session, &report, Stage::Planned));
-    Ok(Preview { places: first_line(task), summary, halt })
+    let readers = public_acl(task).map(|acl| format!("New objects get the ACL {acl}: everybody may read them."));
+    Ok(Preview { places: first_line(task), readers, summary, halt })
 }

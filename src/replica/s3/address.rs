@@ -1,7 +1,7 @@
 //! Where a bucket prefix is and how to talk to it: what `location` makes and the S3 replica takes.
 
 use super::endpoint::{addressing, identity};
-use super::providers::Said;
+use super::providers::{Acls, Provider, Said, Without};
 use crate::secret::Secret;
 
 /// A bucket prefix with everything needed to contact it.
@@ -79,6 +79,11 @@ impl Credentials {
 pub type Renewal = crate::replica::renewal::Renewal<Credentials>;
 
 impl S3Address {
+    /// Whether objects have ACLs of their own there, as far as the host and the configuration tell.
+    pub fn has_acls(&self) -> bool {
+        Provider::of(self).acls() != Acls::None && !self.said.without.contains(&Without::Acls)
+    }
+
     /// Identity of the place for pairs and locks: where bucket names are unique, bucket and prefix, without
     /// credentials. Two spellings of one place give one text.
     ///
