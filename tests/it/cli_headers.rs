@@ -116,7 +116,14 @@ fn ten_thousand_objects_get_other_headers_and_no_content_is_sent() {
     sync(&sandbox, &["--dry-run"]).exits(0).says(&[&format!("restyle {told}")]);
     assert_eq!(sandbox.server.changing_requests().len(), 0, "a dry run changes nothing");
     assert_eq!(sandbox.requested("HeadObject").len(), 0, "and asks nothing of each object");
-    sandbox.run(&["status"]).says(&[&format!("{told} files; mediasync sync media")]);
+    let waits = format!("content in sync, {told} objects wait for changed header rules");
+    sandbox.run(&["status"]).exits(3).says(&[
+        &waits,
+        "hint: mediasync sync media --state-dir ",
+        " gives them what they say",
+    ]);
+    let line = sandbox.run(&["status", "--json"]).exits(3).line("status");
+    assert_eq!((&line["state"], &line["restyles_waiting"]), (&"content-in-sync".into(), &OBJECTS.into()));
     sandbox.server.clear_log();
     let ran = sync(&sandbox, &["--json"]).exits(0);
     let summary = ran.line("summary");
@@ -129,7 +136,7 @@ fn ten_thousand_objects_get_other_headers_and_no_content_is_sent() {
     }
     assert!(sandbox.remote().keys().all(|key| cached(&sandbox, key) == "max-age=3600"));
     idle(&sandbox);
-    sandbox.run(&["status"]).never_says("header rules");
+    sandbox.run(&["status"]).exits(0).says(&["  in sync\n"]).never_says("header rules");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::State;
 use crate::cli::failure::Failure;
 use crate::cli::human;
 use crate::manifest::Manifest;
@@ -21,10 +22,16 @@ pub(super) fn waiting(rules: &[StyleRule], manifest: &Manifest) -> Result<u64, F
     Ok(count)
 }
 
-/// The line about them.
-pub(super) fn line(waiting: u64, again: &str) -> String {
-    match waiting {
-        0 => String::new(),
-        n => format!("\n  wait for what the header rules say: {}; {again} gives it to them", human::files(n)),
+/// That they wait.
+pub(super) fn told(waiting: u64) -> String {
+    let (objects, wait) = if waiting == 1 { ("object", "waits") } else { ("objects", "wait") };
+    format!("{} {objects} {wait} for changed header rules", human::count(waiting))
+}
+
+/// The line about them, where the first one does not tell it.
+pub(super) fn line(state: State, waiting: u64, again: &str) -> String {
+    match (state, waiting) {
+        (State::ContentInSync, _) | (_, 0) => String::new(),
+        (_, waiting) => format!("\n  {}; {again} gives them what they say", told(waiting)),
     }
 }

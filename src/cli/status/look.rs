@@ -194,7 +194,8 @@ impl Told<'_> {
                 }
             }
             Format::Human => {
-                let teller = live::Teller { daemon, now_ns, zone, repeated: &setup.repeated };
+                let (repeated, restyles) = (setup.repeated.as_str(), seen.restyles);
+                let teller = live::Teller { daemon, now_ns, zone, repeated, restyles };
                 let arrow = if job.mode == "two-way" { "<->" } else { "->" };
                 let mut text = vec![live::plain(&format!("{}: {} {arrow} {}", job.name, job.source, job.dest))];
                 text.extend(teller.job(job));

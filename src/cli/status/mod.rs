@@ -87,6 +87,8 @@ struct Seen {
 #[serde(rename_all = "kebab-case")]
 enum State {
     InSync,
+    /// The content is; objects wait for what header rules say.
+    ContentInSync,
     /// It was in sync; what changed since is not known, because no daemon watches it.
     Unwatched,
     /// The last run that left nothing is too long ago, and no daemon runs it.
@@ -134,6 +136,7 @@ impl State {
 
     fn equal(seen: &Seen) -> Self {
         match seen.doubt {
+            doubt::Doubt::None if seen.restyles > 0 => Self::ContentInSync,
             doubt::Doubt::None => Self::InSync,
             doubt::Doubt::Unwatched => Self::Unwatched,
             doubt::Doubt::Stale(_) => Self::Stale,
@@ -144,7 +147,8 @@ impl State {
         match self {
             Self::InSync => Exit::Done,
             Self::Halted => Exit::Halted,
-            Self::Unwatched
+            Self::ContentInSync
+            | Self::Unwatched
             | Self::Stale
             | Self::Problems
             | Self::Failed
@@ -338,6 +342,10 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
             format!("in sync, but the last run found no file at {place}; is it spelled right?")
         }
         State::InSync => "in sync".to_owned(),
+        State::ContentInSync => {
+            let waits = headers::told(seen.restyles);
+            format!("content in sync, {waits}\n  hint: {again} gives them what they say")
+        }
         State::Unwatched => {
             "was in sync after its last run; what changed since is not known, because no daemon watches it".to_owned()
         }
@@ -379,7 +387,7 @@ fn told(subject: &Subject, seen: &Seen, zone: &TimeZone, repeated: &str) -> Stri
     let (when, did, part) = (when(run, zone), did(record.as_ref()), part.unwrap_or_default());
     let trash = seen.trashed.as_ref().and_then(|run| trash(subject, run, repeated));
     let trash = trash.map_or_else(String::new, |line| format!("\n{line}"));
-    let waits = headers::line(seen.restyles, &again);
+    let waits = headers::line(State::of(seen), seen.restyles, &again);
     format!("{head}\n  {what}\n  {synced}{waits}\n  last run: {when}{did}{trash}{part}")
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::left;
+use super::{headers, left};
 use crate::cli::exit::Exit;
 use crate::cli::human;
 use crate::cli::shell;
@@ -24,6 +24,8 @@ pub(super) struct Teller<'a> {
     pub(super) zone: &'a TimeZone,
     /// The flags that a later command has to repeat.
     pub(super) repeated: &'a str,
+    /// Objects of the job that wait for what header rules say.
+    pub(super) restyles: u64,
 }
 
 /// What a job that stands so makes `status` exit with: changes that are on their way, and not late, are fine.
@@ -120,17 +122,21 @@ impl Teller<'_> {
 
     /// Since when no run had anything to do, and when all was looked at last. What nobody watches is as it was then.
     fn in_sync(&self, job: &JobState) -> String {
+        let in_sync = match self.restyles {
+            0 => "in sync".to_owned(),
+            waiting => format!("content in sync, {}", headers::told(waiting)),
+        };
         let since = job.in_sync_since(self.now_ns, self.daemon.started_ns);
         if job.lag_s(self.now_ns) == Some(0) {
             let since = since.map_or_else(String::new, |at| format!(", since {}, for {}", self.time(at), self.ago(at)));
             let checked = job.checked_ns.map(|at| format!("; all of it last checked {} ago", self.ago(at)));
-            return format!("in sync{since}{}", checked.unwrap_or_default());
+            return format!("{in_sync}{since}{}", checked.unwrap_or_default());
         }
         let looked = job.fresh_ns.unwrap_or(self.now_ns);
         let since = since.filter(|at| *at < looked);
         let since =
             since.map_or_else(String::new, |at| format!("; no look found a difference since {}", self.time(at)));
-        format!("in sync, as it was looked at {} ago ({}){since}", self.ago(looked), self.time(looked))
+        format!("{in_sync}, as it was looked at {} ago ({}){since}", self.ago(looked), self.time(looked))
     }
 
     /// Since when the oldest change waits: that is not the lag, which begins when both sides were last known to be equal.

@@ -19,7 +19,7 @@ fn daemon() -> DaemonState {
 }
 
 fn teller(daemon: &DaemonState) -> Teller<'_> {
-    Teller { daemon, now_ns: NOW, zone: &UTC, repeated: "" }
+    Teller { daemon, now_ns: NOW, zone: &UTC, repeated: "", restyles: 0 }
 }
 
 /// The lines of a job, without those that say how much there is.
