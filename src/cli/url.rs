@@ -10,13 +10,18 @@ use super::interrupt::or_interrupted;
 use super::output::Output;
 use super::place::{End, World};
 use super::setup::Setup;
+use super::shell;
 use super::spot::{self, Spot};
 use super::wire;
 use crate::config::units;
-use crate::location::Location;
+use crate::location::{Found, Location};
 use crate::model::Key;
+use crate::reach;
 use crate::replica::Contact;
+
 use crate::replica::access::Access;
+use crate::replica::browse::Depth;
+use crate::transport::Reason;
 
 /// `url LOCATION`.
 #[derive(Debug, Args)]
@@ -27,7 +32,7 @@ pub struct Url {
     /// A URL with which whoever has it can read the file for so long, like 1h; at most 7d from S3
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub sign: Option<Duration>,
-    /// Make sure that the file is there
+    /// Make sure that the file is there, and without --sign that everybody may read it; else exit with 1
     #[arg(long)]
     pub check: bool,
 }
@@ -37,10 +42,12 @@ pub fn help() -> String {
     format!(
         "\
 Nothing is asked without --check, and with --sign nothing but the region where nobody says it. The
-URL is that of the DSN's domain or url parameter, else the service's own.
+URL is that of the DSN's domain or url parameter, else the service's own. --check looks for the file, and
+asks for the public URL as everybody would, without credentials.
 
 Examples:
   mediasync url live:photos/a.jpg
+  mediasync url --check live:photos/a.jpg    can everybody read it?
   mediasync url --sign 1h s3://bucket/photos/a.jpg
 
 {}",
@@ -62,13 +69,17 @@ pub async fn url(args: &Url, setup: &Setup, world: World<'_>) -> Result<Exit, Fa
         return Err(Failure::usage(format!("{} is a whole place and no file", spot.shown))
             .hint("name the file: mediasync url NAME:photos/a.jpg"));
     };
+    if args.place.ends_with('/') || spot.found == Found::Directory {
+        return Err(folder(&args.place));
+    }
     let work = async {
         if args.check {
-            Box::pin(check(above, key, &spot)).await?;
+            Box::pin(check(above, key, (&spot, &args.place))).await?;
         }
-        match args.sign {
-            Some(time) => Box::pin(signed(above, key, time, output)).await,
-            None => plain(&spot, output),
+        match (args.sign, args.check) {
+            (Some(time), _) => Box::pin(signed(above, key, time, output)).await,
+            (None, true) => Box::pin(readable(public(&spot)?, &args.place)).await,
+            (None, false) => plain(&spot, output),
         }
     };
     let url = or_interrupted(work).await??;
@@ -76,11 +87,19 @@ pub async fn url(args: &Url, setup: &Setup, world: World<'_>) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
-async fn check(above: &End, key: &Key, spot: &Spot) -> Result<(), Failure> {
+/// A folder has no URL: object stores know files only.
+fn folder(text: &str) -> Failure {
+    let text = crate::dsn::redact(text);
+    Failure::usage(format!("{} is a folder, and only files have URLs", text.trim_end_matches('/').escape_debug()))
+        .hint("name a file in it; mediasync ls shows which there are")
+}
+
+async fn check(above: &End, key: &Key, (spot, text): (&Spot, &str)) -> Result<(), Failure> {
     let replica = wire::alone(above, None, Access::ReadOnly)?;
     replica.connect(Contact::Look).await?;
     match replica.look_up(key).await? {
         Some(_) => Ok(()),
+        None if spot::browse(&spot.whole, "", Depth::Level)?.next().await?.is_some() => Err(folder(text)),
         None => Err(Failure::error(format!("nothing is at {}", spot.shown)).hint("mediasync ls shows what is there")),
     }
 }
@@ -93,13 +112,50 @@ async fn signed(above: &End, key: &Key, time: Duration, output: &Output) -> Resu
     Ok(url)
 }
 
-fn plain(spot: &Spot, output: &Output) -> Result<String, Failure> {
-    let Some(url) = spot::url(&spot.whole.location) else {
+fn public(spot: &Spot) -> Result<String, Failure> {
+    spot::url(&spot.whole.location).ok_or_else(|| {
         let message = format!("{} has no public URL: the service gives none without a domain of its own", spot.shown);
-        return Err(
-            Failure::error(message).hint("--sign 1h makes one for a while; domain= in the DSN names the domain")
-        );
-    };
+        Failure::error(message).hint("--sign 1h makes one for a while; domain= in the DSN names the domain")
+    })
+}
+
+/// The URL, if whoever asks for it without credentials may have the file.
+async fn readable(url: String, text: &str) -> Result<String, Failure> {
+    if url.starts_with("file:") {
+        return Ok(url);
+    }
+    let place = shell::place(text);
+    let failed = |why: String| Failure::error(format!("the file is there, but not everybody can read it: {url} {why}"));
+    match reach::ask(&url).await {
+        Ok(answer) if answer.status < 300 => Ok(url),
+        Ok(answer) if matches!(answer.status, 401 | 403) => Err(failed(format!("answers with {}", answer.status))
+            .hint(format!(
+                "mediasync acl get {place} tells who may, mediasync acl set public-read {place} lets everybody"
+            ))
+            .hint("--sign 1h makes a URL for a while")),
+        Ok(answer) => Err(failed(format!("answers with {}", answer.status))
+            .hint("the DSN's domain= or url= may lead to another place, or a CDN may remember that it was not there")),
+        Err(reason) => {
+            Err(failed(unanswered(reason).to_owned()).hint("look at the host: the DSN's domain= or url= names it"))
+        }
+    }
+}
+
+/// Why nobody answered.
+fn unanswered(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Refused => "leads to a host that refuses connections",
+        Reason::Dns => "names a host that is not known",
+        Reason::Certificate => "leads to a host whose certificate is not to be trusted",
+        Reason::Tls => "leads to a host without TLS, or none that fits",
+        Reason::Http => "leads to a host that does not speak HTTP",
+        Reason::Timeout => "did not answer in time",
+        Reason::Broken => "could not be asked for: the connection broke",
+    }
+}
+
+fn plain(spot: &Spot, output: &Output) -> Result<String, Failure> {
+    let url = public(spot)?;
     let may_be_private = match &spot.whole.location {
         Location::Local(_) => false,
         Location::S3(address) => !address.acl.as_deref().is_some_and(|acl| acl.starts_with("public-")),

@@ -155,15 +155,50 @@ fn the_url_is_that_of_the_domain_or_of_the_service() {
     sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
     assert_eq!(url(&sandbox, &key), "https://cdn.example.org/site/b%20c/%C3%BC%2B%25.jpg");
     assert!(sandbox.server.requests().is_empty(), "nothing is asked");
-    sandbox.run(&["url", &key, "--check"]).exits(0);
     let ran = sandbox.run(&["url", &format!("{REMOTE}/none.jpg"), "--check"]).exits(1).says(&["nothing is at"]);
     assert_eq!(ran.stdout, "");
     let media = sandbox.media("a b.jpg");
     assert!(url(&sandbox, media.to_str().unwrap()).ends_with("/media/a%20b.jpg"));
+    for folder in [format!("{REMOTE}/b c/"), sandbox.media("").display().to_string()] {
+        sandbox.run(&["url", &folder]).exits(2).says(&["is a folder, and only files have URLs"]);
+    }
+    sandbox.run(&["url", &format!("{REMOTE}/b c"), "--check"]).exits(2).says(&["b c is a folder"]);
     sandbox.run(&["url", "s3://media"]).exits(2).says(&["is a whole place and no file"]);
     let private = sandbox.dsn(&format!("endpoint={endpoint}&acl="));
     sandbox.env("DEFAULT_STORAGE_DSN", &private);
     sandbox.run(&["url", &key]).exits(0).says(&["whether everybody may read it is up to the service"]);
+}
+
+#[test]
+fn a_url_is_checked_as_everybody_would_ask_for_it() {
+    let mut sandbox = Sandbox::with(&[("b c/ü+%.jpg", "there")]);
+    let key = format!("{REMOTE}/b c/ü+%.jpg");
+    let check = |sandbox: &Sandbox, more: &[&str]| sandbox.run(&[&["url", "--check", &key], more].concat());
+    sandbox.push(&["--acl", "private"]).exits(0);
+    let refused = check(&sandbox, &[]).exits(1).says(&[
+        "not everybody can read it: http://",
+        "answers with 403",
+        "mediasync acl set public-read '",
+    ]);
+    assert_eq!(refused.stdout, "");
+    check(&sandbox, &["--sign", "1h"]).exits(0);
+    sandbox.run(&["acl", "set", "public-read", &key]).exits(0);
+    let ran = check(&sandbox, &[]).exits(0).never_says("whether everybody");
+    assert_eq!(fetch(ran.stdout.trim_end()), (200, b"there".to_vec()));
+    let asked = sandbox.server.requests();
+    let head = asked.iter().rfind(|one| one.call.operation == "HeadObject").unwrap();
+    assert!(!head.headers.contains_key("authorization") && !head.headers.contains_key("x-amz-date"), "{head:?}");
+    // A domain that leads elsewhere.
+    let endpoint = sandbox.server.endpoint();
+    for (domain, says) in [
+        (&*format!("url={endpoint}/media/other"), "answers with 40"),
+        ("domain=cdn.invalid", "names a host that is not known"),
+        ("url=http://127.0.0.1:9", "refuses connections"),
+    ] {
+        let dsn = sandbox.dsn(&format!("endpoint={endpoint}&{domain}"));
+        sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
+        check(&sandbox, &[]).exits(1).says(&["the file is there, but not everybody can read it", says]);
+    }
 }
 
 #[test]
