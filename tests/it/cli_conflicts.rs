@@ -16,7 +16,7 @@ fn a_third_partys_change_is_told_with_both_sides_and_kept() {
     let ran = sandbox.push(&[]).exits(3);
     let ran = ran.says(&[
         "conflict: a.jpg",
-        "changed since the last run, and not by mediasync",
+        "changed since the last run, and not by this pair",
         "--overwrite",
         "10 B",
         "15 B",
@@ -40,7 +40,7 @@ fn a_change_only_at_the_destination_is_left_there_and_told() {
     let sandbox = Sandbox::with(&[("a.jpg", "ours"), ("b.jpg", "b")]);
     sandbox.push(&["--delete"]).exits(0);
     sandbox.put("a.jpg", "somebody else's");
-    sandbox.push(&["--delete"]).exits(3).says(&["a.jpg", "changed since the last run, and not by mediasync"]);
+    sandbox.push(&["--delete"]).exits(3).says(&["a.jpg", "changed since the last run, and not by this pair"]);
     assert_eq!(&sandbox.content("a.jpg")[..], b"somebody else's");
     sandbox.mirror(&[]).exits(0);
     sandbox.assert_equal();

@@ -98,7 +98,7 @@ fn the_printed_restore_of_a_push_brings_it_back_in_the_directory_too() {
 /// Deletes a file, pastes the printed way back, and gives the run after that.
 fn deleted_and_back(sandbox: &Sandbox, after: &str, run: impl Fn(&Sandbox) -> Ran) -> Ran {
     sandbox.remove("b.jpg");
-    let ran = run(sandbox).exits(0).says(&["deleted 1"]).never_says("note:");
+    let ran = run(sandbox).exits(0).says(&["deleted 1"]).never_says("stays as it is");
     let ran = if after == "in the trash:" { sandbox.run(&["status"]).exits(0) } else { ran };
     sandbox.paste(&ran, after).exits(0).says(&["Restored 1 file", "1 sent on"]).never_says("note:");
     assert_eq!((&sandbox.local()["b.jpg"], sandbox.content("b.jpg")), (&"b".into(), "b".into()));

@@ -154,7 +154,7 @@ fn clash(triple: &Triple, context: &Context<'_>, source: &Entry, dest: &Entry) -
         return send(triple, context, Side::Dest, source, Some(dest), Reason::OverwritesChange);
     }
     let known = if triple.base.is_some() {
-        "the destination was changed since the last run, and not by mediasync"
+        "the destination was changed since the last run, and not by this pair"
     } else {
         "both sides have this key, and they never agreed on it"
     };
@@ -175,7 +175,7 @@ fn source_deleted(triple: &Triple, context: &Context<'_>, base: &BaseRecord, des
         Moved::Yes if source_wins(context.policy) => delete(triple, context, dest, Reason::DeletesChange),
         Moved::Yes => conflict(
             triple,
-            "deleted at the source, but the destination was changed since the last run, and not by mediasync; \
+            "deleted at the source, but the destination was changed since the last run, and not by this pair; \
              --overwrite lets the source win"
                 .to_owned(),
         ),
