@@ -318,7 +318,7 @@ pub struct How {
     #[arg(long)]
     pub json: bool,
     /// Write what would be done to a file for `mediasync apply`, change nothing
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    #[arg(long, value_name = "FILE")]
     pub save_plan: Option<PathBuf>,
 }
 

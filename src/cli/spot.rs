@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use super::place::{End, World, end};
+use super::resolve;
 use crate::location::{Found, Location};
 use crate::model::Key;
 use crate::replica::Error;
@@ -36,6 +37,7 @@ pub fn spot(text: &str, world: World<'_>) -> Result<Spot, Failure> {
         other => other,
     };
     let lenient = World { found: &found, ..world };
+    resolve::refuse_a_variable(text, world)?;
     let below = text.strip_prefix("env:").and_then(|rest| rest.split_once('/'));
     let whole = match below {
         Some((name, path)) => {

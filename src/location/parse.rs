@@ -77,6 +77,14 @@ fn may_be_shown(name: &str, text: &str) -> bool {
     !name.is_empty() && name.len() <= 32 && !text.contains('@') && !is_scheme
 }
 
+/// What `s3:/bucket` and `s3:bucket` mean. Nothing that may be part of a secret is shown.
+fn one_slash(name: &str, path: &str) -> Option<String> {
+    let scheme = ["s3", "az"].into_iter().find(|scheme| name.eq_ignore_ascii_case(scheme))?;
+    let rest = path.trim_start_matches('/');
+    let is_plain = !rest.contains([':', '@', '?']) && !rest.is_empty();
+    Some(if is_plain { format!("{scheme}://{}", shown(Path::new(rest))) } else { format!("{scheme}://...") })
+}
+
 /// Begins like nothing but a path.
 fn is_plainly_a_path(text: &str, remotes: &[String]) -> bool {
     let bytes = text.as_bytes();
@@ -304,7 +312,8 @@ fn bucket(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
     let region = given.region.or(implied).or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
     let naming = if endpoint::is_aws(endpoint.as_deref()) { Naming::Aws } else { Naming::Other };
     let hint = "a location reads s3://BUCKET/PREFIX";
-    check_bucket(name, naming).map_err(|bad| UsageError::new(format!("{}: {bad}", shown(Path::new(name))), hint))?;
+    let named = if name.is_empty() { String::new() } else { format!("{}: ", shown(Path::new(name))) };
+    check_bucket(name, naming).map_err(|bad| UsageError::new(format!("{named}{bad}"), hint))?;
     let prefix = clean_prefix(prefix)
         .and_then(|path| Ok(join_prefix(&path, &clean_prefix(given.prefix.as_deref().unwrap_or_default())?)))
         .map_err(|bad| UsageError::new(bad.to_string(), hint))?;
@@ -368,6 +377,10 @@ fn on_remote(name: &str, path: &str, text: &str, around: &Surroundings<'_>) -> R
     let known: Vec<String> = around.remotes.iter().map(|name| format!("{name}:")).collect();
     let known =
         if known.is_empty() { "the config names none".to_owned() } else { format!("known are {}", known.join(", ")) };
+    if let Some(place) = one_slash(name, path) {
+        let message = format!("what stands before the `:` is no remote: {known}");
+        return Err(UsageError::new(message, format!("a bucket or container is written {place}")));
+    }
     if may_be_shown(name, text) {
         return Err(UsageError::new(
             format!("no remote is called `{name}`: {known}"),

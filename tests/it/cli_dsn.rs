@@ -121,6 +121,9 @@ fn a_command_gets_the_credentials_and_gives_its_exit_code() {
     let ran = sandbox.run_plainly(&["remote", "env", "live", "--", "sh", "-c", script, "sh", "--dry-run"]).exits(7);
     assert_eq!(ran.stdout, "AKIAEXAMPLE hunt/er2 https://sos-ch-dk-2.exo.io ch-dk-2 none none --dry-run\n");
     sandbox.run_plainly(&["remote", "env", "live", "--", "sh", "-c", "kill -TERM $$"]).exits(-15);
+    // The two dashes may be left out.
+    let short = sandbox.run_plainly(&["remote", "env", "live", "sh", "-c", script, "sh", "-v"]).exits(7);
+    assert!(short.stdout.ends_with(" none none -v\n"), "{}", short.stdout);
     let azure = ["remote", "env", "azure", "--", "sh", "-c", "echo $AZURE_STORAGE_ACCOUNT $AZURE_STORAGE_SAS_TOKEN"];
     assert_eq!(sandbox.run_plainly(&azure).exits(0).stdout, "acct sv=2018-11-09&sp=rl&sig=hunter2\n");
     for (args, said) in [

@@ -351,6 +351,64 @@ fn mistakes_on_the_command_line_exit_2_with_what_to_type() {
     sandbox.assert_changes(&[]);
 }
 
+#[test]
+fn what_was_nearly_right_is_told_with_its_right_spelling() {
+    let mut sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    sandbox.env("SITE", &sandbox.dsn("acl=private"));
+    let media = sandbox.path("media");
+    let media = media.to_str().unwrap();
+    let plan = ["push", media, "bucket/x", "--save-plan", "plan"];
+    let nowhere = ["looked for ", "/work/mediasync.toml", "mediasync init makes one"];
+    for (args, says) in [
+        (&["push", media, "bucket/photos"][..], &["`s3://bucket/photos` or `./bucket/photos`?"][..]),
+        (&plan[..], &["`s3://bucket/x` or `./bucket/x`?"]),
+        (&["mirror", "bucket/photos", media], &["`s3://bucket/photos` or"]),
+        (&["pull", "s3//bucket/photos", media], &["`s3://bucket/photos` or"]),
+        (&["verify", media, "bucket/photos"], &["`s3://bucket/photos` or"]),
+        (&["push", media, "s3:/bucket/x"], &["hint: a bucket or container is written s3://bucket/x"]),
+        (&["push", media, "S3:bucket"], &["is written s3://bucket"]),
+        (&["ls", "az:/account/x"], &["is written az://account/x"]),
+        (&["push", media, "s3:/KEY:CANARY@bucket/x"], &["is written s3://..."]),
+        (&["dsn", "show", "SITE"], &["`env:SITE` or `./SITE`?"]),
+        (&["remote", "env", "SITE", "true"], &["`env:SITE` or `./SITE`?"]),
+        (&["ls", "SITE"], &["`env:SITE`"]),
+        (&["doctor", "SITE"], &["`env:SITE`"]),
+        (&["trash", "list", "SITE"], &["`env:SITE`"]),
+        (&["sync", "nightly"], &nowhere),
+        (&["verify", "nightly"], &nowhere),
+        (&["doctor", "nightly"], &nowhere),
+        (&["trash", "list", "nightly"], &nowhere),
+        (&["service", "print", "nightly"], &nowhere),
+        (
+            &["config", "check", "--config", "nope.toml"],
+            &["can't read the configuration ", "work/nope.toml: No such file"],
+        ),
+        (
+            &["config", "show", "--config", "nope.toml"],
+            &["can't read the configuration ", "work/nope.toml: No such file"],
+        ),
+    ] {
+        sandbox.run(args).exits(2).says(says).never_says("CANARY").never_says("known are \n");
+    }
+    sandbox.run(&["ls", "bucket/x"]).exits(1).says(&["nothing is at ", "a bucket is written s3://bucket/x"]);
+    // What is there is meant.
+    fs::create_dir_all(sandbox.path("work/bucket/photos")).unwrap();
+    sandbox.run(&["push", media, "bucket/photos"]).exits(0);
+    sandbox.run(&["push", media, "bucket/new"]).exits(0).never_says("s3://");
+    sandbox.assert_changes(&[]);
+}
+
+#[test]
+fn a_plan_that_is_saved_is_a_dry_run_whether_somebody_says_so_or_not() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    for more in [&["--save-plan", "one"][..], &["-n", "--save-plan", "two"]] {
+        sandbox.push(more).exits(0).says(&["push, nothing is changed", "a.jpg", "plan written; mediasync apply"]);
+    }
+    sandbox.assert_changes(&[]);
+    sandbox.run(&["apply", "two"]).exits(0);
+    sandbox.assert_equal();
+}
+
 const CANARIES: [&str; 4] = ["CANARYsecretINdsn", "CANARYinCONFIG", "CANARYinENVIRONMENT", "CANARYtokenVALUE"];
 
 #[test]

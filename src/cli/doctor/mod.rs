@@ -76,8 +76,9 @@ fn subjects<'a>(text: Option<&str>, world: World<'a>) -> Result<Vec<Subject<'a>>
     if let Some(job) = world.config.job(text) {
         return Ok(vec![of_job(job, world)]);
     }
-    if !world.config.jobs.is_empty() && resolve::is_a_bare_name(text, world) {
-        let unknown = resolve::unknown_job(text, world.config);
+    resolve::refuse_a_variable(text, world)?;
+    if resolve::is_a_bare_name(text, world) {
+        let unknown = resolve::unknown_job(text, world);
         return Err(unknown.hint(format!("a directory is written ./{text}")));
     }
     Ok(vec![alone(text, world)])

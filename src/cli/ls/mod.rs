@@ -10,6 +10,7 @@ use super::interrupt::or_interrupted;
 use super::json::time;
 use super::output::{Format, Output};
 use super::place::World;
+use super::resolve;
 use super::setup::Setup;
 use super::spot::{Spot, browse, spot};
 use crate::location::Found;
@@ -31,11 +32,15 @@ pub async fn ls(args: &args::Ls, setup: &Setup, world: World<'_>) -> Result<Exit
     for warning in &spot.whole.warnings {
         output.warn(warning);
     }
+    let bucket = resolve::bucket_without_scheme(&args.place, world);
     let work = async {
         tokio::select! {
             // Nobody reads on.
             () = output.closed() => Ok(Exit::Done),
-            done = Box::pin(list(args, &spot, output)) => done,
+            done = Box::pin(list(args, &spot, output)) => done.map_err(|failure| match &bucket {
+                Some(bucket) => failure.hint(format!("a bucket is written {bucket}")),
+                None => failure,
+            }),
         }
     };
     or_interrupted(work).await?

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use super::args::{Mirror, Pull, Push, RunArgs, Sync};
 use super::failure::Failure;
 use super::place::{End, World, end, named};
-use super::setup::{no_file, shown};
 use super::shell;
 use crate::config::{Job, Options};
 use crate::location::{self, Found, Location};
@@ -24,8 +23,10 @@ use aim::{Sure, may_change, refuse_overlap, set_acl};
 pub use daemon::daemon_jobs;
 pub(in crate::cli) use job::overlapping_jobs;
 pub use job::{JobTask, Unready, check_jobs, job_ends, job_task, job_task_for, unfound};
-pub(in crate::cli) use typed::{is_a_bare_name, unknown_job};
-use typed::{known_remotes, looks_like_a_place, no_target, refuse_a_bare_name, refuse_a_variable};
+pub(in crate::cli) use typed::{
+    bucket_without_scheme, is_a_bare_name, refuse_a_bare_name, refuse_a_variable, unknown_job,
+};
+use typed::{known_remotes, looks_like_a_place, no_jobs, no_target};
 
 /// Whether anything is to be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,17 +252,12 @@ pub fn sync(args: &Sync, world: World<'_>) -> Result<Vec<JobTask>, Failure> {
 pub fn jobs<'a>(names: &[String], world: World<'a>) -> Result<Vec<&'a Job>, Failure> {
     let config = world.config;
     if config.jobs.is_empty() {
-        return Err(if config.path.as_os_str().is_empty() {
-            no_file("there is no configuration file, so there are no jobs", world.env)
-        } else {
-            Failure::usage(format!("{} names no job", shown(&config.path)))
-                .hint("add a [[job]] as config.example.toml has it")
-        });
+        return Err(no_jobs(world));
     }
     if names.is_empty() {
         return Ok(config.jobs.iter().collect());
     }
-    let find = |name: &String| config.job(name).ok_or_else(|| unknown_job(name, config));
+    let find = |name: &String| config.job(name).ok_or_else(|| unknown_job(name, world));
     let mut found: Vec<&Job> = Vec::new();
     for name in names {
         let job = find(name)?;

@@ -217,13 +217,14 @@ fn a_forgotten_scheme_makes_no_directory() {
         ("mediasync pull my-bucket media", bucket),
         ("mediasync mirror media my-bucket", bucket),
         ("mediasync mirror my-bucket media", bucket),
+        ("mediasync push media my-bucket/sub", "there is no directory `my-bucket/sub`: `s3://my-bucket/sub` or"),
     ] {
         let told = told(CONFIG, line);
         assert!(told.starts_with(expected), "{line}: {told}");
     }
     for (line, expected) in [
         ("mediasync push media ./my-bucket", "/project/media -> /project/my-bucket Copy Execute"),
-        ("mediasync mirror media sub/my-bucket", "/project/media -> /project/sub/my-bucket Mirror Execute"),
+        ("mediasync mirror media ./sub/my-bucket", "/project/media -> /project/sub/my-bucket Mirror Execute"),
         ("mediasync mirror data media", "there is no directory `data`"),
         ("mediasync mirror /data media", "/data -> /project/media Mirror Execute"),
         // No bucket is called like that.

@@ -5,17 +5,32 @@ use std::path::Path;
 
 use crate::cli::failure::Failure;
 use crate::cli::place::World;
-use crate::config::{Config, nearest};
+use crate::cli::setup::{no_file, shown};
+use crate::config::nearest;
 use crate::dsn::is_variable;
 use crate::location::Found;
 use crate::replica::s3::bucket::{Naming, check_bucket};
 
+/// There are no jobs at all: where a configuration was looked for, and how one is made.
+pub(super) fn no_jobs(world: World<'_>) -> Failure {
+    if world.config.path.as_os_str().is_empty() {
+        return no_file("there is no configuration file, so there are no jobs", world.env);
+    }
+    Failure::usage(format!("{} names no job", shown(&world.config.path)))
+        .hint("add a [[job]] as config.example.toml has it")
+}
+
 /// No job has the name that was typed: which ones there are.
-pub(in crate::cli) fn unknown_job(name: &str, config: &Config) -> Failure {
-    let known: Vec<&str> = config.jobs.iter().map(|job| job.name.as_str()).collect();
+pub(in crate::cli) fn unknown_job(name: &str, world: World<'_>) -> Failure {
     // What was typed may be a DSN in the wrong place.
     let shown = crate::dsn::redact(name).escape_debug().to_string();
-    let failure = Failure::usage(format!("no job is called \"{shown}\""));
+    let message = format!("no job is called \"{shown}\"");
+    if world.config.jobs.is_empty() {
+        let none = no_jobs(world);
+        return Failure { message: format!("{message}: {}", none.message), ..none };
+    }
+    let known: Vec<&str> = world.config.jobs.iter().map(|job| job.name.as_str()).collect();
+    let failure = Failure::usage(message);
     let failure = match nearest(name, &known) {
         Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
         None => failure,
@@ -49,7 +64,7 @@ pub(in crate::cli) fn is_a_bare_name(text: &str, world: World<'_>) -> bool {
 }
 
 /// The name of a variable without `env:` would be a directory that is made there.
-pub(super) fn refuse_a_variable(text: &str, world: World<'_>) -> Result<(), Failure> {
+pub(in crate::cli) fn refuse_a_variable(text: &str, world: World<'_>) -> Result<(), Failure> {
     let shouts = text.contains('_') && !text.contains(|c: char| c.is_ascii_lowercase());
     if !is_a_bare_name(text, world) || !is_variable(text) || !(shouts || (world.env)(text).is_some()) {
         return Ok(());
@@ -58,12 +73,18 @@ pub(super) fn refuse_a_variable(text: &str, world: World<'_>) -> Result<(), Fail
         .hint("the first is the place that the variable names, the second a directory"))
 }
 
+/// The bucket, with what follows it, that a relative path may mean of which not even the first part is there.
+pub(in crate::cli) fn bucket_without_scheme(text: &str, world: World<'_>) -> Option<String> {
+    let text = text.strip_prefix("s3//").unwrap_or(text);
+    let (first, _) = text.split_once('/').unwrap_or((text, ""));
+    let is_bucket = is_a_bare_name(first, world) && check_bucket(first, Naming::Other).is_ok();
+    (is_bucket && !text.contains([':', '\\'])).then(|| format!("s3://{text}"))
+}
+
 /// A bucket without `s3://` would be a directory that is made there, and filled with success.
-pub(super) fn refuse_a_bare_name(text: &str, world: World<'_>) -> Result<(), Failure> {
+pub(in crate::cli) fn refuse_a_bare_name(text: &str, world: World<'_>) -> Result<(), Failure> {
     refuse_a_variable(text, world)?;
-    if !is_a_bare_name(text, world) || check_bucket(text, Naming::Other).is_err() {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("there is no directory `{text}`: `s3://{text}` or `./{text}`?"))
+    let Some(bucket) = bucket_without_scheme(text, world) else { return Ok(()) };
+    Err(Failure::usage(format!("there is no directory `{text}`: `{bucket}` or `./{text}`?"))
         .hint("the first is a bucket, the second a directory"))
 }

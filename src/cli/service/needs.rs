@@ -12,7 +12,7 @@ use super::systemd;
 use crate::cli::failure::Failure;
 use crate::cli::place::{self, World};
 use crate::cli::resolve;
-use crate::cli::setup::{Setup, shown};
+use crate::cli::setup::{Setup, no_file, shown};
 use crate::config::places::SYSTEM_STATE;
 use crate::config::{Inline, Job, RemoteAt};
 use crate::location::{self, Location};
@@ -62,10 +62,10 @@ impl Needs {
         state: Option<&Path>,
         (setup, world, machine): (&Setup, World<'_>, &Machine),
     ) -> Result<Self, Failure> {
-        let config = setup.config_file.clone().ok_or_else(|| {
-            Failure::usage("a service needs a configuration, and none was found")
-                .hint("write one, or name it: --config FILE")
-        })?;
+        let config = setup
+            .config_file
+            .clone()
+            .ok_or_else(|| no_file("a service needs a configuration, and there is none", world.env))?;
         let found: Vec<&Job> = resolve::daemon_jobs(&which.jobs, world)?;
         let program = std::env::current_exe().and_then(fs::canonicalize);
         let program = program.map_err(|error| Failure::error(format!("can't find the own program: {error}")))?;

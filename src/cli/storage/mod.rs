@@ -19,6 +19,7 @@ pub(super) use show::show;
 use super::exit::help;
 use super::failure::Failure;
 use super::place::{self, End, World};
+use super::resolve;
 
 /// The help of `dsn`.
 pub const HELP_DSN: &str = "\
@@ -104,7 +105,7 @@ pub struct Env {
     #[arg(value_name = "NAME")]
     pub place: String,
     /// The command and its arguments
-    #[arg(last = true, value_name = "CMD")]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub command: Vec<OsString>,
 }
 
@@ -113,6 +114,8 @@ fn named(text: &str, world: World<'_>) -> Result<End, Failure> {
     if world.config.remotes.contains_key(text) {
         place::end(&format!("{text}:"), world)
     } else {
+        // A name alone would be a directory, which has nothing that could be shown.
+        resolve::refuse_a_bare_name(text, world)?;
         place::end(text, world)
     }
 }

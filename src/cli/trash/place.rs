@@ -54,8 +54,9 @@ pub(super) fn named(text: &str, side: Option<SideArg>, world: World<'_>) -> Resu
             return Err(Failure::usage(message).hint("a place has one trash: leave --side away"));
         }
         let meant = Meant { end: end(text, world)?, side: None };
-        if !world.config.jobs.is_empty() && resolve::is_a_bare_name(text, world) {
-            return Err(resolve::unknown_job(text, world.config).hint(format!("a directory is written ./{text}")));
+        resolve::refuse_a_variable(text, world)?;
+        if resolve::is_a_bare_name(text, world) {
+            return Err(resolve::unknown_job(text, world).hint(format!("a directory is written ./{text}")));
         }
         return Ok(vec![meant]);
     };

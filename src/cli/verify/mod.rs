@@ -146,8 +146,9 @@ fn task(args: &args::Verify, world: World<'_>) -> Result<(Task, Extras), Failure
     let aim = Aim { mode: Mode::Mirror, writes: &[Side::Dest], made: Made::Mirrored };
     let Some(second) = &args.second else {
         let Some(job) = world.config.job(&args.first) else {
-            return Err(resolve::unknown_job(&args.first, world.config)
-                .hint("two places are compared by: mediasync verify SRC DST"));
+            return Err(
+                resolve::unknown_job(&args.first, world).hint("two places are compared by: mediasync verify SRC DST")
+            );
         };
         // Each side of a two-way job is to have what the other one has.
         let copies = matches!(job.mode, Mode::Copy | Mode::CopyAndDelete);
@@ -156,5 +157,6 @@ fn task(args: &args::Verify, world: World<'_>) -> Result<(Task, Extras), Failure
     };
     let extras = if args.one_way { Extras::AreLeft } else { Extras::Differ };
     let (source, dest) = (end(&args.first, world)?, end(second, world)?);
+    [&args.first, second].into_iter().try_for_each(|text| resolve::refuse_a_bare_name(text, world))?;
     Ok((resolve::places(source, dest, aim, &run)?, extras))
 }
