@@ -141,6 +141,9 @@ Examples:
     /// List what a place has
     #[command(after_help = super::ls::args::help())]
     Ls(super::ls::args::Ls),
+    /// Copy a file, or with -r all files below a folder, from any place to any other
+    #[command(after_help = super::cp::args::help())]
+    Cp(super::cp::args::Cp),
     /// Compare what two places hold, by checksums or byte by byte
     #[command(override_usage = "mediasync verify [OPTIONS] <JOB|SRC DST>", after_help = super::verify::args::help())]
     Verify(super::verify::args::Verify),
@@ -512,6 +515,7 @@ mod tests {
                 "forget",
                 "service",
                 "ls",
+                "cp",
                 "verify",
                 "purge-junk",
                 "url",

@@ -16,11 +16,13 @@ pub mod commands;
 pub mod conf;
 mod consent;
 pub mod cors;
+pub mod cp;
 pub mod daemon;
 mod despite;
 pub mod doctor;
 pub mod exit;
 pub mod failure;
+mod filters;
 #[cfg(test)]
 mod fixtures;
 pub mod forget;
@@ -45,6 +47,7 @@ pub mod progress;
 pub mod resolve;
 pub mod rules;
 pub mod run;
+mod send;
 pub mod service;
 pub mod settle;
 pub mod setup;
@@ -143,6 +146,7 @@ fn format(command: &Cmd) -> Format {
         | Cmd::Completions(_)
         | Cmd::Man(_) => false,
         Cmd::Ls(args) => args.json,
+        Cmd::Cp(args) => args.json,
         Cmd::PurgeJunk(args) => args.json,
         Cmd::Verify(args) => args.json,
         Cmd::Acl(args) => match &args.command {
@@ -233,6 +237,7 @@ async fn dispatch(cli: &Cli, setup: &Setup, env: crate::config::places::Env<'_>)
         Cmd::Verify(args) => verify::verify(args, setup, world).await,
         Cmd::PurgeJunk(args) => trash::purge::purge(args, setup, world).await,
         Cmd::Ls(args) => ls::ls(args, setup, world).await,
+        Cmd::Cp(args) => cp::cp(args, setup, world).await,
         Cmd::Url(args) => url::url(args, setup, world).await,
         Cmd::Config(_) => conf::show(&cli.global, setup, env),
         Cmd::Init(args) => init::init(args, &cli.global, &setup.output, env).await,

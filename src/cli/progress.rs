@@ -38,6 +38,14 @@ impl<'a> Bars<'a> {
         })
     }
 
+    /// Only the line of what is being sent.
+    pub fn sending(output: &'a Output, progress: Arc<Progress>) -> Self {
+        Self::drawn(output, move |multi| {
+            let mut lines = Lines::default();
+            move || lines.draw_sending(&multi, &progress)
+        })
+    }
+
     /// One line with a number that grows.
     pub fn counting(output: &'a Output, looked: Arc<AtomicU64>) -> Self {
         Self::drawn(output, move |multi| {
@@ -152,6 +160,10 @@ impl Lines {
             let bytes = human::size(progress.bytes_hashed.load(Relaxed));
             hash.set_message(format!("{}/{} files, {bytes}", human::count(hashed), human::count(to_hash)));
         }
+        self.draw_sending(multi, progress);
+    }
+
+    fn draw_sending(&mut self, multi: &MultiProgress, progress: &Progress) {
         let actions = progress.actions.load(Relaxed);
         if actions > 0 {
             // The plan is complete: nothing is hashed for it any more.

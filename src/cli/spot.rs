@@ -58,7 +58,8 @@ pub fn spot(text: &str, world: World<'_>) -> Result<Spot, Failure> {
     Ok(Spot { shown: whole.location.display(), whole, above, found })
 }
 
-fn above(location: &Location) -> Option<(Location, Key)> {
+/// The place above another one, and its name there.
+pub fn above(location: &Location) -> Option<(Location, Key)> {
     let cut = |prefix: &str| {
         let (above, name) = prefix.rsplit_once('/').unwrap_or(("", prefix));
         Some((above.to_owned(), Key::new(name).ok()?))

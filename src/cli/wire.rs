@@ -8,15 +8,15 @@ use std::sync::Arc;
 use super::alias;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::filters::filter;
 use super::pairs;
 use super::place::End;
 use super::resolve::Task;
-use super::setup::shown;
 use crate::apply::{Origin, Shelf};
-use crate::config::BUFFER_BYTES;
+use crate::config::{BUFFER_BYTES, CONCURRENCY};
 use crate::location::Location;
 use crate::manifest::{Lock, LockError, Manifest, ManifestError, Orientation, Pair};
-use crate::model::{Filter, FilterRules, Scope, Side, Styles, Symlinks, parse_ignore};
+use crate::model::{Filter, Scope, Side, Styles, Symlinks};
 use crate::plan::{Policy, Styling};
 use crate::replica::access::{Access, Guarded};
 use crate::replica::azure::{self, Azure};
@@ -361,35 +361,6 @@ fn look(state_dir: &Path, pair: &Pair, orientation: Orientation) -> Result<Manif
     }
 }
 
-/// The rules: `.mediasyncignore` at the root of a local side first, so that the job's and the command's come later
-/// and win.
-fn filter(task: &Task) -> Result<Filter, Failure> {
-    let mut rules: FilterRules = task.options.filter.clone();
-    let own = std::mem::take(&mut rules.rules);
-    for end in [&task.source, &task.dest] {
-        if let Location::Local(root) = &end.location {
-            rules.rules.extend(ignore_file(root)?);
-        }
-    }
-    rules.rules.extend(own);
-    Filter::new(rules).map_err(|bad| Failure::usage(bad.to_string()))
-}
-
-fn ignore_file(root: &Path) -> Result<Vec<crate::model::Rule>, Failure> {
-    let path = root.join(crate::model::IGNORE_FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => parse_ignore(&text)
-            .map(|(line, rule)| match rule.check() {
-                Ok(()) => Ok(rule),
-                Err(bad) => Err(Failure::usage(format!("{}, line {line}: {bad}", shown(&path)))),
-            })
-            .collect(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        // A rule that can't be read may have been there to protect something.
-        Err(error) => Err(Failure::error(format!("can't read {}: {error}", shown(&path)))),
-    }
-}
-
 /// A replica by itself, without a pair. `remembered` is what an earlier run found out about it.
 ///
 /// # Errors
@@ -398,6 +369,36 @@ pub fn alone(end: &End, remembered: Option<String>, access: Access) -> Result<Ar
     let links = if end.links == Symlinks::Store { Symlinks::Store } else { Symlinks::Skip };
     let terms = Terms { gate: None, made: Made { links, ..Made::default() } };
     Ok(wire(end, remembered, access, terms)?.0.replica)
+}
+
+/// A replica by itself, with what its store has to tell.
+#[derive(Debug)]
+pub struct Lone(Wired);
+
+impl Lone {
+    /// As [`alone`].
+    ///
+    /// # Errors
+    /// As [`alone`].
+    pub fn new(end: &End, remembered: Option<String>, access: Access) -> Result<Self, Failure> {
+        let gate = Gate::new(CONCURRENCY, None);
+        let gate = Some(&gate).filter(|_| !matches!(end.location, Location::Local(_)));
+        Ok(Self(wire(end, remembered, access, Terms { gate, made: Made::default() })?.0))
+    }
+
+    /// The replica.
+    pub fn replica(&self) -> &dyn Replica {
+        &*self.0.replica
+    }
+
+    /// Takes what people should know and was found out since the last call.
+    pub fn notices(&self) -> Vec<String> {
+        match &self.0.store {
+            Some(Store::S3(s3)) => s3.notices(),
+            Some(Store::Azure(azure)) => azure.notices(),
+            None => Vec::new(),
+        }
+    }
 }
 
 /// How a replica is used.

@@ -35,6 +35,12 @@ impl Item {
             Self::Nameless(_) | Self::End => None,
         }
     }
+
+    /// Whether something is left out that was counted before: a link is stated for its own key, for what was below it, and
+    /// for its text.
+    pub fn is_left_out_again(&self) -> bool {
+        matches!(self, Self::Skipped(_, SkipReason::LinkText) | Self::Skipped(Reach::Below(_), SkipReason::Symlink))
+    }
 }
 
 /// A place in key order: a key, or the start of the range below a directory (`dir/`), without allocating it.

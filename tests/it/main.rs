@@ -10,6 +10,7 @@ mod cli_changes;
 mod cli_config;
 mod cli_conflicts;
 mod cli_cors;
+mod cli_cp;
 mod cli_credentials;
 mod cli_disk;
 mod cli_doctor;

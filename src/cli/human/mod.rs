@@ -244,11 +244,7 @@ pub fn summary(totals: &Totals<'_>) -> String {
     if counts.records > 0 {
         lines.push(format!("Only recorded: {}", files(counts.records)));
     }
-    if !report.skipped.is_empty() {
-        let parts: Vec<String> =
-            report.skipped.iter().map(|(why, n)| format!("{} {}", count(*n), skipped(*why, *n))).collect();
-        lines.push(format!("Skipped: {}", parts.join(", ")));
-    }
+    lines.extend(skips(report.skipped.iter().copied()));
     if report.extras > 0 {
         lines.push(format!("Only at the destination, left alone: {}", files(report.extras)));
     }
@@ -334,6 +330,12 @@ fn sentence(counts: &Counts, [create, overwrite, copy, delete]: [&str; 4], moved
     }
     text.push('.');
     text
+}
+
+/// `Skipped: 3 junk, 1 symbolic link`; `None` where nothing was.
+pub fn skips(all: impl Iterator<Item = (SkipReason, u64)>) -> Option<String> {
+    let parts: Vec<String> = all.map(|(why, n)| format!("{} {}", count(n), skipped(why, n))).collect();
+    (!parts.is_empty()).then(|| format!("Skipped: {}", parts.join(", ")))
 }
 
 /// The words for a reason to skip.

@@ -103,7 +103,8 @@ async fn one(spot: &Spot) -> Result<Option<Seen>, Failure> {
     Ok(None)
 }
 
-async fn nothing(spot: &Spot) -> Failure {
+/// Nothing is there: what is near.
+pub(super) async fn nothing(spot: &Spot) -> Failure {
     let failure = Failure::error(format!("nothing is at {}", spot.shown));
     let Some((above, key)) = &spot.above else { return failure };
     let like = key.as_str();

@@ -64,7 +64,11 @@ pub(super) fn may_change(written: &[&mut End], sure: Sure) -> Result<Option<Stri
 /// The ACL of new objects. That of a DSN is meant for what is pushed to it: the copy that a mirror makes of something
 /// else is as private as the bucket makes it, unless somebody says otherwise. Returns the ACL of a DSN that is not taken
 /// and would have let everybody read.
-pub(super) fn set_acl(written: &mut [&mut End], made: Made, flag: Option<&str>) -> Result<Option<String>, Failure> {
+pub(in crate::cli) fn set_acl(
+    written: &mut [&mut End],
+    made: Made,
+    flag: Option<&str>,
+) -> Result<Option<String>, Failure> {
     let (mut buckets, mut left) = (0, None);
     for end in written.iter_mut() {
         let Location::S3(address) = &mut end.location else { continue };
@@ -93,7 +97,7 @@ pub(super) fn set_acl(written: &mut [&mut End], made: Made, flag: Option<&str>) 
 }
 
 /// Source and destination may not hold each other.
-pub(super) fn refuse_overlap(source: &End, dest: &End) -> Result<(), Failure> {
+pub(in crate::cli) fn refuse_overlap(source: &End, dest: &End) -> Result<(), Failure> {
     let (a, b) = (source.location.display(), dest.location.display());
     let message = match location::overlap(&source.location, &dest.location) {
         None => return Ok(()),

@@ -19,7 +19,8 @@ mod job;
 mod typed;
 
 pub use aim::{Aim, Made};
-use aim::{Sure, may_change, refuse_overlap, set_acl};
+use aim::{Sure, may_change};
+pub(in crate::cli) use aim::{refuse_overlap, set_acl};
 pub use daemon::daemon_jobs;
 pub(in crate::cli) use job::overlapping_jobs;
 pub use job::{JobTask, Unready, check_jobs, job_ends, job_task, job_task_for, unfound};

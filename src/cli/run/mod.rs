@@ -27,18 +27,23 @@ use super::wire::{Purpose, Session, pair};
 use crate::apply;
 use crate::lease::{Claim, Foreign};
 use crate::location::Location;
-use crate::manifest::{Manifest, PlanFile, RunId};
+use crate::manifest::{PlanFile, RunId};
 use crate::model::{Counts, Key};
 use crate::plan::{Mode, Take};
 use crate::sync::{Approval, Cycle, Ending, Halt, Observer, Progress, Report, Run, Stage};
 
 mod confirm;
 mod deletions;
+mod one_file;
 mod pending;
 mod preview;
+mod readers;
 mod way_back;
 
 pub(in crate::cli) use preview::preview;
+pub(in crate::cli) use readers::everybody_may_read;
+pub use readers::public_acl;
+use readers::{who_may_not_read, who_may_read};
 
 /// Runs all jobs, goes on past a failed one, and gives the worst of their exits.
 pub async fn all(tasks: Vec<JobTask>, setup: &Setup) -> Exit {
@@ -118,6 +123,7 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     if let Work::Apply(path, approval) = work {
         refuse_repetition(path, approval, &session, output)?;
     }
+    let first = task.job.is_none() && !pairs::is_known(&setup.state_dir, &session.pair);
     let began = Instant::now();
     let mut answer = Answer::Unasked;
     let (report, stage) = match &task.run {
@@ -126,22 +132,25 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
             let report = drive(task, &session, (Run::SavePlan(file.clone()), None), &teller, work).await?;
             (report, Stage::Planned)
         }
-        Wish::Execute => {
-            let first = task.job.is_none() && !pairs::is_known(&setup.state_dir, &session.pair);
-            match journaled(task, setup, &session, &teller, work).await {
-                Ok((report, answered)) => {
-                    answer = answered;
-                    (report, Stage::Done)
-                }
-                // A mistyped place is not a pair that anybody wants to hear of again.
-                Err(failure) if first && failed(&failure) && session.met_nobody()? => {
-                    session.forget()?;
-                    return Err(failure);
-                }
-                Err(failure) => return Err(failure),
+        Wish::Execute => match journaled(task, setup, &session, &teller, work).await {
+            Ok((report, answered)) => {
+                answer = answered;
+                (report, Stage::Done)
             }
-        }
+            // A mistyped place is not a pair that anybody wants to hear of again.
+            Err(failure) if first && failed(&failure) && session.met_nobody()? => {
+                session.forget()?;
+                return Err(failure);
+            }
+            Err(failure) => return Err(failure),
+        },
     };
+    if let Some(failure) = or_interrupted(one_file::refused(task, &report)).await?? {
+        if first {
+            session.forget()?;
+        }
+        return Err(failure);
+    }
     if let Ending::Halted(halt) = &report.ending {
         let handle = task.job.as_deref().unwrap_or(session.pair.id());
         let approve =
@@ -162,16 +171,21 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     }
     let took = Some(began.elapsed()).filter(|_| stage == Stage::Done);
     output.summary(task.job.as_deref(), &Totals { took, ..totals(task, &session, &report, stage) });
+    say_what_follows(task, &report, setup);
+    Ok(Exit::of(&report))
+}
+
+/// The commands that put back what a run kept, or carry out what it saved.
+fn say_what_follows(task: &Task, report: &Report, setup: &Setup) {
     if let (Some(run), 1..) = (&report.trash.run, report.trash.kept) {
         let (way, note) = way_back::of(task, &report.trash, run, &setup.repeated);
-        output
-            .say(&format!("to put it back: {way}{}", note.map_or_else(String::new, |note| format!("\nnote: {note}"))));
+        let note = note.map_or_else(String::new, |note| format!("\nnote: {note}"));
+        setup.output.say(&format!("to put it back: {way}{note}"));
     }
     if let Wish::SavePlan(file) = &task.run {
         let file = shell::path(&file.display().to_string());
-        output.say(&format!("plan written; mediasync apply {file}{} does it", setup.repeated));
+        setup.output.say(&format!("plan written; mediasync apply {file}{} does it", setup.repeated));
     }
-    Ok(Exit::of(&report))
 }
 
 /// A plan that was carried out once would find each of its keys changed: by itself.
@@ -240,37 +254,6 @@ fn about(task: &Task, setup: &Setup) -> About {
     let spelled = (task.source.spelled.as_deref(), task.dest.spelled.as_deref());
     let settled_as = shell::Settled::of(task.job.as_deref(), &pair, spelled).filter(|_| known || task.job.is_some());
     About { ways: ways(task), settled_as, repeated: setup.repeated.clone() }
-}
-
-/// Says that new objects are for everybody: a storage DSN asks for that when it says nothing.
-fn who_may_read(task: &Task) -> Option<String> {
-    let acl = public_acl(task)?;
-    Some(format!(
-        "New objects get the ACL {acl}: everybody may read them (--acl private for this run, acl= in the DSN)"
-    ))
-}
-
-/// The ACL that new objects get, if it is one for everybody.
-pub fn public_acl(task: &Task) -> Option<&str> {
-    let written = task.ends().into_iter().filter(|(side, _)| task.writes.contains(side));
-    let mut acl = written.filter_map(|(_, end)| match &end.location {
-        Location::S3(address) => address.acl.as_deref(),
-        Location::Local(_) | Location::Azure(_) => None,
-    });
-    acl.find(|acl| acl.starts_with("public-"))
-}
-
-/// Says that new objects are not for everybody, where a push to the same DSN would make them so. Once mirrored, a pair is
-/// known for what it is; what `--no-delete` brings back says so each time, since pages may wait for it.
-fn who_may_not_read(task: &Task, manifest: &Manifest) -> Result<Option<String>, Failure> {
-    let Some(left) = &task.left_acl else { return Ok(None) };
-    if task.mode == Mode::Mirror && manifest.was_mirrored()? {
-        return Ok(None);
-    }
-    Ok(Some(format!(
-        "New objects get no ACL: a mirror does not take {left}, which the DSN asks for and a push would give them \
-         (--acl {left} for this run, acl = of a remote)"
-    )))
 }
 
 fn totals<'a>(task: &Task, session: &Session, report: &'a Report, stage: Stage) -> Totals<'a> {

@@ -19,7 +19,6 @@ mod place;
 pub mod purge;
 mod restore;
 mod restoring;
-mod send;
 mod told;
 
 /// `trash COMMAND`.

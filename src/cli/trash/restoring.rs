@@ -11,9 +11,9 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::place::{Books, Place};
-use super::send::Way;
 use super::told::Outcome;
 use crate::cli::failure::Failure;
+use crate::cli::send::Way;
 use crate::examine::read;
 use crate::manifest::{KeptLine, Manifest, Record};
 use crate::model::{

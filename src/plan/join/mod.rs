@@ -219,6 +219,7 @@ impl<I> View<I> {
                 None => return Err(JoinError::NoEnd { input: self.input }),
             };
             self.check(&item)?;
+            let again = item.is_left_out_again();
             match item {
                 Item::Present(key, entry) => self.pending = Some((key, Presence::Present(entry))),
                 Item::Unknown(reach, problem) => {
@@ -226,9 +227,6 @@ impl<I> View<I> {
                     self.cover(reach, Presence::Unknown(problem));
                 }
                 Item::Skipped(reach, reason) => {
-                    // A link is stated for its own key, for what was below it, and for its text; it counts once.
-                    let again = reason == SkipReason::LinkText
-                        || reason == SkipReason::Symlink && matches!(reach, Reach::Below(_));
                     if !again {
                         aside.push(Joined::Skipped(side, reason));
                     }

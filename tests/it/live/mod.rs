@@ -18,6 +18,7 @@ mod azure_trash;
 mod bucket;
 mod cli;
 mod container;
+mod copy;
 mod doctor;
 mod foreign;
 mod headers;
