@@ -127,6 +127,8 @@ pub struct Report {
     pub extras: u64,
     /// Keys deleted at the source that a copy without `--delete` keeps at the destination.
     pub kept: u64,
+    /// Objects that can't get what header rules say: archived, or found out and told by an earlier run.
+    pub unstyled: u64,
     /// Left out by rules, by reason.
     pub skipped: Vec<(SkipReason, u64)>,
     /// The first 100 problems, and how many there were.
@@ -216,6 +218,7 @@ impl Report {
             in_sync: 0,
             extras: 0,
             kept: 0,
+            unstyled: 0,
             skipped: Vec::new(),
             problems: Vec::new(),
             problem_count: 0,

@@ -273,8 +273,7 @@ pub(crate) fn binned(cycle: &Cycle<'_>) -> Result<Binned, Error> {
     Ok(Binned { rule: cycle.trash, run, ..Binned::default() })
 }
 
-/// A run in which rules leave nothing is a mistake in the rules, not a wish to have nothing; and a subtree that is
-/// nowhere is a mistyped name.
+/// Rules that leave nothing are a mistake, not a wish to have nothing; and a subtree that is nowhere is a mistyped name.
 fn in_scope(cycle: &Cycle<'_>, findings: &Findings) -> Result<(), Error> {
     let changed = matches!(cycle.scope, Scope::Keys(_));
     if changed || cycle.policy.mode.follows().iter().any(|side| findings.keys(*side) > 0) {
@@ -444,6 +443,7 @@ fn report_of(findings: &Findings) -> Report {
         in_sync: findings.in_sync,
         extras: findings.extras,
         kept: findings.kept,
+        unstyled: findings.unstyled,
         skipped: findings.skipped.iter().map(|(reason, count)| (*reason, *count)).collect(),
         ..Report::empty()
     }

@@ -104,6 +104,7 @@ struct SummaryLine {
     in_sync: u64,
     extras: u64,
     kept: u64,
+    unstyled: u64,
     skipped: BTreeMap<&'static str, u64>,
     requests: BTreeMap<&'static str, u64>,
     requests_needed: BTreeMap<&'static str, u64>,
@@ -202,6 +203,7 @@ fn reason(reason: &Reason) -> &'static str {
         Reason::GoneOnBothSides => "gone-on-both-sides",
         Reason::OutOfScope => "out-of-scope",
         Reason::RulesSay => "header-rules",
+        Reason::NotKnown => "not-known",
         Reason::Drifted => "drifted",
         Reason::AsRuled => "as-ruled",
     }
@@ -309,6 +311,7 @@ fn summary_line(totals: &Totals<'_>) -> SummaryLine {
         in_sync: report.in_sync,
         extras: report.extras,
         kept: report.kept,
+        unstyled: report.unstyled,
         skipped: report.skipped.iter().map(|(why, n)| (skipped(*why), *n)).collect(),
         requests: totals.made.iter().copied().collect(),
         requests_needed: totals.needed.iter().copied().collect(),
@@ -341,6 +344,7 @@ fn counts(counts: &Counts) -> CountsLine {
         copies,
         deletes,
         restyles,
+        to_look: _,
         as_ruled,
         rename_deletes,
         extra_deletes,
@@ -445,7 +449,7 @@ mod tests {
         full.problem_count = 1;
         let counts = r#""overwrites":0,"copies":0,"deletes":0,"restyles":0,"as_ruled":0,"rename_deletes":0,"extra_deletes":0,"records":0,"bytes_sent":0,"bytes_deleted":0"#;
         let expected = format!(
-            r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"requests_needed":{{}},"problems":1,"conflicts":0,"trash":{{"keep":"30d","replaced":"changes","run":null,"kept":0,"kept_at_source":0,"kept_unshared":0}},"bytes_copied":0}}"#
+            r#"{{"v":1,"type":"summary","stage":"done","ending":"finished","exit":3,"planned":{{"creates":2,{counts}}},"done":{{"creates":0,{counts}}},"in_sync":0,"extras":0,"kept":0,"unstyled":0,"skipped":{{"junk":3}},"requests":{{"PUT":2}},"requests_needed":{{}},"problems":1,"conflicts":0,"trash":{{"keep":"30d","replaced":"changes","run":null,"kept":0,"kept_at_source":0,"kept_unshared":0}},"bytes_copied":0}}"#
         );
         let totals = Totals { made: vec![("PUT", 2)], ..Totals::of(&full, Stage::Done) };
         assert_eq!(summary(None, &totals), expected);

@@ -30,13 +30,27 @@ impl<'a> Totals<'a> {
     }
 }
 
+/// Whose requests are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Objects get other headers by a copy; a deletion takes up to 1,000 keys
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>).
+    S3,
+    /// Headers are set; each key is a deletion of its own.
+    Azure,
+}
+
 /// Requests that a plan needs in a bucket, at least: large files take one more a part, retries come on top.
-pub fn needed(counts: &Counts, deletes_a_request: u64) -> Requests {
-    // In S3 a batch deletion takes up to 1,000 keys
-    // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html); in Azure each key is one request.
+pub fn needed(counts: &Counts, service: Service) -> Requests {
+    // A look at each comes first, and shows of some that nothing is to be done.
+    let restyles = counts.restyles.saturating_sub(counts.to_look);
+    let (set, copied, deletes_a_request) = match service {
+        Service::S3 => (0, restyles, 1_000),
+        Service::Azure => (restyles, 0, 1),
+    };
     let all = [
-        ("PUT", counts.creates + counts.overwrites),
-        ("COPY", counts.copies),
+        ("PUT", counts.creates + counts.overwrites + set),
+        ("COPY", counts.copies + copied),
         ("HEAD", counts.restyles),
         ("DELETE", counts.deletes.div_ceil(deletes_a_request)),
     ];
@@ -50,7 +64,14 @@ mod tests {
     #[test]
     fn deletions_go_in_batches() {
         let counts = Counts { creates: 2, overwrites: 1, deletes: 1001, ..Counts::default() };
-        assert_eq!(needed(&counts, 1_000), [("PUT", 3), ("DELETE", 2)]);
-        assert_eq!(needed(&counts, 1), [("PUT", 3), ("DELETE", 1001)]);
+        assert_eq!(needed(&counts, Service::S3), [("PUT", 3), ("DELETE", 2)]);
+        assert_eq!(needed(&counts, Service::Azure), [("PUT", 3), ("DELETE", 1001)]);
+    }
+
+    #[test]
+    fn objects_that_get_other_headers_are_looked_at_and_changed_and_some_only_looked_at() {
+        let counts = Counts { copies: 1, restyles: 7, to_look: 2, ..Counts::default() };
+        assert_eq!(needed(&counts, Service::S3), [("COPY", 6), ("HEAD", 7)]);
+        assert_eq!(needed(&counts, Service::Azure), [("PUT", 5), ("COPY", 1), ("HEAD", 7)]);
     }
 }

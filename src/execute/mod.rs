@@ -79,6 +79,8 @@ pub(crate) enum Outcome {
     Done(Box<Action>, Record),
     /// Not done; everything else goes on.
     Problem(Problem),
+    /// Not done, and not to be tried again as long as nothing changes; the manifest learns this.
+    Stuck(Problem, Record),
 }
 
 /// Where what is deleted and overwritten is booked, for the budgets.
@@ -289,6 +291,12 @@ impl<'a> Ledger<'a> {
                     self.sent(&action);
                 }
                 self.ended.push(action.key.clone());
+                self.records.push(record);
+            }
+            Outcome::Stuck(problem, record) => {
+                self.progress.actions_done.fetch_add(1, Relaxed);
+                self.observer.problem(&problem);
+                self.ended.push(record.key().clone());
                 self.records.push(record);
             }
             Outcome::Problem(problem) => {

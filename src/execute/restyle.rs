@@ -9,6 +9,7 @@ use crate::manifest::{Record, Styled};
 use crate::model::{Action, Expect, Key, Marks, Reason, Ruled, Side, StyleMark, Verb, Version};
 use crate::plan_store::{Phase, PlanStore};
 use crate::replica::{Cause, Error, Put, Restyled};
+use crate::survey::problem_of;
 
 impl Executor<'_> {
     /// What the rules say of a key at a side.
@@ -32,6 +33,7 @@ impl Executor<'_> {
                 running.push(async move {
                     match self.restyle(&action).await {
                         Ok((reason, record)) => Ok(Outcome::Done(Box::new(Action { reason, ..action }), record)),
+                        Err(error) if error.cause == Cause::Unsupported => Ok(stuck(&action, &error)),
                         Err(error) => outcome_of(&action, error),
                     }
                 });
@@ -71,9 +73,25 @@ impl Executor<'_> {
             Restyled::Done(entry) => {
                 let mut known = action.clone();
                 known.digests.merge(&entry.digests);
-                Ok((action.reason.clone(), styled(&known, was, entry.version, mark.as_ref())))
+                let reason = match &action.reason {
+                    Reason::NotKnown => Reason::RulesSay,
+                    known => known.clone(),
+                };
+                Ok((reason, styled(&known, was, entry.version, mark.as_ref())))
             }
         }
+    }
+}
+
+/// An object that can't be changed is told now, and counted from then on.
+fn stuck(action: &Action, error: &Error) -> Outcome {
+    let problem = problem_of(&action.key, error);
+    match (&action.verb, &action.expect) {
+        (Verb::Restyle { mark, .. }, Expect::Version(was)) => {
+            let stuck = StyleMark::stuck(mark.as_ref());
+            Outcome::Stuck(problem, styled(action, was, was.clone(), Some(&stuck)))
+        }
+        _ => Outcome::Problem(problem),
     }
 }
 

@@ -205,6 +205,7 @@ fn write_reason(out: &mut Vec<u8>, reason: &Reason) {
         Reason::RulesSay => (14, None),
         Reason::Drifted => (15, None),
         Reason::AsRuled => (16, None),
+        Reason::NotKnown => (17, None),
     };
     out.push(code);
     if let Some(key) = key {
@@ -380,6 +381,7 @@ impl<'a> Bytes<'a> {
             14 => Reason::RulesSay,
             15 => Reason::Drifted,
             16 => Reason::AsRuled,
+            17 => Reason::NotKnown,
             _ => return None,
         })
     }
@@ -473,6 +475,7 @@ pub(super) mod tests {
                 Reason::RulesSay,
                 Reason::Drifted,
                 Reason::AsRuled,
+                Reason::NotKnown,
             ]),
             any_key().prop_map(|from| Reason::Renamed { from }),
             any_key().prop_map(|from| Reason::Copied { from }),

@@ -344,7 +344,7 @@ mod tests {
 
     use super::*;
     use crate::manifest::{Record, RunId};
-    use crate::model::{BaseRecord, Digests, Key, Scope, Side, Version};
+    use crate::model::{BaseRecord, Digest, DigestKind, Digests, Key, Marks, Scope, Side, Version};
     use crate::replica::Journal as _;
 
     fn pair() -> Pair {
@@ -370,7 +370,7 @@ mod tests {
                     dest: Version::new("d"),
                     digests: Digests::none(),
                     lapsed: false,
-                    marks: crate::model::Marks::default(),
+                    marks: Marks::default(),
                 })
             })
             .collect();
@@ -623,6 +623,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_any_older_version_keeps_its_records_and_knows_no_styles() {
+        for known in 1..MIGRATIONS.len() {
+            let state = tempfile::tempdir().unwrap();
+            private_dir(&pair().dir(state.path())).unwrap();
+            let mut conn = Connection::open(file(state.path())).unwrap();
+            migrate(&mut conn, &MIGRATIONS[..known]).unwrap();
+            let mut digests = Vec::new();
+            let blake3 = Digest::from_bytes(DigestKind::Blake3, &[7; 32]);
+            crate::manifest::codec::digests_to_blob(&[blake3.clone()].into_iter().collect(), &mut digests);
+            let sql = "INSERT INTO base VALUES (?1, 3, 'left', 'right', ?2, 0, NULL)";
+            conn.execute(sql, rusqlite::params!["a.jpg", digests]).unwrap();
+            drop(conn);
+            let Opened { manifest, notices } = open(state.path());
+            assert_eq!((notices, version(&manifest.lock().conn).unwrap()), (Vec::new(), MIGRATIONS.len()));
+            let record = manifest.get(&Key::new("a.jpg").unwrap()).unwrap().unwrap();
+            assert_eq!((&*record.source.0, &*record.dest.0, record.lapsed), ("left", "right", false), "{known}");
+            assert_eq!((record.digests.get(DigestKind::Blake3), record.marks), (Some(&blake3), Marks::default()));
+        }
+    }
+
+    #[test]
     fn another_pairs_manifest_is_refused() {
         let state = tempfile::tempdir().unwrap();
         drop(open(state.path()));
@@ -749,7 +770,7 @@ mod tests {
                             dest: Version::new("d"),
                             digests: Digests::none(),
                             lapsed: false,
-                            marks: crate::model::Marks::default(),
+                            marks: Marks::default(),
                         })
                     })
                     .collect();

@@ -134,8 +134,10 @@ pub enum Reason {
     GoneOnBothSides,
     /// A filter or another rule leaves it out now.
     OutOfScope,
-    /// It is not known to have what the rules say now.
+    /// It is known to have what other rules said.
     RulesSay,
+    /// It is not known whether it has what the rules say: a look comes first, and may show that nothing is to be done.
+    NotKnown,
     /// A look showed that it does not have what the rules say.
     Drifted,
     /// A look showed that it has what the rules say: nothing was changed.
@@ -180,6 +182,9 @@ pub struct Counts {
     /// Objects that get what header rules say.
     #[serde(default)]
     pub restyles: u64,
+    /// Of these, the ones that a look may show to need nothing.
+    #[serde(default)]
+    pub to_look: u64,
     /// Objects that were to get that and had it.
     #[serde(default)]
     pub as_ruled: u64,
@@ -229,6 +234,7 @@ impl Counts {
             copies: self.copies.saturating_sub(some.copies),
             deletes: self.deletes.saturating_sub(some.deletes),
             restyles: self.restyles.saturating_sub(some.restyles),
+            to_look: self.to_look.saturating_sub(some.to_look),
             as_ruled: self.as_ruled.saturating_sub(some.as_ruled),
             rename_deletes: self.rename_deletes.saturating_sub(some.rename_deletes),
             extra_deletes: self.extra_deletes.saturating_sub(some.extra_deletes),
@@ -247,6 +253,7 @@ impl Counts {
             copies: self.copies.saturating_add(more.copies),
             deletes: self.deletes.saturating_add(more.deletes),
             restyles: self.restyles.saturating_add(more.restyles),
+            to_look: self.to_look.saturating_add(more.to_look),
             as_ruled: self.as_ruled.saturating_add(more.as_ruled),
             rename_deletes: self.rename_deletes.saturating_add(more.rename_deletes),
             extra_deletes: self.extra_deletes.saturating_add(more.extra_deletes),
@@ -296,7 +303,10 @@ impl Counts {
                 }
             }
             Verb::Restyle { .. } if action.reason == Reason::AsRuled => bump(&mut self.as_ruled, 1),
-            Verb::Restyle { .. } => bump(&mut self.restyles, 1),
+            Verb::Restyle { .. } => {
+                bump(&mut self.restyles, 1);
+                bump(&mut self.to_look, u64::from(action.reason == Reason::NotKnown));
+            }
             Verb::Adopt | Verb::Touch | Verb::Forget | Verb::Lapse => bump(&mut self.records, 1),
         }
     }

@@ -32,7 +32,7 @@ pub use key::{BadKey, Escaped, Key, Reach};
 pub use problem::{Conflict, Problem, ProblemKind, SkipReason};
 pub use scope::Scope;
 pub use size::size;
-pub use style::{Retype, Ruled, Style, StyleMark, StyleRule, Styles};
+pub use style::{Retype, Ruled, Style, StyleMark, StyleRule, Styles, Wanted};
 pub use symlinks::{LINK_SUFFIX, Symlinks, link_name};
 pub use trash::{Keep, Replaced, RunName, TrashRule};
 pub use view::{Item, Place};

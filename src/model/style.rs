@@ -64,7 +64,8 @@ impl Style {
     }
 }
 
-/// What is remembered of the style that an object has: a hash, and whether a rule named its content type.
+/// What is remembered of the style that an object has: a hash, and whether a rule named its content type. Or that it can't be
+/// given one: of which rules that was found out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StyleMark(Box<str>);
@@ -72,6 +73,8 @@ pub struct StyleMark(Box<str>);
 impl StyleMark {
     /// The end of a mark of a style that names the content type.
     const TYPED: char = 't';
+    /// The begin of a mark of what can't be changed.
+    const STUCK: char = '!';
 
     /// `None` for a style that says nothing.
     pub fn of(style: &Style) -> Option<Self> {
@@ -102,9 +105,19 @@ impl StyleMark {
         &self.0
     }
 
+    /// Of an object that can't be given what rules with this mark say.
+    pub fn stuck(mark: Option<&Self>) -> Self {
+        Self(format!("{}{}", Self::STUCK, mark.map_or("", Self::as_str)).into())
+    }
+
     /// Whether a rule named the content type.
     pub fn is_typed(&self) -> bool {
-        self.0.ends_with(Self::TYPED)
+        self.0.ends_with(Self::TYPED) && !self.0.starts_with(Self::STUCK)
+    }
+
+    /// Whether it was found out that the object can't be given what rules with this mark say.
+    fn is_stuck_at(&self, mark: Option<&Self>) -> bool {
+        self.0.strip_prefix(Self::STUCK) == Some(mark.map_or("", Self::as_str))
     }
 }
 
@@ -156,9 +169,28 @@ pub struct Ruled {
     pub mark: Option<StyleMark>,
 }
 
+/// Whether an object is to be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// It is known to have what the rules say, or they say nothing of it.
+    Nothing,
+    /// It has something else, as far as is known, and this becomes of its content type.
+    Change(Retype),
+    /// It is known that it can't be changed.
+    Impossible,
+}
+
 impl Ruled {
-    /// Whether an object that is known to have `had` is to be changed, and what becomes of its content type then.
-    pub fn differs(&self, had: Option<&StyleMark>) -> Option<Retype> {
+    /// Whether an object that is known to have `had` is to be changed.
+    pub fn wants(&self, had: Option<&StyleMark>) -> Wanted {
+        match self.differs(had) {
+            None => Wanted::Nothing,
+            Some(_) if had.is_some_and(|had| had.is_stuck_at(self.mark.as_ref())) => Wanted::Impossible,
+            Some(retype) => Wanted::Change(retype),
+        }
+    }
+
+    fn differs(&self, had: Option<&StyleMark>) -> Option<Retype> {
         let was_typed = had.is_some_and(StyleMark::is_typed);
         let retype = if was_typed && self.style.content_type.is_none() { Retype::ByName } else { Retype::Keep };
         match &self.mark {
@@ -288,6 +320,19 @@ mod tests {
         assert_eq!(none.differs(typed.mark.as_ref()), Some(Retype::ByName));
         assert_eq!(none.differs(cached.mark.as_ref()), None);
         assert_eq!(none.differs(None), None);
+    }
+
+    #[test]
+    fn what_can_not_be_changed_is_tried_again_for_other_rules() {
+        let (typed, cached) = ([rule("*", Some("x/y"), None)], [rule("*", None, Some("max-age=1"))]);
+        let (typed, cached) = (Styles::new(&typed).unwrap(), Styles::new(&cached).unwrap());
+        let (none, typed, cached) = (of(&Styles::default(), "a"), of(&typed, "a"), of(&cached, "a"));
+        let stuck = StyleMark::stuck(typed.mark.as_ref());
+        assert_eq!(typed.wants(Some(&stuck)), Wanted::Impossible);
+        assert_eq!(cached.wants(Some(&stuck)), Wanted::Change(Retype::Keep), "no rule ever gave it a type");
+        assert_eq!(none.wants(Some(&stuck)), Wanted::Nothing);
+        assert_eq!(none.wants(Some(&StyleMark::stuck(None))), Wanted::Nothing);
+        assert_eq!(typed.wants(typed.mark.as_ref()), Wanted::Nothing);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{Action, Digests, Entry, Expect, Key, Readable, Reason, Retype, Side, StyleMark, Styles, Verb};
+use crate::model::{
+    Action, Digests, Entry, Expect, Key, Readable, Reason, Retype, Side, StyleMark, Styles, Verb, Wanted,
+};
 
 use super::{Decision, Triple};
 
@@ -42,10 +44,12 @@ pub enum Restyling {
     Do(Box<Action>),
     /// This, if a look shows that the object does not have it.
     IfDrifted(Box<Action>),
+    /// Nothing, because the object can't be changed: it is archived, or that was found out and told before.
+    Impossible,
 }
 
 /// Says so for one key. What is sent anyway gets its style with its content, and what goes, is not known or in an archive
-/// gets none.
+/// gets none. What can't be changed is tried again by a repair, unless it is seen to be archived.
 pub fn restyle(triple: &Triple, decision: &Decision, styling: &Styling) -> Restyling {
     let side = styling.side;
     let stays = match decision {
@@ -68,9 +72,7 @@ pub fn restyle(triple: &Triple, decision: &Decision, styling: &Styling) -> Resty
         | Decision::Kept
         | Decision::OutOfScope => false,
     };
-    let Some(entry) = triple.entry(side).filter(|entry| stays && entry.readable == Readable::Yes) else {
-        return Restyling::None;
-    };
+    let Some(entry) = triple.entry(side).filter(|_| stays) else { return Restyling::None };
     let base = triple.base.as_ref().filter(|base| *base.version(side) == entry.version);
     let ruled = styling.rules.of(&triple.key);
     let had = base.and_then(|base| base.marks.of(side));
@@ -88,10 +90,17 @@ pub fn restyle(triple: &Triple, decision: &Decision, styling: &Styling) -> Resty
             digests: known(triple, decision, entry),
         })
     };
-    match (ruled.differs(had), styling.trust) {
-        (Some(retype), _) => Restyling::Do(action(Reason::RulesSay, retype)),
-        (None, Trust::Nobody) if !ruled.style.is_empty() => Restyling::IfDrifted(action(Reason::Drifted, Retype::Keep)),
-        (None, Trust::Nobody | Trust::Memory) => Restyling::None,
+    let is_archived = entry.readable == Readable::Archived;
+    match (ruled.wants(had), styling.trust) {
+        (Wanted::Change(_) | Wanted::Impossible, _) if is_archived => Restyling::Impossible,
+        (Wanted::Impossible, Trust::Memory) => Restyling::Impossible,
+        (Wanted::Change(retype), _) if had.is_none() => Restyling::Do(action(Reason::NotKnown, retype)),
+        (Wanted::Change(retype), _) => Restyling::Do(action(Reason::RulesSay, retype)),
+        (Wanted::Impossible, Trust::Nobody) => Restyling::Do(action(Reason::NotKnown, Retype::Keep)),
+        (Wanted::Nothing, Trust::Nobody) if !is_archived && !ruled.style.is_empty() => {
+            Restyling::IfDrifted(action(Reason::Drifted, Retype::Keep))
+        }
+        (Wanted::Nothing, Trust::Nobody | Trust::Memory) => Restyling::None,
     }
 }
 
@@ -109,7 +118,7 @@ fn known(triple: &Triple, decision: &Decision, entry: &Entry) -> Digests {
 
 /// Whether an object that is known to have `had` waits for what the rules say.
 pub fn waits(styling: &Styling, key: &Key, had: Option<&StyleMark>) -> bool {
-    styling.rules.of(key).differs(had).is_some()
+    matches!(styling.rules.of(key).wants(had), Wanted::Change(_))
 }
 
 #[cfg(test)]
@@ -177,7 +186,7 @@ mod tests {
                 assert_eq!((action.side, &action.expect), (Side::Dest, &Expect::Version(seen)));
                 true
             }
-            Restyling::None => false,
+            Restyling::None | Restyling::Impossible => false,
             Restyling::IfDrifted(_) => panic!("nobody asked for a look"),
         };
         assert!(does(&triple("d", None), &Decision::InSync));
@@ -190,7 +199,16 @@ mod tests {
         assert!(does(&triple("d", None), &sends(Side::Source)), "what goes to the other side stays here");
         let mut archived = triple("d", None);
         archived.dest = Presence::Present(Entry { readable: Readable::Archived, ..entry("d") });
-        assert!(!does(&archived, &Decision::InSync));
+        assert_eq!(restyle(&archived, &Decision::InSync, &styling), Restyling::Impossible);
+        let known = triple("d", mark.clone());
+        archived.base = known.base;
+        assert_eq!(restyle(&archived, &Decision::InSync, &styling), Restyling::None, "it has it since before");
+        let stuck = triple("d", Some(StyleMark::stuck(mark.as_ref())));
+        assert_eq!(restyle(&stuck, &Decision::InSync, &styling), Restyling::Impossible);
+        let repair = Styling { trust: Trust::Nobody, ..styling.clone() };
+        assert!(matches!(restyle(&stuck, &Decision::InSync, &repair), Restyling::Do(_)), "a repair tries again");
+        let other = triple("e", Some(StyleMark::stuck(mark.as_ref())));
+        assert!(does(&other, &Decision::InSync), "it was another version that could not be changed");
     }
 
     #[test]
@@ -201,7 +219,7 @@ mod tests {
         let told = restyle(&triple("d", mark.clone()), &Decision::InSync, &styling);
         assert!(matches!(told, Restyling::IfDrifted(action) if action.reason == Reason::Drifted));
         let told = restyle(&triple("d", None), &Decision::InSync, &styling);
-        assert!(matches!(told, Restyling::Do(action) if action.reason == Reason::RulesSay));
+        assert!(matches!(told, Restyling::Do(action) if action.reason == Reason::NotKnown));
         let other = Triple { key: Key::new("a.txt").unwrap(), ..triple("d", None) };
         assert_eq!(restyle(&other, &Decision::InSync, &styling), Restyling::None);
     }

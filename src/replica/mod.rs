@@ -213,7 +213,8 @@ pub trait Replica: Send + Sync + std::fmt::Debug {
     /// are known of the content.
     ///
     /// # Errors
-    /// As [`Replica::copy`]; [`Cause::Unsupported`] where there is no such thing.
+    /// As [`Replica::copy`]; [`Cause::Unsupported`] where there is no such thing, or where this object can't be changed before its
+    /// content is or a person does something.
     async fn restyle(&self, key: &Key, _put: &Put<'_>, _retype: Retype) -> Result<Restyled, Error> {
         Err(no_styles(key, self.name()))
     }

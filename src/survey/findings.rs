@@ -15,6 +15,7 @@ pub(crate) struct Findings {
     pub(crate) in_sync: u64,
     pub(crate) extras: u64,
     pub(crate) kept: u64,
+    pub(crate) unstyled: u64,
     pub(crate) skipped: BTreeMap<SkipReason, u64>,
     /// Conflicts that the clocks of both sides decided.
     pub(crate) by_time: u64,
@@ -43,6 +44,7 @@ impl Findings {
             in_sync: 0,
             extras: 0,
             kept: 0,
+            unstyled: 0,
             skipped: BTreeMap::new(),
             by_time: 0,
             source_keys: 0,

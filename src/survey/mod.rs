@@ -115,6 +115,10 @@ impl Shared {
         }
         match restyling {
             Restyling::None => Ok(None),
+            Restyling::Impossible => {
+                findings.unstyled += 1;
+                Ok(None)
+            }
             Restyling::Do(action) => findings.plan.add(&action).map(|()| None),
             Restyling::IfDrifted(action) => Ok(Some(Message::Drift(action))),
         }

@@ -9,11 +9,11 @@ use crate::support::sandbox::{PREFIX, REMOTE, Ran, Sandbox, bytes};
 const MIB: usize = 1024 * 1024;
 
 /// A job with these rules below it.
-fn rules(sandbox: &Sandbox, rules: &str) {
+pub(crate) fn rules(sandbox: &Sandbox, rules: &str) {
     job(sandbox, "copy", rules);
 }
 
-fn job(sandbox: &Sandbox, mode: &str, rules: &str) {
+pub(crate) fn job(sandbox: &Sandbox, mode: &str, rules: &str) {
     let media = sandbox.path("media");
     let text = format!(
         "[remote.live]\ndsn = \"{REMOTE}\"\n[[job]]\nname = \"media\"\nsource = {media:?}\ndestination = \"live:\"\n\
@@ -22,28 +22,28 @@ fn job(sandbox: &Sandbox, mode: &str, rules: &str) {
     fs::write(sandbox.path("work/mediasync.toml"), text).unwrap();
 }
 
-fn rule(glob: &str, says: &str) -> String {
+pub(crate) fn rule(glob: &str, says: &str) -> String {
     format!("[[job.header]]\nmatch = \"{glob}\"\n{says}\n")
 }
 
-fn sync(sandbox: &Sandbox, more: &[&str]) -> Ran {
+pub(crate) fn sync(sandbox: &Sandbox, more: &[&str]) -> Ran {
     sandbox.run(&[&["sync"], more].concat())
 }
 
-fn stored(sandbox: &Sandbox, key: &str) -> StoredObject {
+pub(crate) fn stored(sandbox: &Sandbox, key: &str) -> StoredObject {
     sandbox.bucket.get(&format!("{PREFIX}{key}")).unwrap_or_else(|| panic!("no {key}"))
 }
 
-fn attributes(sandbox: &Sandbox, key: &str) -> Attributes {
+pub(crate) fn attributes(sandbox: &Sandbox, key: &str) -> Attributes {
     stored(sandbox, key).attributes
 }
 
-fn cached(sandbox: &Sandbox, key: &str) -> String {
+pub(crate) fn cached(sandbox: &Sandbox, key: &str) -> String {
     attributes(sandbox, key).cache_control.unwrap_or_default()
 }
 
 /// Neither a look at an object nor a change.
-fn idle(sandbox: &Sandbox) {
+pub(crate) fn idle(sandbox: &Sandbox) {
     sandbox.server.clear_log();
     let ran = sync(sandbox, &[]).exits(0);
     assert_eq!(sandbox.server.changing_requests().len(), 0, "{ran:?}");
@@ -54,14 +54,14 @@ fn idle(sandbox: &Sandbox) {
 }
 
 /// What was copied, but for our own objects.
-fn copied(sandbox: &Sandbox) -> Vec<String> {
+pub(crate) fn copied(sandbox: &Sandbox) -> Vec<String> {
     let mut keys = sandbox.requested("CopyObject");
     keys.retain(|key| !key.starts_with(".mediasync"));
     keys
 }
 
 /// Bytes of bodies that went to keys that are not our own.
-fn sent(sandbox: &Sandbox) -> u64 {
+pub(crate) fn sent(sandbox: &Sandbox) -> u64 {
     let log = sandbox.server.changing_requests();
     log.iter().filter(|entry| !entry.call.key.contains(".mediasync")).map(|entry| entry.bytes_in).sum()
 }

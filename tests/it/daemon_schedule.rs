@@ -261,3 +261,71 @@ fn a_mirror_that_halted_goes_on_at_its_next_time_once_the_live_side_is_restored(
     daemon.stop().exits(0);
     assert_eq!((told(&front, "halt").len(), told(&front, "recovery").len()), (1, 1));
 }
+
+/// Requests about the header rules of one object: none of them may come where nothing changed.
+fn looks(sandbox: &Sandbox) -> Vec<String> {
+    let log = sandbox.server.requests().into_iter();
+    let of_objects = ["HeadObject", "GetObjectAcl", "CopyObject", "PutObject", "GetObject"];
+    let asked =
+        log.filter(|entry| of_objects.contains(&entry.call.operation) && !entry.call.key.contains(".mediasync"));
+    asked.map(|entry| format!("{} {}", entry.call.operation, entry.call.key)).collect()
+}
+
+#[test]
+fn changed_header_rules_are_applied_by_a_reload_and_unchanged_ones_ask_nothing() {
+    let sandbox = filled();
+    let ruled = |cache: &str| {
+        let text = job(&sandbox, "media", "env:DEFAULT_STORAGE_DSN", "watch = true\nevery = \"2s\"");
+        sandbox.configure_as(&format!("{text}[[job.header]]\nmatch = \"*\"\ncache_control = \"{cache}\"\n"));
+    };
+    let cached = |key: &str| sandbox.bucket.get(&format!("site/{key}")).unwrap().attributes.cache_control;
+    ruled("max-age=1");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    assert_eq!(cached("kept.jpg").as_deref(), Some("max-age=1"), "what it sends has them");
+    let cycles = |job: &Value| job["totals"]["cycles_both"].as_u64().unwrap();
+    let two_more = |daemon: &mut super::support::daemon::Daemon<'_>| {
+        let begun = cycles(&daemon.until_idle());
+        daemon.until("two more looks at all", |job| cycles(job) >= begun + 2);
+    };
+    sandbox.server.clear_log();
+    two_more(&mut daemon);
+    assert_eq!(looks(&sandbox), Vec::<String>::new(), "unchanged rules, unchanged objects");
+    // The same rules once more.
+    daemon.signal(Signal::HUP);
+    two_more(&mut daemon);
+    assert_eq!(looks(&sandbox), Vec::<String>::new());
+    ruled("max-age=2");
+    daemon.signal(Signal::HUP);
+    let keys = ["edited.jpg", "kept.jpg", "removed.jpg"];
+    daemon.wait_for("all have what the new rules say", || {
+        keys.iter().all(|key| cached(key).as_deref() == Some("max-age=2"))
+    });
+    daemon.until_idle();
+    let made = |operation: &str| looks(&sandbox).iter().filter(|made| made.starts_with(operation)).count();
+    assert_eq!((made("HeadObject"), made("CopyObject"), made("PutObject"), made("GetObject ")), (3, 3, 0, 0));
+    sandbox.server.clear_log();
+    two_more(&mut daemon);
+    assert_eq!(looks(&sandbox), Vec::<String>::new(), "once is enough");
+    daemon.stop().exits(0);
+    sandbox.assert_equal();
+}
+
+#[test]
+fn a_watched_job_without_a_schedule_takes_new_header_rules_too() {
+    let sandbox = filled();
+    let ruled = |cache: &str| {
+        let text = job(&sandbox, "media", "env:DEFAULT_STORAGE_DSN", "watch = true");
+        sandbox.configure_as(&format!("{text}[[job.header]]\nmatch = \"*\"\ncache_control = \"{cache}\"\n"));
+    };
+    ruled("max-age=1");
+    let mut daemon = sandbox.daemon();
+    daemon.until_equal();
+    ruled("max-age=2");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for("it has what the new rules say", || {
+        let object = sandbox.bucket.get("site/kept.jpg").unwrap();
+        object.attributes.cache_control.as_deref() == Some("max-age=2")
+    });
+    daemon.stop().exits(0);
+}

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use mediasync::model::Key;
-use mediasync::plan::{Budget, Limit, Mode, OnConflict};
+use mediasync::model::{Key, Style, StyleRule, Styles};
+use mediasync::plan::{Budget, Limit, Mode, OnConflict, Styling};
 use mediasync::replica::memory::{DEATH, Fault, Memory};
 use mediasync::replica::{Cause, Error};
 use mediasync::sync::Ending;
@@ -37,6 +38,8 @@ enum Edit {
     ForeignWrite(Key, Bytes),
     ForeignRemove(Key),
     LoseManifest,
+    /// Other header rules, or none (0).
+    Rules(u8),
 }
 
 fn any_edit() -> impl Strategy<Value = Edit> {
@@ -48,6 +51,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         2 => (any_key(), any_content()).prop_map(|(k, c)| Edit::ForeignWrite(k, c)),
         1 => any_key().prop_map(Edit::ForeignRemove),
         1 => Just(Edit::LoseManifest),
+        2 => (0..3_u8).prop_map(Edit::Rules),
     ]
 }
 
@@ -88,6 +92,14 @@ pub(crate) fn trouble_at(replica: &Memory, trouble: Trouble) {
             _ => Fault::None,
         }
     });
+}
+
+/// Header rules for some of the keys.
+pub(crate) fn styling(which: u8) -> Styling {
+    let style = Style { cache_control: Some(format!("max-age={which}")), ..Style::default() };
+    let rule = |glob: &str| StyleRule { glob: glob.to_owned(), style: style.clone() };
+    let rules: Vec<StyleRule> = ["a*", "b/"].into_iter().map(rule).filter(|_| which > 0).collect();
+    Styling { rules: Arc::new(Styles::new(&rules).unwrap()), ..Styling::default() }
 }
 
 struct World {
@@ -137,6 +149,7 @@ impl World {
                 dest.remove(key);
                 self.foreign.remove(key);
             }
+            Edit::Rules(which) => self.bench.styling = styling(*which),
             Edit::LoseManifest => {
                 // Without a base, everything at the destination may be somebody else's.
                 self.bench.forget_manifest();
@@ -192,7 +205,13 @@ impl World {
             all.retain(|key, _| !self.foreign.contains_key(key) && !self.unclear.contains(key));
             all
         };
-        assert_eq!(ours(self.bench.source.contents()), ours(self.bench.dest.contents()), "{:?}", self.bench.heard());
+        let agreed = ours(self.bench.dest.contents());
+        assert_eq!(ours(self.bench.source.contents()), agreed, "{:?}", self.bench.heard());
+        for key in agreed.into_keys() {
+            let (ruled, has) = (self.bench.styling.rules.of(&key), self.bench.dest.attributes(&key));
+            let (said, has) = (&ruled.style.cache_control, has.and_then(|attributes| attributes.cache_control));
+            assert!(said.is_none() || *said == has, "{key} has {has:?} and not {said:?}");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use mediasync::replica::memory::{DEATH, Memory};
 use mediasync::sync::Ending;
 use proptest::prelude::*;
 
-use crate::model::{Trouble, any_key, any_trouble, cases, trouble_at};
+use crate::model::{Trouble, any_key, any_trouble, cases, styling, trouble_at};
 use crate::support::bench::{Bench, key};
 
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ enum Edit {
 enum Step {
     At(Where, Edit),
     LoseManifest,
+    /// Other header rules, or none (0).
+    Rules(u8),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +60,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => (any_where(), edit).prop_map(|(at, edit)| Step::At(at, edit)),
         1 => Just(Step::LoseManifest),
+        2 => (0..3_u8).prop_map(Step::Rules),
     ]
 }
 
@@ -87,6 +90,7 @@ impl World {
     fn step(&mut self, step: &Step) {
         match step {
             Step::LoseManifest => self.bench.forget_manifest(),
+            Step::Rules(which) => self.bench.styling = styling(*which),
             Step::At(at, edit) => {
                 let side = match at {
                     Where::Left => self.bench.source.clone(),

@@ -91,6 +91,7 @@ fn reason(action: &Action) -> String {
         (Reason::GoneOnBothSides, _) => "gone on both sides".into(),
         (Reason::OutOfScope, _) => "out of scope".into(),
         (Reason::RulesSay, _) => "header rules".into(),
+        (Reason::NotKnown, _) => "header rules, if a look shows that it lacks something".into(),
         (Reason::Drifted, _) => "not as the header rules say".into(),
         (Reason::AsRuled, _) => "as the header rules say, not changed".into(),
     }
@@ -193,6 +194,19 @@ fn put_off(counts: &Counts) -> String {
     if parts.is_empty() { String::new() } else { format!(" It would {}.", parts.join(", ")) }
 }
 
+/// What header rules did not change.
+fn of_rules(counts: &Counts, unstyled: u64) -> Vec<String> {
+    let mut lines = Vec::new();
+    if counts.as_ruled > 0 {
+        lines.push(format!("As the header rules say already: {}", files(counts.as_ruled)));
+    }
+    if unstyled > 0 {
+        let what = "archived, or told before; --repair tries again";
+        lines.push(format!("The header rules can't be applied to: {} ({what})", files(unstyled)));
+    }
+    lines
+}
+
 /// The totals of a run.
 pub fn summary(totals: &Totals<'_>) -> String {
     let Totals { report, stage, made, needed, took } = totals;
@@ -238,9 +252,7 @@ pub fn summary(totals: &Totals<'_>) -> String {
     if report.in_sync > 0 {
         lines.push(format!("Already equal: {}", files(report.in_sync)));
     }
-    if counts.as_ruled > 0 {
-        lines.push(format!("As the header rules say already: {}", files(counts.as_ruled)));
-    }
+    lines.extend(of_rules(counts, report.unstyled));
     if counts.records > 0 {
         lines.push(format!("Only recorded: {}", files(counts.records)));
     }

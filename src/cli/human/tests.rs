@@ -84,6 +84,7 @@ fn the_totals_of_a_dry_run() {
         overwrites: 1,
         copies: 2,
         restyles: 0,
+        to_look: 0,
         as_ruled: 0,
         deletes: 7,
         rename_deletes: 2,

@@ -22,7 +22,7 @@ use super::resolve::{JobTask, Task, Unready, Wish};
 use super::setup::Setup;
 use super::shell;
 use super::teller::{About, Halted, Teller};
-use super::totals::{Totals, needed};
+use super::totals::{Service, Totals, needed};
 use super::wire::{Purpose, Session, pair};
 use crate::apply;
 use crate::lease::{Claim, Foreign};
@@ -258,8 +258,10 @@ fn about(task: &Task, setup: &Setup) -> About {
 
 fn totals<'a>(task: &Task, session: &Session, report: &'a Report, stage: Stage) -> Totals<'a> {
     let needed = match (stage, &task.dest.location) {
-        (Stage::Planned, Location::S3(_)) => needed(&report.planned.without(&report.planned_at_source), 1_000),
-        (Stage::Planned, Location::Azure(_)) => needed(&report.planned.without(&report.planned_at_source), 1),
+        (Stage::Planned, Location::S3(_)) => needed(&report.planned.without(&report.planned_at_source), Service::S3),
+        (Stage::Planned, Location::Azure(_)) => {
+            needed(&report.planned.without(&report.planned_at_source), Service::Azure)
+        }
         _ => Vec::new(),
     };
     Totals { made: session.requests(), needed, ..Totals::of(report, stage) }

@@ -50,14 +50,14 @@ impl Inner {
         }
         let mut entry = entry_of(blob, &facts)?;
         if entry.readable == Readable::Archived {
-            return Err(archived(blob));
+            return Err(Error { cause: Cause::Unsupported, ..archived(blob) });
         }
         // Each change gives another ETag: a killed run must be able to tell that the content is the same.
         let blake3 = put.digests.get(DigestKind::Blake3);
         if entry.digests.is_empty() && blake3.is_none() {
             let message =
                 format!("{}: nothing would tell its content after a change, so its headers stay", shown(blob));
-            return Err(Error::new(Cause::Refused, message).hint("store it again, then it has a digest"));
+            return Err(Error::new(Cause::Unsupported, message).hint("store it again, then it has a digest"));
         }
         let mut wanted = Dress {
             attributes: facts.attributes.clone(),

@@ -14,7 +14,7 @@ use super::names::{copy_source, in_query, quoted};
 use super::ops::Op;
 use super::put::raced;
 use super::sender::{Ack, Condition};
-use crate::model::{DigestKind, Entry, Key, Version};
+use crate::model::{DigestKind, Entry, Key, Retype, Version};
 use crate::replica::concurrent::each;
 use crate::replica::retry::{Patience, repeat};
 use crate::replica::{Ability, Cause, Error, Put, Upload};
@@ -95,12 +95,22 @@ impl Inner {
             self.must_be(target, put.expect).await?;
         }
         let condition = self.condition(put.expect, ability);
-        let ack = if found.size > LARGEST {
+        let ack = if found.size > self.largest_copy {
+            headers.tagging = self.tags_of(from, &head).await?;
             self.copy_parts(&source, to, target, &mut headers, put).await?
         } else {
-            let ack = self.copy_whole(&source, target, &mut headers, &condition, MetadataDirective::Replace).await?;
+            let is_checked = self.ability(|probe| probe.checked_source) == Ability::Proven;
+            let directive = if is_checked { MetadataDirective::Replace } else { MetadataDirective::Copy };
+            let ack = self.copy_whole(&source, target, &mut headers, &condition, directive).await?;
+            self.still_has(&source).await?;
             // Content that was being sent before there was something to copy.
             self.drop_earlier(to, target, put.journal).await?;
+            // All was taken along as it is, so that no digest comes to stand beside other content.
+            if !is_checked {
+                let by_name = head.content_type() == Some(content_type(from));
+                let retype = if by_name { Retype::ByName } else { Retype::Keep };
+                return self.dress_late(to, target, &ack, put, retype).await;
+            }
             ack
         };
         let mut entry = self.stored(target, found.size, &ack, put).await?;
@@ -155,6 +165,9 @@ impl Inner {
         if failure.is_not_implemented() {
             self.learn(|probe| probe.copy = Ability::Missing);
         }
+        if failure.is(&["InvalidObjectState"]) {
+            return Error { cause: Cause::Unsupported, ..self.write_error(failure, Op::CopyObject, target) };
+        }
         // NotFound: the source went away between the look and the copy.
         self.write_error(failure, Op::CopyObject, target)
     }
@@ -173,7 +186,7 @@ impl Inner {
             self.discard(target, &earlier).await?;
             put.journal.done(to)?;
         }
-        let size = self.part_size(source.size).max(PART);
+        let size = self.part_size(source.size).max(PART.min(self.largest_copy));
         let mut upload = Upload {
             key: to.clone(),
             intended_ns: self.wire.clock().now_ns(),

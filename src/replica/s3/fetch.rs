@@ -14,7 +14,7 @@ use aws_sdk_s3::types::MetadataDirective;
 
 use super::Inner;
 use super::carried::attributes_of_head;
-use super::copy::{LARGEST, Source, Whose};
+use super::copy::{Source, Whose};
 use super::error::Failure;
 use super::metadata::{Facts, OF_CONTENT};
 use super::names::{shown, unquoted};
@@ -56,7 +56,7 @@ impl Inner {
     /// See [`crate::replica::Replica::origin_seen`]: a copy in one request takes all along, and is pinned to its version.
     pub(super) async fn origin_seen(&self, object: &str, entry: &Entry) -> Result<Origin, Error> {
         let is_pin = self.ability(|probe| probe.same_etags) != Ability::Missing;
-        if entry.size > LARGEST || !is_pin || entry.readable != Readable::Yes {
+        if entry.size > self.largest_copy || !is_pin || entry.readable != Readable::Yes {
             return self.origin(object, &entry.version).await;
         }
         Ok(Origin {
@@ -99,7 +99,7 @@ impl Inner {
             version: None,
             size: origin.entry.size,
         };
-        let ack = if source.size > LARGEST {
+        let ack = if source.size > self.largest_copy {
             self.copy_parts(&source, to, target, &mut headers, &put).await?
         } else {
             let is_checked = self.ability(|probe| probe.checked_source) == Ability::Proven;
@@ -111,7 +111,7 @@ impl Inner {
             self.drop_earlier(to, target, put.journal).await?;
             // All was taken along as it is, so that no digest comes to stand beside other content.
             if is_styled && !replaces {
-                return self.dress_late(to, target, &ack, &put).await;
+                return self.dress_late(to, target, &ack, &put, Retype::Keep).await;
             }
             ack
         };
@@ -119,23 +119,35 @@ impl Inner {
     }
 
     /// What was copied as it was gets what rules say.
-    async fn dress_late(&self, to: &Key, target: &str, ack: &Ack, put: &Put<'_>) -> Result<Entry, Error> {
-        let entry = self.stored(target, 0, ack, put).await?;
-        let expect = Expect::Version(entry.version);
-        match self.restyle(to, target, &Put { expect: &expect, attributes: None, ..*put }, Retype::Keep).await? {
-            Restyled::Done(entry) => Ok(entry),
-            Restyled::AsRuled => self.look_up(target).await?.ok_or_else(|| gone(target)),
+    pub(super) async fn dress_late(
+        &self,
+        to: &Key,
+        target: &str,
+        ack: &Ack,
+        put: &Put<'_>,
+        retype: Retype,
+    ) -> Result<Entry, Error> {
+        let (entry, nothing) = (self.stored(target, 0, ack, put).await?, Style::default());
+        let (expect, style) = (Expect::Version(entry.version), put.style.unwrap_or(&nothing));
+        let put = Put { expect: &expect, attributes: None, style: Some(style), ..*put };
+        match self.restyle(to, target, &put, retype).await {
+            Ok(Restyled::Done(entry)) => Ok(entry),
+            Ok(Restyled::AsRuled) => self.look_up(target).await?.ok_or_else(|| gone(target)),
+            // What was copied is there, as it was.
+            Err(error) if error.cause == Cause::Unsupported => self.look_up(target).await?.ok_or_else(|| gone(target)),
+            Err(error) => Err(error),
         }
     }
 
     /// Where the server does not check the version of a copy's source: looks whether it is still the one that was seen.
     pub(super) async fn still_has(&self, source: &Source<'_>) -> Result<(), Error> {
-        if source.whose == Whose::Ours || self.ability(|probe| probe.checked_source) == Ability::Proven {
+        if self.ability(|probe| probe.checked_source) == Ability::Proven {
             return Ok(());
         }
-        let answer = self
-            .wire
-            .send(Op::HeadObject, 0, |client| client.head_object().bucket(source.bucket).key(source.object).send());
+        let version = source.version.map(str::to_owned);
+        let answer = self.wire.send(Op::HeadObject, 0, |client| {
+            client.head_object().bucket(source.bucket).key(source.object).set_version_id(version.clone()).send()
+        });
         match answer.await {
             Ok(head) if head.e_tag().map(unquoted) == Some(source.etag) => Ok(()),
             Ok(_) => Err(changed(source.object)),

@@ -111,6 +111,8 @@ struct Inner {
     checksums_off: AtomicBool,
     /// Whether ETags that look like an MD5 were seen to be one.
     md5_etags: Mutex<Ability>,
+    /// Bytes of an object that is copied in one request, at most.
+    largest_copy: u64,
     /// For bodies that are read.
     shelf: Shelf,
     notices: Notices,
@@ -145,11 +147,21 @@ impl S3 {
             neighbour_asked: AtomicBool::new(false),
             checksums_off: AtomicBool::new(false),
             md5_etags: Mutex::default(),
+            largest_copy: copy::LARGEST,
             shelf: Shelf::default(),
             notices: Notices::default(),
             leftovers: Leftovers::default(),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The same that copies nothing larger than this in one request, for a server that takes less than S3. Before its first use.
+    #[must_use]
+    pub fn copying_at_most(mut self, bytes: u64) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.largest_copy = bytes;
+        }
+        self
     }
 
     /// What is known about the server; keep it for the next run.

@@ -6,13 +6,16 @@ use aws_sdk_s3::types::{MetadataDirective, ObjectCannedAcl, StorageClass};
 
 use super::Inner;
 use super::carried::attributes_of_head;
-use super::copy::{LARGEST, Source, Whose, copied_headers};
+use super::copy::{Source, Whose, copied_headers};
 use super::keep::{Acl, Headers};
-use super::metadata::{Facts, WAS, content_type};
+use super::metadata::{Facts, OF_CONTENT, WAS, content_type};
 use super::names::{shown, unquoted};
 use super::put::raced;
-use crate::model::{DigestKind, Digests, Entry, Expect, Key, Readable, Retype, Style, Version};
+use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Key, Readable, Retype, Style, Version};
 use crate::replica::{Ability, Cause, Error, Put, Restyled};
+
+/// The way out of an archive.
+const RESTORE: &str = "restore it first, then: sync JOB --repair";
 
 /// What is there.
 struct Seen {
@@ -86,9 +89,13 @@ impl Inner {
         }
         if seen.entry.readable == Readable::Archived {
             let message = format!("{}: the content is in an archive tier, so its headers stay", shown(object));
-            return Err(Error::new(Cause::Refused, message).hint("restore the object first"));
+            return Err(Error::new(Cause::Unsupported, message).hint(RESTORE));
         }
         let Seen { head, acl, entry } = &seen;
+        let is_checked = self.checks_restyles(object, entry)?;
+        if !is_checked {
+            self.tell_unchecked_copies(Ability::Missing);
+        }
         let mut headers = copied_headers((object, object), head, acl.clone(), put);
         self.dress(&mut headers, put);
         if retype == Retype::ByName && style.content_type.is_none() {
@@ -98,20 +105,61 @@ impl Inner {
         if !headers.metadata.contains_key(super::metadata::BLAKE3) {
             headers.metadata.insert(WAS.to_owned(), version.as_str().to_owned());
         }
+        // What may be somebody else's by then must get no digest of ours: the ETag tells its content.
+        if !is_checked {
+            headers.metadata.retain(|name, _| !OF_CONTENT.contains(&name.as_str()));
+        }
         let etag = Facts::of_head(head).etag.map(unquoted).unwrap_or_default();
         let (bucket, size) = (self.wire.bucket(), entry.size);
         let source = Source { whose: Whose::Ours, bucket, object, version: None, etag, size };
-        let ack = if size > LARGEST {
-            self.copy_parts(&source, key, object, &mut headers, put).await?
+        let ack = if size > self.largest_copy {
+            // A copy in one request takes them along.
+            headers.tagging = self.tags_of(object, head).await?;
+            self.copy_parts(&source, key, object, &mut headers, put).await
         } else {
-            let ability = self.ability(|probe| probe.conditional_copy);
-            self.tell_unchecked_copies(ability);
-            let condition = self.condition(put.expect, ability);
-            self.copy_whole(&source, object, &mut headers, &condition, MetadataDirective::Replace).await?
+            let condition = self.condition(put.expect, self.ability(|probe| probe.conditional_copy));
+            self.copy_whole(&source, object, &mut headers, &condition, MetadataDirective::Replace).await
         };
+        let ack = ack.map_err(|error| of_restyle(object, error))?;
+        if !is_checked && ack.etag != etag {
+            return Err(raced(object, "was changed by somebody else"));
+        }
         let mut stored = self.stored(object, size, &ack, put).await?;
         stored.digests.merge(&of_content(&entry.digests));
         Ok(Restyled::Done(stored))
+    }
+
+    /// Whether the server checks that a copy of an object onto itself, or the end of one in parts, meets the version that was
+    /// seen.
+    ///
+    /// # Errors
+    /// [`Cause::Unsupported`] where it does not and its answer would not tell either which content it copied.
+    fn checks_restyles(&self, object: &str, entry: &Entry) -> Result<bool, Error> {
+        let checks = |ability| ability == Ability::Proven;
+        let same_etags = self.ability(|probe| probe.same_etags) != Ability::Missing;
+        let in_parts = entry.size > self.largest_copy;
+        let of_target = if in_parts {
+            self.ability(|probe| probe.conditional_put)
+        } else {
+            self.ability(|probe| probe.conditional_copy)
+        };
+        let by_source = !in_parts && checks(self.ability(|probe| probe.checked_source));
+        if by_source || (checks(of_target) && same_etags) {
+            return Ok(true);
+        }
+        // A copy of the same content has the same ETag then.
+        let is_told = !in_parts
+            && same_etags
+            && Digest::from_etag(entry.version.as_str()).is_some_and(|etag| etag.kind == DigestKind::EtagMd5);
+        if is_told {
+            return Ok(false);
+        }
+        let message = format!(
+            "{}: {} does not check the version of what it copies, and nothing would tell whether that was still this              content, so its headers stay",
+            shown(object),
+            self.name
+        );
+        Err(Error::new(Cause::Unsupported, message).hint("they change when the content does"))
     }
 
     /// What is there, if it is what is expected.
@@ -142,6 +190,14 @@ impl Inner {
             && style.content_type.is_none()
             && seen.head.content_type() != Some(content_type(object));
         attributes_of_head(&seen.head).lacks(style) || class_differs || acl_differs || mistyped
+    }
+}
+
+/// Source and target of such a copy are one: whichever was found to be another one, somebody else was faster.
+fn of_restyle(object: &str, error: Error) -> Error {
+    match error.cause {
+        Cause::Precondition | Cause::Changed => raced(object, "was changed by somebody else"),
+        _ => error,
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use super::copy::{LARGEST, Source, Whose};
+use super::copy::{Source, Whose};
 use super::error::Failure;
 use super::keep::{Acl, Grants, Headers, acl_from};
 use super::list::{From, Next};
@@ -174,7 +174,7 @@ impl Inner {
         goal: Goal<'_>,
     ) -> Result<Ack, Error> {
         let Goal { to, target, expect, condition, journal } = goal;
-        if source.size <= LARGEST {
+        if source.size <= self.largest_copy {
             return self.copy_whole(source, target, headers, &condition, MetadataDirective::Replace).await;
         }
         if source.version.is_none() {
