@@ -15,7 +15,8 @@ use super::place::World;
 use super::resolve::{self, Task};
 use super::setup::{Setup, shown};
 use super::wire;
-use crate::manifest::{Lock, Pair};
+use crate::manifest::{Lock, Manifest, Pair};
+use crate::model::Side;
 use crate::plan::Mode;
 
 /// The file's name, in the pair's directory.
@@ -84,6 +85,22 @@ pub fn remember(state_dir: &Path, known: &Known) -> Result<(), Failure> {
 /// Whether a pair was ever written down.
 pub fn is_known(state_dir: &Path, pair: &Pair) -> bool {
     pair.dir(state_dir).join(FILE).exists()
+}
+
+/// What was found out about a server at the first contact of any pair that has a place of which `fits` is true.
+pub fn probe_of(state_dir: &Path, fits: impl Fn(&str) -> bool) -> Option<String> {
+    known(state_dir).iter().find_map(|known| {
+        let side = if fits(&known.source) {
+            Side::Source
+        } else if fits(&known.dest) {
+            Side::Dest
+        } else {
+            return None;
+        };
+        let pair = known.pair();
+        let orientation = pair.orientation(&known.source);
+        Manifest::open_read_only(state_dir, &pair, orientation).ok()??.probe(side).ok()?
+    })
 }
 
 /// All pairs of a state directory, by directory name. What can't be read is left out: it is only told, never acted on.

@@ -15,7 +15,7 @@ use crate::model::Symlinks;
 use crate::replica::access::Access;
 use crate::replica::azure;
 use crate::replica::local::Parents;
-use crate::replica::s3::{Addressing, Credentials};
+use crate::replica::s3::{Addressing, Credentials, Variables};
 use crate::secret::Secret;
 
 /// The world outside, as far as it decides what is meant.
@@ -360,7 +360,8 @@ fn azure_credentials(url: &RemoteUrl, world: World<'_>) -> Result<Option<azure::
 
 fn credentials(url: &RemoteUrl, world: World<'_>) -> Result<Option<Credentials>, UsageError> {
     let Some((access_key, secret)) = &url.keys else {
-        return Ok(url.profile.clone().map(|profile| Credentials::Chain { profile: Some(profile) }));
+        let named = |profile| Credentials::Chain { profile: Some(profile), variables: Variables::default() };
+        return Ok(url.profile.clone().map(named));
     };
     let value = |text: &str| value(text, world);
     Ok(Some(Credentials::Static {

@@ -8,6 +8,7 @@ use super::exit::{self, Exit};
 use super::failure::Failure;
 use super::interrupt::or_interrupted;
 use super::output::Output;
+use super::pairs;
 use super::place::{End, World};
 use super::setup::Setup;
 use super::shell;
@@ -21,6 +22,7 @@ use crate::replica::Contact;
 
 use crate::replica::access::Access;
 use crate::replica::browse::Depth;
+use crate::replica::s3::{PUBLIC_BY_BUCKET, Probe, S3Address};
 use crate::transport::Reason;
 
 /// `url LOCATION`.
@@ -79,7 +81,7 @@ pub async fn url(args: &Url, setup: &Setup, world: World<'_>) -> Result<Exit, Fa
         match (args.sign, args.check) {
             (Some(time), _) => Box::pin(signed(above, key, time, output)).await,
             (None, true) => Box::pin(readable(public(&spot)?, &args.place)).await,
-            (None, false) => plain(&spot, output),
+            (None, false) => plain(&spot, setup),
         }
     };
     let url = or_interrupted(work).await??;
@@ -154,16 +156,32 @@ fn unanswered(reason: Reason) -> &'static str {
     }
 }
 
-fn plain(spot: &Spot, output: &Output) -> Result<String, Failure> {
-    let url = public(spot)?;
+fn plain(spot: &Spot, setup: &Setup) -> Result<String, Failure> {
+    let (url, output) = (public(spot)?, &*setup.output);
     let may_be_private = match &spot.whole.location {
         Location::Local(_) => false,
         Location::S3(address) => !address.acl.as_deref().is_some_and(|acl| acl.starts_with("public-")),
         Location::Azure(_) => true,
     };
+    if let Location::S3(address) = &spot.whole.location
+        && let Some(acl) = address.acl.as_deref().filter(|acl| acl.starts_with("public-"))
+        && let Some(found) = address.without_effect(acl, met(address, setup).as_ref())
+    {
+        output.say(&format!("note: {found}. {PUBLIC_BY_BUCKET}; --sign 1h always works"));
+    }
     if may_be_private {
         output
             .say("note: whether everybody may read it is up to the service, and was not asked; --sign 1h always works");
     }
     Ok(url)
+}
+
+/// What runs found out about the server of a place that holds the file.
+fn met(address: &S3Address, setup: &Setup) -> Option<Probe> {
+    let file = address.canonical();
+    let holds = |known: &str| {
+        let rest = file.strip_prefix(known);
+        rest.is_some_and(|rest| known.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+    };
+    serde_json::from_str(&pairs::probe_of(&setup.state_dir, holds)?).ok()
 }

@@ -7,7 +7,7 @@ use super::{Found, Location, Origin, Parsed, Surroundings, TextAt, UsageError, s
 use crate::dsn::{self, Dsn, Fault, Place, escape_warning, is_variable, query_pairs};
 use crate::replica::s3::bucket::{Naming, check_bucket, clean_prefix, join_prefix};
 use crate::replica::s3::endpoint;
-use crate::replica::s3::{Addressing, Credentials, S3Address};
+use crate::replica::s3::{Addressing, Credentials, S3Address, Variables};
 
 /// Reads what the user typed.
 ///
@@ -324,7 +324,7 @@ fn bucket(text: &str, around: &Surroundings<'_>) -> Result<Parsed, UsageError> {
         endpoint,
         region,
         addressing,
-        credentials: Credentials::Chain { profile: None },
+        credentials: Credentials::Chain { profile: None, variables: Variables::of(around.variable) },
         acl: None,
         public_url: None,
         said: Box::default(),

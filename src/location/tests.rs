@@ -142,7 +142,10 @@ fn plain_bucket_urls_are_taken_literally() {
         let address = s3_of(&parsed);
         assert_eq!((address.bucket.as_str(), address.prefix.as_str()), ("bucket", prefix), "{text}");
         assert_eq!((&address.endpoint, &address.region, &address.acl), (&None, &None, &None));
-        assert_eq!(address.credentials, Credentials::Chain { profile: None });
+        assert_eq!(
+            address.credentials,
+            Credentials::Chain { profile: None, variables: crate::replica::s3::Variables::default() }
+        );
         assert_eq!(parsed.warnings.len(), warnings, "{text}");
         assert_eq!(parsed.spelled(), Some(text));
         assert_eq!(parsed.canonical(), format!("s3://aws/bucket/{prefix}"));

@@ -157,6 +157,9 @@ fn a_lost_answer_is_no_change_of_somebody_else() {
 
 #[test]
 fn mistakes_are_told_with_what_to_write() {
+    let usage = ["mediasync cors set [OPTIONS] --allow-origin <ORIGIN> <LOCATION>", "--file <FILE> <LOCATION>"];
+    cors(&Sandbox::new(), &["set", "--help"]).exits(0).says(&usage);
+    cors(&Sandbox::new(), &["set", "live:"]).exits(2).says(&usage);
     let sandbox = Sandbox::new();
     let media = sandbox.path("media");
     cors(&sandbox, &["get", media.to_str().unwrap()]).exits(2).says(&["is a directory"]);

@@ -305,6 +305,48 @@ fn a_push_says_in_one_line_what_is_wrong_and_what_to_do() {
     }
 }
 
+/// Neither the direction nor a job makes another sentence of it.
+#[test]
+fn pulls_and_jobs_say_in_one_line_what_is_wrong_and_what_to_do() {
+    let server = Sandbox::new();
+    let right = server.dsn(&format!("endpoint={}", server.server.endpoint()));
+    let host = server.server.endpoint().replace("http://", "");
+    let denied = |operation| Some(Rule::new(operation, Effect::Status(403, "AccessDenied")));
+    let region = Some(Rule::new("ListObjectsV2", Effect::BareRedirect));
+    for (dsn, fault, code, says) in [
+        (right.replace("knows@", "knows-not@"), None, 1, "secret key"),
+        (right.replace("AKIA", "BKIA"), None, 1, "access key"),
+        (right.replace("@media/", "@no-such-bucket/"), None, 1, "bucket name"),
+        (server.dsn(&format!("endpoint={host}")), None, 2, "https:// or http://"),
+        (right.clone(), region, 1, "region"),
+        (right.clone(), denied("ListObjectsV2"), 1, "Allow s3:ListBucket on bucket media"),
+        (right.clone(), denied("GetObject"), 1, "Allow s3:GetObject on bucket media"),
+    ] {
+        server.server.faults(|faults| {
+            faults.clear();
+            if let Some(rule) = fault {
+                faults.add(rule);
+            }
+        });
+        let mut one = Sandbox::with(&[("a.jpg", "a")]);
+        one.env("DEFAULT_STORAGE_DSN", &dsn);
+        let media = one.path("media");
+        one.configure_as(&format!(
+            "[[job]]\nname = \"m\"\nsource = {media:?}\ndestination = \"{REMOTE}\"\nmode = \"two-way\"\n"
+        ));
+        for ran in [one.pull(&[]), one.by_config(&["sync", "m"]), one.push(&["--dry-run"])] {
+            let ran = ran.exits(code).never_says("only/this/server");
+            let lines = |start: &str| ran.stderr.lines().filter(|line| line.starts_with(start)).count();
+            assert_eq!((lines("error: "), lines("  hint: ")), (1, 1), "{ran:?}");
+            assert!(ran.stderr.contains(says), "{says}: {ran:?}");
+        }
+    }
+    // What only a write shows.
+    let one = Sandbox::with(&[("a.jpg", "a")]);
+    refuse(&one, "PutObject");
+    one.push(&[]).exits(1).says(&["Allow s3:PutObject on bucket media"]);
+}
+
 #[test]
 fn a_configuration_with_mistakes_is_what_there_is_to_tell() {
     let sandbox = Sandbox::new();

@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 
 use crate::support::s3::{Acls, Conditional, Effect, Region, Rule, Support};
-use crate::support::sandbox::{BUCKET, PREFIX, Ran, Sandbox, bytes};
+use crate::support::sandbox::{BUCKET, PREFIX, REMOTE, Ran, Sandbox, bytes};
 
 fn fail(sandbox: &Sandbox, operation: &'static str, key: &str, effect: Effect, times: usize) {
     sandbox.server.faults(|faults| faults.add(Rule::new(operation, effect).key(key).times(times)));
@@ -229,6 +229,56 @@ fn a_bucket_that_refuses_acls_is_told_once_and_filled() {
     }
 }
 
+/// Of each server without ACLs that have an effect: what is said by a run, a dry run, `doctor` and `url` is the same.
+#[test]
+fn a_server_that_ignores_acls_is_told_alike_everywhere() {
+    let way_out = "let the bucket's policy allow it";
+    for (acls, says) in [(Acls::Unheard, "ignores the ACLs of uploads"), (Acls::Ignored, "has no object ACLs")] {
+        let sandbox = small();
+        sandbox.write("large.bin", bytes(1, 9 * 1024 * 1024));
+        sandbox.server.quirks(|quirks| quirks.acls = acls);
+        // The first run finds it out, by one question about one of its objects.
+        let ran = sandbox.push(&[]).exits(0).says(&[says, "public-read", way_out]);
+        assert_eq!(ran.stderr.matches(says).count(), 1, "{ran:?}");
+        let asked = || sandbox.requested("GetObjectAcl").into_iter().filter(|key| !key.contains(".mediasync")).count();
+        assert_eq!(asked(), usize::from(acls == Acls::Unheard));
+        // The next one knows it.
+        sandbox.write("new.txt", "new");
+        let ran = sandbox.push(&["--dry-run"]).exits(0).says(&[says, way_out]).never_says("everybody may read them");
+        assert_eq!(ran.stderr.matches(says).count(), 1, "{ran:?}");
+        let ran = sandbox.push(&[]).exits(0).says(&[says, way_out]).never_says("everybody may read them");
+        assert_eq!(ran.stderr.matches(says).count(), 1, "{ran:?}");
+        let url = format!("{REMOTE}/new.txt");
+        let ran = sandbox.run(&["url", &url]).exits(0).says(&[says, way_out, "--sign 1h"]);
+        assert!(ran.stdout.starts_with("http") && ran.stdout.lines().count() == 1, "{ran:?}");
+        for more in [&["-n"][..], &[]] {
+            let ran = sandbox.run(&[&["doctor", "--json", REMOTE], more].concat()).exits(0);
+            for name in ["permission-put-acl", "public-access"] {
+                let told = ran.json().into_iter().find(|line| line["name"] == name).unwrap();
+                assert!(told["found"].as_str().unwrap().contains(says), "{name}: {ran:?}");
+                assert!(told["fix"].as_str().unwrap().contains(way_out), "{name}: {ran:?}");
+            }
+        }
+        assert_eq!(sandbox.own_keys(), ["id"]);
+        // It learns: found out anew, once it is mended.
+        sandbox.server.quirks(|quirks| quirks.acls = Acls::Supported);
+        sandbox.write("other.txt", "other");
+        sandbox.push(&[]).exits(0);
+        if acls == Acls::Unheard {
+            sandbox.push(&["--dry-run"]).exits(0).never_says(says).says(&["everybody may read them"]);
+        }
+    }
+    // Where they have an effect, that is seen once and never asked again.
+    let sandbox = small();
+    sandbox.push(&[]).exits(0).never_says("ACLs of uploads");
+    let asked = || sandbox.requested("GetObjectAcl").into_iter().filter(|key| !key.contains(".mediasync")).count();
+    assert_eq!(asked(), 1);
+    sandbox.write("new.txt", "new");
+    sandbox.server.clear_log();
+    sandbox.push(&[]).exits(0);
+    assert_eq!(asked(), 0);
+}
+
 #[test]
 fn a_server_that_knows_little_is_synced_all_the_same() {
     let sandbox = small();
@@ -297,6 +347,37 @@ fn a_profile_that_is_named_is_used_whatever_the_variables_say() {
     sandbox.write("new.jpg", "new");
     push_with_profile(&sandbox, "").exits(1).says(&["the profile \"media\" gives no usable credentials"]);
     assert!(!sandbox.remote().contains_key("new.jpg"));
+}
+
+#[test]
+fn half_a_key_and_a_profile_that_is_not_there_are_told_as_such() {
+    let mut sandbox = small();
+    let home = sandbox.path("home");
+    std::fs::create_dir_all(home.join(".aws")).unwrap();
+    sandbox.env("HOME", home.to_str().unwrap());
+    sandbox.env("AWS_EC2_METADATA_DISABLED", "true");
+    sandbox.env("AWS_ENDPOINT_URL", &sandbox.server.endpoint());
+    let media = sandbox.path("media").to_str().unwrap().to_owned();
+    let push = |sandbox: &Sandbox| sandbox.run(&["push", &media, "s3://media/site"]);
+    let doctor = |sandbox: &Sandbox| sandbox.run(&["doctor", "s3://media/site"]);
+    sandbox.env("AWS_ACCESS_KEY_ID", sandbox.server.access_key());
+    let told = ["AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not", "Set AWS_SECRET_ACCESS_KEY"];
+    push(&sandbox).exits(1).says(&told);
+    doctor(&sandbox).exits(3).says(&told).says(&["fail  credentials: "]);
+    sandbox.env("AWS_SECRET_ACCESS_KEY", "wrong");
+    push(&sandbox).exits(1).says(&["Check AWS_SECRET_ACCESS_KEY"]).never_says("DSN");
+    sandbox.env("AWS_SECRET_ACCESS_KEY", sandbox.server.secret_key());
+    doctor(&sandbox).exits(0).says(&["they come from the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"]);
+    sandbox.env("AWS_ACCESS_KEY_ID", "");
+    sandbox.env("AWS_SECRET_ACCESS_KEY", "");
+    sandbox.env("AWS_PROFILE", "typo");
+    let told = ["the profile \"typo\" gives no usable credentials", "~/.aws/credentials"];
+    push(&sandbox).exits(1).says(&told);
+    doctor(&sandbox).exits(3).says(&told);
+    let (key, secret) = (sandbox.server.access_key(), sandbox.server.secret_key());
+    let text = format!("[typo]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n");
+    std::fs::write(home.join(".aws/credentials"), text).unwrap();
+    doctor(&sandbox).exits(0).says(&["they come from the profile \"typo\""]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::support::s3::{Acl, Attributes, Effect, Faults, ObjectSpec, Rule, StoredObject};
+use crate::support::s3::{Acl, Acls, Attributes, Effect, Faults, ObjectSpec, Rule, StoredObject};
 use crate::support::sandbox::{PREFIX, REMOTE, Ran, Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
@@ -206,6 +206,7 @@ fn a_repair_finds_headers_that_somebody_changed_and_no_other_run_looks() {
     };
     damage("a.jpg", &|object| object.attributes.cache_control = None);
     damage("b.jpg", &|object| object.acl = Acl::default());
+    let damaged = stored(&sandbox, "b.jpg");
     idle(&sandbox);
     sandbox.server.clear_log();
     let ran = sync(&sandbox, &["--repair", "--dry-run", "--json"]).exits(0);
@@ -214,11 +215,66 @@ fn a_repair_finds_headers_that_somebody_changed_and_no_other_run_looks() {
     assert_eq!(sandbox.requested("HeadObject").iter().filter(|key| *key == "c.txt").count(), 0);
     sync(&sandbox, &["--repair"]).exits(0).says(&["restyled 2"]);
     assert_eq!((cached(&sandbox, "a.jpg"), sent(&sandbox)), ("no-store".to_owned(), 0));
+    // An ACL alone is set where the object is: nothing else of it changes.
+    let mended = stored(&sandbox, "b.jpg");
+    assert_eq!((mended.etag, mended.modified), (damaged.etag, damaged.modified));
+    sandbox.assert_changes(&["CopyObject site/a.jpg", "PutObjectAcl site/b.jpg"]);
     assert_eq!(stored(&sandbox, "b.jpg").acl.grants.len(), stored(&sandbox, "a.jpg").acl.grants.len());
     sandbox.server.clear_log();
     sync(&sandbox, &["--repair"]).exits(0).says(&["Nothing changed."]);
     assert_eq!(sandbox.server.changing_requests().len(), 0);
     idle(&sandbox);
+}
+
+#[test]
+fn an_acl_alone_is_set_on_what_was_seen_or_told() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b"), ("c.jpg", "c")]);
+    rules(&sandbox, "");
+    sync(&sandbox, &[]).exits(0);
+    rules(&sandbox, &rule("*.jpg", "acl = \"private\""));
+    // Somebody stores another object while the ACL is on its way; and another one is deleted then.
+    let slow = || Rule::new("PutObjectAcl", Effect::Delay(std::time::Duration::from_millis(700)));
+    sandbox.server.faults(|faults| {
+        faults.add(slow().key("site/a.jpg"));
+        faults.add(slow().key("site/b.jpg"));
+    });
+    sandbox.server.clear_log();
+    let running = sandbox.start(&["sync", "--concurrency", "8"]);
+    let begun = std::time::Instant::now();
+    while sandbox.server.faults(|faults| faults.fired()) < 2 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "both are sent");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    sandbox.put("a.jpg", "somebody's");
+    sandbox.bucket.remove(&format!("{PREFIX}b.jpg"));
+    running.wait().exits(3).says(&["a.jpg", "was changed by somebody else", "b.jpg", "is gone", "restyled 1"]);
+    assert_eq!(copied(&sandbox), Vec::<String>::new());
+    sandbox.server.faults(Faults::clear);
+    // The change of somebody else is a change, and not taken for ours.
+    assert_eq!(sandbox.content("a.jpg"), "somebody's");
+    sync(&sandbox, &["--dry-run"]).says(&["a.jpg"]);
+}
+
+#[test]
+fn an_acl_of_a_rule_that_has_no_effect_is_told_once() {
+    for (acls, says) in [(Acls::Unheard, "ignores the ACLs of uploads"), (Acls::Ignored, "has no object ACLs")] {
+        let mut sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+        let dsn = sandbox.dsn(&format!("endpoint={}&acl=", sandbox.server.endpoint()));
+        sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
+        sandbox.server.quirks(|quirks| quirks.acls = acls);
+        rules(&sandbox, &rule("*.jpg", "acl = \"public-read\""));
+        let ran = sync(&sandbox, &[]).exits(0).says(&[says, "public-read", "docs/permissions.md"]);
+        assert_eq!(ran.stderr.matches(says).count(), 1, "{ran:?}");
+        let ran = sandbox.run(&["doctor", "--json", "media"]).exits(0);
+        let told = ran.json().into_iter().find(|line| line["name"] == "permission-put-acl").unwrap();
+        assert_eq!(told["state"], "warn", "{ran:?}");
+        assert!(told["found"].as_str().unwrap().contains(says), "{ran:?}");
+        // Where nothing is sent but the rule is new, too.
+        if acls == Acls::Ignored {
+            rules(&sandbox, &rule("*", "acl = \"public-read-write\""));
+            sync(&sandbox, &[]).exits(0).says(&[says]);
+        }
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn needed(entry: &Logged) -> Vec<Asked> {
         "ListMultipartUploads" => vec![("s3:ListBucketMultipartUploads", bucket)],
         "HeadObject" | "GetObject" => vec![on("s3:GetObject")],
         "GetObjectAcl" => vec![on("s3:GetObjectAcl")],
+        "PutObjectAcl" => vec![on("s3:PutObjectAcl")],
         "GetObjectTagging" => vec![on("s3:GetObjectTagging")],
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => vec![on("s3:PutObject")],
         "CopyObject" | "UploadPartCopy" => vec![on("s3:PutObject"), source],
@@ -38,7 +39,8 @@ fn needed(entry: &Logged) -> Vec<Asked> {
         "DeleteObjects" => vec![("s3:DeleteObject", format!("{bucket}/{PREFIX}.mediasync/"))],
         other => panic!("say what {other} needs"),
     };
-    if !entry.header("x-amz-acl").is_empty() {
+    let grants = ["x-amz-acl", "x-amz-grant-read", "x-amz-grant-full-control", "x-amz-grant-read-acp"];
+    if grants.iter().any(|name| !entry.header(name).is_empty()) {
         all.push(on("s3:PutObjectAcl"));
     }
     if !entry.header("x-amz-tagging").is_empty() {
@@ -67,12 +69,16 @@ fn is_allowed(policy: &[(String, String)], (action, on): &Asked) -> bool {
 
 /// A job between the media directory and the bucket, or the other way round.
 fn configure(sandbox: &Sandbox, mode: &str, source_is_remote: bool) {
+    configure_with(sandbox, mode, source_is_remote, "acl = \"public-read\"");
+}
+
+fn configure_with(sandbox: &Sandbox, mode: &str, source_is_remote: bool, acl: &str) {
     let media = sandbox.path("media");
     let (media, remote) = (media.to_str().unwrap(), "live:");
     let (source, dest) = if source_is_remote { (remote, media) } else { (media, remote) };
     // A mirror takes the ACL of the remote, not that of a DSN.
     sandbox.configure_as(&format!(
-        "[remote.live]\ndsn = \"env:DEFAULT_STORAGE_DSN\"\nacl = \"public-read\"\n\n[[job]]\nname = \"m\"\n\
+        "[remote.live]\ndsn = \"env:DEFAULT_STORAGE_DSN\"\n{acl}\n\n[[job]]\nname = \"m\"\n\
          source = {source:?}\ndestination = {dest:?}\n{mode}\n"
     ));
 }
@@ -161,6 +167,36 @@ fn what_runs_send_is_what_the_policy_of_their_mode_allows() {
         assert_all_used(&policy, &used);
         let deletes = |on: &str| is_allowed(&policy, &("s3:DeleteObject", format!("{BUCKET}/{PREFIX}{on}")));
         assert_eq!((deletes("a.jpg"), deletes(".mediasync/x")), (mode != "mode = \"copy\"", true), "{mode}");
+    }
+}
+
+/// An overwrite and a renaming send again the ACL that was there, which needs the same right as a new one.
+#[test]
+fn objects_that_are_public_stay_it_where_no_acl_is_stated_and_the_policy_allows_that() {
+    for mode in ["mode = \"copy\"\ndelete = true", "mode = \"mirror\"", "mode = \"two-way\""] {
+        let mut sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "the content of b")]);
+        let dsn = sandbox.dsn(&format!("endpoint={}&acl=", sandbox.server.endpoint()));
+        sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
+        configure_with(&sandbox, mode, false, "");
+        let policy = policy(&sandbox);
+        sandbox.by_config(&["sync", "m"]).exits(0);
+        assert_covered(&sandbox, &policy);
+        sandbox.by_config(&["acl", "set", "public-read", "-r", "live:"]).exits(0);
+        sandbox.server.clear_log();
+        sandbox.write("a.jpg", "a changed");
+        std::fs::rename(sandbox.media("b.jpg"), sandbox.media("moved.jpg")).unwrap();
+        sandbox.by_config(&["sync", "m", "--max-delete", "100"]).exits(0);
+        assert!(assert_covered(&sandbox, &policy).contains("s3:PutObjectAcl"), "{mode}");
+        for key in ["a.jpg", "moved.jpg"] {
+            assert_eq!(sandbox.bucket.get(&format!("{PREFIX}{key}")).unwrap().acl.name, "public-read", "{mode} {key}");
+        }
+        // Header rules that change the ACL alone.
+        let rule = "[[job.header]]\nmatch = \"*\"\nacl = \"private\"";
+        configure_with(&sandbox, &format!("{mode}\n{rule}"), false, "");
+        sandbox.server.clear_log();
+        sandbox.by_config(&["sync", "m"]).exits(0);
+        assert!(sandbox.server.count("PutObjectAcl") == 2 && sandbox.server.count("CopyObject") == 0, "{mode}");
+        assert_covered(&sandbox, &policy);
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Sums {
     pub(super) problems: u64,
 }
 
-/// Asks `make` for every object, and tells `done` of each answer. Problems are printed here.
+/// Asks `make` for every object, and tells `done` of each answer, in the order of the listing. Problems are printed here.
 ///
 /// # Errors
 /// The listing broke, or an answer says that nothing else will work either; with the sums so far.
@@ -61,23 +61,26 @@ where
                 Item::End => is_complete = true,
             }
         }
-        each(CONCURRENCY, keys, &make, |_, (key, answer)| {
-            sums.objects += 1;
+        // Answers come as they like; a batch is a page of a listing at most.
+        let mut answers: Vec<Option<Answer<T>>> = keys.iter().map(|_| None).collect();
+        each(CONCURRENCY, keys, &make, |at, answer| {
             looked.fetch_add(1, Relaxed);
+            let goes_on = !matches!(&answer.1, Err(error) if matches!(error.cause, Cause::Stop | Cause::Unsupported));
+            answers[at] = Some(answer);
+            goes_on
+        })
+        .await;
+        for (key, answer) in answers.into_iter().flatten() {
+            sums.objects += 1;
             match answer {
                 Ok(value) => done(&key, value),
-                Err(error) if matches!(error.cause, Cause::Stop | Cause::Unsupported) => {
-                    end = Some(error);
-                    return false;
-                }
+                Err(error) if matches!(error.cause, Cause::Stop | Cause::Unsupported) => end = Some(error),
                 Err(error) => {
                     sums.problems += 1;
                     output.problem(None, &problem_of(&key, &error));
                 }
             }
-            true
-        })
-        .await;
+        }
         if let Some(error) = end {
             return (sums, Err(error.into()));
         }

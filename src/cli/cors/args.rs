@@ -34,7 +34,9 @@ Examples:
   mediasync cors get live: > cors.json       to edit, and to set with --file"))]
     Get(Get),
     /// Set rules, after showing what changes
-    #[command(after_help = help("\
+    #[command(override_usage = "\
+mediasync cors set [OPTIONS] --allow-origin <ORIGIN> <LOCATION>
+       mediasync cors set [OPTIONS] --file <FILE> <LOCATION>", after_help = help("\
 With --allow-origin, one rule takes the place of the one for the same origins, or comes after
 all others, which stay. With --file, the file's rules take the place of all. What is allowed now
 and would be allowed no more is shown and kept, unless you say --replace.

@@ -95,7 +95,7 @@ impl Pairs {
 
     /// Says once that new objects are for everybody; the pair is opened anew after each failure.
     fn tell_who_may_read(&self, task: &Task) {
-        let acl = run::public_acl(task).map(str::to_owned);
+        let acl = run::public_acl(task, &self.setup.state_dir).map(str::to_owned);
         let told = self.told_acl.replace(acl.clone());
         if let Some(acl) = acl.filter(|acl| told.as_ref() != Some(acl)) {
             let way = "acl = of a remote, or acl= in the DSN, says otherwise";

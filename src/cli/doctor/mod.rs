@@ -38,6 +38,8 @@ struct Place {
     text: String,
     end: Result<End, Failure>,
     usage: Usage,
+    /// An ACL that header rules of the job give to objects there; one for everybody, if there is one.
+    ruled_acl: Option<String>,
 }
 
 /// A job with its two places, or a place.
@@ -89,7 +91,7 @@ fn alone<'a>(text: &str, world: World<'a>) -> Subject<'a> {
     let end = end(text, world);
     let is_read_only = end.as_ref().is_ok_and(|end| end.access == Access::ReadOnly);
     let usage = if is_read_only { Usage::Read } else { Usage::Delete };
-    Subject { job: None, places: vec![Place { side: None, text: text.to_owned(), end, usage }] }
+    Subject { job: None, places: vec![Place { side: None, text: text.to_owned(), end, usage, ruled_acl: None }] }
 }
 
 fn of_job<'a>(job: &'a Job, world: World<'a>) -> Subject<'a> {
@@ -99,9 +101,16 @@ fn of_job<'a>(job: &'a Job, world: World<'a>) -> Subject<'a> {
             // A mirror does not take the ACL of a DSN.
             address.acl.clone_from(acl);
         }
-        Place { side: Some(side), text: text.reveal().to_owned(), end, usage: usage(job.mode, side) }
+        let ruled_acl = (side == Side::Dest).then(|| ruled_acl(job)).flatten();
+        Place { side: Some(side), text: text.reveal().to_owned(), end, usage: usage(job.mode, side), ruled_acl }
     });
     Subject { job: Some(job), places: sides.collect() }
+}
+
+/// The ACL of the rules that makes most public.
+fn ruled_acl(job: &Job) -> Option<String> {
+    let stated = || job.options.headers.iter().filter_map(|rule| rule.style.acl.as_ref());
+    stated().find(|acl| acl.starts_with("public-")).or_else(|| stated().next()).cloned()
 }
 
 /// What a run of a mode does at a side.

@@ -6,8 +6,6 @@ use crate::cli::pairs;
 use crate::cli::place::{End, World};
 use crate::cli::setup::Setup;
 use crate::location::Location;
-use crate::manifest::Manifest;
-use crate::model::Side;
 use crate::replica::azure::{self, Azure, AzureAddress, Identity};
 use crate::replica::checkup::{Finding, Tries};
 use crate::replica::s3::{Credentials, S3, S3Address};
@@ -40,7 +38,7 @@ pub(super) async fn store(
     let asked = match &end.location {
         Location::S3(address) => {
             let probe = remembered.and_then(|text| serde_json::from_str(&text).ok());
-            S3::new(address.clone(), probe).check_up(place.usage, tries).await
+            S3::new(as_ruled(address, place), probe).check_up(place.usage, tries).await
         }
         Location::Azure(address) => {
             let probe: Option<azure::Probe> = remembered.and_then(|text| serde_json::from_str(&text).ok());
@@ -79,8 +77,8 @@ fn of_bucket(address: &S3Address) -> String {
             Credentials::Static { access_key, .. } => format!("key {} from a command", shortened(access_key)),
             Credentials::Renewed { .. } | Credentials::Chain { .. } => "a key from a command".to_owned(),
         },
-        Credentials::Chain { profile: Some(profile) } => format!("credentials of the profile {profile:?}"),
-        Credentials::Chain { profile: None } => "credentials from where the AWS tools have them".to_owned(),
+        Credentials::Chain { profile: Some(profile), .. } => format!("credentials of the profile {profile:?}"),
+        Credentials::Chain { profile: None, .. } => "credentials from where the AWS tools have them".to_owned(),
     });
     said.push(match &address.acl {
         Some(acl) => format!("acl {acl}"),
@@ -114,14 +112,12 @@ fn shortened(key: &str) -> String {
 /// What the first contact found out, from the manifest of any pair that the place is part of.
 fn remembered(end: &End, setup: &Setup) -> Option<String> {
     let canonical = end.location.canonical();
-    pairs::known(&setup.state_dir).iter().find_map(|known| {
-        let side = match &canonical {
-            text if *text == known.source => Side::Source,
-            text if *text == known.dest => Side::Dest,
-            _ => return None,
-        };
-        let pair = known.pair();
-        let orientation = pair.orientation(&known.source);
-        Manifest::open_read_only(&setup.state_dir, &pair, orientation).ok()??.probe(side).ok()?
-    })
+    pairs::probe_of(&setup.state_dir, |known| known == canonical)
+}
+
+/// With the ACL that header rules state, where they make objects public and the place does not.
+fn as_ruled(address: &S3Address, place: &Place) -> S3Address {
+    let is_public = address.acl.as_deref().is_some_and(|acl| acl.starts_with("public-"));
+    let acl = place.ruled_acl.clone().filter(|_| !is_public).or_else(|| address.acl.clone());
+    S3Address { acl, ..address.clone() }
 }

@@ -106,7 +106,7 @@ async fn attempt(task: &Task, setup: &Setup, work: Work<'_>) -> Result<Exit, Fai
     };
     let teller = Teller { output, job: task.job.as_deref(), about: about(task, setup) };
     output.say(&first_line(task));
-    if let Some(line) = who_may_read(task) {
+    if let Some(line) = who_may_read(task, &setup.state_dir) {
         teller.notice(&line);
     }
     for warning in task.source.warnings.iter().chain(&task.dest.warnings) {

@@ -205,11 +205,15 @@ fn the_first_line_names_source_destination_and_host() {
     let dsn = "s3://KEY:hunter2@media.s3.eu-central-1.amazonaws.com/site";
     task.source.location = Location::Local("/data/media".into());
     task.dest.location = crate::location::parse(dsn, &around).unwrap().location;
-    assert!(who_may_read(&task).unwrap().contains("the ACL public-read: everybody may read"));
+    assert!(
+        who_may_read(&task, std::path::Path::new("/nowhere"))
+            .unwrap()
+            .contains("the ACL public-read: everybody may read")
+    );
     if let Location::S3(address) = &mut task.dest.location {
         address.acl = Some("private".into());
     }
-    assert_eq!(who_may_read(&task), None);
+    assert_eq!(who_may_read(&task, std::path::Path::new("/nowhere")), None);
     task.job = Some("media".into());
     assert_eq!(first_line(&task), "mirror media: from /data/media to s3://media/site (AWS eu-central-1)");
     task.run = Wish::DryRun;

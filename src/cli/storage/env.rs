@@ -178,9 +178,15 @@ mod tests {
         }
         let Place::S3(mut aws) = place("s3://KEY:S@media.s3.eu-central-1.amazonaws.com/") else { panic!("no bucket") };
         assert_eq!(s3(&aws).get("AWS_ENDPOINT_URL"), Some(&None), "that of somebody else would win");
-        aws.credentials = crate::replica::s3::Credentials::Chain { profile: None };
+        aws.credentials = crate::replica::s3::Credentials::Chain {
+            profile: None,
+            variables: crate::replica::s3::Variables::default(),
+        };
         assert!(!s3(&aws).contains_key("AWS_ACCESS_KEY_ID") && !s3(&aws).contains_key("AWS_PROFILE"));
-        aws.credentials = crate::replica::s3::Credentials::Chain { profile: Some("p".to_owned()) };
+        aws.credentials = crate::replica::s3::Credentials::Chain {
+            profile: Some("p".to_owned()),
+            variables: crate::replica::s3::Variables::default(),
+        };
         let named = s3(&aws);
         assert_eq!((named["AWS_PROFILE"].as_deref(), &named["AWS_ACCESS_KEY_ID"]), (Some("p"), &None));
     }

@@ -78,14 +78,19 @@ impl Inner {
     /// Gives an object a canned ACL; nothing else of it changes.
     pub(super) async fn set_object_acl(&self, object: &str, canned: Canned) -> Result<(), Error> {
         self.has_acls()?;
-        let answer = self.wire.send(Op::PutObjectAcl, 0, |client| {
-            let request = client.put_object_acl().bucket(self.wire.bucket()).key(object);
-            request.acl(ObjectCannedAcl::from(canned.name())).customize().mutate_request(md5_only).send()
-        });
-        match answer.await {
-            Ok(_) => Ok(()),
+        match self.put_acl(object, canned.name()).await {
+            Ok(()) => Ok(()),
             Err(failure) => Err(self.acl_refused(&failure, object, canned).await),
         }
+    }
+
+    /// PutObjectAcl with the name of a canned ACL.
+    pub(super) async fn put_acl(&self, object: &str, name: &str) -> Result<(), Failure> {
+        let answer = self.wire.send(Op::PutObjectAcl, 0, |client| {
+            let request = client.put_object_acl().bucket(self.wire.bucket()).key(object);
+            request.acl(ObjectCannedAcl::from(name)).customize().mutate_request(md5_only).send()
+        });
+        answer.await.map(drop)
     }
 
     /// Why an ACL was refused. What concerns all objects alike ends the work.

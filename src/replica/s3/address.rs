@@ -2,6 +2,7 @@
 
 use super::endpoint::{addressing, identity};
 use super::providers::{Acls, Provider, Said, Without};
+use super::variables::Variables;
 use crate::secret::Secret;
 
 /// A bucket prefix with everything needed to contact it.
@@ -62,6 +63,8 @@ pub enum Credentials {
     Chain {
         /// A named profile.
         profile: Option<String>,
+        /// What variables say, for messages.
+        variables: Variables,
     },
 }
 
@@ -69,7 +72,7 @@ impl Credentials {
     /// The profile that they come from, if one is named.
     pub fn profile(&self) -> Option<&str> {
         match self {
-            Self::Chain { profile } => profile.as_deref(),
+            Self::Chain { profile, .. } => profile.as_deref(),
             Self::Static { .. } | Self::Renewed { .. } => None,
         }
     }
@@ -121,7 +124,7 @@ mod tests {
             endpoint: endpoint.map(str::to_owned),
             region: region.map(str::to_owned),
             addressing: Addressing::Auto,
-            credentials: Credentials::Chain { profile: None },
+            credentials: Credentials::Chain { profile: None, variables: Variables::default() },
             acl: None,
             public_url: None,
             said: Box::default(),

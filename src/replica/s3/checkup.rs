@@ -14,7 +14,8 @@ use super::names::OWN;
 use super::ops::Op;
 use super::sender::{Condition, Proof};
 use super::trial::Trial;
-use super::{Inner, S3};
+use super::{Inner, PUBLIC_BY_BUCKET, S3};
+use crate::replica::admin::Canned;
 use crate::replica::checkup::{Finding, Tries, Usage, conditional_writes};
 use crate::replica::{Ability, Cause, Error};
 
@@ -93,7 +94,8 @@ impl Checkup<'_> {
             }
             Ok(()) => {}
         }
-        self.add(Finding::ok("credentials", "the server takes them"));
+        let whence = inner.wire.whence().await.map_or_else(String::new, |whence| format!("; they come from {whence}"));
+        self.add(Finding::ok("credentials", format!("the server takes them{whence}")));
         self.region();
         self.add(Finding::ok("bucket", format!("{} is there", inner.wire.bucket())));
         self.add(Finding::ok("permission-list", format!("{} (s3:ListBucket)", Self::seen(inner))));
@@ -180,8 +182,10 @@ impl Checkup<'_> {
             ("permission-abort", Op::AbortMultipartUpload),
             ("permission-delete", Op::DeleteObject),
         ];
-        if self.inner.wire.address().acl.is_some() {
-            all.insert(1, ("permission-put-acl", Op::PutObjectAcl));
+        match self.inner.wire.address().acl.as_deref().map(|acl| self.inner.without_effect(acl)) {
+            Some(Some(found)) => self.add(Finding::warn("permission-put-acl", found, PUBLIC_BY_BUCKET)),
+            Some(None) => all.insert(1, ("permission-put-acl", Op::PutObjectAcl)),
+            None => {}
         }
         for (name, op) in all {
             self.add(Finding::skip(name, format!("{} was not tried: {why}", op.permission())));
@@ -222,10 +226,15 @@ impl Checkup<'_> {
         const NAME: &str = "permission-put-acl";
         let inner = self.inner;
         let Some(acl) = &inner.wire.address().acl else { return };
+        if inner.ability(|probe| probe.acl) == Ability::Missing
+            && let Some(found) = inner.without_effect(acl)
+        {
+            return self.add(Finding::warn(NAME, found, PUBLIC_BY_BUCKET));
+        }
         let headers = Headers::fresh(object, Acl::Canned(ObjectCannedAcl::from(acl.as_str())));
         let put = inner.send_object(object, &body(), Proof::Signed, &headers, &Condition::Unchecked).await;
         let finding = match put {
-            Ok(_) => Finding::ok(NAME, format!("a tiny object was stored with {acl} (s3:PutObjectAcl)")),
+            Ok(_) => self.stored_with_acl(object, acl).await,
             Err(failure) if failure.is(&["AccessControlListNotSupported"]) => Finding::warn(
                 NAME,
                 format!("the bucket has object ACLs switched off (Object Ownership): {acl} can't be set"),
@@ -249,6 +258,22 @@ impl Checkup<'_> {
             Err(failure) => Finding::of_error(NAME, inner.wire.fold(&failure, Op::PutObjectAcl, Some(object))),
         };
         self.add(finding);
+    }
+
+    /// The server took an ACL: whether the object has it.
+    async fn stored_with_acl(&self, object: &str, acl: &str) -> Finding {
+        const NAME: &str = "permission-put-acl";
+        let stored = format!("a tiny object was stored with {acl} (s3:PutObjectAcl)");
+        if !Canned::named(acl).is_some_and(Canned::is_public) {
+            return Finding::ok(NAME, stored);
+        }
+        match self.inner.learn_effect(object).await {
+            Ok(_) => match self.inner.without_effect(acl) {
+                Some(found) => Finding::warn(NAME, found, PUBLIC_BY_BUCKET),
+                None => Finding::ok(NAME, format!("{stored}, and has it")),
+            },
+            Err(error) => Finding::ok(NAME, format!("{stored}; whether it has it is not known: {}", error.message)),
+        }
     }
 
     async fn begin_upload(&mut self, object: &str) {

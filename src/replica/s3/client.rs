@@ -15,7 +15,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::error::{About, Failure, Stage, fold};
+use super::error::{About, Failure, Keys, Stage, fold};
 use super::ops::Op;
 use super::session::Session;
 use super::{Credentials, S3Address};
@@ -103,11 +103,21 @@ impl Wire {
 
     /// The error for a failure about `object`.
     pub(super) fn fold(&self, failure: &Failure, op: Op, object: Option<&str>) -> Error {
-        let profile = match &self.address.credentials {
-            Credentials::Chain { profile } => profile.as_deref(),
-            Credentials::Static { .. } | Credentials::Renewed { .. } => None,
+        let keys = match &self.address.credentials {
+            Credentials::Chain { profile: Some(profile), .. } => Keys::Profile(profile),
+            Credentials::Chain { profile: None, variables } => variables.keys(),
+            Credentials::Static { .. } => Keys::Stated,
+            Credentials::Renewed { .. } => Keys::Command,
         };
-        fold(failure, About { op, bucket: self.bucket(), object, endpoint: &self.host(), profile })
+        fold(failure, About { op, bucket: self.bucket(), object, endpoint: &self.host(), keys })
+    }
+
+    /// Where credentials that nobody stated come from, for people; once a request was signed.
+    pub(super) async fn whence(&self) -> Option<String> {
+        let Credentials::Chain { profile, variables } = &self.address.credentials else { return None };
+        let session = self.current().session.clone()?;
+        let profile = profile.as_deref().or(variables.profile.as_deref()).unwrap_or("default");
+        session.whence(profile).await
     }
 
     /// Where requests go, for people. At AWS the region is the part of the host name that somebody wrote.

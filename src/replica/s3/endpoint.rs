@@ -455,7 +455,7 @@ mod tests {
                 endpoint: endpoint.map(str::to_owned),
                 region: None,
                 addressing: style,
-                credentials: Credentials::Chain { profile: None },
+                credentials: Credentials::Chain { profile: None, variables: crate::replica::s3::Variables::default() },
                 acl: None,
                 public_url: None,
                 said: Box::default(),

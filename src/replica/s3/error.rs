@@ -204,8 +204,23 @@ pub(super) struct About<'a> {
     pub(super) object: Option<&'a str>,
     /// Where requests go, for people.
     pub(super) endpoint: &'a str,
-    /// The profile that credentials were to come from, if one was named.
-    pub(super) profile: Option<&'a str>,
+    /// Who has the credentials.
+    pub(super) keys: Keys<'a>,
+}
+
+/// Who has the credentials of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys<'a> {
+    /// A DSN or the configuration.
+    Stated,
+    /// A command prints them.
+    Command,
+    /// This profile of the AWS tools.
+    Profile(&'a str),
+    /// Half of them are in the variables of the AWS tools: the first is set, and the second is not.
+    Half(&'static str, &'static str),
+    /// The AWS tools, somewhere.
+    Aws,
 }
 
 /// What the caller does about a failure, and what a person reads.
@@ -270,9 +285,10 @@ fn message(failure: &Failure, about: About<'_>) -> String {
     };
     let host = about.endpoint;
     let why = match failure.stage {
-        Stage::Credentials => match about.profile {
-            Some(profile) => format!("the profile {profile:?} gives no usable credentials"),
-            None => failure.stage.words(host),
+        Stage::Credentials => match about.keys {
+            Keys::Profile(profile) => format!("the profile {profile:?} gives no usable credentials"),
+            Keys::Half(has, lacks) => format!("{has} is set and {lacks} is not, and there are no other credentials"),
+            Keys::Stated | Keys::Command | Keys::Aws => failure.stage.words(host),
         },
         Stage::Answered => {
             let status = failure.status.unwrap_or_default();
@@ -295,13 +311,16 @@ fn message(failure: &Failure, about: About<'_>) -> String {
 
 fn hint(failure: &Failure, about: About<'_>) -> Option<String> {
     let text = match (failure.stage, failure.code.as_deref()) {
-        (Stage::Credentials, _) if about.profile.is_some() => {
-            "Check the name and the content of the profile in ~/.aws/config and ~/.aws/credentials".to_owned()
-        }
-        (Stage::Credentials, _) => {
-            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile, or use a storage DSN with a key"
-                .to_owned()
-        }
+        (Stage::Credentials, _) => match about.keys {
+            Keys::Profile(_) => {
+                "Check the name and the content of the profile in ~/.aws/config and ~/.aws/credentials".to_owned()
+            }
+            Keys::Half(has, lacks) => format!("Set {lacks}, the one that belongs to {has}"),
+            Keys::Stated | Keys::Command | Keys::Aws => {
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile, or use a storage DSN with a key"
+                    .to_owned()
+            }
+        },
         (Stage::Tls, _) => {
             "Check the endpoint's scheme (http:// or https://) and port; proxies in between may answer instead"
                 .to_owned()
@@ -324,7 +343,13 @@ fn hint(failure: &Failure, about: About<'_>) -> Option<String> {
             "The access key is not known there: check the key and the endpoint".to_owned()
         }
         (_, Some("SignatureDoesNotMatch")) => {
-            "Check the secret key (in a DSN, `/`, `+` and `@` in it must be percent-encoded) and the region".to_owned()
+            let which = match about.keys {
+                Keys::Stated => "the secret key (in a DSN, `/`, `+` and `@` in it must be percent-encoded)",
+                Keys::Command => "the secret key that the command gives",
+                Keys::Profile(_) => "the secret key of the profile in ~/.aws/credentials",
+                Keys::Half(..) | Keys::Aws => "AWS_SECRET_ACCESS_KEY, or the secret key in ~/.aws/credentials,",
+            };
+            format!("Check {which} and the region")
         }
         (_, Some("InvalidToken" | "ExpiredToken")) => "Renew the temporary credentials".to_owned(),
         (_, Some("RequestTimeTooSkewed")) => "Set this machine's clock".to_owned(),
@@ -409,10 +434,31 @@ mod tests {
     #[test]
     fn a_message_names_the_permission_and_escapes_the_key() {
         let about =
-            About { op: Op::PutObject, bucket: "b", object: Some("p/a\nb"), endpoint: "https://h", profile: None };
+            About { op: Op::PutObject, bucket: "b", object: Some("p/a\nb"), endpoint: "https://h", keys: Keys::Stated };
         let error = fold(&Failure { request_id: Some("R1".into()), ..answered(403, "AccessDenied") }, about);
         assert_eq!(error.message, "store p/a\\u{a}b: s3:PutObject on bucket b is not permitted [request R1]");
         assert_eq!(error.hint.as_deref(), Some("Allow s3:PutObject on bucket b for this key"));
+    }
+
+    #[test]
+    fn what_is_said_of_credentials_fits_where_they_are() {
+        let told = |failure: &Failure, keys| {
+            let about = About { op: Op::ListObjects, bucket: "b", object: None, endpoint: "https://h", keys };
+            let error = fold(failure, about);
+            format!("{}\n{}", error.message, error.hint.unwrap())
+        };
+        let (none, wrong) = (Failure::at(Stage::Credentials), answered(403, "SignatureDoesNotMatch"));
+        let (has, lacks) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+        assert!(
+            told(&none, Keys::Half(has, lacks)).contains("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not")
+        );
+        assert!(told(&none, Keys::Profile("x")).contains("the profile \"x\" gives no usable credentials"));
+        assert!(told(&none, Keys::Aws).contains("storage DSN"));
+        assert!(told(&wrong, Keys::Stated).contains("in a DSN"));
+        for keys in [Keys::Command, Keys::Profile("x"), Keys::Aws] {
+            let told = told(&wrong, keys);
+            assert!(!told.contains("DSN") && told.contains("the region"), "{told}");
+        }
     }
 
     #[test]

@@ -248,7 +248,7 @@ impl Inner {
 
 /// Refusals that disappear without an ACL: buckets that enforce their owner (400 AccessControlListNotSupported),
 /// Block Public Access or a missing s3:PutObjectAcl (403), Backblaze (400 InvalidArgument), servers without ACLs (501).
-fn may_be_the_acl(failure: &Failure) -> bool {
+pub(super) fn may_be_the_acl(failure: &Failure) -> bool {
     let codes = ["AccessControlListNotSupported", "InvalidArgument", "AccessDenied", "InvalidRequest"];
     failure.is(&codes) || failure.is_not_implemented()
 }

@@ -44,6 +44,7 @@ mod cors;
 mod delete;
 mod direct;
 mod document;
+mod effect;
 pub mod endpoint;
 mod error;
 mod fetch;
@@ -71,10 +72,13 @@ mod settings;
 mod sign;
 mod trash;
 mod trial;
+mod variables;
 
 pub use address::{Addressing, Credentials, Renewal, S3Address};
+pub use effect::PUBLIC_BY_BUCKET;
 pub use probe::Probe;
 pub use providers::Said;
+pub use variables::Variables;
 
 /// A bucket prefix.
 #[derive(Debug)]
@@ -100,6 +104,9 @@ struct Inner {
     origins_off: AtomicBool,
     /// A server refused an ACL: none is sent for the rest of the run.
     acls_off: AtomicBool,
+    /// Whether it was told that ACLs have no effect here, and whether an object was asked for that.
+    effect_told: AtomicBool,
+    effect_asked: AtomicBool,
     /// Who owns the bucket, once it was asked; `None` inside: it was not told.
     bucket_owner: OnceCell<Option<String>>,
     /// What the bucket blocks, once it was asked.
@@ -141,6 +148,8 @@ impl S3 {
             wire: Wire::new(address, probe.region.clone(), gate),
             probe: Mutex::new(probe),
             acls_off: AtomicBool::new(false),
+            effect_told: AtomicBool::new(false),
+            effect_asked: AtomicBool::new(false),
             bucket_owner: OnceCell::new(),
             blocks: OnceCell::new(),
             neighbour: OnceLock::new(),

@@ -103,7 +103,10 @@ impl Inner {
         };
         let result = Box::pin(result).await;
         match &result {
-            Ok((_, Ending::Completed)) => put.journal.done(key)?,
+            Ok((_, Ending::Completed)) => {
+                put.journal.done(key)?;
+                self.look_at_effect(object, &headers.acl).await;
+            }
             // What was sent is of use to the next attempt.
             Err(error) if is_passing(error) => {}
             Ok((_, Ending::Found)) | Err(_) => {

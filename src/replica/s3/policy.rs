@@ -54,18 +54,17 @@ impl S3Address {
             return all;
         }
         all.push(statement("Bucket", &["s3:GetBucketVersioning", "s3:ListBucketMultipartUploads"], arn));
-        let mut objects = vec![
+        let objects = [
             "s3:GetObject",
             "s3:GetObjectAcl",
             "s3:GetObjectTagging",
             "s3:PutObject",
+            // Where no ACL is stated, too: an overwrite and a copy send again what the object had.
+            "s3:PutObjectAcl",
             "s3:PutObjectTagging",
             "s3:AbortMultipartUpload",
             "s3:ListMultipartUploadParts",
         ];
-        if self.acl.is_some() {
-            objects.push("s3:PutObjectAcl");
-        }
         all.push(statement("Objects", &objects, format!("{below}*")));
         let own = if usage == Usage::Delete { "" } else { OWN };
         all.push(statement("Delete", &["s3:DeleteObject"], format!("{below}{own}*")));
@@ -116,9 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn acls_are_allowed_where_one_is_set() {
-        let acl = |acl: Option<&str>| S3Address { acl: acl.map(str::to_owned), ..address("media", None) };
-        assert!(acl(Some("public-read")).policy(Usage::Add).contains("s3:PutObjectAcl"));
-        assert!(!acl(None).policy(Usage::Delete).contains("s3:PutObjectAcl"));
+    fn acls_are_allowed_whether_one_is_stated_or_kept() {
+        for acl in [Some("public-read"), None] {
+            let at = S3Address { acl: acl.map(str::to_owned), ..address("media", None) };
+            assert!(at.policy(Usage::Add).contains("s3:PutObjectAcl"), "{acl:?}");
+            assert!(!at.policy(Usage::Read).contains("ObjectAcl"), "{acl:?}");
+        }
     }
 }

@@ -64,6 +64,8 @@ pub struct Probe {
     pub conditional_batch_delete: Ability,
     /// Objects have ACLs.
     pub acl: Ability,
+    /// An upload's ACL is what its object has (SeaweedFS 4.48 takes it and does nothing).
+    pub upload_acl: Ability,
     /// Keys at equal distances, as the last complete listing met them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,
@@ -98,11 +100,8 @@ pub(super) async fn connect(inner: &Inner, contact: Contact) -> Result<Connected
     let mut notices = inner.notices.take();
     // What the place does to what is written matters to whoever is about to write there, and is told then.
     let writes = contact == Contact::Prepare;
-    if writes && let (Some(acl), Ability::Missing) = (&inner.wire.address().acl, inner.ability(|probe| probe.acl)) {
-        notices.push(format!(
-            "{} has no object ACLs: {acl} is not set on new objects, who may read them is decided by the bucket",
-            inner.name
-        ));
+    if writes && let Some(acl) = &inner.wire.address().acl {
+        notices.extend(inner.effect_to_tell(acl));
     }
     if writes && inner.ability(|probe| probe.conditional_put) == Ability::Missing {
         notices.push(format!(

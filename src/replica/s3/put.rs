@@ -39,6 +39,7 @@ impl Inner {
         if had_acl && headers.acl == Acl::Unset {
             self.acls_are_refused();
         }
+        self.look_at_effect(object, &headers.acl).await;
         put.meter.add(bytes.len() as u64);
         let mut entry = self.stored(object, bytes.len() as u64, &ack, put).await?;
         if let Proof::Crc(crc) | Proof::SignedAndCrc(crc) = proof {

@@ -1,5 +1,10 @@
 //! Objects that get what header rules say: in the headers of each write, and by a copy onto themselves where they are
 //! there already. No bytes travel; the copy is pinned to the version that was seen.
+//!
+//! Where nothing but the ACL differs, that alone is set: ETag and time stay, and no other version is made. No server has a
+//! condition for it, so a newer object may get it. That loses nothing: it is what the rules say of the key, whatever is
+//! there. It is not recorded unless the version that was seen is still there afterwards. No version is named either:
+//! that would need another permission (s3:PutObjectVersionAcl).
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{MetadataDirective, ObjectCannedAcl, StorageClass};
@@ -7,9 +12,10 @@ use aws_sdk_s3::types::{MetadataDirective, ObjectCannedAcl, StorageClass};
 use super::Inner;
 use super::carried::attributes_of_head;
 use super::copy::{Source, Whose, copied_headers};
-use super::keep::{Acl, Headers};
+use super::keep::{Acl, Headers, may_be_the_acl};
 use super::metadata::{Facts, OF_CONTENT, WAS, content_type};
 use super::names::{shown, unquoted};
+use super::ops::Op;
 use super::put::raced;
 use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Key, Readable, Retype, Style, Version};
 use crate::replica::{Ability, Cause, Error, Put, Restyled};
@@ -22,6 +28,16 @@ struct Seen {
     head: Box<HeadObjectOutput>,
     acl: Acl,
     entry: Entry,
+}
+
+/// What an object does not have that rules say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    Nothing,
+    /// The ACL, and nothing else.
+    Acl,
+    /// Headers, metadata or the class.
+    Headers,
 }
 
 impl Headers {
@@ -53,6 +69,7 @@ impl Inner {
     pub(super) fn dress(&self, headers: &mut Headers, put: &Put<'_>) {
         if let Some(style) = put.style {
             headers.dress(style, self.uses_acls());
+            self.tell_ruled_acl(style);
         }
     }
 
@@ -64,8 +81,16 @@ impl Inner {
         style: &Style,
         retype: Retype,
     ) -> Result<bool, Error> {
+        self.tell_ruled_acl(style);
         let seen = self.seen(object, expect, style.acl.is_some()).await?;
-        Ok(self.differs(object, &seen, style, retype))
+        Ok(self.lack(object, &seen, style, retype) != Lack::Nothing)
+    }
+
+    /// An ACL that a rule states and that has no effect is told.
+    fn tell_ruled_acl(&self, style: &Style) {
+        if let Some(acl) = &style.acl {
+            self.tell_effect(acl);
+        }
     }
 
     /// See [`crate::replica::Replica::restyle`].
@@ -79,9 +104,12 @@ impl Inner {
         let (Expect::Version(version), Some(style)) = (put.expect, put.style) else {
             return Err(Error::new(Cause::Unsupported, format!("{key}: there is nothing to change")));
         };
+        self.tell_ruled_acl(style);
         let seen = self.seen(object, version, true).await?;
-        if !self.differs(object, &seen, style, retype) {
-            return Ok(Restyled::AsRuled);
+        match (self.lack(object, &seen, style, retype), &style.acl) {
+            (Lack::Nothing, _) => return Ok(Restyled::AsRuled),
+            (Lack::Acl, Some(acl)) => return self.give_acl(object, version, acl).await,
+            (Lack::Acl | Lack::Headers, _) => {}
         }
         if self.ability(|probe| probe.copy) == Ability::Missing {
             let message = format!("{}: {} can't copy, so headers of what is there stay", shown(object), self.name);
@@ -162,6 +190,20 @@ impl Inner {
         Err(Error::new(Cause::Unsupported, message).hint("they change when the content does"))
     }
 
+    /// Sets the ACL and nothing else: see the module's text.
+    async fn give_acl(&self, object: &str, version: &Version, acl: &str) -> Result<Restyled, Error> {
+        match self.put_acl(object, acl).await {
+            Ok(()) => {}
+            Err(failure) if may_be_the_acl(&failure) => {
+                self.acls_are_refused();
+                return Ok(Restyled::AsRuled);
+            }
+            Err(failure) if failure.is_absent_key() => return Err(raced(object, "is gone")),
+            Err(failure) => return Err(self.wire.fold(&failure, Op::PutObjectAcl, Some(object))),
+        }
+        Ok(Restyled::Done(self.seen(object, version, false).await?.entry))
+    }
+
     /// What is there, if it is what is expected.
     async fn seen(&self, object: &str, expect: &Version, with_acl: bool) -> Result<Seen, Error> {
         // One round trip for both.
@@ -175,7 +217,7 @@ impl Inner {
         Ok(Seen { head, acl: acl?, entry })
     }
 
-    fn differs(&self, object: &str, seen: &Seen, style: &Style, retype: Retype) -> bool {
+    fn lack(&self, object: &str, seen: &Seen, style: &Style, retype: Retype) -> Lack {
         let class = seen.head.storage_class().unwrap_or(&StorageClass::Standard).as_str();
         let class_differs = style.storage_class.as_deref().is_some_and(|wanted| wanted != class);
         let private = ObjectCannedAcl::Private;
@@ -189,7 +231,10 @@ impl Inner {
         let mistyped = retype == Retype::ByName
             && style.content_type.is_none()
             && seen.head.content_type() != Some(content_type(object));
-        attributes_of_head(&seen.head).lacks(style) || class_differs || acl_differs || mistyped
+        if attributes_of_head(&seen.head).lacks(style) || class_differs || mistyped {
+            return Lack::Headers;
+        }
+        if acl_differs { Lack::Acl } else { Lack::Nothing }
     }
 }
 

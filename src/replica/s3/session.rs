@@ -7,7 +7,8 @@ use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -51,6 +52,30 @@ impl Session {
             Direct::of(&self.client, &self.bucket, provider, connector, Arc::clone(&self.clock)).await
         };
         self.direct.get_or_init(make).await.as_ref()
+    }
+
+    /// Where its credentials come from, for people. `profile` is the one that is asked.
+    pub(super) async fn whence(&self, profile: &str) -> Option<String> {
+        use AwsCredentialFeature as Seen;
+        let credentials = self.provider.as_ref()?.provide_credentials().await.ok()?;
+        let known = |seen: &Seen| {
+            Some(match seen {
+                Seen::CredentialsEnvVars => "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned(),
+                Seen::CredentialsProfile | Seen::CredentialsProfileSourceProfile => format!("the profile {profile:?}"),
+                Seen::CredentialsProfileProcess | Seen::CredentialsProcess => {
+                    format!("the command of the profile {profile:?}")
+                }
+                Seen::CredentialsProfileSso | Seen::CredentialsSso => format!("the sign-on of the profile {profile:?}"),
+                Seen::CredentialsEnvVarsStsWebIdToken | Seen::CredentialsProfileStsWebIdToken => {
+                    "a web identity token".to_owned()
+                }
+                Seen::CredentialsHttp => "the role of this container".to_owned(),
+                Seen::CredentialsImds => "the role of this machine".to_owned(),
+                // Steps in between, and what later versions know.
+                _ => return None,
+            })
+        };
+        credentials.get_property::<Vec<Seen>>()?.iter().find_map(known)
     }
 
     /// Sets everything up. `region` is what a server told us; it wins over what was configured.

@@ -5,9 +5,9 @@ use aws_sdk_s3::types::{
     BucketVersioningStatus, ExpirationStatus, LifecycleRule, ObjectOwnership, OwnershipControlsRule,
 };
 
-use super::Inner;
 use super::error::Failure;
 use super::ops::Op;
+use super::{Inner, PUBLIC_BY_BUCKET};
 use crate::replica::admin::Block;
 use crate::replica::checkup::Finding;
 
@@ -61,20 +61,27 @@ impl Inner {
         let answer = self.wire.send(op, 0, |client| client.get_bucket_ownership_controls().bucket(bucket).send());
         let rules = answer.await.ok().and_then(|output| output.ownership_controls).map(|controls| controls.rules);
         let enforced = |rule: &OwnershipControlsRule| *rule.object_ownership() == ObjectOwnership::BucketOwnerEnforced;
-        let acls = if rules.unwrap_or_default().iter().any(enforced) { Acls::Off } else { Acls::On };
+        let wanted = self.wire.address().acl.as_deref();
+        let acls = match wanted.and_then(|acl| self.without_effect(acl)) {
+            Some(why) => Acls::Void(why),
+            None if rules.unwrap_or_default().iter().any(enforced) => Acls::Off,
+            None => Acls::On,
+        };
         let op = Op::GetBucketPolicyStatus;
         let answer = self.wire.send(op, 0, |client| client.get_bucket_policy_status().bucket(bucket).send()).await;
         let policy = answer.ok().and_then(|output| output.policy_status).and_then(|status| status.is_public);
         let policy = if policy == Some(true) { Policy::Public } else { Policy::NotPublic };
-        access(self.wire.address().acl.as_deref(), &blocks, acls, policy)
+        access(wanted, &blocks, &acls, policy)
     }
 }
 
 /// Whether objects have ACLs of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Acls {
     On,
     Off,
+    /// They are taken, or not, and have no effect; why.
+    Void(String),
 }
 
 /// Whether the bucket's policy lets everybody read.
@@ -86,7 +93,7 @@ enum Policy {
 }
 
 /// What comes of all that decides who may read.
-fn access(acl: Option<&str>, blocks: &[Block], acls: Acls, policy: Policy) -> Finding {
+fn access(acl: Option<&str>, blocks: &[Block], acls: &Acls, policy: Policy) -> Finding {
     const NAME: &str = "public-access";
     let wanted = acl.filter(|acl| acl.starts_with("public-"));
     let by_policy = policy == Policy::Public && !blocks.contains(&Block::Restricted);
@@ -101,12 +108,15 @@ fn access(acl: Option<&str>, blocks: &[Block], acls: Acls, policy: Policy) -> Fi
             ),
             "Switch it off for this bucket if the media are to be public, or say acl=private and serve them another way",
         ),
-        (Some(acl), None) if acls == Acls::Off => Finding::warn(
-            NAME,
-            format!("{acl} is wanted, and the bucket has object ACLs switched off (Object Ownership)"),
-            "Let a bucket policy say who may read, and say acl=private in the DSN or the remote",
-        ),
-        (Some(acl), None) => Finding::ok(NAME, format!("nothing stands in the way of {acl}")),
+        (Some(acl), None) => match acls {
+            Acls::Void(why) => Finding::warn(NAME, why.clone(), PUBLIC_BY_BUCKET),
+            Acls::Off => Finding::warn(
+                NAME,
+                format!("{acl} is wanted, and the bucket has object ACLs switched off (Object Ownership)"),
+                "Let a bucket policy say who may read, and say acl=private in the DSN or the remote",
+            ),
+            Acls::On => Finding::ok(NAME, format!("nothing stands in the way of {acl}")),
+        },
         (None, _) if by_policy => Finding::warn(
             NAME,
             "the bucket's policy lets everybody read, and no public ACL is wanted here",
@@ -156,20 +166,24 @@ mod tests {
 
     #[test]
     fn a_public_acl_is_told_by_what_stands_in_its_way() {
-        let (public, on, none) = (Some("public-read"), Acls::On, Policy::NotPublic);
+        let (public, on, none) = (Some("public-read"), || Acls::On, Policy::NotPublic);
+        let void = || Acls::Void("ignored".to_owned());
         let (refuse, ignore, restrict) = ([Block::Acls], [Block::IgnoredAcls], [Block::Restricted]);
         for (acl, blocks, acls, policy, expected) in [
-            (public, &[][..], on, none, State::Ok),
-            (public, &refuse, on, none, State::Fail),
-            (public, &ignore, on, none, State::Fail),
-            (public, &refuse, on, Policy::Public, State::Ok),
+            (public, &[][..], on(), none, State::Ok),
+            (public, &refuse, on(), none, State::Fail),
+            (public, &ignore, on(), none, State::Fail),
+            (public, &refuse, on(), Policy::Public, State::Ok),
             (public, &[], Acls::Off, none, State::Warn),
-            (None, &[], on, none, State::Ok),
-            (Some("private"), &refuse, on, none, State::Ok),
-            (None, &[], on, Policy::Public, State::Warn),
-            (None, &restrict, on, Policy::Public, State::Ok),
+            (public, &[], void(), none, State::Warn),
+            (public, &[], void(), Policy::Public, State::Ok),
+            (Some("private"), &[], void(), none, State::Ok),
+            (None, &[], on(), none, State::Ok),
+            (Some("private"), &refuse, on(), none, State::Ok),
+            (None, &[], on(), Policy::Public, State::Warn),
+            (None, &restrict, on(), Policy::Public, State::Ok),
         ] {
-            assert_eq!(access(acl, blocks, acls, policy).state, expected, "{acl:?} {blocks:?} {acls:?} {policy:?}");
+            assert_eq!(access(acl, blocks, &acls, policy).state, expected, "{acl:?} {blocks:?} {acls:?} {policy:?}");
         }
     }
 

@@ -72,6 +72,8 @@ const ALL: Probe = Probe {
     batch_delete: Proven,
     conditional_batch_delete: Proven,
     acl: Proven,
+    // Only an object that is stored with an ACL for everybody tells.
+    upload_acl: Unknown,
     marks: Vec::new(),
     // Not switched on.
     versioning: Missing,

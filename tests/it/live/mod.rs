@@ -12,6 +12,7 @@ mod azure;
 mod azure_cli;
 mod azure_copy;
 mod azure_mirror;
+mod azure_policy;
 mod azure_pull;
 mod azure_renewal;
 mod azure_trash;

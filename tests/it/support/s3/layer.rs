@@ -226,7 +226,7 @@ fn refuse_acl(parts: &Parts, call: &Call, acls: Acls) -> Option<Response<Body>> 
     let header = canned.is_some() || parts.headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-"));
     let operation = call.query.contains_key("acl");
     match acls {
-        Acls::Supported => None,
+        Acls::Supported | Acls::Unheard => None,
         Acls::Ignored => operation.then(|| not_implemented("An ACL")),
         Acls::Blocked => {
             let public = ["public-read", "public-read-write", "authenticated-read"];

@@ -129,6 +129,8 @@ pub(crate) enum Acls {
     Supported,
     /// Headers have no effect, `?acl` answers 501.
     Ignored,
+    /// Headers have no effect, `?acl` works (SeaweedFS 4.48, measured).
+    Unheard,
     /// 501 `NotImplemented` for headers and `?acl`.
     NotImplemented,
     /// 400 `AccessControlListNotSupported` for setting any but `bucket-owner-full-control`: AWS with "bucket owner

@@ -30,11 +30,15 @@ pub(super) fn is_public(object: &StoredObject) -> bool {
     object.acl.grants.iter().any(|grant| reads(grant) && everybody(grant))
 }
 
-/// What the headers ask for; private without any.
+/// What the headers of a write ask for; private without any.
 pub(super) fn from_headers(shared: &Shared, headers: &HeaderMap) -> S3Result<Acl> {
-    if shared.quirks().acls == Acls::Ignored {
-        return Ok(Acl::default());
+    match shared.quirks().acls {
+        Acls::Ignored | Acls::Unheard => Ok(Acl::default()),
+        Acls::Supported | Acls::NotImplemented | Acls::Refused | Acls::Blocked => asked_for(headers),
     }
+}
+
+fn asked_for(headers: &HeaderMap) -> S3Result<Acl> {
     let canned = headers.get("x-amz-acl").and_then(|value| value.to_str().ok());
     let grants = granted(headers)?;
     match (canned, grants.is_empty()) {
@@ -119,7 +123,7 @@ pub(super) fn put(shared: &Shared, req: S3Request<PutObjectAclInput>) -> S3Resul
             grants.retain(|grant| grant.grantee.as_ref().and_then(|g| g.id.as_deref()) != Some(OWNER));
             Acl { name: "custom".to_owned(), grants }
         }
-        None => from_headers(shared, &req.headers)?,
+        None => asked_for(&req.headers)?,
     };
     shared.bucket(&req.input.bucket, |bucket| {
         if bucket.set_acl(&req.input.key, &acl) { Ok(PutObjectAclOutput::default()) } else { Err(no_such_key()) }

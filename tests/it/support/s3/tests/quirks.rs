@@ -35,6 +35,11 @@ async fn acls() {
     put(ObjectCannedAcl::PublicRead).send().await.unwrap();
     assert_eq!(bucket.get("a").unwrap().acl.name, "private");
     assert_eq!(refusal(get().await), (501, "NotImplemented".to_owned()));
+    server.quirks(|quirks| quirks.acls = Acls::Unheard);
+    put(ObjectCannedAcl::PublicRead).send().await.unwrap();
+    assert_eq!(get().await.unwrap().grants().len(), 1);
+    client.put_object_acl().bucket("bucket").key("a").acl(ObjectCannedAcl::PublicRead).send().await.unwrap();
+    assert_eq!(get().await.unwrap().grants().len(), 2);
     server.quirks(|quirks| quirks.acls = Acls::NotImplemented);
     let refused = put(ObjectCannedAcl::Private).send().await;
     assert_eq!(refusal(refused), (501, "NotImplemented".to_owned()));
