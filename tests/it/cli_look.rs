@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::fetch::fetch;
-use crate::support::s3::Support;
+use crate::support::s3::{Effect, Faults, ListingOrder, Rule, Support};
 use crate::support::sandbox::{REMOTE, Sandbox};
 
 /// A bucket with folders, odd names and what belongs to mediasync.
@@ -76,6 +76,94 @@ fn a_folder_with_many_objects_is_one_line_and_one_request() {
         let ran = sandbox.run(&["ls", "-r", &format!("{REMOTE}/big")]).exits(0).says(&["2,500 files"]);
         assert_eq!(ran.stdout.lines().count(), 2_500);
     }
+}
+
+#[test]
+fn a_large_trash_is_passed_over_and_not_read() {
+    for list_v2 in [Support::Present, Support::Missing] {
+        let sandbox = filled();
+        sandbox.server.quirks(|quirks| quirks.list_v2 = list_v2);
+        for n in 0..5_500 {
+            sandbox.put(&format!(".mediasync/trash/20261122T194503Z-3f2a91c4/{n:04}.jpg"), "x");
+        }
+        for n in 0..3_000 {
+            sandbox.put(&format!("below/.mediasync/trash/20261122T194503Z-3f2a91c4/{n:04}.jpg"), "x");
+        }
+        let listings = |args: &[&str]| {
+            sandbox.server.clear_log();
+            let ran = sandbox.run(args).exits(0);
+            (ran.stdout, sandbox.server.requests().iter().filter(|entry| entry.status == Some(200)).count())
+        };
+        let all = "a.jpg\nb-side.jpg\nb/1.jpg\nb/c/2.jpg\nü \\u{1b}[31m.jpg\n";
+        // One page of each trash, and the end.
+        assert_eq!(listings(&["ls", "-r", REMOTE]), (all.to_owned(), 3), "{list_v2:?}");
+        assert_eq!(listings(&["ls", "-r", &format!("{REMOTE}/b")]).1, 1);
+        assert_eq!(listings(&["ls", REMOTE]).1, 1);
+        let (shown, requests) = listings(&["ls", "-r", "--all", REMOTE]);
+        assert_eq!((shown.lines().count(), requests), (8_506, 9));
+    }
+}
+
+#[test]
+fn a_server_that_begins_anew_or_lists_in_no_order_shows_everything_once() {
+    let sandbox = filled();
+    for n in 0..1_500 {
+        sandbox.put(&format!(".mediasync/trash/20261122T194503Z-3f2a91c4/{n:04}.jpg"), "x");
+    }
+    let expected = sandbox.run(&["ls", "-r", REMOTE]).exits(0).stdout;
+    for quirk in [true, false] {
+        sandbox.server.quirks(|quirks| {
+            quirks.start_after = if quirk { Support::Missing } else { Support::Present };
+            quirks.listing_order = if quirk { ListingOrder::Bytes } else { ListingOrder::Components };
+        });
+        let told = sandbox.run(&["ls", "-r", REMOTE]).exits(0).stdout;
+        let (mut told, mut expected): (Vec<&str>, Vec<&str>) = (told.lines().collect(), expected.lines().collect());
+        told.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(told, expected, "{quirk}");
+    }
+}
+
+#[test]
+fn a_server_that_is_busy_is_asked_again() {
+    let sandbox = filled();
+    for args in [&["ls", REMOTE] as &[&str], &["ls", "-r", REMOTE], &["ls", "env:DEFAULT_STORAGE_DSN/a.jpg"]] {
+        let busy = Rule::new("*", Effect::Status(503, "SlowDown")).times(1);
+        sandbox.server.faults(|faults| faults.add(busy));
+        sandbox.run(args).exits(0);
+        sandbox.server.faults(|faults| {
+            assert_eq!(faults.fired(), 1, "{args:?}");
+            *faults = Faults::default();
+        });
+    }
+}
+
+#[test]
+fn odd_names_are_shown_harmlessly_and_told_exactly() {
+    let sandbox = Sandbox::new();
+    let names =
+        ["a//b.jpg", "a/", "both", "both/1.jpg", "marker/", "line\nbreak.jpg", "tab\there", "/root.jpg", "q'\"\\.jpg"];
+    for name in names {
+        sandbox.put(name, if name.ends_with('/') { "" } else { "x" });
+    }
+    let keys = |args: &[&str]| -> Vec<String> {
+        let ran = sandbox.run(args).exits(0);
+        let lines = ran.json().into_iter().filter(|line| line["type"] == "entry");
+        lines.map(|line| line["key"].as_str().unwrap().to_owned()).collect()
+    };
+    let level = keys(&["ls", "--json", REMOTE]);
+    assert_eq!(level, ["/", "a/", "both", "both/", "line\nbreak.jpg", "marker/", "q'\"\\.jpg", "tab\there"]);
+    let all = keys(&["ls", "-r", "--json", REMOTE]);
+    let mut sorted = names.to_vec();
+    sorted.sort_unstable();
+    assert_eq!(all, sorted);
+    assert_eq!(keys(&["ls", "--json", &format!("{REMOTE}/a")]), ["/"]);
+    // What stands in a line is one line, and no sign reaches the terminal.
+    let ran = sandbox.run(&["ls", "-r", REMOTE]).exits(0);
+    assert_eq!(ran.stdout.lines().count(), names.len(), "{ran:?}");
+    assert!(ran.stdout.contains("line\\u{a}break.jpg\n") && !ran.stdout.contains('\t'), "{ran:?}");
+    // A name that is a file and a folder: the folder is shown, and the level above has both.
+    assert_eq!(keys(&["ls", "--json", &format!("{REMOTE}/both")]), ["1.jpg"]);
 }
 
 #[test]

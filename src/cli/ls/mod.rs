@@ -56,7 +56,11 @@ struct Sums {
 }
 
 async fn list(args: &args::Ls, spot: &Spot, output: &Output) -> Result<Exit, Failure> {
-    let depth = if args.recursive { Depth::All } else { Depth::Level };
+    let depth = match (args.recursive, args.all) {
+        (false, _) => Depth::Level,
+        (true, true) => Depth::All,
+        (true, false) => Depth::Users,
+    };
     let mut sums = Sums::default();
     let mut exists = spot.found == Found::Directory;
     if spot.found != Found::File {

@@ -17,11 +17,11 @@ use serde::Deserialize;
 
 use super::authorize::OneLevel;
 use super::facts::FOLDER;
-use super::list::PAGE;
+use super::list::{Begin, PAGE};
 use super::ops::Op;
 use super::{Azure, Inner};
 use crate::replica::Error;
-use crate::replica::browse::{Browse, Depth, Seen};
+use crate::replica::browse::{Browse, Depth, Passing, Seen};
 use crate::replica::pages::{self, MOST_EMPTY, Tokens, incomplete};
 use crate::replica::retry::{Patience, repeat};
 
@@ -35,6 +35,9 @@ struct Browsing {
     marker: Option<String>,
     is_over: bool,
     markers: Tokens,
+    passing: Passing,
+    /// The name to begin at, instead of the marker.
+    at: Option<String>,
 }
 
 /// A page of a listing by levels.
@@ -85,7 +88,8 @@ impl Azure {
     /// What begins with `start` below the prefix. Needs no first contact.
     pub fn browse(&self, start: &str, depth: Depth) -> Box<dyn Browse> {
         let (inner, prefix) = (Arc::clone(&self.inner), self.inner.names.own(start));
-        Box::new(Browsing { inner, prefix, depth, marker: None, is_over: false, markers: Tokens::default() })
+        let (markers, passing) = (Tokens::default(), Passing::new(depth));
+        Box::new(Browsing { inner, prefix, depth, marker: None, is_over: false, markers, passing, at: None })
     }
 }
 
@@ -97,8 +101,18 @@ impl Browse for Browsing {
             let inner = &*self.inner;
             let marker = self.marker.as_deref();
             let (mut all, next) = match self.depth {
-                Depth::All => {
-                    let page = repeat(Patience::default(), || inner.page(&self.prefix, marker, PAGE)).await?;
+                Depth::All | Depth::Users => {
+                    let at = self.at.take();
+                    let begin = at.as_deref().map_or(Begin::Marker(marker), Begin::Name);
+                    let page = repeat(Patience::default(), || inner.page_from(&self.prefix, begin, PAGE)).await;
+                    let is_fine = page.as_ref().is_ok_and(|page| {
+                        self.passing.see(page.blobs.iter().filter_map(|(name, _)| inner.names.relative(name)))
+                    });
+                    // A service that does not begin at names goes on by its marker.
+                    if at.is_some() && !is_fine {
+                        continue;
+                    }
+                    let page = page?;
                     let blobs = page.blobs.into_iter().map(|(name, facts)| {
                         let is_folder = facts.metadata.get(FOLDER).is_some_and(|value| value == "true");
                         one(name, (facts.size, facts.modified_ns), is_folder)
@@ -119,6 +133,9 @@ impl Browse for Browsing {
             self.is_over = next.is_none();
             if next.as_ref().is_some_and(|next| !self.markers.is_new(next)) {
                 return Err(incomplete(&inner.name, "a continuation marker came twice"));
+            }
+            if next.is_some() {
+                self.at = self.passing.jump().map(|past| inner.names.own(&past));
             }
             self.marker = next;
             // A directory of a hierarchical account is listed as a blob, and as the beginning of names.

@@ -78,6 +78,15 @@ async fn walk(inner: &Inner, prefix: &str, sender: &Batches) -> Result<(), Error
     }
 }
 
+/// Where a page begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Begin<'a> {
+    /// Where the page before said; at the prefix without.
+    Marker(Option<&'a str>),
+    /// At this name, or what comes after it. Services that don't know it begin at the prefix.
+    Name(&'a str),
+}
+
 /// One page.
 #[derive(Debug)]
 pub(super) struct Page {
@@ -89,6 +98,15 @@ pub(super) struct Page {
 impl Inner {
     /// One page of a listing.
     pub(super) async fn page(&self, prefix: &str, marker: Option<&str>, most: i32) -> Result<Page, Error> {
+        self.page_from(prefix, Begin::Marker(marker), most).await
+    }
+
+    /// As [`Inner::page`], from anywhere.
+    pub(super) async fn page_from(&self, prefix: &str, begin: Begin<'_>, most: i32) -> Result<Page, Error> {
+        let (marker, start_from) = match begin {
+            Begin::Marker(marker) => (marker, None),
+            Begin::Name(name) => (None, Some(name)),
+        };
         let failed = |failure| pages::unlisted(self.wire.fold(&failure, Op::ListBlobs, None));
         let client = self.wire.container().map_err(failed)?;
         let answer = self.wire.send(Op::ListBlobs, 0, async {
@@ -97,6 +115,7 @@ impl Inner {
                 marker: marker.map(str::to_owned),
                 maxresults: Some(most),
                 prefix: (!prefix.is_empty()).then(|| prefix.to_owned()),
+                start_from: start_from.map(str::to_owned),
                 ..BlobContainerClientListBlobsOptions::default()
             };
             // The next pages are ours to ask for: a marker that comes twice has to be noticed.

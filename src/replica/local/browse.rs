@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use super::fault::shown;
 use super::{Local, blocking};
 use crate::replica::browse::{Browse, Depth, Seen};
+use crate::replica::object::is_own;
 use crate::replica::{Cause, Error};
 
 /// Names of a batch.
@@ -62,7 +63,8 @@ fn advance(root: &Path, depth: Depth, todo: &mut Vec<Step>) -> Result<Vec<Seen>,
             }
             Some(Step::Rest(rest)) => match rest.next() {
                 None => drop(todo.pop()),
-                Some(Seen::Folder(below)) if depth == Depth::All => todo.push(Step::Read(below, String::new())),
+                Some(Seen::Folder(below)) if depth == Depth::Users && is_own(&below) => {}
+                Some(Seen::Folder(below)) if depth != Depth::Level => todo.push(Step::Read(below, String::new())),
                 Some(seen) => batch.push(seen),
             },
         }

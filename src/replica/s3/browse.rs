@@ -8,7 +8,7 @@ use super::list::{Cut, From, Next, PAGE};
 use super::metadata::epoch_ns;
 use super::{Inner, S3};
 use crate::replica::Error;
-use crate::replica::browse::{Browse, Depth, Seen};
+use crate::replica::browse::{Browse, Depth, Passing, Seen};
 use crate::replica::pages::{MOST_EMPTY, Tokens, incomplete};
 use crate::replica::retry::{Patience, repeat};
 
@@ -23,6 +23,9 @@ struct Browsing {
     from: Option<From>,
     seen: Tokens,
     empty: u32,
+    passing: Passing,
+    /// Where to go on if the server does not begin where it was told to.
+    otherwise: Option<From>,
 }
 
 impl S3 {
@@ -30,11 +33,12 @@ impl S3 {
     pub fn browse(&self, start: &str, depth: Depth) -> Box<dyn Browse> {
         let cut = match depth {
             Depth::Level => Cut::Level,
-            Depth::All => Cut::Flat,
+            Depth::All | Depth::Users => Cut::Flat,
         };
         let prefix = self.inner.names.own(start);
         let inner = Arc::clone(&self.inner);
-        Box::new(Browsing { inner, prefix, cut, from: Some(From::Start), seen: Tokens::default(), empty: 0 })
+        let (from, seen, passing) = (Some(From::Start), Tokens::default(), Passing::new(depth));
+        Box::new(Browsing { inner, prefix, cut, from, seen, empty: 0, passing, otherwise: None })
     }
 }
 
@@ -43,7 +47,17 @@ impl Browse for Browsing {
     async fn next(&mut self) -> Result<Option<Vec<Seen>>, Error> {
         let inner = Arc::clone(&self.inner);
         while let Some(from) = self.from.take() {
-            let page = repeat(Patience::default(), || inner.page_of((&self.prefix, self.cut), &from, PAGE)).await?;
+            let otherwise = self.otherwise.take();
+            let page = repeat(Patience::default(), || inner.page_of((&self.prefix, self.cut), &from, PAGE)).await;
+            let is_fine = page.as_ref().is_ok_and(|page| {
+                let names = page.objects.iter().filter_map(|object| inner.names.relative(object.key()?));
+                self.passing.see(names)
+            });
+            if otherwise.is_some() && !is_fine {
+                self.from = otherwise;
+                continue;
+            }
+            let page = page?;
             let relative = |name: &str| match name.strip_prefix(&self.prefix).and(inner.names.relative(name)) {
                 Some(relative) => Ok(relative.to_owned()),
                 None => Err(incomplete(&inner.name, "the server lists keys outside the prefix")),
@@ -71,7 +85,13 @@ impl Browse for Browsing {
                 Next::Missing => {
                     return Err(incomplete(&inner.name, "a page is truncated and does not say where to go on"));
                 }
-                Next::From(next) if self.seen.is_new(&next) => Some(next),
+                Next::From(next) if self.seen.is_new(&next) => match self.passing.jump() {
+                    Some(past) => {
+                        self.otherwise = Some(next);
+                        Some(From::After(inner.names.own(&past)))
+                    }
+                    None => Some(next),
+                },
                 Next::From(_) => return Err(incomplete(&inner.name, "a continuation token came twice")),
             };
             if !all.is_empty() {

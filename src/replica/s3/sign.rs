@@ -117,4 +117,34 @@ mod tests {
             assert_eq!(url(bucket, endpoint, region, addressing), wanted, "{endpoint:?} {region:?} {addressing:?}");
         }
     }
+
+    #[tokio::test]
+    async fn region_style_and_session_are_in_what_is_signed() {
+        use crate::secret::Secret;
+        let signed = async |bucket: &str, endpoint: Option<&str>, addressing: Addressing| {
+            let credentials = Credentials::Static {
+                access_key: "AK".to_owned(),
+                secret: Secret::new("hunter2"),
+                session_token: Some(Secret::new("to/ken+")),
+            };
+            let region = Some("eu-west-1".to_owned());
+            let prefix = "a b".to_owned();
+            let address = S3Address { prefix, addressing, region, credentials, ..address(bucket, endpoint) };
+            S3::new(address, None).sign("ü+%.jpg", Duration::from_secs(3600)).await.unwrap()
+        };
+        let aws = signed("bucket", None, Addressing::Auto).await;
+        assert!(aws.starts_with("https://bucket.s3.eu-west-1.amazonaws.com/a%20b/%C3%BC%2B%25.jpg?"), "{aws}");
+        for part in
+            ["X-Amz-Expires=3600", "AK%2F", "%2Feu-west-1%2Fs3%2Faws4_request", "X-Amz-Security-Token=to%2Fken%2B"]
+        {
+            assert!(aws.contains(part), "{part} is not in {aws}");
+        }
+        assert!(!aws.contains("hunter2"));
+        let path = signed("bucket", None, Addressing::Path).await;
+        assert!(path.starts_with("https://s3.eu-west-1.amazonaws.com/bucket/a%20b/"), "{path}");
+        let own = signed("bucket", Some("https://s3.x.example"), Addressing::Virtual).await;
+        assert!(own.starts_with("https://bucket.s3.x.example/a%20b/"), "{own}");
+        let long = S3::new(address("b", None), None).sign("a", LONGEST + Duration::from_secs(1)).await;
+        assert_eq!(long.unwrap_err().cause, Cause::Usage);
+    }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Quirks {
     pub(crate) list_uploads: Support,
     /// ListObjectsV2; without it only the older request is known.
     pub(crate) list_v2: Support,
+    /// `start-after` of ListObjectsV2; without it a listing begins at its prefix.
+    pub(crate) start_after: Support,
     /// CompleteMultipartUpload refuses parts of different sizes, except for a smaller last one, if it is
     /// [`Need::Required`] that they are equal (Cloudflare R2).
     pub(crate) equal_parts: Need,
@@ -61,6 +63,7 @@ impl Default for Quirks {
             copies: Support::Present,
             list_uploads: Support::Present,
             list_v2: Support::Present,
+            start_after: Support::Present,
             equal_parts: Need::Optional,
             max_parts: 10_000,
             min_part_size: 5 * 1024 * 1024,

@@ -95,7 +95,9 @@ pub(super) fn version_2(shared: &Shared, req: S3Request<ListObjectsV2Input>) -> 
     let from = match (&input.continuation_token, &input.start_after) {
         (Some(token), _) => From::parse(token)
             .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))?,
-        (None, Some(key)) if !key.is_empty() => From::After(key.clone()),
+        (None, Some(key)) if !key.is_empty() && shared.quirks().start_after == crate::support::s3::Support::Present => {
+            From::After(key.clone())
+        }
         (None, _) => From::Start,
     };
     let query = Query {
