@@ -2,19 +2,18 @@
 //!
 //! The survey of a mirror whose manifest is empty: nothing is remembered, so files are hashed now and the server is asked
 //! now. What the plan of such a mirror would do is what differs. What it would overwrite or only record is looked at
-//! further here: read at both sides, if that was asked for. Nothing is changed anywhere, and no lock is taken.
+//! further here: read at both sides, if that was asked for. That a store recorded a digest with an object is no proof of
+//! the bytes that it holds: it has to say something of these itself. Nothing is changed anywhere, and no lock is taken.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::stream::{StreamExt, iter};
 
 use crate::examine::read;
-use crate::model::{
-    Action, Digest, DigestKind, Digests, Entry, Key, ReadCost, Sameness, Side, SkipReason, Verb, Want, same_content,
-};
+use crate::model::{Action, Digest, DigestKind, Digests, Entry, Key, ReadCost, Sameness, Side, SkipReason, Verb, Want};
 use crate::pair_up::pair_up;
-use crate::plan::comparable;
-use crate::plan_store::Phase;
+use crate::plan::{Compare, comparable};
+use crate::plan_store::{Phase, PlanStore};
 use crate::recover::Unsettled;
 use crate::replica::{Cause, Contact, Error};
 use crate::report::{Observer, Report, Watcher};
@@ -48,14 +47,26 @@ impl Reading {
         match self {
             Self::None => false,
             Self::All => true,
-            Self::Sample { share, seed } => {
-                let mut hasher = blake3::Hasher::new();
-                hasher.update(&seed.to_le_bytes()).update(key.as_str().as_bytes());
-                let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
-                u32::from_le_bytes([a, b, c, d]) % 1_000_000 < share
-            }
+            Self::Sample { share, seed } => lot(seed, key) % 1_000_000 < share,
         }
     }
+}
+
+/// The number that a key draws.
+fn lot(seed: u64, key: &Key) -> u32 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes()).update(key.as_str().as_bytes());
+    let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// Whether what the destination has besides is a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extras {
+    /// It is one.
+    Differ,
+    /// A copy leaves it.
+    AreLeft,
 }
 
 /// How it was found out that both sides hold the same.
@@ -84,6 +95,8 @@ pub enum Outcome {
     Different,
     /// The sizes are equal, and nothing tells whether the contents are.
     CannotTell,
+    /// The sizes are equal, and so is the digest that was recorded at a store, which says nothing itself that agrees.
+    OnlyRecorded,
 }
 
 /// A key that was looked at.
@@ -112,6 +125,10 @@ pub struct Verified {
     pub different: u64,
     /// Keys of equal sizes whose contents could not be compared.
     pub cannot_tell: u64,
+    /// Of these, the ones with the same recorded digest.
+    pub only_recorded: u64,
+    /// Files that were to be read in full at both sides, of those that could be.
+    pub sampled: (u64, u64),
     /// Keys or folders that could not be looked at: nothing is known of them.
     pub problems: u64,
     /// What rules left out.
@@ -119,7 +136,12 @@ pub struct Verified {
 }
 
 impl Verified {
-    fn count(&mut self, finding: &Finding) {
+    /// Whether nothing of the source was compared, nor known to be missing or in trouble.
+    fn is_void(&self) -> bool {
+        self.equal.is_empty() && self.missing + self.different + self.cannot_tell + self.problems == 0
+    }
+
+    pub(crate) fn count(&mut self, finding: &Finding) {
         match finding.outcome {
             Outcome::Equal(how) => {
                 *self.equal.entry(how).or_default() += 1;
@@ -129,6 +151,10 @@ impl Verified {
             Outcome::Extra => self.extra += 1,
             Outcome::Different => self.different += 1,
             Outcome::CannotTell => self.cannot_tell += 1,
+            Outcome::OnlyRecorded => {
+                self.cannot_tell += 1;
+                self.only_recorded += 1;
+            }
         }
     }
 }
@@ -136,10 +162,10 @@ impl Verified {
 /// Compares both sides of a cycle whose manifest is empty and whose mode is a mirror; `found` hears of every key.
 ///
 /// # Errors
-/// A side is not there, or could not be listed completely: nothing may be concluded.
+/// A side is not there, or could not be listed completely: nothing may be concluded. Nothing of the source was compared.
 pub async fn verify(
-    cycle: Cycle<'_>,
-    reading: Reading,
+    mut cycle: Cycle<'_>,
+    (reading, extras): (Reading, Extras),
     observer: &dyn Observer,
     found: &(dyn Fn(&Finding) + Sync),
 ) -> Result<Verified, Error> {
@@ -150,11 +176,15 @@ pub async fn verify(
             watcher.notice(&notice);
         }
     }
+    // What only reading can tell is read here, and is known to have been read then.
+    let doubt = std::mem::replace(&mut cycle.policy.compare, Compare::Metadata);
     let mut findings = survey(&cycle, &[], &Unsettled::default(), &watcher).await?;
     pair_up(&cycle, &mut findings, &watcher).await?;
     refuse_nothing(&cycle, findings.source_keys + findings.dest_keys, findings.ruled_out)?;
-    let mut verified = Verified::default();
-    let judge = Judge { cycle: &cycle, reading, watcher: &watcher };
+    tell_nothing(&cycle, (findings.source_keys, findings.dest_keys), &watcher);
+    let (at_least, sampled) = draw(&findings.plan, reading)?;
+    let mut verified = Verified { sampled, ..Verified::default() };
+    let judge = Judge { cycle: &cycle, reading, at_least, doubt, watcher: &watcher };
     for phase in Phase::ALL {
         let mut after: Option<Key> = None;
         loop {
@@ -174,7 +204,50 @@ pub async fn verify(
     let mut report = Report::empty();
     watcher.into_report(&mut report);
     verified.problems = report.problem_count;
+    if verified.is_void() && (verified.extra == 0 || extras == Extras::AreLeft) {
+        let message = format!("nothing was compared: there is nothing at {}", cycle.source.name());
+        return Err(Error::new(Cause::Usage, message)
+            .hint("check the spelling; mediasync ls shows what is there. That nothing equals nothing proves nothing"));
+    }
     Ok(verified)
+}
+
+/// A mistyped prefix of a bucket has nothing, and that is no error.
+fn tell_nothing(cycle: &Cycle<'_>, (source, dest): (u64, u64), observer: &dyn Observer) {
+    for (keys, side) in [(source, Side::Source), (dest, Side::Dest)] {
+        if keys == 0 && cycle.scope.named().is_none() {
+            observer.notice(&format!("nothing is at {}: check the spelling", cycle.of(side).name()));
+        }
+    }
+}
+
+/// Both contents, where reading them could tell more than their sizes do.
+fn readable(action: &Action) -> Option<(&Entry, &Entry)> {
+    let (source, dest) = (action.from.as_ref()?, action.at.as_ref()?);
+    let is_candidate = matches!(action.verb, Verb::Adopt | Verb::Touch | Verb::Overwrite);
+    (is_candidate && source.size == dest.size && source.size > 0).then_some((source, dest))
+}
+
+/// Of a sample, how many are read of how many, and the file that is read where the share of few would be none.
+fn draw(plan: &PlanStore, reading: Reading) -> Result<(Option<Key>, (u64, u64)), Error> {
+    let Reading::Sample { seed, .. } = reading else { return Ok((None, (0, 0))) };
+    let (mut picked, mut of, mut least) = (0, 0, None);
+    for action in plan.iter() {
+        let action = action?;
+        if readable(&action).is_none() {
+            continue;
+        }
+        of += 1;
+        picked += u64::from(reading.picks(&action.key));
+        let drawn = (lot(seed, &action.key), action.key);
+        if least.as_ref().is_none_or(|least| drawn < *least) {
+            least = Some(drawn);
+        }
+    }
+    match (picked, least) {
+        (0, Some((_, key))) => Ok((Some(key), (1, of))),
+        _ => Ok((None, (picked, of))),
+    }
 }
 
 /// A comparison of nothing would be the best proof of all.
@@ -191,31 +264,46 @@ fn refuse_nothing(cycle: &Cycle<'_>, keys: u64, ruled_out: u64) -> Result<(), Er
 struct Judge<'a> {
     cycle: &'a Cycle<'a>,
     reading: Reading,
+    /// Read whatever the sample says.
+    at_least: Option<Key>,
+    /// What to do about what can't be told.
+    doubt: Compare,
     watcher: &'a Watcher<'a>,
 }
 
 impl Judge<'_> {
     /// What a planned action says about its key; `None` if it is told as a problem.
     async fn judge(&self, action: Action) -> Result<Option<Finding>, Error> {
-        let outcome = match (&action.verb, &action.from, &action.at) {
-            (Verb::Create | Verb::Copy { .. }, ..) => Some(Outcome::Missing),
-            (Verb::Delete, ..) => Some(Outcome::Extra),
-            (Verb::Adopt | Verb::Touch, Some(source), Some(dest)) => {
-                if self.reading.picks(&action.key) && source.size > 0 {
-                    self.told(&action, self.by_reading(&action.key, source, dest).await)?
-                } else {
-                    Some(Outcome::Equal(self.how(source, dest, &action.digests)))
-                }
+        let outcome = match (&action.verb, readable(&action)) {
+            (Verb::Create | Verb::Copy { .. }, _) => Some(Outcome::Missing),
+            (Verb::Delete, _) => Some(Outcome::Extra),
+            (_, Some((source, dest))) => self.told(&action, self.same(&action, source, dest).await)?,
+            (Verb::Adopt | Verb::Touch, None) if action.from.as_ref().is_some_and(|source| source.size == 0) => {
+                Some(Outcome::Equal(How::Empty))
             }
-            (Verb::Overwrite, Some(source), Some(dest)) if source.size != dest.size => Some(Outcome::Different),
-            (Verb::Overwrite, Some(source), Some(dest)) if self.reading.picks(&action.key) => {
-                self.told(&action, self.by_reading(&action.key, source, dest).await)?
-            }
-            (Verb::Overwrite, Some(_), Some(dest)) => self.told(&action, self.unequal(&action, dest).await)?,
+            (Verb::Overwrite, None) if action.from.is_some() && action.at.is_some() => Some(Outcome::Different),
             // Without a base there is nothing else.
             _ => Some(Outcome::CannotTell),
         };
         Ok(outcome.map(|outcome| Finding { size: action.size, key: action.key, outcome }))
+    }
+
+    /// Whether contents of one size are the same.
+    async fn same(&self, action: &Action, source: &Entry, dest: &Entry) -> Result<Outcome, Error> {
+        let key = &action.key;
+        if self.reading.picks(key) || self.at_least.as_ref() == Some(key) {
+            return self.by_reading(key, source, dest).await;
+        }
+        let outcome = match action.verb {
+            Verb::Overwrite => self.unequal(action, dest).await?,
+            _ => self.proven(action, source, dest).await?,
+        };
+        match (outcome, self.doubt) {
+            (Outcome::CannotTell | Outcome::OnlyRecorded, Compare::Download) => {
+                self.by_reading(key, source, dest).await
+            }
+            _ => Ok(outcome),
+        }
     }
 
     /// What can't be looked at is a problem of its key, unless nothing else can be either.
@@ -256,16 +344,7 @@ impl Judge<'_> {
         let mut theirs = dest.digests.clone();
         match self.cost(Side::Dest) {
             ReadCost::Cheap => theirs.merge(&self.content(Side::Dest, key, dest, &comparable(ours)).await?),
-            ReadCost::Transfer => match self.cycle.of(Side::Dest).look_up(key).await? {
-                Some(now) if now.version == dest.version => theirs.merge(&now.digests),
-                Some(_) | None => {
-                    let name = self.cycle.of(Side::Dest).name();
-                    return Err(Error::new(
-                        Cause::Precondition,
-                        format!("{key}: changed at {name} while it was compared"),
-                    ));
-                }
-            },
+            ReadCost::Transfer => theirs = self.looked_up(Side::Dest, key, dest).await?,
         }
         Ok(match ours.compare(&theirs) {
             Sameness::Different => Outcome::Different,
@@ -273,25 +352,74 @@ impl Judge<'_> {
         })
     }
 
+    /// Contents that some digest calls equal: whether the stores say so of the bytes that they hold.
+    async fn proven(&self, action: &Action, source: &Entry, dest: &Entry) -> Result<Outcome, Error> {
+        let (key, all) = (&action.key, &action.digests);
+        let (near, file, far, object) = match (self.cost(Side::Source), self.cost(Side::Dest)) {
+            (ReadCost::Cheap, ReadCost::Cheap) => return Ok(Outcome::Equal(How::Read)),
+            (ReadCost::Transfer, ReadCost::Transfer) => return self.stated_alike(key, source, dest).await,
+            (ReadCost::Cheap, ReadCost::Transfer) => (Side::Source, source, Side::Dest, dest),
+            (ReadCost::Transfer, ReadCost::Cheap) => (Side::Dest, dest, Side::Source, source),
+        };
+        if self.stated(far, object, &object.digests).iter().any(|digest| is_met(digest, all)) {
+            return Ok(Outcome::Equal(How::Listed));
+        }
+        let told = self.stated(far, object, all);
+        // One of them is that of the file.
+        let twice = |digest: &Digest| told.iter().filter(|other| other.kind == digest.kind).count() > 1;
+        if told.iter().any(|digest| digest.kind.is_of_content() && twice(digest)) {
+            return Ok(Outcome::Different);
+        }
+        if told.is_empty() {
+            return Ok(Outcome::OnlyRecorded);
+        }
+        let ours = self.content(near, key, file, &comparable(&told)).await?;
+        Ok(outcome(ours.compare(&told)))
+    }
+
+    /// Two stores: what both say themselves of what they hold.
+    async fn stated_alike(&self, key: &Key, source: &Entry, dest: &Entry) -> Result<Outcome, Error> {
+        let listed = |side, entry: &Entry| self.stated(side, entry, &entry.digests);
+        if listed(Side::Source, source).compare(&listed(Side::Dest, dest)) == Sameness::Same {
+            return Ok(Outcome::Equal(How::Listed));
+        }
+        let ours = self.looked_up(Side::Source, key, source).await?;
+        let theirs = self.looked_up(Side::Dest, key, dest).await?;
+        let stated = self.stated(Side::Source, source, &ours).compare(&self.stated(Side::Dest, dest, &theirs));
+        Ok(outcome(stated))
+    }
+
+    /// What a place says of the bytes that it holds, not what somebody stored with them.
+    fn stated(&self, side: Side, entry: &Entry, all: &Digests) -> Digests {
+        let states = self.cycle.of(side).capabilities().states;
+        let own = Digest::from_etag(entry.version.as_str());
+        let is_own = |digest: &&Digest| digest.kind.is_of_content() || own.as_ref() == Some(digest);
+        all.iter().filter(|digest| states.contains(&digest.kind)).filter(is_own).cloned().collect()
+    }
+
+    async fn looked_up(&self, side: Side, key: &Key, seen: &Entry) -> Result<Digests, Error> {
+        let mut all = seen.digests.clone();
+        match self.cycle.of(side).look_up(key).await? {
+            Some(now) if now.version == seen.version => all.merge(&now.digests),
+            Some(_) | None => {
+                let name = self.cycle.of(side).name();
+                return Err(Error::new(Cause::Precondition, format!("{key}: changed at {name} while it was compared")));
+            }
+        }
+        Ok(all)
+    }
+
     fn cost(&self, side: Side) -> ReadCost {
         self.cycle.of(side).capabilities().read_cost
     }
+}
 
-    /// How the survey found out that both are equal; `all` is what it knew of both in the end.
-    fn how(&self, source: &Entry, dest: &Entry, all: &Digests) -> How {
-        if source.size == 0 {
-            return How::Empty;
-        }
-        if same_content(source.size, &source.digests, dest.size, &dest.digests) == Sameness::Same {
-            return How::Listed;
-        }
-        let listed = match (self.cost(Side::Source), self.cost(Side::Dest)) {
-            (ReadCost::Cheap, ReadCost::Cheap) => return How::Read,
-            (ReadCost::Cheap, ReadCost::Transfer) => &dest.digests,
-            (ReadCost::Transfer, ReadCost::Cheap) => &source.digests,
-            (ReadCost::Transfer, ReadCost::Transfer) => return How::LookedUp,
-        };
-        if listed.iter().any(|digest| is_met(digest, all)) { How::Listed } else { How::LookedUp }
+/// What is called equal by a recorded digest, after the stores were asked.
+fn outcome(stated: Sameness) -> Outcome {
+    match stated {
+        Sameness::Same => Outcome::Equal(How::LookedUp),
+        Sameness::Different => Outcome::Different,
+        Sameness::CannotTell => Outcome::OnlyRecorded,
     }
 }
 
@@ -299,10 +427,12 @@ impl Judge<'_> {
 /// an ETag stands in it beside the MD5 that it was compared with, and of trusted kinds there is one in it or two.
 fn is_met(listed: &Digest, all: &Digests) -> bool {
     let computed = |kind| all.iter().any(|digest| digest.kind == kind && digest.text == listed.text);
+    let one = |kind| all.iter().filter(|digest| digest.kind == kind).count() == 1;
     match listed.kind {
-        DigestKind::EtagMd5 => computed(DigestKind::Md5),
+        // A second one was recorded with the object, and either may be the file's.
+        DigestKind::EtagMd5 => computed(DigestKind::Md5) && one(DigestKind::Md5),
         DigestKind::EtagMultipart => computed(DigestKind::MultipartMd5),
-        kind => all.iter().filter(|digest| digest.kind == kind).count() == 1,
+        kind => one(kind),
     }
 }
 
@@ -334,6 +464,9 @@ mod tests {
         };
         assert!(is_met(&etag, &all(&[(DigestKind::EtagMd5, md5), (DigestKind::Md5, md5)])));
         assert!(!is_met(&etag, &all(&[(DigestKind::EtagMd5, md5), (DigestKind::Blake3, "b")])));
+        // What was recorded as an MD5 is that of the ETag, and the file has another one.
+        let recorded = [(DigestKind::EtagMd5, md5), (DigestKind::Md5, "0f"), (DigestKind::Md5, md5)];
+        assert!(!is_met(&etag, &all(&recorded)));
         let ours = Digest::new(DigestKind::Blake3, "b");
         assert!(is_met(&ours, &all(&[(DigestKind::Blake3, "b"), (DigestKind::Md5, md5)])));
     }

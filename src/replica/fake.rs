@@ -62,6 +62,7 @@ impl Replica for Fake {
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
+            states: &[],
         }
     }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::model::{Digest, Digests, Entry, Expect, Filter, Item, Key, Retype, Style, Version};
+use crate::model::{Digest, DigestKind, Digests, Entry, Expect, Filter, Item, Key, Retype, Style, Version};
 
 pub use crate::model::{Namespace, ReadCost, Want};
 pub use arrival::Arrival;
@@ -310,6 +310,8 @@ pub struct Capabilities {
     pub copy: Ability,
     /// Whether a file and a directory of one name can both exist.
     pub namespace: Namespace,
+    /// What the place itself makes of the bytes that it holds. All else that an entry tells was said by whoever stored it.
+    pub states: &'static [DigestKind],
 }
 
 /// A listing under way. See [`Item`] for what it promises.

@@ -2,8 +2,8 @@
 //! manifest.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
@@ -22,21 +22,13 @@ use crate::manifest::Manifest;
 use crate::model::Side;
 use crate::plan::{Mode, Styling};
 use crate::sync::{Cycle, Progress, Run};
-use crate::verify::{Finding, Outcome, Reading, Verified, verify as compare};
+use crate::verify::{Extras, Finding, Outcome, Reading, Verified, verify as compare};
 
 pub mod args;
 mod told;
 
 /// Keys that are named on a terminal without `-v`.
 const NAMED: u64 = 100;
-
-/// Whether what the destination has besides is a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extras {
-    Differ,
-    /// A copy leaves them.
-    AreLeft,
-}
 
 /// What is told of a verification.
 #[derive(Debug)]
@@ -88,17 +80,30 @@ pub async fn verify(args: &args::Verify, setup: &Setup, world: World<'_>) -> Res
     let cycle = Cycle { manifest, styling, ..session.cycle(&task, Run::DryRun, Arc::clone(&progress), now_ns) };
     let teller = Teller { output, job: told.job, about: About::default() };
     let named = AtomicU64::new(0);
-    let found = |finding: &Finding| show(finding, &told, &named, output);
+    let so_far = Mutex::new(Verified::default());
+    let found = |finding: &Finding| {
+        so_far.lock().unwrap_or_else(PoisonError::into_inner).count(finding);
+        show(finding, &told, &named, output);
+    };
     let bars = output.shows_progress().then(|| Bars::start(output, progress));
     let work = async {
         tokio::select! {
             // Nobody reads on.
             () = output.closed() => None,
-            done = Box::pin(compare(cycle, reading, &teller, &found)) => Some(done),
+            done = Box::pin(compare(cycle, (reading, extras), &teller, &found)) => Some(done),
         }
     };
     let done = or_interrupted(work).await;
     drop(bars);
+    let done = done.map_err(|interrupted| {
+        let sums = so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        match output.format() {
+            Format::Json => output.data(&told::partial(&told, &sums).to_string()),
+            Format::Human => output.say(&told::until_then(&told, &sums)),
+        }
+        // Nothing was recorded, and nothing goes on.
+        Failure { hints: vec!["nothing was changed; the next verification begins anew".to_owned()], ..interrupted }
+    });
     let Some(verified) = done?.transpose()? else { return Ok(Exit::Done) };
     let hidden = named.load(Relaxed).saturating_sub(limit(output));
     if hidden > 0 {
@@ -108,6 +113,12 @@ pub async fn verify(args: &args::Verify, setup: &Setup, world: World<'_>) -> Res
         Format::Json => output.data(&told::total(&told, &verified).to_string()),
         Format::Human if output.verbosity() > Verbosity::Quiet => output.data(&told::summary(&told, &verified)),
         Format::Human => {}
+    }
+    if verified.only_recorded > 0 {
+        let count = super::human::count(verified.only_recorded);
+        output.say(&format!(
+            "note: of {count} only the digest agrees that was recorded with them, by whoever stored them"
+        ));
     }
     if verified.cannot_tell > 0 && reading != Reading::All {
         output.say("note: --download reads what can't be told, and everything else");

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Extras, Told};
+use super::Told;
 use crate::cli::human;
 use crate::cli::json::skipped;
-use crate::verify::{Finding, How, Outcome, Reading, Verified};
+use crate::verify::{Extras, Finding, How, Outcome, Reading, Verified};
 
 /// How scripts call a way of finding out.
 fn way(how: How) -> &'static str {
@@ -23,7 +23,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Missing => "missing",
         Outcome::Extra => "extra",
         Outcome::Different => "different",
-        Outcome::CannotTell => "cannot-tell",
+        Outcome::CannotTell | Outcome::OnlyRecorded => "cannot-tell",
     }
 }
 
@@ -39,6 +39,9 @@ pub(super) fn line(told: &Told<'_>, finding: &Finding) -> Value {
         "v": 1, "type": "verified", "outcome": word(finding.outcome),
         "key": finding.key.as_str(), "size": finding.size,
     });
+    if finding.outcome == Outcome::OnlyRecorded {
+        line["only_recorded"] = true.into();
+    }
     with_job(&mut line, told);
     line
 }
@@ -51,33 +54,58 @@ fn with_job(line: &mut Value, told: &Told<'_>) {
 
 /// `"type":"verify-summary"`.
 pub(super) fn total(told: &Told<'_>, verified: &Verified) -> Value {
-    let Verified { equal, equal_bytes, missing, extra, different, cannot_tell, problems, .. } = verified;
+    let mut line = sums("verify-summary", told, verified);
+    let mut left_out = json!({});
+    for (reason, count) in &verified.skipped {
+        left_out[skipped(*reason)] = (*count).into();
+    }
+    line["skipped"] = left_out;
+    line["problems"] = verified.problems.into();
+    line["exit"] = told.exit(verified).code().into();
+    if let Reading::Sample { share, seed } = told.reading {
+        let (read, of) = verified.sampled;
+        line["sample"] = json!({ "of_a_million": share, "seed": seed, "files": read, "of": of });
+    }
+    line
+}
+
+/// `"type":"verify-interrupted"`: what was found until then, which proves nothing of the rest.
+pub(super) fn partial(told: &Told<'_>, verified: &Verified) -> Value {
+    let mut line = sums("verify-interrupted", told, verified);
+    line["exit"] = crate::cli::exit::Exit::Interrupted.code().into();
+    line
+}
+
+fn sums(of: &str, told: &Told<'_>, verified: &Verified) -> Value {
+    let Verified { equal, equal_bytes, missing, extra, different, cannot_tell, only_recorded, .. } = verified;
     let by = |how| equal.get(&how).copied().unwrap_or(0);
     let mut ways = json!({});
     for how in [How::Empty, How::Listed, How::LookedUp, How::Read] {
         ways[way(how).replace('-', "_")] = by(how).into();
     }
-    let mut left_out = json!({});
-    for (reason, count) in &verified.skipped {
-        left_out[skipped(*reason)] = (*count).into();
-    }
     let mut line = json!({
-        "v": 1, "type": "verify-summary", "source": told.source, "destination": told.dest,
+        "v": 1, "type": of, "source": told.source, "destination": told.dest,
         "equal": equal.values().sum::<u64>(), "equal_bytes": equal_bytes, "equal_by": ways,
         "missing": missing, "extra": extra, "extra_is_a_difference": told.extras == Extras::Differ,
-        "different": different, "cannot_tell": cannot_tell, "problems": problems,
-        "skipped": left_out, "exit": told.exit(verified).code(),
+        "different": different, "cannot_tell": cannot_tell, "only_recorded": only_recorded,
     });
-    if let Reading::Sample { share, seed } = told.reading {
-        line["sample"] = json!({ "of_a_million": share, "seed": seed });
-    }
     with_job(&mut line, told);
     line
 }
 
 /// The end, for people.
 pub(super) fn summary(told: &Told<'_>, verified: &Verified) -> String {
-    let Verified { equal, equal_bytes, missing, extra, different, cannot_tell, problems, skipped } = verified;
+    let holds = if told.exit(verified) == crate::cli::exit::Exit::Done { "holds" } else { "DOES NOT PROVABLY HOLD" };
+    format!("{} {holds} what {} holds: {}.", told.dest, told.source, parts(told, verified).join("; "))
+}
+
+/// What a person hears of a verification that was ended.
+pub(super) fn until_then(told: &Told<'_>, verified: &Verified) -> String {
+    format!("until then, and nothing is proven of the rest: {}", parts(told, verified).join("; "))
+}
+
+fn parts(told: &Told<'_>, verified: &Verified) -> Vec<String> {
+    let Verified { equal, equal_bytes, missing, extra, different, cannot_tell, problems, skipped, .. } = verified;
     let count = human::count;
     let mut ways = Vec::new();
     for (how, text) in [
@@ -109,6 +137,9 @@ pub(super) fn summary(told: &Told<'_>, verified: &Verified) -> String {
     if left > 0 {
         all.push(format!("left out by rules {}", count(left)));
     }
-    let holds = if told.exit(verified) == crate::cli::exit::Exit::Done { "holds" } else { "DOES NOT PROVABLY HOLD" };
-    format!("{} {holds} what {} holds: {}.", told.dest, told.source, all.join("; "))
+    if let Reading::Sample { .. } = told.reading {
+        let (read, of) = verified.sampled;
+        all.push(format!("the sample is {} of {}", count(read), human::files(of)));
+    }
+    all
 }

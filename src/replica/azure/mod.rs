@@ -23,7 +23,7 @@ use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Origin, Put, ReadCost,
     Replica, Restyled, Trash,
 };
-use crate::model::{Entry, Filter, Key, Namespace, Retype, Style, Version};
+use crate::model::{DigestKind, Entry, Filter, Key, Namespace, Retype, Style, Version};
 
 mod address;
 mod admin;
@@ -166,6 +166,7 @@ impl Replica for Azure {
             conditional_put: probe.conditional_put,
             conditional_delete: probe.conditional_delete,
             copy: probe.copy,
+            states: &[DigestKind::Md5],
         }
     }
 

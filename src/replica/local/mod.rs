@@ -177,6 +177,7 @@ impl Replica for Local {
             conditional_put: Ability::Proven,
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
+            states: &[],
         }
     }
 

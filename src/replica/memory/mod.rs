@@ -286,6 +286,7 @@ impl Replica for Memory {
             conditional_delete: Ability::Proven,
             copy: Ability::Proven,
             namespace: self.lock().namespace,
+            states: &[],
         }
     }
 

@@ -28,7 +28,7 @@ use super::{
     Ability, Capabilities, Cause, Connected, Contact, Content, Error, Journal, Leases, Listing, Origin, Put, ReadCost,
     Replica, Restyled, Trash, WHOLE_LIMIT,
 };
-use crate::model::{Entry, Filter, Key, Namespace, Retype, Style, Version};
+use crate::model::{DigestKind, Entry, Filter, Key, Namespace, Retype, Style, Version};
 
 mod acl;
 mod address;
@@ -256,6 +256,10 @@ impl Inner {
     }
 }
 
+/// Checksums of whole objects were made or checked by the server; what is in metadata was only stored.
+const STATES: &[DigestKind] =
+    &[DigestKind::EtagMd5, DigestKind::EtagMultipart, DigestKind::Sha256, DigestKind::Crc64Nvme];
+
 #[async_trait]
 impl Replica for S3 {
     fn name(&self) -> &str {
@@ -271,6 +275,7 @@ impl Replica for S3 {
             conditional_put: ability(|probe| probe.conditional_put),
             conditional_delete: ability(|probe| probe.conditional_delete),
             copy: ability(|probe| probe.copy),
+            states: STATES,
         }
     }
 
