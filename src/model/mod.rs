@@ -27,7 +27,9 @@ pub use evidence::{Namespace, ReadCost, Want};
 pub use filter::{
     BadPattern, Filter, FilterRules, IGNORE_FILE, Junk, OWN_PREFIX, Rule, SizeLimits, Verdict, parse_ignore,
 };
-pub use junk::{JUNK_AT_ROOT, JUNK_DIRECTORIES, JUNK_FILES, JunkBy, Letters, is_apple_double, junk_by};
+pub use junk::{
+    JUNK_AT_ROOT, JUNK_DIRECTORIES, JUNK_FILES, JunkBy, JunkRow, Letters, Nature, is_apple_double, junk_of, junk_rows,
+};
 pub use key::{BadKey, Escaped, Key, Reach};
 pub use problem::{Conflict, Problem, ProblemKind, SkipReason};
 pub use scope::Scope;

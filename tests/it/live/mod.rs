@@ -26,6 +26,7 @@ mod headers;
 mod lease;
 mod look;
 mod place;
+mod purge;
 mod storage;
 mod verify;
 
