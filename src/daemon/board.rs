@@ -4,12 +4,17 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::state::{DaemonState, JobState, Retrying};
 use crate::sync::Progress;
 
 /// Where all jobs write how they stand. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Board(Arc<Mutex<Shared>>);
+pub struct Board {
+    shared: Arc<Mutex<Shared>>,
+    changes: Arc<Notify>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -21,7 +26,13 @@ struct Shared {
 impl Board {
     /// A board.
     pub fn new(state: DaemonState) -> Self {
-        Self(Arc::new(Mutex::new(Shared { state, progress: HashMap::new() })))
+        let shared = Arc::new(Mutex::new(Shared { state, progress: HashMap::new() }));
+        Self { shared, changes: Arc::default() }
+    }
+
+    /// Waits until something was written on it since this was last asked for, progress aside. For one who asks.
+    pub async fn changed(&self) {
+        self.changes.notified().await;
     }
 
     /// What stands on it now.
@@ -47,12 +58,16 @@ impl Board {
 
     /// Changes what stands on it.
     pub fn change<T>(&self, change: impl FnOnce(&mut DaemonState) -> T) -> T {
-        change(&mut self.lock().state)
+        let changed = change(&mut self.lock().state);
+        self.changes.notify_one();
+        changed
     }
 
     /// Changes how a job stands; nothing if there is no such job.
     pub fn job<T>(&self, name: &str, change: impl FnOnce(&mut JobState) -> T) -> Option<T> {
-        self.lock().state.jobs.iter_mut().find(|job| job.name == name).map(change)
+        let changed = self.lock().state.jobs.iter_mut().find(|job| job.name == name).map(change);
+        self.changes.notify_one();
+        changed
     }
 
     /// A cycle of a job is under way.
@@ -71,6 +86,8 @@ impl Board {
         if let Some(job) = shared.state.jobs.iter_mut().find(|job| job.name == name) {
             job.running = None;
         }
+        drop(shared);
+        self.changes.notify_one();
     }
 
     /// No cycle of a job is under way any more.
@@ -80,10 +97,12 @@ impl Board {
         if let Some(job) = shared.state.jobs.iter_mut().find(|job| job.name == name) {
             job.running = None;
         }
+        drop(shared);
+        self.changes.notify_one();
     }
 
     /// Plain values stay behind after a panic elsewhere.
     fn lock(&self) -> std::sync::MutexGuard<'_, Shared> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,7 @@
 //! What happens while the daemon starts.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -52,4 +53,33 @@ fn a_hangup_while_the_configuration_is_read_for_the_first_time_does_not_end_the_
     // The last one waits for a reader.
     drop(fs::OpenOptions::new().read(true).write(true).open(&config));
     feeding.join().unwrap();
+}
+
+/// `systemctl status` shows what the manager heard last.
+#[test]
+fn the_manager_hears_of_each_change_also_without_a_watchdog() {
+    let mut sandbox = filled();
+    watched(&sandbox, "");
+    let at = sandbox.path("manager.sock");
+    let manager = UnixDatagram::bind(&at).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    sandbox.env("NOTIFY_SOCKET", at.to_str().unwrap());
+    let mut daemon = sandbox.daemon();
+    let mut heard = Vec::new();
+    let mut hears = |word: &str| loop {
+        let mut text = [0; 4096];
+        let length = manager.recv(&mut text).unwrap_or_else(|error| panic!("{error}, after {heard:?}"));
+        heard.push(String::from_utf8_lossy(&text[..length]).into_owned());
+        if heard.last().unwrap().contains(word) {
+            return;
+        }
+    };
+    hears("READY=1");
+    hears("STATUS=in sync: media");
+    daemon.until_equal();
+    let config = sandbox.path("config.toml");
+    fs::write(&config, fs::read_to_string(&config).unwrap() + "bad = [").unwrap();
+    daemon.signal(Signal::HUP);
+    hears("the configuration has mistakes");
+    daemon.stop().exits(0);
 }

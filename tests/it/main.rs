@@ -58,6 +58,8 @@ mod daemon_lease;
 mod daemon_logs;
 mod daemon_memory;
 mod daemon_pause;
+#[cfg(target_os = "linux")]
+mod daemon_sandboxed;
 mod daemon_schedule;
 mod daemon_servers;
 mod daemon_service;

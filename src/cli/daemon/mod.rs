@@ -108,6 +108,7 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
     let (mut heart, pulse) = Heart::new();
     let fed = Rc::clone(&manager);
     spawn_local(async move { fed.keep_alive(pulse).await });
+    let telling = spawn_local(keep_telling(Rc::clone(&manager), board.clone(), clock));
     tracing::info!("started with {}", fleet.borrow().names());
     manager.ready(&summary(&board, clock));
     loop {
@@ -134,6 +135,7 @@ pub async fn daemon(args: &args::Daemon, global: &Global, first: &Setup) -> Resu
     }
     let deadline = fleet.borrow().deadline();
     tracing::info!("stopping; transfers under way may go on for {} s", deadline.as_secs());
+    telling.abort();
     manager.stopping("stopping");
     let stopped = fleet.borrow_mut().stop();
     tokio::select! {
@@ -219,6 +221,16 @@ async fn reload(global: &Global, first: &Setup, crew: &mut Crew) {
         tracing::error!("the configuration was read and is not used, the one before stays in force: {error}");
     }
     crew.board.change(|state| state.reload_error = error);
+}
+
+/// Tells the manager how the jobs stand whenever that changes; the control loop does it as time passes.
+async fn keep_telling(manager: Rc<Manager>, board: Board, clock: Clock) {
+    loop {
+        board.changed().await;
+        // What happens together is told once.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        manager.status(&summary(&board, clock));
+    }
 }
 
 /// One line for `systemctl status`.

@@ -54,7 +54,8 @@ pub(super) struct Root {
     pub(super) made: Made,
     /// Files with several names of which runs deleted some: the stamp that the others had before, by place.
     unlinked: Mutex<HashMap<(u64, u64), Unlinked>>,
-    /// `openat2` is missing (before Linux 5.6) or forbidden (old container runtimes): go component by component.
+    /// `openat2` is missing (before Linux 5.6) or forbidden (old container runtimes, and `RestrictSUIDSGID=` of systemd): go
+    /// component by component.
     stepwise: AtomicBool,
 }
 
@@ -165,7 +166,7 @@ impl Root {
         Ok(())
     }
 
-    /// Opens what is at `path` below the root, through no symbolic link.
+    /// Opens what is at `path` below the root, through no symbolic link; `.` is the root itself.
     pub(super) fn open_at(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CLOEXEC;
         if !self.stepwise.load(Ordering::Relaxed) {
@@ -196,6 +197,9 @@ impl Root {
     }
 
     fn open_stepwise(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        if path == "." {
+            return openat(&self.fd, ".", flags, Mode::empty());
+        }
         let (parent, name) = split(path);
         let mut at = Dir::Root(&self.fd);
         for component in parent.iter().flat_map(|parent| parent.split('/')) {

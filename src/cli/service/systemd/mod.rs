@@ -14,13 +14,12 @@ const PACKAGED: &str = include_str!("../../../../packaging/systemd/mediasync.ser
 /// Where the files of credentials are, below the directory for configurations.
 pub(super) const CREDENTIALS: &str = "mediasync/credentials";
 /// What works for a service of a user, who can't make mounts or another user.
-const FOR_USERS: [&str; 12] = [
+const FOR_USERS: [&str; 11] = [
     "NoNewPrivileges",
     "LockPersonality",
     "MemoryDenyWriteExecute",
     "RestrictNamespaces",
     "RestrictRealtime",
-    "RestrictSUIDSGID",
     "RestrictAddressFamilies",
     "SystemCallArchitectures",
     "SystemCallErrorNumber",
@@ -141,7 +140,7 @@ fn system(unit: &mut String, needs: &Needs) -> Result<(), Failure> {
 /// The lines of the packaged unit that harden it, after their comment.
 fn hardening() -> impl Iterator<Item = &'static str> {
     let begins = PACKAGED.find("# Hardening").expect("the packaged unit has this part");
-    PACKAGED[begins..].lines().skip(1).take_while(|line| !line.is_empty())
+    PACKAGED[begins..].lines().skip_while(|line| line.starts_with('#')).take_while(|line| !line.is_empty())
 }
 
 fn start(needs: &Needs) -> Result<String, Failure> {

@@ -308,8 +308,10 @@ impl Teller {
         let handler = Handler { number: self.number, root, queue, flags };
         match RecommendedWatcher::new(handler, Config::default()) {
             Ok(mut notify) => {
-                // What is wrong with the root is found by the look at it that follows.
-                self.tree.walk(&mut notify, "").unwrap_or_default();
+                if let Err(errno) = self.tree.walk(&mut notify, "") {
+                    // If the root is lost, the look at it that follows says so instead.
+                    return self.cover(Coverage::Polling { why: format!("its directories can't be watched: {errno}") });
+                }
                 self.notify = Some(notify);
                 self.publish();
             }

@@ -118,3 +118,37 @@ async fn where_more_happens_than_can_be_queued_everything_is_looked_at_and_watch
         }
     }
 }
+
+/// A filter of system calls, as service managers and containers set them: `openat2` fails in this thread and in all that it
+/// begins.
+#[cfg(target_os = "linux")]
+fn without_openat2(errno: rustix::io::Errno) {
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+    const OPENAT2: i64 = 437;
+    let denied = SeccompAction::Errno(errno.raw_os_error().unsigned_abs());
+    let machine = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new([(OPENAT2, vec![])].into(), SeccompAction::Allow, denied, machine).unwrap();
+    apply_filter(&BpfProgram::try_from(filter).unwrap()).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_root_that_can_not_be_walked_is_never_called_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("below")).unwrap();
+    let coverage = |errno| {
+        let path = dir.path().to_owned();
+        let begun = std::thread::spawn(move || {
+            without_openat2(errno);
+            let (teller, ..) = super::super::system::begin(spec(&path), 8).unwrap();
+            teller.shared.lock().unwrap().clone()
+        });
+        begun.join().unwrap()
+    };
+    // What is missing or forbidden is done in another way.
+    for errno in [rustix::io::Errno::NOSYS, rustix::io::Errno::PERM] {
+        assert_eq!(coverage(errno), Coverage::Full { directories: 2 });
+    }
+    let Coverage::Polling { why } = coverage(rustix::io::Errno::IO) else { panic!("it is not watched") };
+    assert!(why.contains("can't be watched") && why.contains("os error 5"), "{why}");
+}
