@@ -322,6 +322,27 @@ fn an_interruption_leaves_no_parts_and_no_half_file() {
     assert!(fs::read(sandbox.path("work/large.bin")).unwrap() == content);
 }
 
+/// From a directory to another one: the thread that writes is waited for, and the file that it fills is gone.
+#[test]
+fn an_interrupted_copy_on_one_disk_leaves_nothing_behind() {
+    let sandbox = Sandbox::new();
+    sandbox.write("large.bin", bytes(4, 160 * MIB));
+    let file = path(&sandbox, "media/large.bin");
+    let mut interrupted = 0;
+    for _ in 0..5 {
+        let run = sandbox.start(&["cp", &file, "./copy.bin"]);
+        let begun = std::time::Instant::now();
+        while sandbox.files("work").is_empty() && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        kill_process(Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap(), Signal::INT).unwrap();
+        interrupted += i32::from(run.wait().code == 130);
+        fs::remove_file(sandbox.path("work/copy.bin")).ok();
+        assert_eq!(sandbox.files("work"), Vec::<std::path::PathBuf>::new());
+    }
+    assert!(interrupted > 0, "none of the runs was interrupted in time");
+}
+
 #[test]
 fn access_is_respected_and_a_subfolder_gets_nothing_of_ours() {
     let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);

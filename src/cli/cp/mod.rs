@@ -157,8 +157,9 @@ fn who_may_read(args: &Cp, source: &Source, target: &Target) -> Option<String> {
 
 /// Removes what was begun and not ended.
 async fn tidy(dest: &dyn Replica, uploads: &Uploads, output: &Output) {
-    dest.quiet().await;
-    if uploads.is_empty() {
+    // A disk that does not answer keeps nobody for ever.
+    let quiet = async { tokio::time::timeout(TIDYING, dest.quiet()).await };
+    if or_interrupted(quiet).await.is_err() || uploads.is_empty() {
         return;
     }
     let removed = async { tokio::time::timeout(TIDYING, dest.tidy(uploads)).await };

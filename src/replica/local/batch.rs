@@ -50,6 +50,11 @@ impl Batches {
         Self { queue: Arc::default(), under_way }
     }
 
+    /// Something begins that may not end with its caller.
+    pub(super) fn begin(&self) -> Work {
+        self.under_way.begin()
+    }
+
     /// Publishes a file that is written: see [`Temp::publish`]. A caller that goes away meanwhile takes it back, unless
     /// it has its name already.
     pub(super) async fn publish(&self, temp: Temp, expect: Expect, mtime_ns: Option<i64>) -> Result<Entry, Error> {

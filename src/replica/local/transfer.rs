@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::batch::Batches;
 use super::root::Root;
+use super::under_way::Work;
 use super::write::Temp;
 use super::writers::{Small, Writers};
 use super::{blocking, links, partial};
@@ -45,25 +46,34 @@ pub(super) async fn put(
                 return partial::put(&root, batches, key, pieces.as_ref(), put).await;
             }
             let (own_key, expect, mtime_ns) = (key.clone(), put.expect.clone(), put.mtime_ns);
-            let (temp, expect) = blocking(move || Ok((Temp::create(&root, &own_key, &expect)?, expect))).await?;
-            let temp = Arc::new(temp);
-            let blake3 = pour(key, pieces.as_ref(), &temp, put).await?;
+            let work = batches.begin();
+            let create = move || Ok((Filling { temp: Temp::create(&root, &own_key, &expect)?, _work: work }, expect));
+            let (filling, expect) = blocking(create).await?;
+            let filling = Arc::new(filling);
+            let blake3 = pour(key, pieces.as_ref(), &filling, put).await?;
             match stated {
                 Some(stated) if *stated == blake3 => {}
                 Some(_) => return Err(other_content(key)),
                 // Nothing was stated to compare with, so the source has to prove that it gave one version.
                 None => pieces.unchanged().await?,
             }
-            let temp = Arc::into_inner(temp).expect("every writing task has ended");
-            let mut entry = batches.publish(temp, expect, mtime_ns).await?;
+            let filling = Arc::into_inner(filling).expect("every writing task has ended");
+            let mut entry = batches.publish(filling.temp, expect, mtime_ns).await?;
             entry.digests.add(blake3);
             Ok(entry)
         }
     }
 }
 
+/// A file that is being filled. If its caller goes away, whoever waits for what is under way finds it removed: the thread that
+/// writes has it last.
+struct Filling {
+    temp: Temp,
+    _work: Work,
+}
+
 /// Reads all pieces and writes them; one is written while the next one is read.
-async fn pour(key: &Key, pieces: &dyn Pieces, temp: &Arc<Temp>, put: &Put<'_>) -> Result<Digest, Error> {
+async fn pour(key: &Key, pieces: &dyn Pieces, filling: &Arc<Filling>, put: &Put<'_>) -> Result<Digest, Error> {
     let size = pieces.entry().size;
     let mut hasher = blake3::Hasher::new();
     let mut offset = 0;
@@ -72,7 +82,7 @@ async fn pour(key: &Key, pieces: &dyn Pieces, temp: &Arc<Temp>, put: &Put<'_>) -
         let len = bytes.len() as u64;
         let after = offset + len;
         let writing = async {
-            let state = write(Arc::clone(temp), bytes, offset, hasher).await;
+            let state = write(Arc::clone(filling), bytes, offset, hasher).await;
             // Given back as soon as it is written, so that a transfer that waits for its second buffer while it
             // holds the first never keeps another one waiting for ever.
             drop(room);
@@ -102,15 +112,15 @@ async fn piece(
 }
 
 async fn write(
-    temp: Arc<Temp>,
+    filling: Arc<Filling>,
     bytes: Bytes,
     offset: u64,
     mut hasher: blake3::Hasher,
 ) -> Result<blake3::Hasher, Error> {
     blocking(move || {
         hasher.update(&bytes);
-        temp.write_sparse(&bytes, offset)?;
-        temp.begin_flush(offset, bytes.len() as u64);
+        filling.temp.write_sparse(&bytes, offset)?;
+        filling.temp.begin_flush(offset, bytes.len() as u64);
         Ok(hasher)
     })
     .await
