@@ -329,12 +329,13 @@ fn an_interrupted_copy_on_one_disk_leaves_nothing_behind() {
     sandbox.write("large.bin", bytes(4, 160 * MIB));
     let file = path(&sandbox, "media/large.bin");
     let mut interrupted = 0;
-    for _ in 0..5 {
+    for round in 0..12 {
         let run = sandbox.start(&["cp", &file, "./copy.bin"]);
         let begun = std::time::Instant::now();
         while sandbox.files("work").is_empty() && begun.elapsed() < Duration::from_secs(20) {
             std::thread::sleep(Duration::from_millis(1));
         }
+        std::thread::sleep(Duration::from_millis(7 * round));
         kill_process(Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap(), Signal::INT).unwrap();
         interrupted += i32::from(run.wait().code == 130);
         fs::remove_file(sandbox.path("work/copy.bin")).ok();

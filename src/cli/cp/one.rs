@@ -1,7 +1,7 @@
 //! One file that is copied: whether it is there already, whether what is there may be replaced, and that it is kept before.
 
 use super::uploads::Uploads;
-use crate::cli::send::{Opened, Way};
+use crate::cli::send::Way;
 use crate::examine::read;
 use crate::model::{Entry, Expect, Key, ReadCost, Readable, RunName, Sameness, same_content};
 use crate::plan::comparable;
@@ -74,7 +74,7 @@ impl Copying<'_> {
         let Some(found) = found else {
             if self.stage == Stage::Done {
                 let opened = self.way.open(from, entry).await?;
-                self.store(opened, (from, entry), to, &Expect::Absent).await?;
+                self.way.store(opened, (from, entry), to, &Expect::Absent).await?;
             }
             return Ok(Outcome::Created);
         };
@@ -96,26 +96,8 @@ impl Copying<'_> {
         }
         let opened = self.way.open(from, entry).await?;
         let (expect, before) = self.keep(to, &found).await?;
-        self.store(opened, (from, entry), to, &expect).await?;
+        self.way.store(opened, (from, entry), to, &expect).await?;
         Ok(Outcome::Replaced(before))
-    }
-
-    /// What arrived though its answer was lost is there when it is asked for again.
-    async fn store(
-        &self,
-        opened: Opened,
-        (from, entry): (&Key, &Entry),
-        to: &Key,
-        expect: &Expect,
-    ) -> Result<(), Error> {
-        let Err(error) = self.way.store(opened, (from, entry), to, expect).await else { return Ok(()) };
-        if error.cause == Cause::Precondition
-            && let Some(found) = self.way.to.look_up(to).await?
-            && self.same((from, entry), (to, &found)).await? == Sameness::Same
-        {
-            return Ok(());
-        }
-        Err(error)
     }
 
     /// Keeps what is about to be replaced. What must be there from then on.
