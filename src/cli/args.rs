@@ -179,7 +179,7 @@ Examples:
 Refuses when a side has changed since.
 
 Examples:
-  mediasync push live: --save-plan plan.json
+  mediasync push ./media live: --save-plan plan.json
   mediasync apply plan.json"))]
     Apply(Apply),
 }

@@ -20,6 +20,10 @@ pub(super) struct Seen {
 pub(super) fn read(path: &Path) -> io::Result<Seen> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Seen { text: Some(text) }),
+        // What can't be written in the end is told before anything else is.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+            Err(io::Error::new(error.kind(), "it is a link that leads to nothing"))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Seen { text: None }),
         Err(error) => Err(error),
     }

@@ -1,7 +1,7 @@
 //! `mediasync dsn show` and `mediasync remote env`: the parts of a DSN, and its secret only where it is asked for.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::support::sandbox::{REMOTE, Sandbox};
 use crate::support::terminal::Terminal;
@@ -110,6 +110,38 @@ fn a_profile_goes_where_the_variables_say_and_both_files_or_none_are_written() {
     sandbox.run(&["dsn", "show", "live", "--aws-config", "default"]).exits(0);
     assert!(fs::read_to_string(&config).unwrap().starts_with("[default]\nregion = ch-dk-2\n"));
     assert!(!sandbox.path("home/.aws").exists());
+}
+
+#[test]
+fn files_that_are_links_stay_links_and_what_is_in_them_stays() {
+    let sandbox = sandbox();
+    let (kept, aws) = (sandbox.path("home/dotfiles"), sandbox.path("home/.aws"));
+    for dir in [&kept, &aws] {
+        fs::create_dir(dir).unwrap();
+    }
+    let own =
+        "\u{feff}# mine\r\n[default]\r\naws_access_key_id = OWN\r\n\r\n; work\r\n[work]\r\naws_secret_access_key=w\r\n";
+    fs::write(kept.join("keys"), own).unwrap();
+    fs::set_permissions(kept.join("keys"), fs::Permissions::from_mode(0o644)).unwrap();
+    symlink(kept.join("keys"), aws.join("credentials")).unwrap();
+    symlink(kept.join("nothing"), aws.join("config")).unwrap();
+    let write = || sandbox.run(&["dsn", "show", "live", "--aws-config", "site"]);
+    // Both files or none.
+    write().exits(1).says(&["/.aws/config: it is a link that leads to nothing"]).never_says("hunt");
+    assert_eq!(fs::read_to_string(kept.join("keys")).unwrap(), own);
+    fs::write(kept.join("nothing"), "").unwrap();
+    write().exits(0).never_says("hunt");
+    assert!(aws.join("credentials").is_symlink() && aws.join("config").is_symlink());
+    let told = fs::read_to_string(kept.join("keys")).unwrap();
+    assert!(
+        told.starts_with(own)
+            && told.ends_with("[site]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = hunt/er2\n")
+    );
+    for name in ["keys", "nothing"] {
+        assert_eq!(fs::metadata(kept.join(name)).unwrap().permissions().mode() & 0o7777, 0o600, "{name}");
+    }
+    assert_eq!(fs::read_dir(&kept).unwrap().count(), 2, "nothing is left beside them");
+    write().exits(0).says(&["unchanged: "]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `mediasync init`: on a terminal and without one, and what it leaves behind.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use mediasync::config::{AclRule, Config};
@@ -345,6 +345,23 @@ fn a_secret_is_written_only_where_somebody_says() {
     let unit = fs::read_to_string(sandbox.path("home/.config/systemd/user/mediasync.service")).unwrap();
     assert!(unit.contains("mediasync.toml"), "{unit}");
     assert!(sandbox.path("home/.config/mediasync/live-2.dsn").exists(), "one that is there is never replaced");
+}
+
+#[test]
+fn a_configuration_that_is_a_link_is_written_through_and_only_on_request() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    let (media, file) = (sandbox.media("").display().to_string(), sandbox.path("work/mediasync.toml"));
+    let (kept, init) = (sandbox.path("home/kept.toml"), ["init", "--source", &media, "--remote", REMOTE]);
+    symlink(&kept, &file).unwrap();
+    sandbox.run(&init).exits(1).says(&["mediasync.toml: it is a link that leads to nothing"]);
+    assert!(sandbox.server.requests().is_empty(), "it is told before anything else");
+    fs::write(&kept, "# mine\n").unwrap();
+    fs::set_permissions(&kept, fs::Permissions::from_mode(0o644)).unwrap();
+    sandbox.run(&init).exits(2).says(&["is there already; nothing was written"]);
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "# mine\n");
+    sandbox.run(&[&init[..], &["--overwrite"]].concat()).exits(0);
+    assert!(file.is_symlink());
+    assert_eq!(read(&kept).1.jobs.len(), 1);
 }
 
 #[test]
