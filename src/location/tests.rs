@@ -262,7 +262,7 @@ fn usage_errors() {
         ("user@host:/path", "what stands before the `:` is no remote", "env:NAME"),
         (":x", "what stands before the `:` is no remote", "env:NAME"),
         ("s3:/KEY:SECRET@host", "what stands before the `:` is no remote", "is written s3://..."),
-        ("s3:bucket", "what stands before the `:` is no remote", "s3://BUCKET"),
+        ("s3:bucket", "what stands before the `:` is no remote", "is written s3://bucket"),
         ("env:", "no name of a variable", "env:DEFAULT_STORAGE_DSN"),
         ("env:s3://K:S@h", "no name of a variable", "env:DEFAULT_STORAGE_DSN"),
         ("env:NAME/sub", "no name of a variable", "env:DEFAULT_STORAGE_DSN"),
