@@ -10,7 +10,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use futures_util::stream::{StreamExt, iter};
 
 use crate::examine::read;
-use crate::model::{Action, Digest, DigestKind, Digests, Entry, Key, ReadCost, Sameness, Side, SkipReason, Verb, Want};
+use crate::model::{
+    Action, Digest, DigestKind, Digests, Entry, Key, Problem, ProblemKind, ReadCost, Sameness, Side, SkipReason, Verb,
+    Want,
+};
 use crate::pair_up::pair_up;
 use crate::plan::{Compare, comparable};
 use crate::plan_store::{Phase, PlanStore};
@@ -201,6 +204,13 @@ pub async fn verify(
         }
     }
     verified.skipped = findings.skipped.iter().map(|(reason, count)| (*reason, *count)).collect();
+    for (key, side) in findings.halves.iter().filter(|(_, side)| *side == Side::Source || extras == Extras::Differ) {
+        let (has, lacks) = (cycle.of(*side).name(), cycle.of(side.other()).name());
+        let message = format!("{key}: a file in {has}, and a link or a special file in {lacks}");
+        watcher.problem(
+            &Problem::of(key, ProblemKind::Name, message).hint("look at it there; links are not followed here"),
+        );
+    }
     let mut report = Report::empty();
     watcher.into_report(&mut report);
     verified.problems = report.problem_count;

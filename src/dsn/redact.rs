@@ -34,7 +34,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 
 /// How many bytes of a URL after `://` are, or may be, credentials. `head` ends with the scheme.
 fn hidden(head: &str, url: &str) -> usize {
-    let authority = &url[..url.find(['/', '?', '#', ' ', '\'', '"', '<', '>']).unwrap_or(url.len())];
+    let authority = &url[..url.find(['/', '?', '#', '&', ' ', '\'', '"', '<', '>']).unwrap_or(url.len())];
     // "s3://bucket: not found" is a sentence, not a user.
     let colon = authority.find(':').filter(|at| url[at + 1..].starts_with(|c: char| c != ' '));
     if colon.is_none() && !authority.contains('@') {

@@ -324,6 +324,7 @@ fn redaction() {
         ("s3://bucket: not found", "s3://bucket: not found"),
         ("http://127.0.0.1:9000/x", "http://127.0.0.1:9000/x"),
         ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("s3://b?endpoint=http://127.0.0.1:9000&region=r", "s3://b?endpoint=http://127.0.0.1:9000&region=r"),
         ("file:///data/media", "file:///data/media"),
     ] {
         assert_eq!(redact(text), wanted, "{text}");

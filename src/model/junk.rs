@@ -104,7 +104,7 @@ pub const JUNK_DIRECTORIES: &[(Letters, Nature, &str)] = {
         (Exact, System, ".AppleDesktop"),
         (Exact, System, ".Spotlight-V100"),
         (Exact, System, ".fseventsd"),
-        (Exact, System, ".Trashes"),
+        (Exact, Doubtful, ".Trashes"),
         (Exact, Doubtful, ".Trash"),
         (Exact, System, ".TemporaryItems"),
         (Exact, System, ".DocumentRevisions-V100"),
@@ -113,7 +113,7 @@ pub const JUNK_DIRECTORIES: &[(Letters, Nature, &str)] = {
         (Exact, Doubtful, "Network Trash Folder"),
         (Exact, Doubtful, "Temporary Items"),
         // Windows
-        (AnyCase, System, "$RECYCLE.BIN"),
+        (AnyCase, Doubtful, "$RECYCLE.BIN"),
         (AnyCase, Doubtful, "RECYCLER"),
         (AnyCase, System, "System Volume Information"),
         // Linux
@@ -358,6 +358,8 @@ mod tests {
             ("linux.download/x.iso", "*.download/"),
             ("lost+found/photo.jpg", "lost+found/"),
             (".Trash/photo.jpg", ".Trash/"),
+            (".Trashes/501/photo.jpg", ".Trashes/"),
+            ("$RECYCLE.BIN/photo.jpg", "$RECYCLE.BIN/"),
         ] {
             assert_eq!(first(text), (Nature::Doubtful, row.to_owned()), "{text}");
         }

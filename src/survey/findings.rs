@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-use crate::model::{Presence, Side, SkipReason, Verdict};
+use crate::model::{Key, Presence, Side, SkipReason, Verdict};
 use crate::plan::{Triple, pairing};
 use crate::plan_store::PlanStore;
 
@@ -17,6 +17,8 @@ pub(crate) struct Findings {
     pub(crate) kept: u64,
     pub(crate) unstyled: u64,
     pub(crate) skipped: BTreeMap<SkipReason, u64>,
+    /// Keys that one side has, and which, where the other one has what is no file: a link, a pipe.
+    pub(crate) halves: Vec<(Key, Side)>,
     /// Conflicts that the clocks of both sides decided.
     pub(crate) by_time: u64,
     /// Keys in scope at the source.
@@ -46,6 +48,7 @@ impl Findings {
             kept: 0,
             unstyled: 0,
             skipped: BTreeMap::new(),
+            halves: Vec::new(),
             by_time: 0,
             source_keys: 0,
             ruled_out: 0,
@@ -104,6 +107,11 @@ impl Findings {
             }
         }
         if !in_scope {
+            for (presence, side) in [(&triple.source, Side::Source), (&triple.dest, Side::Dest)] {
+                if scope == Verdict::In && presence.entry().is_some() {
+                    self.halves.push((triple.key.clone(), side));
+                }
+            }
             return;
         }
         self.source_keys += u64::from(!matches!(triple.source, Presence::Absent));

@@ -408,3 +408,25 @@ fn a_renamed_object_that_somebody_replaces_before_it_is_copied_gets_no_digest_of
     assert_eq!((new.content_type.as_deref(), new.cache_control.as_deref()), (Some("image/png"), Some("no-store")));
     idle(&sandbox);
 }
+
+/// Some tools store other content with all the metadata that was there. What a rule leaves at an object must not pass it off as
+/// the old one.
+#[test]
+fn other_content_with_the_metadata_of_the_old_is_a_change_after_a_rule_was_applied() {
+    let sandbox = Sandbox::new();
+    sandbox.put("third.jpg", "version 1");
+    job(&sandbox, "two-way", &rule("*.jpg", "cache_control = \"no-store\""));
+    sync(&sandbox, &[]).exits(0);
+    let StoredObject { attributes, .. } = stored(&sandbox, "third.jpg");
+    assert_eq!(attributes.cache_control.as_deref(), Some("no-store"));
+    // As a release before this one left it, too.
+    for (content, was) in [("version 2", None), ("version 3", Some("d4ca1ed7571e2e7b1f1c375bd50fa220"))] {
+        let mut attributes = attributes.clone();
+        attributes.metadata.extend(was.map(|was| ("mediasync-was".to_owned(), was.to_owned())));
+        let spec = ObjectSpec { attributes, ..ObjectSpec::default() };
+        sandbox.bucket.put_with(&format!("{PREFIX}third.jpg"), content, spec);
+        sync(&sandbox, &[]).exits(0);
+        assert_eq!(fs::read_to_string(sandbox.media("third.jpg")).unwrap(), content);
+    }
+    idle(&sandbox);
+}

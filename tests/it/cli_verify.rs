@@ -409,3 +409,21 @@ fn two_directories_are_read_and_names_that_look_alike_are_one() {
     );
     assert_eq!(fs::read_dir(&copy).unwrap().count(), 3);
 }
+
+#[test]
+fn a_file_where_the_other_side_has_a_link_or_a_pipe_is_told_and_never_called_held() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "precious"), ("c.jpg", "c")]);
+    let copy = sandbox.path("work/copy");
+    fs::create_dir(&copy).unwrap();
+    fs::write(copy.join("a.jpg"), "a").unwrap();
+    std::os::unix::fs::symlink("/nowhere", copy.join("b.jpg")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(copy.join("c.jpg")).status().unwrap().success());
+    let (media, copy) = (sandbox.path("media"), copy.to_str().unwrap().to_owned());
+    let (media, copy) = (media.to_str().unwrap(), copy.as_str());
+    let told = sandbox.run(&["verify", media, copy]).exits(3);
+    told.says(&["b.jpg: a file in", "c.jpg: a file in", "a link or a special file in"]);
+    // What is there besides is nothing to somebody who copies, and a difference to anybody else.
+    sandbox.run(&["verify", copy, media, "--one-way"]).exits(0);
+    let summary = sandbox.run(&["verify", copy, media, "--json"]).exits(3).line("verify-summary");
+    assert_eq!(summary["problems"], 2);
+}

@@ -85,8 +85,12 @@ impl<'a> Facts<'a> {
                 digests.add(sha);
             }
         }
-        digests.extend(meta(WAS).and_then(Digest::from_etag));
-        digests.extend(Digest::from_etag(etag));
+        let tagged = Digest::from_etag(etag);
+        // An ETag by which content is known says itself what it was.
+        if tagged.as_ref().is_none_or(|tagged| tagged.kind != DigestKind::EtagMd5) {
+            digests.extend(meta(WAS).and_then(Digest::from_etag));
+        }
+        digests.extend(tagged);
         let modified_ns = meta(MTIME).and_then(parse_mtime).or_else(|| self.modified.and_then(epoch_ns));
         Some(Entry { size, version: Version::new(etag), modified_ns, digests, readable: self.readable })
     }

@@ -240,6 +240,19 @@ impl Inner {
         names::accepts(&self.names, key)
     }
 
+    /// As [`Self::object`], for one that may be new. What is listed under a name with a backslash has it; what would be stored
+    /// under one might be stored under another one.
+    fn object_to_make(&self, key: &Key) -> Result<String, Error> {
+        if key.as_str().contains('\\') && self.ability(|probe| probe.backslashes) == Ability::Unknown {
+            let message = format!(
+                "{key} can't be stored in {}: it is not known whether this server takes a backslash for a slash",
+                self.name
+            );
+            return Err(Error::new(Cause::Refused, message).hint("a run of push or sync finds that out"));
+        }
+        self.object(key)
+    }
+
     /// The name of the object that a key may be stored under.
     fn object(&self, key: &Key) -> Result<String, Error> {
         let accepted = match names::is_odd(key) {
@@ -307,7 +320,7 @@ impl Replica for S3 {
     }
 
     async fn put(&self, key: &Key, content: &Content, put: &Put<'_>) -> Result<Entry, Error> {
-        let object = self.inner.object(key)?;
+        let object = self.inner.object_to_make(key)?;
         match content {
             Content::Whole { bytes, blake3, .. } => self.inner.put_whole(&object, bytes, blake3, put).await,
             Content::Pieces(pieces) => self.inner.put_pieces(key, &object, pieces.as_ref(), put).await,

@@ -129,8 +129,9 @@ impl Inner {
         if retype == Retype::ByName && style.content_type.is_none() {
             headers.content_type = Some(content_type(object).to_owned());
         }
-        // A copy of content of which no digest is recorded may have an ETag of another form.
-        if !headers.metadata.contains_key(super::metadata::BLAKE3) {
+        // A copy of content of which no digest is recorded may have an ETag of another form. Where it has the same one, nothing is
+        // written: whoever stores other content and takes the metadata along would pass it off as this one.
+        if !headers.metadata.contains_key(super::metadata::BLAKE3) && !self.keeps_etag(entry) {
             headers.metadata.insert(WAS.to_owned(), version.as_str().to_owned());
         }
         // What may be somebody else's by then must get no digest of ours: the ETag tells its content.
@@ -188,6 +189,13 @@ impl Inner {
             self.name
         );
         Err(Error::new(Cause::Unsupported, message).hint("they change when the content does"))
+    }
+
+    /// Whether a copy onto itself has the ETag that the object has.
+    fn keeps_etag(&self, entry: &Entry) -> bool {
+        let form = Digest::from_etag(entry.version.as_str()).map(|etag| etag.kind);
+        let same_etags = self.ability(|probe| probe.same_etags) != Ability::Missing;
+        form == Some(DigestKind::EtagMd5) && same_etags && entry.size <= self.largest_copy
     }
 
     /// Sets the ACL and nothing else: see the module's text.
