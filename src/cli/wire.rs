@@ -371,7 +371,7 @@ pub fn alone(end: &End, remembered: Option<String>, access: Access) -> Result<Ar
     Ok(wire(end, remembered, access, terms)?.0.replica)
 }
 
-/// A replica by itself, with what its store has to tell.
+/// A replica by itself, with what its store knows.
 #[derive(Debug)]
 pub struct Lone(Wired);
 
@@ -391,12 +391,11 @@ impl Lone {
         &*self.0.replica
     }
 
-    /// Takes what people should know and was found out since the last call.
-    pub fn notices(&self) -> Vec<String> {
+    /// Why new objects do not get an ACL, by what is known now; `None` where nothing is known against it.
+    pub fn without_effect(&self, acl: &str) -> Option<String> {
         match &self.0.store {
-            Some(Store::S3(s3)) => s3.notices(),
-            Some(Store::Azure(azure)) => azure.notices(),
-            None => Vec::new(),
+            Some(Store::S3(s3)) => s3.without_effect(acl),
+            Some(Store::Azure(_)) | None => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::s3::{Effect, Faults, Moment, Rule, Versioning};
+use crate::support::s3::{Acls, Effect, Faults, Moment, Rule, Versioning};
 use crate::support::sandbox::{REMOTE, Ran, Sandbox, bytes};
 
 const MIB: usize = 1024 * 1024;
@@ -418,4 +418,57 @@ fn new_objects_are_as_public_as_those_of_a_push() {
     cp(&sandbox, &[&file, &at("private.jpg"), "--acl", "private"]).exits(0).never_says("everybody may read");
     assert!(sandbox.bucket.get("site/a.jpg").unwrap().acl != sandbox.bucket.get("site/private.jpg").unwrap().acl);
     cp(&sandbox, &[&at("a.jpg"), "./", "--acl", "private"]).exits(2).says(&["--acl is for objects in a bucket"]);
+}
+
+/// A server that ignores ACLs is found out after it has the first object: nothing is said before that would be wrong then.
+#[test]
+fn who_may_read_new_objects_is_said_once_and_only_of_those_that_were_made() {
+    let everybody = "everybody may read them";
+    for (acls, says) in [(Acls::Supported, everybody), (Acls::Unheard, "ignores the ACLs of uploads")] {
+        let sandbox = Sandbox::with(&[("a.jpg", "a"), ("b.jpg", "b")]);
+        sandbox.server.quirks(|quirks| quirks.acls = acls);
+        let folder = path(&sandbox, "media");
+        let ran = cp(&sandbox, &["-r", &folder, &at("p")]).exits(0).says(&[says]);
+        let told = |ran: &Ran| ran.stderr.lines().filter(|line| line.contains("public-read")).count();
+        assert_eq!(told(&ran), 1, "{acls:?}: {ran:?}");
+        if acls == Acls::Supported {
+            let ran = cp(&sandbox, &["-n", &format!("{folder}/a.jpg"), &at("new.jpg")]).exits(0).says(&[everybody]);
+            assert_eq!(told(&ran), 1, "{ran:?}");
+        } else {
+            ran.never_says(everybody);
+        }
+        // Nothing is made.
+        cp(&sandbox, &["-r", &folder, &at("p")]).exits(0).never_says(everybody);
+        sandbox.write("a.jpg", "another");
+        cp(&sandbox, &["-r", "--overwrite", &folder, &at("p")]).exits(0).never_says(everybody);
+    }
+}
+
+#[test]
+fn a_forgotten_scheme_makes_no_folder_and_a_new_name_in_a_folder_that_is_there_is_plain() {
+    let sandbox = Sandbox::with(&[("a.jpg", "a")]);
+    sandbox.put("b.jpg", "b");
+    let (file, folder) = (path(&sandbox, "media/a.jpg"), path(&sandbox, "media"));
+    let work = sandbox.path("work");
+    for (args, told) in [
+        (
+            &[&*file, "my-bucket/photos.txt"][..],
+            "`my-bucket`: `s3://my-bucket/photos.txt` or `./my-bucket/photos.txt`?",
+        ),
+        (&[&file, "my-bucket/"], "`my-bucket`: `s3://my-bucket/` or `./my-bucket/`?"),
+        (&["-r", &folder, "my-bucket"], "`my-bucket`: `s3://my-bucket` or `./my-bucket`?"),
+        (&["-r", "-n", &folder, "my-bucket"], "`my-bucket`: `s3://my-bucket` or `./my-bucket`?"),
+    ] {
+        cp(&sandbox, args).exits(2).says(&["there is no directory ", told]);
+        assert!(sandbox.files("work").is_empty() && !work.join("my-bucket").exists(), "{args:?}");
+    }
+    // What says that it is here, or is.
+    cp(&sandbox, &[&at("b.jpg"), "new-name"]).exits(0);
+    cp(&sandbox, &[&at("b.jpg"), "./made/b.jpg"]).exits(0);
+    cp(&sandbox, &[&at("b.jpg"), "made/deep/c.jpg"]).exits(0);
+    cp(&sandbox, &["-r", &folder, "made"]).exits(0);
+    cp(&sandbox, &["-r", &folder, "./my-bucket"]).exits(0);
+    for name in ["new-name", "made/a.jpg", "made/b.jpg", "made/deep/c.jpg", "my-bucket/a.jpg"] {
+        assert!(work.join(name).is_file(), "{name}");
+    }
 }

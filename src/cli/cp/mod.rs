@@ -5,7 +5,7 @@
 //! run. What is begun in parts and not ended is removed again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,8 +29,10 @@ use super::send::Way;
 use super::setup::Setup;
 use super::shell::Kept;
 use super::spot::{Spot, spot};
+use super::wire::Lone;
 use crate::location::Location;
 use crate::model::{Entry, Key, ReadCost, RunName};
+use crate::replica::s3::PUBLIC_BY_BUCKET;
 use crate::replica::{Ability, Error, Journal as _, Replica, refuse_full};
 use crate::sync::Stage;
 
@@ -50,14 +52,15 @@ const TIDYING: Duration = Duration::from_secs(20);
 /// Nothing is at SRC; DST can't take it or may not be changed.
 pub async fn cp(args: &Cp, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
     let output = &*setup.output;
+    // A new name of one file, without a folder, is plain.
+    if args.recursive || args.destination.contains('/') {
+        resolve::refuse_a_bare_name(&args.destination, world)?;
+    }
     let from = spot(&args.source, world)?;
     let (source, target) = or_interrupted(Box::pin(ends(args, &from, setup, world))).await.map_err(told_so)??;
     output.say(&first_line(&source, &target, &from, args));
     for warning in from.whole.warnings.iter().chain(&target.root.warnings) {
         output.warn(warning);
-    }
-    if let Some(line) = who_may_read(args, &source, &target) {
-        output.say(&line);
     }
     let stage = if args.dry_run { Stage::Planned } else { Stage::Done };
     if stage == Stage::Done {
@@ -82,7 +85,8 @@ pub async fn cp(args: &Cp, setup: &Setup, world: World<'_>) -> Result<Exit, Fail
     };
     let copying = Copying { way, uploads: &uploads, run: &run, stage, wins, stands };
     let places = Places { source: source.end.location.display(), dest: target.root.location.display() };
-    let work = Work { args, copying, source: &source, target: &target, places, output };
+    let has_created = AtomicBool::new(false);
+    let work = Work { args, copying, source: &source, target: &target, places, has_created, output };
     let bars = output.shows_progress().then(|| Bars::sending(output, progress));
     let done = or_interrupted(async {
         tokio::select! {
@@ -94,8 +98,10 @@ pub async fn cp(args: &Cp, setup: &Setup, world: World<'_>) -> Result<Exit, Fail
     .await;
     drop(bars);
     tidy(dest.replica(), &uploads, output).await;
-    for notice in dest.notices().iter().chain(&source.lone.notices()) {
-        output.say(notice);
+    if work.has_created.load(Relaxed)
+        && let Some(line) = who_may_read(&work, &dest)
+    {
+        output.say(&line);
     }
     let Some(sums) = done.map_err(told_so)?.transpose()? else { return Ok(Exit::Done) };
     work.tell(&sums, setup);
@@ -143,10 +149,16 @@ fn first_line(source: &Source, target: &Target, from: &Spot, args: &Cp) -> Strin
     format!("{what}: from {} to {}", end(&from.shown, &source.end), end(&target.shown, &target.root))
 }
 
-fn who_may_read(args: &Cp, source: &Source, target: &Target) -> Option<String> {
+/// Who may read what was made. Said at the end: whether an ACL has an effect is known once the server has an object.
+fn who_may_read(&Work { args, source, target, ref copying, .. }: &Work<'_>, dest: &Lone) -> Option<String> {
     let Location::S3(address) = &target.root.location else { return None };
     if let Some(acl) = address.acl.as_deref().filter(|acl| acl.starts_with("public-")) {
-        return Some(everybody_may_read(acl));
+        return match (dest.without_effect(acl), copying.stage) {
+            // It was said when the object was sent.
+            (Some(_), Stage::Done) => None,
+            (Some(found), Stage::Planned) => Some(format!("{found}. {PUBLIC_BY_BUCKET}")),
+            (None, _) => Some(everybody_may_read(acl)),
+        };
     }
     let is_silent = args.acl.is_none() && target.root.acl.is_none() && address.acl.is_none();
     let is_copy = made(&source.end) == Made::Mirrored;
@@ -197,6 +209,8 @@ struct Work<'a> {
     source: &'a Source,
     target: &'a Target,
     places: Places,
+    /// Whether there is a file, or would be one, that was not there.
+    has_created: AtomicBool,
     output: &'a Output,
 }
 
@@ -240,6 +254,7 @@ impl Work<'_> {
 
     fn told(&self, keys: (&Key, &Key), size: u64, outcome: Outcome, sums: &mut Sums) {
         sums.add(outcome, size);
+        self.has_created.fetch_or(outcome == Outcome::Created, Relaxed);
         let stage = self.copying.stage;
         let is_named =
             self.output.verbosity() == Verbosity::Verbose || (stage == Stage::Planned && outcome != Outcome::There);

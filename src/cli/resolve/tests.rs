@@ -217,7 +217,10 @@ fn a_forgotten_scheme_makes_no_directory() {
         ("mediasync pull my-bucket media", bucket),
         ("mediasync mirror media my-bucket", bucket),
         ("mediasync mirror my-bucket media", bucket),
-        ("mediasync push media my-bucket/sub", "there is no directory `my-bucket/sub`: `s3://my-bucket/sub` or"),
+        (
+            "mediasync push media my-bucket/sub",
+            "there is no directory `my-bucket`: `s3://my-bucket/sub` or `./my-bucket/sub`?",
+        ),
     ] {
         let told = told(CONFIG, line);
         assert!(told.starts_with(expected), "{line}: {told}");

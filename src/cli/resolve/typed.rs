@@ -85,6 +85,7 @@ pub(in crate::cli) fn bucket_without_scheme(text: &str, world: World<'_>) -> Opt
 pub(in crate::cli) fn refuse_a_bare_name(text: &str, world: World<'_>) -> Result<(), Failure> {
     refuse_a_variable(text, world)?;
     let Some(bucket) = bucket_without_scheme(text, world) else { return Ok(()) };
-    Err(Failure::usage(format!("there is no directory `{text}`: `{bucket}` or `./{text}`?"))
-        .hint("the first is a bucket, the second a directory"))
+    let directory = text.split('/').next().unwrap_or(text);
+    Err(Failure::usage(format!("there is no directory `{directory}`: `{bucket}` or `./{text}`?"))
+        .hint("the first is in a bucket, the second below the current directory"))
 }

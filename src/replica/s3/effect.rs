@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::keep::Acl;
 use super::providers::Provider;
-use super::{Inner, Probe, S3Address};
+use super::{Inner, Probe, S3, S3Address};
 use crate::replica::admin::{Canned, Who};
 use crate::replica::{Ability, Error};
 
@@ -34,6 +34,13 @@ impl S3Address {
                  them is decided by the bucket"
             )
         })
+    }
+}
+
+impl S3 {
+    /// See [`S3Address::without_effect`].
+    pub fn without_effect(&self, acl: &str) -> Option<String> {
+        self.inner.without_effect(acl)
     }
 }
 
