@@ -186,7 +186,8 @@ fn settle(path: &Path, world: World<'_>) -> Result<PathBuf, Failure> {
         let shown = shown.escape_debug();
         if error.kind() == io::ErrorKind::NotADirectory {
             let message = format!("a part of the path {shown} is a file, and a location is a directory");
-            return Failure::usage(message).hint("name its directory, with --only for one file");
+            return Failure::usage(message)
+                .hint("leave away what follows the name of the file, the slash too; or name its directory");
         }
         Failure::error(format!("can't resolve the path {shown}: {error}"))
     })

@@ -1,11 +1,11 @@
-//! What `ls`, `url` and `cp` work on: a place, or one file in one. Like [`super::wire`] it knows which replicas exist.
+//! What `ls`, `url`, `cp` and `acl` work on: a place, or one file in one. Like [`super::wire`] it knows which replicas exist.
 
 use std::time::Duration;
 
 use super::failure::Failure;
 use super::place::{End, World, end};
 use super::resolve;
-use crate::location::{Found, Location};
+use crate::location::{Found, Location, remote_of};
 use crate::model::Key;
 use crate::replica::Error;
 use crate::replica::azure::{Azure, AzureAddress};
@@ -78,6 +78,38 @@ pub fn above(location: &Location) -> Option<(Location, Key)> {
             (Location::Azure(AzureAddress { prefix, public_url: None, ..address.clone() }), key)
         }
     })
+}
+
+/// How many names a text has below what it names by a name; `None` for a path or a URL.
+pub fn named_depth(text: &str) -> Option<usize> {
+    let count = |path: &str| path.split('/').filter(|name| !name.is_empty()).count();
+    if let Some(rest) = text.strip_prefix("env:") {
+        return Some(rest.split_once('/').map_or(0, |(_, path)| count(path)));
+    }
+    if text == "-" || ["dsn-file:", "credential:"].iter().any(|start| text.starts_with(start)) {
+        return Some(0);
+    }
+    let name = remote_of(text)?;
+    Some(count(&text[name.len() + 1..]))
+}
+
+/// Whether something is below a place.
+///
+/// # Errors
+/// It can't be listed.
+pub async fn holds_something(spot: &Spot) -> Result<bool, Failure> {
+    match (&spot.whole.location, spot.found) {
+        (Location::Local(_), found) => Ok(found == Found::Directory),
+        (Location::S3(_) | Location::Azure(_), _) => {
+            let mut listing = browse(&spot.whole, "", Depth::Level)?;
+            while let Some(batch) = listing.next().await? {
+                if !batch.is_empty() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+    }
 }
 
 /// What begins with `start` at a place.

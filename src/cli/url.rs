@@ -21,7 +21,6 @@ use crate::reach;
 use crate::replica::Contact;
 
 use crate::replica::access::Access;
-use crate::replica::browse::Depth;
 use crate::replica::s3::{PUBLIC_BY_BUCKET, Probe, S3Address};
 use crate::transport::Reason;
 
@@ -67,7 +66,8 @@ pub async fn url(args: &Url, setup: &Setup, world: World<'_>) -> Result<Exit, Fa
     for warning in &spot.whole.warnings {
         output.warn(warning);
     }
-    let Some((above, key)) = &spot.above else {
+    let is_whole = spot::named_depth(&args.place) == Some(0);
+    let Some((above, key)) = spot.above.as_ref().filter(|_| !is_whole) else {
         return Err(Failure::usage(format!("{} is a whole place and no file", spot.shown))
             .hint("name the file: mediasync url NAME:photos/a.jpg"));
     };
@@ -101,7 +101,7 @@ async fn check(above: &End, key: &Key, (spot, text): (&Spot, &str)) -> Result<()
     replica.connect(Contact::Look).await?;
     match replica.look_up(key).await? {
         Some(_) => Ok(()),
-        None if spot::browse(&spot.whole, "", Depth::Level)?.next().await?.is_some() => Err(folder(text)),
+        None if spot::holds_something(spot).await? => Err(folder(text)),
         None => Err(Failure::error(format!("nothing is at {}", spot.shown)).hint("mediasync ls shows what is there")),
     }
 }

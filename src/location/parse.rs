@@ -127,7 +127,7 @@ fn directory(
         let name = shown(&path);
         return Err(UsageError::new(
             format!("{name} is a file, and a location is a directory"),
-            "name its directory, with --only for one file; or copy it as it is: mediasync cp FILE NAME:",
+            "name its directory, with --only for one file; or copy it as it is: mediasync cp FILE NAME: there, mediasync cp REMOTE_FILE ./ back",
         ));
     }
     Ok(Parsed { location: Location::Local(path), warnings, spelled })

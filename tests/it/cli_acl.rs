@@ -81,7 +81,11 @@ fn all_below_a_place_gets_it_but_nothing_of_ours_and_what_has_it_is_left_alone()
     ]);
     assert_eq!(public(&sandbox), ["a.jpg", "photos/b.jpg", "photos/c.jpg", "photos/d/e.jpg"]);
     for command in [&["get", "-r", "live:fotos"][..], &["set", "private", "-r", "live:fotos"]] {
-        acl(&sandbox, command).says(&["nothing is below s3://media/site/fotos: check the spelling"]);
+        let ran = acl(&sandbox, command).exits(1);
+        ran.says(&["nothing is below s3://media/site/fotos: check the spelling"]).never_says("0 objects");
+        let lines = acl(&sandbox, &[command, &["--json"]].concat()).exits(1).json();
+        let types: Vec<_> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+        assert_eq!((types, &lines[0]["exit"]), (vec!["error"], &json!(1)));
     }
     acl(&sandbox, &["set", "private", "-r", "live:photos"])
         .exits(0)
@@ -102,9 +106,16 @@ fn a_name_is_an_object_first_and_a_place_with_r_only() {
         .exits(0)
         .says(&["all objects below s3://media/site/photos"]);
     assert_eq!(public(&sandbox).len(), 4);
-    for command in [&["get", "live:nothing"][..], &["set", "private", "live:"], &["get", "env:DEFAULT_STORAGE_DSN"]] {
+    let places = [&["get", "live:"][..], &["set", "private", "live:"], &["get", "env:DEFAULT_STORAGE_DSN"]];
+    for command in places.into_iter().chain([&["get", "live:photos/"][..], &["set", "private", "live:photos/d"]]) {
         sandbox.server.clear_log();
-        acl(&sandbox, command).exits(2).says(&["there is no object s3://media/site", "-r means all objects below"]);
+        let ran = acl(&sandbox, command).exits(2).says(&["is a place and no object", "-r means all objects below"]);
+        ran.never_says("there is no object");
+        sandbox.assert_changes(&[]);
+    }
+    for command in [&["get", "live:nothing"][..], &["set", "private", "live:photos/nothing"]] {
+        sandbox.server.clear_log();
+        acl(&sandbox, command).exits(1).says(&["there is no object s3://media/site/", "mediasync ls shows"]);
         sandbox.assert_changes(&[]);
     }
     for command in [&["get", "live:.mediasync/id"][..], &["set", "public-read", "-r", "live:.mediasync/trash"]] {

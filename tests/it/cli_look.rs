@@ -232,6 +232,17 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 }
 
 #[test]
+fn a_file_is_no_folder_and_the_hints_fit_the_command() {
+    let sandbox = Sandbox::with(&[("x.txt", "x")]);
+    let file = sandbox.media("x.txt").display().to_string();
+    let ran =
+        sandbox.run(&["ls", &format!("{file}/")]).exits(2).says(&["leave away what follows the name of the file"]);
+    ran.never_says("--only");
+    let ran = sandbox.run(&["pull", REMOTE, &file]).exits(2).says(&["mediasync cp REMOTE_FILE ./", "is a file"]);
+    assert!(sandbox.server.requests().is_empty(), "{ran:?}");
+}
+
+#[test]
 fn the_url_is_that_of_the_domain_or_of_the_service() {
     let mut sandbox = Sandbox::new();
     let endpoint = sandbox.server.endpoint();
@@ -251,7 +262,14 @@ fn the_url_is_that_of_the_domain_or_of_the_service() {
         sandbox.run(&["url", &folder]).exits(2).says(&["is a folder, and only files have URLs"]);
     }
     sandbox.run(&["url", &format!("{REMOTE}/b c"), "--check"]).exits(2).says(&["b c is a folder"]);
-    sandbox.run(&["url", "s3://media"]).exits(2).says(&["is a whole place and no file"]);
+    let named = "[remote.live]\ndsn = \"env:DEFAULT_STORAGE_DSN\"\n";
+    fs::write(sandbox.path("work/mediasync.toml"), named).unwrap();
+    for place in ["s3://media", "live:", REMOTE] {
+        for more in [&[][..], &["--sign", "1h"], &["--check"]] {
+            let ran = sandbox.run(&[&["url", place], more].concat()).exits(2).says(&["is a whole place and no file"]);
+            assert_eq!(ran.stdout, "", "{place} {more:?}");
+        }
+    }
     let private = sandbox.dsn(&format!("endpoint={endpoint}&acl="));
     sandbox.env("DEFAULT_STORAGE_DSN", &private);
     sandbox.run(&["url", &key]).exits(0).says(&["whether everybody may read it is up to the service"]);

@@ -2,8 +2,8 @@
 
 use crate::cli::failure::Failure;
 use crate::cli::managed::{Managed, managed};
-use crate::cli::place::{End, World};
-use crate::cli::spot::{Spot, spot};
+use crate::cli::place::World;
+use crate::cli::spot::{Spot, holds_something, named_depth, spot};
 use crate::location::Location;
 use crate::model::{Key, OWN_PREFIX};
 use crate::replica::Contact;
@@ -35,18 +35,9 @@ pub(super) enum Meant {
     Container(Managed),
 }
 
-/// Where a text points to, before anybody was asked.
-#[derive(Debug)]
-pub(super) struct Aim {
-    /// The place of this name.
-    pub(super) whole: End,
-    /// The place above it, and its name there, where it may be an object.
-    above: Option<(End, Key)>,
-}
-
-/// Reads what was typed.
-pub(super) fn aim(text: &str, world: World<'_>) -> Result<Aim, Failure> {
-    let Spot { whole, above, shown, .. } = spot(text, world)?;
+/// Reads what was typed. Nothing is above what can only be a place.
+pub(super) fn aim(text: &str, world: World<'_>) -> Result<Spot, Failure> {
+    let Spot { whole, above, shown, found } = spot(text, world)?;
     let prefix = match &whole.location {
         Location::Local(_) => {
             let message = format!("{shown} is a directory: ACLs are of buckets and containers");
@@ -59,24 +50,17 @@ pub(super) fn aim(text: &str, world: World<'_>) -> Result<Aim, Failure> {
         let message = format!("{shown} is mediasync's own: what is there stays private");
         return Err(Failure::usage(message));
     }
-    // A slash or a colon at the end is a place; so is what a DSN names as a whole.
-    let is_place = text.ends_with(['/', ':']) || is_whole(text);
-    Ok(Aim { above: above.filter(|_| !is_place), whole })
-}
-
-/// Whether a text names all that a DSN names.
-fn is_whole(text: &str) -> bool {
-    let is_below_a_variable = text.starts_with("env:") && text.contains('/');
-    let sources = ["env:", "dsn-file:", "credential:"];
-    text == "-" || !is_below_a_variable && sources.iter().any(|source| text.starts_with(source))
+    // A slash at the end is a place; so is what a name or a DSN stands for as a whole.
+    let is_place = text.ends_with('/') || named_depth(text) == Some(0);
+    Ok(Spot { above: above.filter(|_| !is_place), whole, shown, found })
 }
 
 /// Finds out what is there: the object of exactly this name first.
-pub(super) async fn find(aim: &Aim, reach: Reach, access: Access) -> Result<Meant, Failure> {
+pub(super) async fn find(aim: &Spot, reach: Reach, access: Access) -> Result<Meant, Failure> {
     if matches!(aim.whole.location, Location::Azure(_)) {
         return Ok(Meant::Container(managed(&aim.whole, access)?));
     }
-    let shown = aim.whole.location.display();
+    let shown = &aim.shown;
     if let Some((above, key)) = &aim.above {
         let place = managed(above, access)?;
         if place.replica.look_up(key).await?.is_some() {
@@ -84,8 +68,11 @@ pub(super) async fn find(aim: &Aim, reach: Reach, access: Access) -> Result<Mean
         }
     }
     if reach == Reach::One {
-        let failure = Failure::usage(format!("there is no object {shown}"));
-        return Err(failure.hint(format!("-r means all objects below {shown}/")));
+        let all = format!("-r means all objects below {shown}/");
+        if aim.above.is_none() || holds_something(aim).await? {
+            return Err(Failure::usage(format!("{shown} is a place and no object")).hint(all));
+        }
+        return Err(Failure::error(format!("there is no object {shown}")).hint("mediasync ls shows what is there"));
     }
     let place = managed(&aim.whole, access)?;
     place.replica.connect(Contact::Look).await?;

@@ -27,7 +27,7 @@ pub(super) struct Sums {
 /// Asks `make` for every object, and tells `done` of each answer, in the order of the listing. Problems are printed here.
 ///
 /// # Errors
-/// The listing broke, or an answer says that nothing else will work either; with the sums so far.
+/// The listing broke, nothing is there, or an answer says that nothing else will work either; with the sums so far.
 pub(super) async fn over<T, M, F>(
     replica: &dyn Replica,
     output: &Output,
@@ -86,7 +86,8 @@ where
         }
     }
     if is_complete && sums.objects + sums.problems == 0 {
-        output.warn(&format!("nothing is below {}: check the spelling", replica.name()));
+        let message = format!("nothing is below {}: check the spelling", replica.name());
+        return (sums, Err(Failure::error(message)));
     }
     let broken = || Failure::error(format!("the listing of {} broke off", replica.name()));
     (sums, if is_complete { Ok(()) } else { Err(broken()) })

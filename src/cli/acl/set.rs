@@ -2,7 +2,7 @@
 
 use super::args::Set;
 use super::get::container;
-use super::meant::{Aim, Meant, Reach, aim, find};
+use super::meant::{Meant, Reach, aim, find};
 use super::objects::over;
 use super::told::{self, Sums};
 use crate::cli::consent::{Consent, may_change};
@@ -12,6 +12,7 @@ use crate::cli::managed::Managed;
 use crate::cli::output::{Format, Output, Verbosity};
 use crate::cli::place::World;
 use crate::cli::setup::Setup;
+use crate::cli::spot::Spot;
 use crate::location::Location;
 use crate::model::Key;
 use crate::replica::Error;
@@ -55,7 +56,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    async fn one(&self, managed: &Managed, key: &Key, aim: &Aim) -> Result<Exit, Failure> {
+    async fn one(&self, managed: &Managed, key: &Key, aim: &Spot) -> Result<Exit, Failure> {
         let admin = &*managed.admin;
         self.output.say(&format!("the object {}", aim.whole.location.display()));
         self.warn(admin).await;
@@ -140,7 +141,7 @@ impl Work<'_> {
     }
 
     /// A container of Azure, as a whole.
-    async fn container(&self, managed: &Managed, aim: &Aim) -> Result<Exit, Failure> {
+    async fn container(&self, managed: &Managed, aim: &Spot) -> Result<Exit, Failure> {
         let shown = container(&aim.whole.location);
         if let Location::Azure(address) = &aim.whole.location
             && !address.prefix.is_empty()

@@ -14,13 +14,12 @@ use crate::cli::ls;
 use crate::cli::pairs;
 use crate::cli::place::{End, World};
 use crate::cli::setup::Setup;
-use crate::cli::spot::{Spot, above, browse, spot};
+use crate::cli::spot::{Spot, above, holds_something, named_depth, spot};
 use crate::cli::wire::Lone;
-use crate::location::{Found, Location, is_bucket, remote_of};
+use crate::location::{Found, Location, is_bucket};
 use crate::manifest::Manifest;
 use crate::model::{Entry, Key, Side};
 use crate::replica::access::Access;
-use crate::replica::browse::Depth;
 use crate::replica::{Cause, Contact, Error};
 use crate::sync::Stage;
 
@@ -94,35 +93,6 @@ fn says_folder(text: &str, spot: &Spot) -> bool {
 /// Without the parameters of a URL.
 fn path_of(text: &str) -> &str {
     if text.contains("://") { text.split('?').next().unwrap_or(text) } else { text }
-}
-
-/// How many names a text has below what it names by a name; `None` for a path or a URL.
-fn named_depth(text: &str) -> Option<usize> {
-    let count = |path: &str| path.split('/').filter(|name| !name.is_empty()).count();
-    if let Some(rest) = text.strip_prefix("env:") {
-        return Some(rest.split_once('/').map_or(0, |(_, path)| count(path)));
-    }
-    if text == "-" || ["dsn-file:", "credential:"].iter().any(|start| text.starts_with(start)) {
-        return Some(0);
-    }
-    let name = remote_of(text)?;
-    Some(count(&text[name.len() + 1..]))
-}
-
-/// Whether something is below a place.
-async fn holds_something(spot: &Spot) -> Result<bool, Failure> {
-    match (&spot.whole.location, spot.found) {
-        (Location::Local(_), found) => Ok(found == Found::Directory),
-        (Location::S3(_) | Location::Azure(_), _) => {
-            let mut listing = browse(&spot.whole, "", Depth::Level)?;
-            while let Some(batch) = listing.next().await? {
-                if !batch.is_empty() {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        }
-    }
 }
 
 /// Where it goes, before anybody is contacted but to tell a folder from a name.
