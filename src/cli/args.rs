@@ -58,7 +58,7 @@ Examples:
     /// Fetch a remote into a local directory: adds and updates
     #[command(override_usage = "mediasync pull [OPTIONS] [REMOTE] [LOCAL]", after_help = help("\
 Examples:
-  mediasync pull                             DEFAULT_STORAGE_DSN to the project's media directory
+  mediasync pull                             DEFAULT_STORAGE_DSN to the project's media
   mediasync pull live: ./media               the remote \"live\" to a directory
   mediasync pull -n --delete live:           show what would be done, deletions included"))]
     Pull(Pull),
@@ -68,7 +68,7 @@ Examples:
   mediasync mirror -n ./media live:          show what would be done
   mediasync mirror ./media /backup/media     to another directory
   mediasync mirror ./media s3://b --max-delete 10
-  mediasync mirror backup: live: --no-delete bring back what is missing or damaged, keep what is new"))]
+  mediasync mirror backup: live: --no-delete bring back what is missing or damaged"))]
     Mirror(Mirror),
     /// Run the jobs of the configuration once; goes on past a failed one
     #[command(after_help = help("\
@@ -483,6 +483,10 @@ mod tests {
             let help = sub.render_long_help().to_string();
             assert!(help.contains("Examples:\n  mediasync "), "{help}");
             assert!(help.contains("Exit status:\n  0 "), "{help}");
+            // What is longer is wrapped again where lines of their own were meant; a terminal may be narrower than 100.
+            let end = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let long: Vec<&str> = end.lines().filter(|line| line.chars().count() > 96).collect();
+            assert!(!end.is_empty() && long.is_empty(), "{}: {long:#?}", sub.get_name());
         };
         for sub in command.get_subcommands_mut() {
             check(sub);

@@ -18,8 +18,9 @@ use crate::daemon::state::DaemonState;
 
 /// The end of the help of `pause`.
 pub const HELP_PAUSE: &str = "\
-A run under way is stopped in order. What changes meanwhile is noted, and done after resume. A pause
-outlives the daemon: after a restart the job waits for resume, too. Commands of a person are carried out.
+A run under way is stopped in order. What changes meanwhile is noted, and done after resume. A
+pause outlives the daemon: after a restart the job waits for resume, too. Commands of a person
+are carried out.
 
 Examples:
   mediasync pause media

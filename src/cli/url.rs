@@ -42,9 +42,9 @@ pub struct Url {
 pub fn help() -> String {
     format!(
         "\
-Nothing is asked without --check, and with --sign nothing but the region where nobody says it. The
-URL is that of the DSN's domain or url parameter, else the service's own. --check looks for the file, and
-asks for the public URL as everybody would, without credentials.
+Nothing is asked without --check, and with --sign nothing but the region where nobody says it.
+The URL is that of the DSN's domain or url parameter, else the service's own. --check looks for
+the file, and asks for the public URL as everybody would, without credentials.
 
 Examples:
   mediasync url live:photos/a.jpg

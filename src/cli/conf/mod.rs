@@ -29,8 +29,8 @@ pub struct Conf {
 pub enum Cmd {
     /// Tell all mistakes of the configuration, each with its line, and what may become one
     #[command(after_help = help("\
-Looks at the file that a command here would read, at variables, files and directories; runs no command
-of it and contacts nobody. A mistake makes it exit with 2, a warning does not.
+Looks at the file that a command here would read, at variables, files and directories; runs no
+command of it and contacts nobody. A mistake makes it exit with 2, a warning does not.
 
 Examples:
   mediasync config check

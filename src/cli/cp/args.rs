@@ -53,9 +53,9 @@ pub enum TrashArg {
 pub fn help() -> String {
     format!(
         "\
-With -r the files below SRC go below DST; the name of SRC itself is not kept, whether DST exists or
-not: cp -r ./photos live:photos. What DST holds with the same content is not sent again. What differs
-there is told and stays, without --overwrite. Junk like .DS_Store is left out by -r.
+With -r the files below SRC go below DST; the name of SRC itself is not kept, whether DST exists
+or not: cp -r ./photos live:photos. What DST holds with the same content is not sent again. What
+differs there is told and stays, without --overwrite. Junk like .DS_Store is left out by -r.
 
 Examples:
   mediasync cp ./a.jpg live:photos/          into a folder, under its name

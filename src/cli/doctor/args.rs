@@ -4,9 +4,9 @@ use clap::Args;
 
 /// The end of its help.
 pub const HELP: &str = "\
-One line a check: ok, warn, fail or skip, what was looked at, what was found, and how to mend it. A place that
-is written to is tried with tiny objects below .mediasync/probe/, which are removed again; -n leaves that out,
-and a source or a read-only remote is never written to.
+One line a check: ok, warn, fail or skip, what was looked at, what was found, and how to mend
+it. A place that is written to is tried with tiny objects below .mediasync/probe/, which are
+removed again; -n leaves that out, and a source or a read-only remote is never written to.
 
 Examples:
   mediasync doctor                           everything, and all jobs

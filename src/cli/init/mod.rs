@@ -72,15 +72,16 @@ pub struct Init {
 
 /// The help of `init`.
 pub const HELP: &str = "\
-On a terminal it asks for what no flag says. It finds storage DSNs in the environment and in the project's
-.env files, tries the connection, shows what a first run would do, and writes mediasync.toml (or --config FILE)
-with a mode of 0600. A secret stays where it is, and the configuration names its variable. An existing
-configuration is kept, unless --overwrite says otherwise.
+On a terminal it asks for what no flag says. It finds storage DSNs in the environment and in the
+project's .env files, tries the connection, shows what a first run would do, and writes
+mediasync.toml (or --config FILE) with a mode of 0600. A secret stays where it is, and the
+configuration names its variable. An existing configuration is kept, unless --overwrite says
+otherwise.
 
 Examples:
   mediasync init
   mediasync init --source ./media --remote env:DEFAULT_STORAGE_DSN --watch
-  mediasync init --yes --config /etc/mediasync/config.toml --source /srv/media --remote s3://bucket --every 15m";
+  mediasync init --yes --source /srv/media --remote s3://bucket --every 15m";
 
 /// `--mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

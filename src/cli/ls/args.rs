@@ -29,7 +29,8 @@ pub struct Ls {
 pub fn help() -> String {
     format!(
         "\
-Folders end in a slash. A level is asked for as one, however much is below its folders. Nothing there: exit 1.
+Folders end in a slash. A level is asked for as one, however much is below its folders. Nothing
+there: exit 1.
 
 Examples:
   mediasync ls live:

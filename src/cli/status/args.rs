@@ -4,7 +4,8 @@ use clap::Args;
 
 /// The end of its help.
 pub const HELP: &str = "\
-Asks the daemon of the state directory, if one runs; what it does not run is told by its last run.
+Asks the daemon of the state directory, if one runs; what it does not run is told by its last
+run.
 
 Examples:
   mediasync status

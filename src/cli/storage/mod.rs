@@ -44,7 +44,8 @@ pub struct Dsn {
 pub enum DsnCmd {
     /// Show the parts of a DSN or remote; the secret stays hidden
     #[command(after_help = help("\
-Contacts nobody. What --aws-config writes is a profile for other tools: credentials, endpoint and region.
+Contacts nobody. What --aws-config writes is a profile for other tools: credentials, endpoint
+and region.
 
 Examples:
   mediasync dsn show env:DEFAULT_STORAGE_DSN
@@ -87,10 +88,11 @@ pub struct Remote {
 pub enum RemoteCmd {
     /// Run a command with the credentials of a remote in its environment
     #[command(after_help = help("\
-Sets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3,
-AWS_REGION and AWS_DEFAULT_REGION, or for Azure AZURE_STORAGE_ACCOUNT, AZURE_STORAGE_KEY or
-AZURE_STORAGE_SAS_TOKEN, and AZURE_STORAGE_CONNECTION_STRING; takes out what would say something else,
-such as AWS_PROFILE. Prints none of it. The exit status is that of the command.
+Sets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_ENDPOINT_URL,
+AWS_ENDPOINT_URL_S3, AWS_REGION and AWS_DEFAULT_REGION, or for Azure AZURE_STORAGE_ACCOUNT,
+AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, and AZURE_STORAGE_CONNECTION_STRING; takes out
+what would say something else, such as AWS_PROFILE. Prints none of it. The exit status is that
+of the command.
 
 Examples:
   mediasync remote env live: -- aws s3 ls s3://BUCKET

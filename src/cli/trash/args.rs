@@ -30,9 +30,9 @@ Examples:
     /// Put back what a run deleted or replaced
     #[command(after_help = help("\
 A file is put back where nothing stands now, or what that run put there. With --to, each of them
-is sent from there to another place too, if nobody changed it there since. The next run of a mirror
-undoes what comes back at its copy alone: give it --to its source. The name of a two-way job means
-both its sides. A restore that was interrupted goes on when it is repeated.
+is sent from there to another place too, if nobody changed it there since. The next run of a
+mirror undoes what comes back at its copy alone: give it --to its source. The name of a two-way
+job means both its sides. A restore that was interrupted goes on when it is repeated.
 
 Examples:
   mediasync trash restore media --run 20261122T194503Z-3f2a91c4

@@ -59,10 +59,10 @@ fn share(text: &str) -> Result<u32, String> {
 pub fn help() -> String {
     format!(
         "\
-Compares now: local files are hashed, and the server is asked for checksums; nothing that earlier
-runs remember counts, nothing is changed and no lock is taken. Exits with 3 if something is
-missing, different, can't be told or could not be looked at, or if DST has more than SRC where that
-is a difference.
+Compares now: local files are hashed, and the server is asked for checksums; nothing that
+earlier runs remember counts, nothing is changed and no lock is taken. Exits with 3 if something
+is missing, different, can't be told or could not be looked at, or if DST has more than SRC
+where that is a difference.
 
 Examples:
   mediasync verify media                     a job's destination against its source

@@ -45,10 +45,11 @@ fn row(text: &str) -> Result<String, String> {
 pub fn help() -> String {
     format!(
         "\
-Lists .DS_Store, Thumbs.db, desktop.ini and the like, which a push leaves out and other tools sent.
-Without --yes nothing is changed. What goes is kept in the trash of the place, and the command that
-puts it back is printed. What is called like junk and may be content (*.part, lost+found/) is
-listed and left alone, unless --only names its row. Nothing at the place: exit 1.
+Lists .DS_Store, Thumbs.db, desktop.ini and the like, which a push leaves out and other tools
+sent. Without --yes nothing is changed. What goes is kept in the trash of the place, and the
+command that puts it back is printed. What is called like junk and may be content (*.part,
+lost+found/) is listed and left alone, unless --only names its row. Nothing at the place:
+exit 1.
 
 Examples:
   mediasync purge-junk live:
