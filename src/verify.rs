@@ -18,7 +18,7 @@ use crate::pair_up::pair_up;
 use crate::plan::{Compare, comparable};
 use crate::plan_store::{Phase, PlanStore};
 use crate::recover::Unsettled;
-use crate::replica::{Cause, Contact, Error};
+use crate::replica::{Cause, Contact, Error, Replica};
 use crate::report::{Observer, Report, Watcher};
 use crate::survey::{problem_of, survey};
 use crate::sync::Cycle;
@@ -399,12 +399,8 @@ impl Judge<'_> {
         Ok(outcome(stated))
     }
 
-    /// What a place says of the bytes that it holds, not what somebody stored with them.
     fn stated(&self, side: Side, entry: &Entry, all: &Digests) -> Digests {
-        let states = self.cycle.of(side).capabilities().states;
-        let own = Digest::from_etag(entry.version.as_str());
-        let is_own = |digest: &&Digest| digest.kind.is_of_content() || own.as_ref() == Some(digest);
-        all.iter().filter(|digest| states.contains(&digest.kind)).filter(is_own).cloned().collect()
+        stated(self.cycle.of(side), entry, all)
     }
 
     async fn looked_up(&self, side: Side, key: &Key, seen: &Entry) -> Result<Digests, Error> {
@@ -422,6 +418,13 @@ impl Judge<'_> {
     fn cost(&self, side: Side) -> ReadCost {
         self.cycle.of(side).capabilities().read_cost
     }
+}
+
+/// What a place says of the bytes that it holds, not what somebody stored with them.
+pub(crate) fn stated(replica: &dyn Replica, entry: &Entry, all: &Digests) -> Digests {
+    let own = Digest::from_etag(entry.version.as_str());
+    let is_own = |digest: &&Digest| digest.kind.is_of_content() || own.as_ref() == Some(digest);
+    all.iter().filter(|one| replica.capabilities().states.contains(&one.kind)).filter(is_own).cloned().collect()
 }
 
 /// What is called equal by a recorded digest, after the stores were asked.

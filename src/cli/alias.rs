@@ -143,18 +143,21 @@ fn spot_of<'m>(real: &Path, mounts: &'m [Mount]) -> Option<Spot<'m>> {
     Some(Spot { device: &mount.device, path })
 }
 
+/// Without links, as far as it is there.
+pub fn real(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let (above, real) = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)))?;
+    let below = path.strip_prefix(above).ok()?;
+    Some(if below.as_os_str().is_empty() { real } else { real.join(below) })
+}
+
 /// The state must not be part of what is synced: each run would change what it looks at.
 ///
 /// # Errors
 /// It is.
 pub fn refuse_state_inside(state_dir: &Path, end: &End) -> Result<(), Failure> {
     let Location::Local(root) = &end.location else { return Ok(()) };
-    let real = |path: &Path| {
-        let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
-        there.map(|(above, real)| real.join(path.strip_prefix(above).unwrap_or(Path::new(""))))
-    };
-    let state = std::path::absolute(state_dir).ok().and_then(|path| real(&path));
-    match (state, real(root)) {
+    match (real(state_dir), real(root)) {
         (Some(state), Some(root)) if state.starts_with(&root) => {
             let message = format!("the state directory {} lies inside {}", shown(state_dir), end.location.display());
             Err(Failure::usage(message).hint("name another one with --state-dir or [state] dir"))

@@ -85,7 +85,7 @@ fn what_can_not_be_meant_is_refused_with_the_way_out() {
     cp(&sandbox, &["-r", &folder, &file]).exits(2).says(&["is a file, and -r copies into a folder"]);
     cp(&sandbox, &[&at("photos/x.jpg"), "./no/where/x.jpg"]).exits(1).says(&["no/where"]);
     cp(&sandbox, &[&file, "DEFAULT_STORAGE_DSN"]).exits(2).says(&["env:DEFAULT_STORAGE_DSN"]);
-    cp(&sandbox, &[&file, &at(".mediasync/x")]).exits(1).says(&["can't be stored"]);
+    cp(&sandbox, &[&file, &at(".mediasync/x")]).exits(2).says(&["are reserved"]);
     // One name may be a file and a folder: without -r the file is meant, with it the folder.
     cp(&sandbox, &[&at("both"), "./one"]).exits(0);
     assert_eq!(fs::read_to_string(sandbox.path("work/one")).unwrap(), "a file");

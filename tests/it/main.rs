@@ -11,6 +11,7 @@ mod cli_config;
 mod cli_conflicts;
 mod cli_cors;
 mod cli_cp;
+mod cli_cp_harm;
 mod cli_credentials;
 mod cli_disk;
 mod cli_doctor;

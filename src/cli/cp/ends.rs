@@ -9,16 +9,17 @@ use std::path::Path;
 
 use super::args::Cp;
 use super::one::Stands;
+use crate::cli::alias::real;
 use crate::cli::failure::Failure;
 use crate::cli::ls;
 use crate::cli::pairs;
 use crate::cli::place::{End, World};
-use crate::cli::setup::Setup;
+use crate::cli::setup::{Setup, shown};
 use crate::cli::spot::{Spot, above, holds_something, named_depth, spot};
 use crate::cli::wire::Lone;
 use crate::location::{Found, Location, is_bucket};
 use crate::manifest::Manifest;
-use crate::model::{Entry, Key, Side};
+use crate::model::{Entry, Key, OWN_PREFIX, Side};
 use crate::replica::access::Access;
 use crate::replica::{Cause, Contact, Error};
 use crate::sync::Stage;
@@ -195,6 +196,32 @@ pub(super) async fn target(
         Some(_) | None => below,
     };
     Ok((Target { root, below, shown: spot.shown.clone() }, spot))
+}
+
+/// What is ours is written by runs alone: what has a reserved name anywhere in its path, and what is in the state directory.
+pub(super) fn refuse_own(target: &Target, state_dir: &Path) -> Result<(), Failure> {
+    let is_own = |path: &str| path.split('/').any(|name| name.starts_with(OWN_PREFIX));
+    let mut ours = is_own(&target.below);
+    match &target.root.location {
+        Location::Local(root) => {
+            let typed = if target.below.is_empty() { root.clone() } else { root.join(&target.below) };
+            let led_to = real(&typed);
+            if let (Some(path), Some(state)) = (&led_to, real(state_dir))
+                && path.starts_with(&state)
+            {
+                let message = format!("{} is in the state directory {}", shown(&typed), shown(state_dir));
+                return Err(Failure::usage(message).hint("cp writes nothing there; name another DST"));
+            }
+            ours |= [Some(typed), led_to].iter().flatten().any(|path| is_own(&path.to_string_lossy()));
+        }
+        Location::S3(address) => ours |= is_own(&address.prefix),
+        Location::Azure(address) => ours |= is_own(&address.prefix),
+    }
+    if !ours {
+        return Ok(());
+    }
+    let message = format!("{}: names that begin with {OWN_PREFIX} are reserved for mediasync", target.shown);
+    Err(Failure::usage(message).hint("cp writes nothing there; name another DST"))
 }
 
 fn without_url(location: &mut Location) {

@@ -4,8 +4,8 @@
 //! `--overwrite` says otherwise, and is kept in the trash before it is replaced. Every write carries what was seen, as in a
 //! run. What is begun in parts and not ended is removed again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -83,16 +83,16 @@ pub async fn cp(args: &Cp, setup: &Setup, world: World<'_>) -> Result<Exit, Fail
         (true, None) => Wins::Trash,
         (true, Some(args::TrashArg::Off)) => Wins::Nothing,
     };
-    let copying = Copying { way, uploads: &uploads, run: &run, stage, wins, stands };
+    let copying = Copying { way, uploads: &uploads, run: &run, stage, wins, kept: AtomicU64::new(0), stands };
     let places = Places { source: source.end.location.display(), dest: target.root.location.display() };
-    let has_created = AtomicBool::new(false);
-    let work = Work { args, copying, source: &source, target: &target, places, has_created, output };
+    let (has_created, sums) = (AtomicBool::new(false), Mutex::default());
+    let work = Work { args, copying, source: &source, target: &target, places, has_created, output, sums };
     let bars = output.shows_progress().then(|| Bars::sending(output, progress));
     let done = or_interrupted(async {
         tokio::select! {
             // Nobody reads on, and nothing is being changed.
             () = output.closed(), if stage == Stage::Planned => None,
-            sums = Box::pin(work.carry_out()) => Some(sums),
+            done = Box::pin(work.carry_out()) => Some(done),
         }
     })
     .await;
@@ -103,9 +103,17 @@ pub async fn cp(args: &Cp, setup: &Setup, world: World<'_>) -> Result<Exit, Fail
     {
         output.say(&line);
     }
-    let Some(sums) = done.map_err(told_so)?.transpose()? else { return Ok(Exit::Done) };
-    work.tell(&sums, setup);
-    Ok(if sums.problems > 0 { Exit::Problems } else { Exit::Done })
+    match done.map_err(told_so).and_then(Option::transpose) {
+        Ok(None) => Ok(Exit::Done),
+        Ok(Some(())) => {
+            work.tell(Ended::All, setup);
+            Ok(if work.sums().problems > 0 { Exit::Problems } else { Exit::Done })
+        }
+        Err(failure) => {
+            work.tell(Ended::Early, setup);
+            Err(failure)
+        }
+    }
 }
 
 async fn ends(args: &Cp, from: &Spot, setup: &Setup, world: World<'_>) -> Result<(Source, Target), Failure> {
@@ -115,6 +123,7 @@ async fn ends(args: &Cp, from: &Spot, setup: &Setup, world: World<'_>) -> Result
         What::Below => None,
     };
     let (mut target, to) = ends::target(args, name, setup, world).await?;
+    ends::refuse_own(&target, &setup.state_dir)?;
     match &source.what {
         What::Below => {
             resolve::refuse_overlap(&source.end, &to.whole)?;
@@ -212,22 +221,34 @@ struct Work<'a> {
     /// Whether there is a file, or would be one, that was not there.
     has_created: AtomicBool,
     output: &'a Output,
+    sums: Mutex<Sums>,
+}
+
+/// How far a command came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    All,
+    /// It was interrupted, or something ended it all.
+    Early,
 }
 
 impl Work<'_> {
-    async fn carry_out(&self) -> Result<Sums, Failure> {
+    fn sums(&self) -> MutexGuard<'_, Sums> {
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn carry_out(&self) -> Result<(), Failure> {
         match &self.source.what {
             What::Below => self.all().await,
             What::File { key, entry, .. } => {
-                let mut sums = Sums::default();
                 let to = self.target.key("")?;
                 if self.copying.stage == Stage::Done {
                     self.room(self.needed(&to, entry).await).await?;
                 }
                 self.begin(1, entry.size);
                 let outcome = self.copying.one(key, entry, &to).await?;
-                self.told((key, &to), entry.size, outcome, &mut sums);
-                Ok(sums)
+                self.told((key, &to), entry.size, outcome);
+                Ok(())
             }
         }
     }
@@ -252,8 +273,8 @@ impl Work<'_> {
         Ok(full.map_err(|error| Error { hint: Some("free some space, or copy less".to_owned()), ..error })?)
     }
 
-    fn told(&self, keys: (&Key, &Key), size: u64, outcome: Outcome, sums: &mut Sums) {
-        sums.add(outcome, size);
+    fn told(&self, keys: (&Key, &Key), size: u64, outcome: Outcome) {
+        self.sums().add(outcome, size);
         self.has_created.fetch_or(outcome == Outcome::Created, Relaxed);
         let stage = self.copying.stage;
         let is_named =
@@ -269,34 +290,37 @@ impl Work<'_> {
         self.copying.way.progress.actions_done.fetch_add(1, Relaxed);
     }
 
-    /// What was done before something ended it all.
-    fn tell_so_far(&self, sums: &Sums) {
-        if sums.created + sums.replaced > 0 {
-            self.output.say(&told::summary(sums, self.copying.stage));
-        }
-    }
-
-    fn tell(&self, sums: &Sums, setup: &Setup) {
+    /// What was done, also before an end that came early.
+    fn tell(&self, ended: Ended, setup: &Setup) {
         let (output, stage) = (self.output, self.copying.stage);
+        let sums = self.sums();
+        let kept = self.copying.kept.load(Relaxed);
         match output.format() {
-            Format::Json => {
-                let run = (sums.trashed > 0).then(|| self.copying.run.as_str());
-                output.data(&told::summary_line(&self.places, sums, stage, run));
+            _ if ended == Ended::Early && stage == Stage::Planned => {}
+            _ if ended == Ended::Early && (sums.created + sums.replaced > 0 || kept > 0) => {
+                output.say(&format!("before that: {}", told::summary(&sums, stage)));
             }
-            Format::Human if output.verbosity() > Verbosity::Quiet => output.data(&told::summary(sums, stage)),
+            _ if ended == Ended::Early => {}
+            Format::Json => {
+                let run = (kept > 0).then(|| self.copying.run.as_str());
+                output.data(&told::summary_line(&self.places, &sums, stage, run));
+            }
+            Format::Human if output.verbosity() > Verbosity::Quiet => output.data(&told::summary(&sums, stage)),
             Format::Human => {}
         }
-        if sums.trashed > 0 {
+        if kept > 0 {
             let (spelled, shown) = (self.target.root.spelled.as_deref(), &*self.places.dest);
             // Nobody wrote down what took its place.
             let repeated = format!(" --overwrite{}", setup.repeated);
             let way = Kept::At { spelled, shown }.restore(self.copying.run, &repeated);
-            output.say(&format!("what was replaced is kept in the trash; to put it back: {way}"));
+            // What was under way is kept too, and may be where it was.
+            let what = if kept > sums.trashed { "what was replaced, or was about to be," } else { "what was replaced" };
+            output.say(&format!("{what} is kept in the trash; to put it back: {way}"));
         }
         if sums.versions > 0 {
             output.say(&format!("note: what was replaced is in the bucket's own versions of {}", self.places.dest));
         }
-        if self.args.recursive && sums.all() == 0 {
+        if ended == Ended::All && self.args.recursive && sums.all() == 0 {
             output.warn(&format!("nothing was to be copied from {}", self.places.source));
         }
     }

@@ -1,13 +1,17 @@
 //! One file that is copied: whether it is there already, whether what is there may be replaced, and that it is kept before.
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::uploads::Uploads;
 use crate::cli::send::Way;
 use crate::examine::read;
-use crate::model::{Entry, Expect, Key, ReadCost, Readable, RunName, Sameness, same_content};
+use crate::model::{DigestKind, Digests, Entry, Expect, Key, ReadCost, Readable, RunName, Sameness, same_content};
 use crate::plan::comparable;
 use crate::replica::trash::none;
 use crate::replica::{Cause, Error, KeptAs, Replica};
 use crate::sync::Stage;
+use crate::verify::stated;
 
 /// What becomes of what is there and differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub(super) struct Copying<'a> {
     pub(super) run: &'a RunName,
     pub(super) stage: Stage,
     pub(super) wins: Wins,
+    /// How many files went to the trash, whatever became of what was to take their places.
+    pub(super) kept: AtomicU64,
     pub(super) stands: Stands,
 }
 
@@ -112,7 +118,10 @@ impl Copying<'_> {
             _ => error,
         })?;
         let before = match kept.kept_as {
-            KeptAs::Copy => Before::Trashed,
+            KeptAs::Copy => {
+                self.kept.fetch_add(1, Relaxed);
+                Before::Trashed
+            }
             KeptAs::Version(_) => Before::Version,
         };
         Ok((Expect::Version(kept.version), before))
@@ -121,7 +130,7 @@ impl Copying<'_> {
     /// Whether both hold the same, as far as that can be told without a transfer.
     async fn same(&self, (from, entry): (&Key, &Entry), (to, found): (&Key, &Entry)) -> Result<Sameness, Error> {
         let (mut ours, mut theirs) = (entry.digests.clone(), found.digests.clone());
-        let told = same_content(entry.size, &ours, found.size, &theirs);
+        let told = self.told((entry, &ours), (found, &theirs));
         if told != Sameness::CannotTell {
             return Ok(told);
         }
@@ -134,7 +143,7 @@ impl Copying<'_> {
             // A listing tells less than a look.
             ReadCost::Transfer => {
                 if let Some(looked) = self.way.from.look_up(from).await?.filter(|now| now.version == entry.version) {
-                    ours.merge(&looked.digests);
+                    ours = looked.digests;
                 }
             }
         }
@@ -142,7 +151,26 @@ impl Copying<'_> {
             let want = comparable(&ours);
             theirs.merge(&read(self.way.to, &self.way.buffers, to, found, &want).await?);
         }
-        Ok(same_content(entry.size, &ours, found.size, &theirs))
+        Ok(self.told((entry, &ours), (found, &theirs)))
+    }
+
+    /// What digests tell. One that was recorded with an object proves nothing where the object's own ETag speaks against it:
+    /// another program may have written new content and kept the metadata.
+    fn told(&self, (entry, ours): (&Entry, &Digests), (found, theirs): (&Entry, &Digests)) -> Sameness {
+        let told = same_content(entry.size, ours, found.size, theirs);
+        if told != Sameness::Same || entry.size == 0 {
+            return told;
+        }
+        let of_bytes = |replica: &dyn Replica, entry: &Entry, all: &Digests| match replica.capabilities().read_cost {
+            ReadCost::Cheap => all.clone(),
+            ReadCost::Transfer => stated(replica, entry, all),
+        };
+        let (here, there) = (of_bytes(self.way.from, entry, ours), of_bytes(self.way.to, found, theirs));
+        let has_md5 = |all: &Digests| all.iter().any(|one| matches!(one.kind, DigestKind::Md5 | DigestKind::EtagMd5));
+        match here.compare(&there) {
+            Sameness::CannotTell if !(has_md5(&here) && has_md5(&there)) => told,
+            own => own,
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter, try_unfold};
 use super::Work;
 use super::ends::What;
 use super::one::Outcome;
-use super::told::Sums;
 use crate::cli::failure::Failure;
 use crate::cli::filters::ignore_file;
 use crate::config::CONCURRENCY;
@@ -84,7 +83,7 @@ impl Work<'_> {
         Ok(Arc::new(Filter::new(rules).map_err(|bad| Failure::usage(bad.to_string()))?))
     }
 
-    pub(super) async fn all(&self) -> Result<Sums, Failure> {
+    pub(super) async fn all(&self) -> Result<(), Failure> {
         let filter = self.filter()?;
         let (files, bytes, needed) = self.survey(&filter).await?;
         if self.copying.stage == Stage::Done {
@@ -101,23 +100,19 @@ impl Work<'_> {
             }
         });
         let mut done = std::pin::pin!(done.buffer_unordered(CONCURRENCY));
-        let mut sums = Sums::default();
         while let Some(became) = done.next().await {
             match became? {
-                Became::Copied((from, to), size, outcome) => self.told((&from, &to), size, outcome, &mut sums),
+                Became::Copied((from, to), size, outcome) => self.told((&from, &to), size, outcome),
                 Became::Left(SkipReason::Own) => {}
-                Became::Left(why) => *sums.skipped.entry(why).or_default() += 1,
+                Became::Left(why) => *self.sums().skipped.entry(why).or_default() += 1,
                 Became::Wrong(problem) => {
-                    sums.problems += 1;
+                    self.sums().problems += 1;
                     self.output.problem(None, &problem);
                 }
-                Became::Over(error) => {
-                    self.tell_so_far(&sums);
-                    return Err(error.into());
-                }
+                Became::Over(error) => return Err(error.into()),
             }
         }
-        Ok(sums)
+        Ok(())
     }
 
     /// How many files there are, their bytes, and the bytes that a disk needs.
