@@ -347,7 +347,7 @@ impl Output {
     pub fn summary(&self, job: Option<&str>, totals: &Totals<'_>) {
         match self.format {
             Format::Json => self.data(&json::summary(job, totals)),
-            Format::Human if self.verbosity > Verbosity::Quiet => self.data(&human::summary(totals)),
+            Format::Human if self.verbosity > Verbosity::Quiet => self.data(&human::summary(job, totals)),
             Format::Human => {}
         }
     }

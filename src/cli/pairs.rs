@@ -18,6 +18,7 @@ use super::wire;
 use crate::manifest::{Lock, Manifest, Pair};
 use crate::model::Side;
 use crate::plan::Mode;
+use crate::replica::s3::{Probe, S3Address};
 
 /// The file's name, in the pair's directory.
 const FILE: &str = "places.json";
@@ -101,6 +102,16 @@ pub fn probe_of(state_dir: &Path, fits: impl Fn(&str) -> bool) -> Option<String>
         let orientation = pair.orientation(&known.source);
         Manifest::open_read_only(state_dir, &pair, orientation).ok()??.probe(side).ok()?
     })
+}
+
+/// What runs found out about the server of a place that is or holds this one.
+pub fn met(address: &S3Address, state_dir: &Path) -> Option<Probe> {
+    let file = address.canonical();
+    let holds = |known: &str| {
+        let rest = file.strip_prefix(known);
+        rest.is_some_and(|rest| known.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+    };
+    serde_json::from_str(&probe_of(state_dir, holds)?).ok()
 }
 
 /// All pairs of a state directory, by directory name. What can't be read is left out: it is only told, never acted on.

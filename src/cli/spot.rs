@@ -124,6 +124,26 @@ pub fn browse(end: &End, start: &str, depth: Depth) -> Result<Box<dyn Browse>, E
     })
 }
 
+/// What names the container of a text as a whole and has the same credentials; `None` where no such text is known.
+pub fn container(text: &str, address: &AzureAddress, world: World<'_>) -> Option<String> {
+    if text.starts_with("az://") && !text.contains('@') {
+        let query = text.split_once('?').map(|(_, query)| format!("?{query}")).unwrap_or_default();
+        return Some(format!("{}{query}", container_name(address)));
+    }
+    let root = match (text.strip_prefix("env:"), remote_of(text)) {
+        (Some(rest), _) => format!("env:{}", rest.split('/').next().unwrap_or(rest)),
+        (None, Some(name)) => format!("{name}:"),
+        (None, None) => return None,
+    };
+    let whole = end(&root, world).ok()?.location;
+    matches!(whole, Location::Azure(whole) if whole.prefix.is_empty()).then_some(root)
+}
+
+/// A container without a prefix: that is what is public or not.
+pub fn container_name(address: &AzureAddress) -> String {
+    format!("az://{}/{}", address.account, address.container)
+}
+
 /// The URL by which everybody reads a file, and `None` where the service has none.
 pub fn url(location: &Location) -> Option<String> {
     match location {

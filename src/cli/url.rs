@@ -21,7 +21,7 @@ use crate::reach;
 use crate::replica::Contact;
 
 use crate::replica::access::Access;
-use crate::replica::s3::{PUBLIC_BY_BUCKET, Probe, S3Address};
+use crate::replica::s3::PUBLIC_BY_BUCKET;
 use crate::transport::Reason;
 
 /// `url LOCATION`.
@@ -80,7 +80,7 @@ pub async fn url(args: &Url, setup: &Setup, world: World<'_>) -> Result<Exit, Fa
         }
         match (args.sign, args.check) {
             (Some(time), _) => Box::pin(signed(above, key, time, output)).await,
-            (None, true) => Box::pin(readable(public(&spot)?, &args.place)).await,
+            (None, true) => Box::pin(readable(public(&spot)?, &spot, &args.place, (setup, world))).await,
             (None, false) => plain(&spot, setup),
         }
     };
@@ -122,24 +122,60 @@ fn public(spot: &Spot) -> Result<String, Failure> {
 }
 
 /// The URL, if whoever asks for it without credentials may have the file.
-async fn readable(url: String, text: &str) -> Result<String, Failure> {
+async fn readable(
+    url: String,
+    spot: &Spot,
+    text: &str,
+    (setup, world): (&Setup, World<'_>),
+) -> Result<String, Failure> {
     if url.starts_with("file:") {
         return Ok(url);
     }
-    let place = shell::place(text);
     let failed = |why: String| Failure::error(format!("the file is there, but not everybody can read it: {url} {why}"));
     match reach::ask(&url).await {
         Ok(answer) if answer.status < 300 => Ok(url),
-        Ok(answer) if matches!(answer.status, 401 | 403) => Err(failed(format!("answers with {}", answer.status))
-            .hint(format!(
-                "mediasync acl get {place} tells who may, mediasync acl set public-read {place} lets everybody"
-            ))
-            .hint("--sign 1h makes a URL for a while")),
+        // Azure does not say that a blob is there that not everybody may read.
+        Ok(answer)
+            if matches!(answer.status, 401 | 403)
+                || (matches!(spot.whole.location, Location::Azure(_)) && matches!(answer.status, 404 | 409)) =>
+        {
+            let failure = failed(format!("answers with {}", answer.status));
+            let failure = ways(spot, text, (setup, world)).into_iter().fold(failure, Failure::hint);
+            Err(failure.hint("--sign 1h makes a URL for a while"))
+        }
         Ok(answer) => Err(failed(format!("answers with {}", answer.status))
             .hint("the DSN's domain= or url= may lead to another place, or a CDN may remember that it was not there")),
         Err(reason) => {
             Err(failed(unanswered(reason).to_owned()).hint("look at the host: the DSN's domain= or url= names it"))
         }
+    }
+}
+
+/// How everybody gets to read a file.
+fn ways(spot: &Spot, text: &str, (setup, world): (&Setup, World<'_>)) -> Vec<String> {
+    let place = shell::place(text);
+    match &spot.whole.location {
+        Location::Local(_) => Vec::new(),
+        Location::Azure(address) => vec![match spot::container(text, address, world) {
+            Some(container) => format!(
+                "on Azure a container is public or private as a whole: mediasync acl set public-read {} lets everybody \
+                 read all of it",
+                shell::place(&container)
+            ),
+            None => format!(
+                "on Azure a container is public or private as a whole: let everybody read {} with mediasync acl set \
+                 public-read and a remote or a DSN that names it without a prefix",
+                spot::container_name(address)
+            ),
+        }],
+        Location::S3(address) => match address.without_effect("public-read", pairs::met(address, &setup.state_dir).as_ref()) {
+            Some(found) => vec![format!("{found}. {PUBLIC_BY_BUCKET}")],
+            None => vec![
+                format!("mediasync acl get {place} tells who may, mediasync acl set public-read {place} lets everybody"),
+                "where the server does nothing with ACLs, the bucket's policy lets everybody read (docs/permissions.md)"
+                    .to_owned(),
+            ],
+        },
     }
 }
 
@@ -165,7 +201,7 @@ fn plain(spot: &Spot, setup: &Setup) -> Result<String, Failure> {
     };
     if let Location::S3(address) = &spot.whole.location
         && let Some(acl) = address.acl.as_deref().filter(|acl| acl.starts_with("public-"))
-        && let Some(found) = address.without_effect(acl, met(address, setup).as_ref())
+        && let Some(found) = address.without_effect(acl, pairs::met(address, &setup.state_dir).as_ref())
     {
         output.say(&format!("note: {found}. {PUBLIC_BY_BUCKET}; --sign 1h always works"));
     }
@@ -174,14 +210,4 @@ fn plain(spot: &Spot, setup: &Setup) -> Result<String, Failure> {
             .say("note: whether everybody may read it is up to the service, and was not asked; --sign 1h always works");
     }
     Ok(url)
-}
-
-/// What runs found out about the server of a place that holds the file.
-fn met(address: &S3Address, setup: &Setup) -> Option<Probe> {
-    let file = address.canonical();
-    let holds = |known: &str| {
-        let rest = file.strip_prefix(known);
-        rest.is_some_and(|rest| known.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
-    };
-    serde_json::from_str(&pairs::probe_of(&setup.state_dir, holds)?).ok()
 }

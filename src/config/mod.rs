@@ -233,8 +233,9 @@ pub static TOP: Keys = Keys {
             "remote",
             Takes::Named(&remote::KEYS),
             Otherwise::Unset("no remotes"),
-            "A place with a name: `NAME:` then means the place, `NAME:photos` a folder in it. One of `dsn`, `dsn_command` and \
-             `url`; the credentials and what it takes to reach the place go with `url`.",
+            "A place with a name: `NAME:` then means the place, `NAME:photos` a folder in it. The name has letters, \
+             digits, `-` and `_`, two or more, and is no word that places begin with (`az`, `credential`, `dsn-file`, \
+             `env`, `file`, `http`, `https`, `s3`). One of `dsn`, `dsn_command` and `url`; the credentials and what it takes to reach the place go with `url`.",
         ),
         Key::new(
             "job",

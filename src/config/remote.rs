@@ -158,7 +158,11 @@ impl AclRule {
 /// Reads one remote; `None` after a mistake. Also tells whether a secret stands in the file.
 pub(super) fn read(name: &str, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> (Option<Remote>, Inline) {
     let line = mistakes.line(table.start());
-    if !name_is_fine(name) {
+    if RESERVED.contains(&name) {
+        let message =
+            format!("{name:?} is a word that places begin with, as are {}; choose another name", others(name));
+        mistakes.add(table.start(), table.path(), message);
+    } else if !name_is_fine(name) {
         let message = "a remote's name has letters, digits, - and _ only, and at least two of them";
         mistakes.add(table.start(), table.path(), message);
     }
@@ -251,9 +255,15 @@ fn said(table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> Said {
 
 /// `c:path` would be a remote, so that names of one letter are left to drives.
 fn name_is_fine(name: &str) -> bool {
-    name.len() >= 2
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        && !matches!(name, "env" | "dsn-file" | "credential" | "file" | "http" | "https" | "s3" | "az")
+    name.len() >= 2 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+/// What a place begins with that is no remote.
+const RESERVED: [&str; 8] = ["az", "credential", "dsn-file", "env", "file", "http", "https", "s3"];
+
+fn others(name: &str) -> String {
+    let others: Vec<&str> = RESERVED.into_iter().filter(|other| *other != name).collect();
+    others.join(", ")
 }
 
 fn read_url(url: &str, keys: Option<(String, Secret)>, table: &Table<'_>, mistakes: &mut Mistakes<'_>) -> RemoteUrl {

@@ -541,6 +541,16 @@ fn the_example_names_every_key_and_its_commented_keys_are_right() {
 }
 
 #[test]
+fn a_word_that_places_begin_with_is_no_name_of_a_remote() {
+    for name in ["az", "credential", "dsn-file", "env", "file", "http", "https", "s3"] {
+        let told = parse(&format!("[remote.{name}]\ndsn = \"env:DSN\"\n")).unwrap_err();
+        assert!(told.contains(&format!("remote.{name}: {name:?} is a word that places begin with")), "{told}");
+        assert!(told.contains("choose another name") && !told.contains("two of them"), "{told}");
+    }
+    assert!(parse("[remote.az1]\ndsn = \"env:DSN\"\n").is_ok());
+}
+
+#[test]
 fn a_remote_that_nobody_defined_is_told_with_the_other_mistakes() {
     let told = parse(
         r#"

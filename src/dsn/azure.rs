@@ -63,6 +63,7 @@ pub(super) fn parse(rest: &str) -> Result<Dsn, Fault> {
     let below = clean_prefix(below).map_err(Fault::Name)?;
     warnings.extend(escape_warning(&below));
     let more = clean_prefix(parameters.prefix.as_deref().unwrap_or_default()).map_err(Fault::Name)?;
+    let domain = parameters.domain_url()?;
     let mut address = AzureAddress {
         account,
         container: container.to_owned(),
@@ -72,7 +73,7 @@ pub(super) fn parse(rest: &str) -> Result<Dsn, Fault> {
         renewal: None,
         public_url: None,
     };
-    address.public_url = Some(public_url(&parameters, &host, &address, &more));
+    address.public_url = Some(public_url((&parameters, domain), &host, &address, &more));
     Ok(Dsn { place: Place::Azure(address), warnings })
 }
 
@@ -107,15 +108,20 @@ fn credentials(secret: &str) -> Option<Credentials> {
 }
 
 /// Where the public reads what lies below the prefix: `url=` is the whole base, else `domain=`, else the account.
-fn public_url(parameters: &Parameters, host: &str, address: &AzureAddress, more: &str) -> String {
+fn public_url(
+    (parameters, domain): (&Parameters, Option<String>),
+    host: &str,
+    address: &AzureAddress,
+    more: &str,
+) -> String {
     if let Some(url) = &parameters.url {
         let full = if url.starts_with("//") { format!("https:{url}") } else { url.clone() };
         if full.starts_with("https://") || full.starts_with("http://") {
             return url_below(&full, more);
         }
     }
-    let base = match (&parameters.domain, &parameters.endpoint) {
-        (Some(domain), _) => format!("https://{domain}"),
+    let base = match (domain, &parameters.endpoint) {
+        (Some(domain), _) => domain,
         (None, Some(_)) => address.service_url(),
         (None, None) => format!("https://{}", with_account(&address.account, host)),
     };

@@ -63,6 +63,9 @@ pub enum Fault {
     /// A parameter with an unknown value.
     #[error("the parameter `{0}` has a value that is not known")]
     Value(&'static str),
+    /// A `domain=` that is no host name.
+    #[error("the parameter `domain` is no host name")]
+    Domain,
     /// The host of a `file:` DSN.
     #[error("a file: DSN may not name a host")]
     FileHost,
@@ -100,6 +103,7 @@ impl Fault {
             Self::Fragment => "write the prefix as the parameter prefix=, with `#` as %23",
             Self::Value("acl") => "use a canned ACL such as public-read or private, or acl= for none",
             Self::Value("addressing_style") => "use path, virtual or auto",
+            Self::Domain => "write domain=media.example.com; a URL as a whole is url=https://media.example.com/files",
             Self::Value(_) => "see the documentation for the values it takes",
             Self::FileHost | Self::NoPath => "write file:///absolute/path",
             Self::Host(BadHost::AccessPoint | BadHost::NotS3 | BadHost::NoBucket) => {

@@ -124,6 +124,7 @@ fn s3(rest: &str) -> Result<Dsn, Fault> {
     let path = clean_prefix(&as_the_reference_writes(parts.path)).map_err(Fault::Name)?;
     warnings.extend(escape_warning(&path));
     let below = clean_prefix(parameters.prefix.as_deref().unwrap_or_default()).map_err(Fault::Name)?;
+    let domain = parameters.domain_url()?;
     let acl = match parameters.acl.as_deref() {
         None => Some("public-read".to_owned()),
         Some("") => None,
@@ -141,7 +142,7 @@ fn s3(rest: &str) -> Result<Dsn, Fault> {
         public_url: None,
         said: Box::default(),
     };
-    address.public_url = public_url(&parameters, parts.host, &address, &below, &mut warnings);
+    address.public_url = public_url((&parameters, domain), parts.host, &address, &below, &mut warnings);
     Ok(Dsn { place: Place::S3(address), warnings })
 }
 
@@ -237,7 +238,7 @@ fn reach(
 
 /// Where the public reads what lies below the prefix: `url=` is the whole base, else `domain=`, else the bucket.
 fn public_url(
-    parameters: &Parameters,
+    (parameters, domain): (&Parameters, Option<String>),
     host: &str,
     address: &S3Address,
     below: &str,
@@ -250,8 +251,8 @@ fn public_url(
         }
         warnings.push("the DSN's parameter \"url\" is no absolute URL and was ignored".to_owned());
     }
-    if let Some(domain) = &parameters.domain {
-        return Some(url_below(&format!("https://{domain}"), &address.prefix));
+    if let Some(domain) = domain {
+        return Some(url_below(&domain, &address.prefix));
     }
     let host = host.to_ascii_lowercase();
     match &address.endpoint {

@@ -1,5 +1,6 @@
 //! The parameters of a DSN.
 
+use super::fault::Fault;
 use super::text::query_pairs;
 
 /// The parameters; the first of a repeated one wins, as in the reference.
@@ -19,6 +20,26 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
+    /// The URL that `domain=` means: its own scheme, else https.
+    pub(super) fn domain_url(&self) -> Result<Option<String>, Fault> {
+        let Some(domain) = self.domain.as_deref() else { return Ok(None) };
+        let domain = domain.trim();
+        let (scheme, rest) = match domain.split_once("//") {
+            Some((scheme, rest)) if scheme.is_empty() || scheme.eq_ignore_ascii_case("https:") => ("https", rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http:") => ("http", rest),
+            _ => ("https", domain),
+        };
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+        let is_label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        };
+        let is_name = name.strip_suffix('.').unwrap_or(name).split('.').all(is_label);
+        let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+        let is_path = path.bytes().all(|b| b.is_ascii_graphic() && !b"?#@\\\"<>".contains(&b));
+        if is_name && is_port && is_path { Ok(Some(format!("{scheme}://{rest}"))) } else { Err(Fault::Domain) }
+    }
+
     pub(super) fn read(query: &str, warnings: &mut Vec<String>) -> Self {
         let mut all = Self::default();
         for (name, value) in query_pairs(query) {

@@ -231,6 +231,9 @@ fn where_the_public_reads() {
         ("bbb.sos-ch-dk-2.exo.io", "/pre%20fix", Some("https://bbb.sos-ch-dk-2.exo.io/pre%2520fix")),
         (HOST, "/?domain=cdn.example.com", Some("https://cdn.example.com")),
         (HOST, "/a/?domain=cdn.example.com&prefix=b", Some("https://cdn.example.com/a/b")),
+        (HOST, "/a?domain=https://cdn.example.com", Some("https://cdn.example.com/a")),
+        (HOST, "/a?domain=HTTP://cdn.example.com:8080/m/", Some("http://cdn.example.com:8080/m/a")),
+        (HOST, "/a?domain=//cdn.example.com", Some("https://cdn.example.com/a")),
         (HOST, "/a/?url=http://cdn.example.com/x/&domain=no", Some("http://cdn.example.com/x")),
         (HOST, "/a/?url=//cdn.example.com/x/&prefix=b", Some("https://cdn.example.com/x/b")),
         ("a.bbb.s3.eu-west-1.amazonaws.com", "/p", Some("https://s3.eu-west-1.amazonaws.com/a.bbb/p")),
@@ -239,6 +242,42 @@ fn where_the_public_reads() {
     ] {
         assert_eq!(s3_of(&format!("s3://K:S@{host}{rest}")).0.public_url.as_deref(), wanted, "{host}{rest}");
     }
+}
+
+#[test]
+fn a_domain_is_a_host_name_or_a_mistake() {
+    for wrong in [
+        "...",
+        "a..b",
+        "ftp://cdn.example.com",
+        "a b.example.com",
+        "cdn.example.com:x",
+        "k:s@cdn",
+        "https://",
+        "c?d",
+        "a/b%23c",
+    ] {
+        for dsn in [
+            format!("s3://K:S@{HOST}/?domain={wrong}"),
+            format!("az://acct:c2VjcmV0@blob.core.windows.net/cont?domain={wrong}"),
+        ] {
+            let told = parse(&dsn, None);
+            let is_refused =
+                matches!(&told, Err(error) if matches!(error.fault, Fault::Domain | Fault::AtAfterQuestion));
+            assert!(is_refused, "{dsn}: {told:?}");
+        }
+    }
+    for fine in [
+        "d",
+        "localhost:9000",
+        "a_b.example.com.",
+        "cdn.example.com/files/x",
+        "",
+        "b%C3%BCro.de".replace("%C3%BC", "xn--").as_str(),
+    ] {
+        assert!(parse(&format!("s3://K:S@{HOST}/?domain={fine}"), None).is_ok(), "{fine}");
+    }
+    assert!(Fault::Domain.hint().contains("domain=media.example.com"));
 }
 
 #[test]

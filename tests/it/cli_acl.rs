@@ -261,3 +261,40 @@ fn a_push_without_an_acl_next_to_public_objects_says_once_that_new_ones_are_not_
         assert_eq!(asked(&sandbox), own, "{stated}");
     }
 }
+
+#[test]
+fn a_wrong_key_is_told_as_such_though_an_answer_to_head_has_no_body() {
+    let mut sandbox = site();
+    let right = sandbox.dsn(&format!("endpoint={}", sandbox.server.endpoint()));
+    let (user, rest) = right.split_once('@').unwrap();
+    let key = user.rsplit_once(':').unwrap().0.to_owned();
+    for (dsn, code, way) in [
+        (format!("{key}:wr0ng@{rest}"), "SignatureDoesNotMatch", "Check the secret key"),
+        (format!("s3://AKIDNOBODY:wr0ng@{rest}"), "InvalidAccessKeyId", "The access key is not known there"),
+    ] {
+        sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
+        for args in [&["get", "live:a.jpg"][..], &["set", "public-read", "live:a.jpg"]] {
+            let ran = acl(&sandbox, args).exits(1).says(&[code, way]).never_says("wr0ng");
+            ran.never_says("s3:GetObject");
+        }
+    }
+    sandbox.env("DEFAULT_STORAGE_DSN", &right);
+    sandbox.server.faults(|faults| faults.add(Rule::new("HeadObject", Effect::Status(403, "AccessDenied"))));
+    sandbox.server.faults(|faults| faults.add(Rule::new("GetObject", Effect::Status(403, "AccessDenied"))));
+    sandbox.server.clear_log();
+    acl(&sandbox, &["get", "live:a.jpg"]).exits(1).says(&["s3:GetObject on bucket media is not permitted"]);
+    let asked: Vec<String> = sandbox.server.requests().into_iter().map(|one| one.call.operation.to_string()).collect();
+    assert_eq!(asked, ["HeadObject", "GetObject"]);
+}
+
+#[test]
+fn where_a_server_was_seen_to_ignore_acls_that_is_said_after_one_was_set() {
+    let sandbox = site();
+    sandbox.server.quirks(|quirks| quirks.acls = Acls::Unheard);
+    sandbox.write("new.jpg", "new");
+    let set = |name: &str| acl(&sandbox, &["set", name, "live:a.jpg"]).exits(0);
+    set("public-read").never_says("note: the server");
+    sandbox.push(&["--acl", "public-read"]).exits(0);
+    set("public-read").says(&["ignores the ACLs of uploads", "mediasync url --check", "bucket's policy"]);
+    set("private").never_says("ignores the ACLs");
+}

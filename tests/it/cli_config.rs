@@ -92,6 +92,31 @@ fn what_a_command_refuses_is_a_mistake() {
             "hint: a DSN reads",
         ])
         .never_says("hunter2");
+    // The remote by its name, by another name of the same place, and where its variable is not set.
+    let archive = |dsn: &str, destination: &str, access: &str| {
+        format!(
+            "[remote.archive]\ndsn = \"env:{dsn}\"\naccess = \"{access}\"\n[[job]]\nname = \"up\"\nsource = \"../media\"\n\
+             destination = \"{destination}\"\nmode = \"copy\"\n"
+        )
+    };
+    for (dsn, destination) in [
+        ("DEFAULT_STORAGE_DSN", "archive:"),
+        ("DEFAULT_STORAGE_DSN", "env:DEFAULT_STORAGE_DSN"),
+        ("NOT_SET_HERE", "archive:below"),
+    ] {
+        with(&sandbox, &archive(dsn, destination, "read-only"), &["config", "check"]).exits(2).says(&[
+            "mediasync.toml:7:15: mistake: job.up.destination: the job writes there, and remote.archive says access = \"read-only\"",
+            "hint: allow it with access",
+        ]);
+    }
+    let (fine, read) = (
+        archive("DEFAULT_STORAGE_DSN", "archive:", "confirm"),
+        archive("DEFAULT_STORAGE_DSN", "/tmp/back", "read-only"),
+    );
+    let read = read.replace("../media", "archive:");
+    for text in [fine, read] {
+        with(&sandbox, &text, &["config", "check"]).exits(0).says(&["no mistakes"]);
+    }
     with(&sandbox, JOB, &["config", "check"]).exits(0).says(&["mediasync.toml: no mistakes, no warnings"]);
     fs::remove_file(sandbox.path("work/mediasync.toml")).unwrap();
     sandbox.run(&["config", "check"]).exits(2).says(&["there is no configuration file to check; looked for "]);

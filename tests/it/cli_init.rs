@@ -78,6 +78,8 @@ fn options_are_named_by_number_or_word_and_anything_else_is_told() {
     let mut terminal = Terminal::start(&sandbox, &["init", "--state-dir", &state]);
     for (question, answer) in [
         ("Which directory?", "../media\n"),
+        ("[1] ", "photos/site\n"),
+        ("there is no directory `photos`: `s3://photos/site` or `./photos/site`?", ""),
         ("[1] ", "\n"),
         ("called?", "\n"),
         ("How? [1] ", "sideways\n"),
@@ -86,7 +88,9 @@ fn options_are_named_by_number_or_word_and_anything_else_is_told() {
         ("Who may read what is pushed? [1] ", "PRIVATE\n"),
         ("When does it run? [1] ", "4\n"),
         ("write 1 to 3", ""),
-        ("When does it run? [1] ", "\n"),
+        ("When does it run? [1] ", "Schedule\n"),
+        ("How often? [15m] ", "hourly\n"),
+        ("Install a service", "\n"),
         ("Write it? (n asks again) [Y/n] ", "perhaps\n"),
         ("write y or n", ""),
         ("Write it? (n asks again) [Y/n] ", "y\n"),
@@ -98,6 +102,7 @@ fn options_are_named_by_number_or_word_and_anything_else_is_told() {
     assert_eq!(code, 0, "{shown}");
     let config = read(&sandbox.path("work/mediasync.toml")).1;
     assert_eq!(config.jobs[0].mode, Mode::TwoWay);
+    assert!(fs::read_to_string(sandbox.path("work/mediasync.toml")).unwrap().contains("every = \"1h\""));
     assert_eq!(config.remotes["live"].acl, Some(AclRule::Canned("private".to_owned())));
 }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::fetch::fetch;
-use crate::support::s3::{Effect, Faults, ListingOrder, Rule, Support};
+use crate::support::s3::{Acls, Effect, Faults, ListingOrder, Rule, Support};
 use crate::support::sandbox::{REMOTE, Sandbox};
 
 /// A bucket with folders, odd names and what belongs to mediasync.
@@ -305,6 +305,19 @@ fn a_url_is_checked_as_everybody_would_ask_for_it() {
         sandbox.env("DEFAULT_STORAGE_DSN", &dsn);
         check(&sandbox, &[]).exits(1).says(&["the file is there, but not everybody can read it", says]);
     }
+}
+
+#[test]
+fn the_check_of_a_url_names_the_policy_where_acls_do_nothing() {
+    let sandbox = Sandbox::with(&[("a.jpg", "there")]);
+    let key = format!("{REMOTE}/a.jpg");
+    sandbox.server.quirks(|quirks| quirks.acls = Acls::Unheard);
+    let check = || sandbox.run(&["url", "--check", &key]).exits(1);
+    sandbox.push(&["--acl", "private"]).exits(0);
+    check().says(&["acl set public-read", "where the server does nothing with ACLs, the bucket's policy"]);
+    sandbox.write("b.jpg", "new");
+    sandbox.push(&["--acl", "public-read"]).exits(0);
+    check().says(&["ignores the ACLs of uploads", "bucket's policy"]).never_says("acl set public-read");
 }
 
 #[test]

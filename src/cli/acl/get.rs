@@ -10,6 +10,7 @@ use crate::cli::managed::Managed;
 use crate::cli::output::{Format, Output, Verbosity};
 use crate::cli::place::World;
 use crate::cli::setup::Setup;
+use crate::cli::spot::container_name;
 use crate::location::Location;
 use crate::replica::access::Access;
 
@@ -41,7 +42,7 @@ pub(super) async fn get(args: &Get, setup: &Setup, world: World<'_>) -> Result<E
 /// The container without a prefix: that is what is public or not.
 pub(super) fn container(location: &Location) -> String {
     match location {
-        Location::Azure(address) => format!("az://{}/{}", address.account, address.container),
+        Location::Azure(address) => container_name(address),
         Location::S3(_) | Location::Local(_) => location.display(),
     }
 }

@@ -13,11 +13,13 @@ use crate::cli::output::{Format, Output, Verbosity};
 use crate::cli::place::World;
 use crate::cli::setup::Setup;
 use crate::cli::spot::Spot;
+use crate::cli::{pairs, shell, spot};
 use crate::location::Location;
 use crate::model::Key;
 use crate::replica::Error;
 use crate::replica::access::Access;
 use crate::replica::admin::{Admin, Block, Canned, Level};
+use crate::replica::s3::PUBLIC_BY_BUCKET;
 use crate::sync::Stage;
 
 pub(super) async fn set(args: &Set, setup: &Setup, world: World<'_>) -> Result<Exit, Failure> {
@@ -34,9 +36,17 @@ pub(super) async fn set(args: &Set, setup: &Setup, world: World<'_>) -> Result<E
     };
     let work = Work { canned, stage, output };
     match find(&aim, Reach::of(args.recursive), access).await? {
-        Meant::Object(managed, key) => work.one(&managed, &key, &aim).await,
-        Meant::Below(managed) => work.all(&managed).await,
-        Meant::Container(managed) => work.container(&managed, &aim).await,
+        Meant::Object(managed, key) => {
+            let exit = work.one(&managed, &key, &aim).await?;
+            work.doubt(&aim, setup);
+            Ok(exit)
+        }
+        Meant::Below(managed) => {
+            let exit = work.all(&managed).await?;
+            work.doubt(&aim, setup);
+            Ok(exit)
+        }
+        Meant::Container(managed) => work.container(&managed, &aim, (&args.location, world)).await,
     }
 }
 
@@ -123,6 +133,19 @@ impl Work<'_> {
         }
     }
 
+    /// Says that the server was seen to do nothing with ACLs.
+    fn doubt(&self, aim: &Spot, setup: &Setup) {
+        if let Location::S3(address) = &aim.whole.location
+            && self.canned.is_public()
+            && let Some(found) =
+                address.without_effect(self.canned.name(), pairs::met(address, &setup.state_dir).as_ref())
+        {
+            self.output.say(&format!(
+                "note: {found}; mediasync url --check of an object tells whether everybody can read it. {PUBLIC_BY_BUCKET}"
+            ));
+        }
+    }
+
     /// What the bucket does with public ACLs, before any is set. Where that is not told, the answer to setting one tells.
     async fn warn(&self, admin: &dyn Admin) {
         if !self.canned.is_public() {
@@ -141,13 +164,22 @@ impl Work<'_> {
     }
 
     /// A container of Azure, as a whole.
-    async fn container(&self, managed: &Managed, aim: &Spot) -> Result<Exit, Failure> {
+    async fn container(
+        &self,
+        managed: &Managed,
+        aim: &Spot,
+        (text, world): (&str, World<'_>),
+    ) -> Result<Exit, Failure> {
         let shown = container(&aim.whole.location);
         if let Location::Azure(address) = &aim.whole.location
             && !address.prefix.is_empty()
         {
             let message = format!("blobs have no ACLs: on Azure the container {shown} is public or private as a whole");
-            return Err(Failure::usage(message).hint(format!("name the container without a prefix: {shown}")));
+            let hint = match spot::container(text, address, world) {
+                Some(whole) => format!("name the container without a prefix: {}", shell::place(&whole)),
+                None => "name the container by a remote or a DSN without a prefix".to_owned(),
+            };
+            return Err(Failure::usage(message).hint(hint));
         }
         let level = match self.canned {
             Canned::Private => Level::Private,

@@ -20,7 +20,9 @@ use crate::config::places::Env;
 use crate::config::told::{self, Section};
 use crate::config::{Config, Job, Mistake, Remote, RemoteAt};
 use crate::location::{self, Found, Location};
+use crate::model::Side;
 use crate::plan::Mode;
+use crate::replica::access::Access;
 use crate::secret::Secret;
 
 /// How bad something is.
@@ -219,7 +221,12 @@ impl Look<'_> {
     fn place(&self, job: &Job, key: &str, text: &Secret) -> Vec<Finding> {
         let path = format!("job.{}", job.name);
         let (at, full) = (self.at(&path, key), format!("{path}.{key}"));
-        let remote = place::named(text.reveal(), self.world).map(|(_, remote)| remote);
+        let named = place::named(text.reveal(), self.world);
+        // That is so whatever its variables say.
+        if let Some((name, _)) = named.filter(|(_, remote)| remote.access == Access::ReadOnly && is_written(job, key)) {
+            return vec![written(at, full, name)];
+        }
+        let remote = named.map(|(_, remote)| remote);
         let is_unknown = remote.map_or_else(|| self.is_elsewhere(text.reveal()), |remote| self.is_unknown(remote));
         let has_bad_remote = || {
             let name = location::remote_of(text.reveal()).unwrap_or_default();
@@ -235,6 +242,9 @@ impl Look<'_> {
                 return vec![Finding { kind, at, key: full, message: failure.message, hints: failure.hints }];
             }
         };
+        if let (true, Access::ReadOnly, Some(name)) = (is_written(job, key), end.access, &end.remote) {
+            return vec![written(at, full, name)];
+        }
         let mut found: Vec<Finding> = end.warnings.iter().map(|text| warning(at, &full, text.clone())).collect();
         if let Location::Local(dir) = &end.location {
             let is_read = key == "source" || job.mode == Mode::TwoWay;
@@ -250,6 +260,19 @@ impl Look<'_> {
         }
         found
     }
+}
+
+/// Whether a job changes its source or its destination.
+fn is_written(job: &Job, key: &str) -> bool {
+    let side = if key == "source" { Side::Source } else { Side::Dest };
+    job.mode.writes().contains(&side)
+}
+
+/// A job changes what may only be read.
+fn written(at: Option<(usize, usize)>, key: String, remote: &str) -> Finding {
+    let message = format!("the job writes there, and remote.{remote} says access = \"read-only\"");
+    let way = "allow it with access = \"write\" or \"confirm\", or let the job go the other way";
+    Finding { kind: Kind::Mistake, at, key, message, hints: vec![way.to_owned()] }
 }
 
 /// Whether a text says only where something stands that may be another one elsewhere.

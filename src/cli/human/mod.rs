@@ -208,7 +208,7 @@ fn of_rules(counts: &Counts, unstyled: u64) -> Vec<String> {
 }
 
 /// The totals of a run.
-pub fn summary(totals: &Totals<'_>) -> String {
+pub fn summary(job: Option<&str>, totals: &Totals<'_>) -> String {
     let Totals { report, stage, made, needed, took } = totals;
     let counts = match stage {
         Stage::Planned => &report.planned,
@@ -261,8 +261,8 @@ pub fn summary(totals: &Totals<'_>) -> String {
         lines.push(format!("Only at the destination, left alone: {}", files(report.extras)));
     }
     if report.kept > 0 {
-        lines
-            .push(format!("Deleted at the source, kept at the destination: {} (--delete deletes)", files(report.kept)));
+        let way = if job.is_some() { "delete = true of the job deletes" } else { "--delete deletes" };
+        lines.push(format!("Deleted at the source, kept at the destination: {} ({way})", files(report.kept)));
     }
     for (word, requests) in [("Requests", made), ("Requests needed, at least", needed)] {
         if !requests.is_empty() {

@@ -113,7 +113,9 @@ Problems: 2";
     let mut totals = Totals::of(&full, Stage::Planned);
     totals.made = vec![("LIST", 1001)];
     totals.needed = vec![("PUT", 1235)];
-    assert_eq!(summary(&totals), expected);
+    assert_eq!(summary(None, &totals), expected);
+    let of_job = summary(Some("media"), &totals);
+    assert!(of_job.contains("3 files (delete = true of the job deletes)") && !of_job.contains("--delete"), "{of_job}");
 }
 
 #[test]
@@ -133,7 +135,7 @@ fn what_somebody_else_changed_is_said_once_with_the_way_out() {
 #[test]
 fn what_becomes_of_deleted_content_is_said_in_every_plan() {
     let mut report = Report::empty();
-    let told = |report: &Report, stage| summary(&Totals::of(report, stage));
+    let told = |report: &Report, stage| summary(None, &Totals::of(report, stage));
     assert!(!told(&report, Stage::Planned).contains("trash"), "nothing goes");
     report.planned.overwrites = 1;
     report.trash.rule = TrashRule { keep: Keep::Seconds(3600), replaced: Replaced::All };
@@ -155,10 +157,10 @@ fn the_totals_of_a_run_say_what_is_left() {
 Took 2.5 s";
     let mut totals = Totals::of(&partly, Stage::Done);
     totals.took = Some(Duration::from_millis(2500));
-    assert_eq!(summary(&totals), expected);
+    assert_eq!(summary(None, &totals), expected);
     let empty = Report::empty();
-    assert_eq!(summary(&Totals::of(&empty, Stage::Done)), "Nothing changed.");
-    assert_eq!(summary(&Totals::of(&empty, Stage::Planned)), "Nothing to do.");
+    assert_eq!(summary(None, &Totals::of(&empty, Stage::Done)), "Nothing changed.");
+    assert_eq!(summary(None, &Totals::of(&empty, Stage::Planned)), "Nothing to do.");
 }
 
 #[test]
@@ -167,7 +169,7 @@ fn the_totals_of_a_halt_are_those_of_its_plan() {
     halted.planned.deletes = 7;
     halted.ending = Ending::Halted(Halt { message: "why".into(), plan: None });
     let expected = "Nothing changed. It would delete 7.";
-    assert_eq!(summary(&Totals::of(&halted, Stage::Done)), expected);
+    assert_eq!(summary(None, &Totals::of(&halted, Stage::Done)), expected);
 }
 
 #[test]

@@ -111,7 +111,12 @@ impl Init {
 }
 
 fn every(text: &str) -> Result<String, String> {
-    units::duration(text).map(|_| text.trim().to_owned())
+    let text = match text.trim().to_ascii_lowercase().as_str() {
+        "hourly" => "1h",
+        "daily" => "24h",
+        _ => text.trim(),
+    };
+    units::duration(text).map(|_| text.to_owned())
 }
 
 /// `init`.

@@ -160,6 +160,7 @@ impl Round<'_> {
             return Err(Failure::usage("a configuration has no standard input")
                 .hint("name a variable or a file: env:NAME, dsn-file:PATH"));
         }
+        resolve::refuse_a_bare_name(text, self.world)?;
         place::end(text, self.world)
     }
 
@@ -212,8 +213,9 @@ impl Round<'_> {
             (false, Some(_)) => 3,
             (false, None) => 1,
         };
-        let watch = format!("as files in {} change (a daemon watches it)", shown(source));
-        let options = ["when you say so (mediasync sync)", watch.as_str(), "on a schedule (a daemon runs it)"];
+        let watch = format!("watch: as files in {} change (a daemon watches it)", shown(source));
+        let options =
+            ["sync: when you say so (mediasync sync)", watch.as_str(), "schedule: so often (a daemon runs it)"];
         match self.asker.number("When does it run?", &options, usual).await? {
             2 => Ok(When { watch: true, every: None }),
             3 => loop {

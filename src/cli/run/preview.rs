@@ -39,7 +39,7 @@ pub(in crate::cli) async fn preview(task: &Task, setup: &Setup) -> Result<Previe
         Ending::Finished => None,
         Ending::Halted(halt) => Some(halt.message.clone()),
     };
-    let summary = human::summary(&totals(task, &session, &report, Stage::Planned));
+    let summary = human::summary(task.job.as_deref(), &totals(task, &session, &report, Stage::Planned));
     let readers = public_acl(task, &setup.state_dir)
         .map(|acl| format!("New objects get the ACL {acl}: everybody may read them."));
     Ok(Preview { places: first_line(task), readers, summary, halt })

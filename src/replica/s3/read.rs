@@ -45,7 +45,31 @@ impl Inner {
             self.checksums_off.store(true, Ordering::Relaxed);
             return Ok(Some(output));
         }
+        let failure = self.with_code(failure, Some(object)).await;
         Err(self.wire.fold(&failure, Op::HeadObject, Some(object)))
+    }
+
+    /// The answer to HEAD has no body, so that its 403 does not say whether the key is wrong or lacks a permission: the
+    /// same is asked once more in a way whose answer has one, unless the bucket just answered with success.
+    async fn with_code(&self, failure: Failure, object: Option<&str>) -> Failure {
+        if failure.status != Some(403) || failure.code.is_some() || self.wire.answered_within(BUCKET_PROOF) {
+            return failure;
+        }
+        let bucket = self.wire.bucket();
+        let told = if let Some(object) = object {
+            let answer = self.wire.send(Op::GetObject, 0, |client| {
+                client.get_object().bucket(bucket).key(object).range("bytes=0-0").send()
+            });
+            answer.await.map(drop)
+        } else {
+            let answer =
+                self.wire.send(Op::ListObjects, 0, |client| client.list_objects_v2().bucket(bucket).max_keys(1).send());
+            answer.await.map(drop)
+        };
+        match told {
+            Err(told) if told.status == Some(403) && told.code.is_some() => told,
+            _ => failure,
+        }
     }
 
     /// Boxed: it is several KiB, and callers hold it while they wait.
@@ -69,7 +93,10 @@ impl Inner {
                 let failure = Failure { code: Some("NoSuchBucket".into()), ..failure };
                 Err(self.wire.fold(&failure, Op::HeadBucket, None))
             }
-            Err(failure) => Err(self.wire.fold(&failure, Op::HeadBucket, None)),
+            Err(failure) => {
+                let failure = self.with_code(failure, None).await;
+                Err(self.wire.fold(&failure, Op::HeadBucket, None))
+            }
         }
     }
 

@@ -174,6 +174,9 @@ fn a_container_of_azure_is_made_public_as_a_whole_and_keeps_its_policies() {
         let level = || settings(&place)["public"].clone();
         // Azure says 404 here, and Azurite 403.
         assert!(anonymous(&url) >= 400 && level().is_null());
+        let key = format!("env:WHOLE/{}/a.jpg", place.prefix);
+        let refused = sandbox.run(&["url", "--check", &key]).exits(1);
+        refused.says(&["not everybody can read it", "mediasync acl set public-read env:WHOLE lets everybody"]);
 
         run(&["get", "env:WHOLE"]).exits(0).says(&["private: nobody reads"]);
         run(&["set", "public-read", "env:WHOLE", "-n"])
@@ -187,7 +190,14 @@ fn a_container_of_azure_is_made_public_as_a_whole_and_keeps_its_policies() {
         assert_eq!((&line["acl"], &line["listed"]), (&json!("public-read"), &json!(false)));
         assert_eq!(settings(&place)["policies"], policies, "signatures by a policy go on");
 
-        run(&["set", "private", "-r", "env:PART"]).exits(2).says(&["blobs have no ACLs", "as a whole"]);
+        run(&["set", "private", "-r", "env:PART"]).exits(2).says(&[
+            "blobs have no ACLs",
+            "as a whole",
+            "a remote or a DSN without a prefix",
+        ]);
+        run(&["set", "private", "-r", "env:WHOLE/part"])
+            .exits(2)
+            .says(&["name the container without a prefix: env:WHOLE\n"]);
         run(&["set", "authenticated-read", "env:WHOLE"]).exits(2).says(&["means nothing on Azure"]);
         assert_eq!(level(), json!("blob"));
         run(&["get", "env:SIGNED"]).exits(1).says(&["the account's key"]);

@@ -88,13 +88,16 @@ impl Place {
         self.bucket("put", key, bytes);
     }
 
-    /// The bucket holds what the directory holds, but for `except`, and nothing is left over.
+    /// The bucket holds what the directory holds, but for `except`, and nothing is left over. A copy by a server that checks no
+    /// version may have no digest of ours.
     #[track_caller]
     pub(super) fn assert_equal_but(&self, except: &[String]) -> Seen {
         let seen = self.assert_contents_equal_but(except);
         for (name, bytes) in self.sandbox.local().iter().filter(|(name, _)| !except.contains(name)) {
             let recorded = seen.objects[name]["metadata"]["blake3"].as_str();
-            assert_eq!(recorded, Some(blake3::hash(bytes).to_hex().as_str()), "{name}: our digest");
+            let is_ours = |hex: &str| hex == blake3::hash(bytes).to_hex().as_str();
+            let checks_copies = !["moto", "rclone"].contains(&self.live.name.as_str());
+            assert!(recorded.map_or(!checks_copies, is_ours), "{name}: our digest: {recorded:?}");
         }
         seen
     }
