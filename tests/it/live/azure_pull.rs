@@ -1,7 +1,7 @@
 //! Downloads from a container: in ranges of one version, going on after a kill; what can't be read is a problem of its key.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::container::{MIB, Place, assert_done, on_each_server, requests};
 use crate::support::front::{Call, Front, Then};
@@ -31,13 +31,7 @@ fn kill_after(place: &Place, front: &Front, count: usize) {
         is_late.then(|| Then::Late(Duration::from_secs(30)))
     });
     let run = place.sandbox.start_pull(&[]);
-    let begun = Instant::now();
-    while ranges(front) < count {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{count} ranges come");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    // So that the last of them is written.
-    std::thread::sleep(Duration::from_millis(500));
+    place.sandbox.await_parts(count, || ranges(front));
     assert_eq!(run.kill(), -9, "the run ended too early");
     front.pass_all();
     front.clear();
