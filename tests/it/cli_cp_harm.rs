@@ -66,7 +66,7 @@ fn what_was_replaced_before_an_early_end_is_told_with_the_way_back() {
         std::thread::sleep(Duration::from_millis(10));
     }
     // The answers to what was written arrive.
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_secs(3));
     kill_process(Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap(), Signal::INT).unwrap();
     let ran = run.wait().exits(130).says(&["before that: Copied 2 files (10 B), 2 of them over what was there."]);
     let ran = ran.says(&["what was replaced, or was about to be, is kept in the trash; to put it back: ", "repeat it"]);

@@ -235,7 +235,7 @@ fn an_interruption_tells_what_was_found_until_then() {
         let run = sandbox.start(&[&base[..], if json { &["--json"] } else { &[] }].concat());
         gate.reached_blocking(if json { 1 } else { 2 });
         // Two small ones are read before it.
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_secs(3));
         let pid = rustix::process::Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         let ran = run.wait().exits(130).never_says(" holds ").never_says("is recorded");
